@@ -1,0 +1,31 @@
+"""Write files at once or not at all, so that a crash never leaves half of one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.errors import UsageError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` through a temporary file beside it; makes the folder if needed.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+        raise UsageError(
+            f"{path}: cannot write ({error.strerror or error}); choose a writable folder (--out, BENCH_CACHE)"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8; see ``write_bytes``."""
+    write_bytes(path, text.encode("utf-8"))

@@ -1,0 +1,200 @@
+"""The record of one cell: the only thing that tables, charts, the web page and the gate read.
+
+One JSON file per cell, written when the cell ends, whatever its status. Older schemas are upgraded
+on load, newer ones refused. The columns are explained in ``results/README.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench import atomic
+from bench.errors import RecordError, UsageError
+
+SCHEMA_VERSION = 1
+
+#: How a record of version n becomes one of version n + 1.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Failure(_Part):
+    """Why a cell has no numbers: exception type, the stage it came from, one line of text."""
+
+    type: str
+    stage: str
+    message: str
+
+
+class CellInfo(_Part):
+    """The point of the grid, as a reader would name it.
+
+    ``protocol`` holds the split rule and its parameters (``split``), the manifest hash, the ranking
+    rule (``k``, ``ties``, ``normalizer``), and ``limit`` where ``--limit`` made it incomparable.
+    """
+
+    dataset: str
+    protocol: dict[str, Any]
+    teachers: list[str]
+    student: str
+    method: str
+    loss: str
+    bits: int
+    seed: int
+    image_size: int
+
+
+class Metric(_Part):
+    """One measured number; ``interval`` is the 95 % interval over queries, ``samples`` raw timings."""
+
+    value: float
+    unit: str
+    higher_is_better: bool
+    noise: Literal["exact", "seeded", "timed"]
+    samples: list[float] | None = None
+    interval: tuple[float, float] | None = None
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class StageInfo(_Part):
+    """Where the work of a cell came from; ``seconds`` is what it cost when it was done."""
+
+    key: str
+    seconds: float
+    cached: bool
+
+
+class ArtifactReference(_Part):
+    """A tensor in the artifact store: ``artifact`` is the folder, ``tensor`` the name in it."""
+
+    artifact: str
+    tensor: str
+
+
+class Record(_Part):
+    """One cell: what was run, what came out, on what. ``key`` identifies the work and the hardware."""
+
+    schema_version: int = SCHEMA_VERSION
+    key: str
+    cell_key: str
+    status: Status
+    error: Failure | None = None
+    cell: CellInfo
+    params: dict[str, Any]
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    per_query: dict[str, ArtifactReference] = Field(default_factory=dict)
+    stages: dict[str, StageInfo] = Field(default_factory=dict)
+    environment: dict[str, Any]
+    created: str
+
+    def metric(self, name: str) -> tuple[str, Metric] | None:
+        """The metric called ``name``, or the first one whose name starts with ``name@``.
+
+        ``map`` finds ``map@all:expected:relevant``, ``latency_ms`` finds ``latency_ms@1``.
+        """
+        if name in self.metrics:
+            return name, self.metrics[name]
+        for full, metric in self.metrics.items():
+            if full.partition("@")[0] == name:
+                return full, metric
+        return None
+
+
+def save(record: Record, path: Path) -> None:
+    """Write ``record`` to ``path`` at once or not at all."""
+    text = json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False)
+    atomic.write_text(path, text + "\n")
+
+
+def load(path: Path) -> Record:
+    """Read one record, upgrading older schemas.
+
+    Raises:
+        RecordError: not JSON, not a record, or written by a newer version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: not a readable record ({error}); delete it and run again") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if not isinstance(version, int) or version < 1:
+        raise RecordError(f"{path}: not a record (no schema_version); move it out of the records folder")
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{path}: schema {version} is newer than {SCHEMA_VERSION}, the newest this version reads; "
+            "update hash-pareto"
+        )
+    while version < SCHEMA_VERSION:
+        data = UPGRADES[version](data)
+        version += 1
+    try:
+        return Record.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecordError(f"{path}: field {where}: {first['msg']}; delete it and run again") from error
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder: the grid that was run and its records.
+
+    Attributes:
+        folder: where it was read from.
+        name: the grid's name.
+        pareto: pairs of axes to chart, accuracy first, from the grid.
+        records: those of the present grid, in file-name order.
+        missing: slugs of cells that have no record yet.
+        superseded: number of records left over from earlier versions of the grid.
+    """
+
+    folder: Path
+    name: str
+    pareto: list[tuple[str, str]]
+    records: list[Record]
+    missing: list[str]
+    superseded: int
+
+
+def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str]) -> None:
+    """Write ``grid.json``: which cells (cell key -> slug) the present grid consists of."""
+    index = {"schema_version": SCHEMA_VERSION, "name": name, "pareto": pareto, "cells": cells}
+    atomic.write_text(folder / "grid.json", json.dumps(index, indent=1) + "\n")
+
+
+def load_results(folder: Path) -> Results:
+    """Read a results folder written by ``run``.
+
+    Raises:
+        UsageError: there is no such folder, or nothing was run into it.
+        RecordError: one of its files cannot be read.
+    """
+    path = folder / "grid.json"
+    if not path.is_file():
+        raise UsageError(f"{folder}: no results here (no grid.json); run: python -m bench run --grid grid.yaml")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        name, cells = str(index["name"]), dict(index["cells"])
+        pareto = [(str(accuracy), str(cost)) for accuracy, cost in index["pareto"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path}: not readable ({error}); run the grid again") from error
+    records = [load(file) for file in sorted((folder / "records").glob("*.json"))]
+    current = [record for record in records if record.cell_key in cells]
+    present = {record.cell_key for record in current}
+    missing = [slug for key, slug in cells.items() if key not in present]
+    return Results(folder, name, pareto, current, missing, len(records) - len(current))
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number that a record may hold")
