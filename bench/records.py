@@ -182,7 +182,9 @@ def load_results(folder: Path) -> Results:
     """
     path = folder / "grid.json"
     if not path.is_file():
-        raise UsageError(f"{folder}: no results here (no grid.json); run: python -m bench run --grid grid.yaml")
+        raise UsageError(
+            f"{folder}: no results here (no grid.json); run: python -m bench run --grid grid.yaml"
+        )
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         name, cells = str(index["name"]), dict(index["cells"])

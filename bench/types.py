@@ -91,8 +91,8 @@ class ImageSet:
     def multi_hot(self) -> NDArray[np.uint8]:
         """Labels as uint8 (n, classes) 0/1, whatever form the data set has."""
         if self.labels.ndim == 2:
-            return self.labels.astype(np.uint8)
-        return np.eye(self.classes, dtype=np.uint8)[self.labels]
+            return np.asarray(self.labels, dtype=np.uint8)
+        return np.asarray(np.eye(self.classes, dtype=np.uint8)[self.labels])
 
 
 @dataclass(frozen=True)
@@ -308,4 +308,6 @@ class Metric(Protocol):
 
     def __init__(self, params: Any) -> None: ...
 
-    def compute(self, subject: Any) -> Measurement: ...
+    def compute(self, subject: Any) -> Measurement:
+        """Measure ``subject``, a Retrieval or a Deployment as the class attribute says."""
+        ...
