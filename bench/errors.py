@@ -28,7 +28,11 @@ class UsageError(BenchError):
 
 
 class DataError(UsageError):
-    """A data set is missing, incomplete or not what its checksum says."""
+    """A data set is damaged, or does not allow what is asked of it."""
+
+
+class MissingDataError(DataError):
+    """A data set is not where it was looked for; the message says how to get it."""
 
 
 class WeightsError(UsageError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,12 @@ Interpolation = Literal["bilinear", "bicubic", "nearest"]
 class Parameters(BaseModel):
     """Base of every plug-in's parameters: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Check plain JSON values; through JSON, so that strictness takes a list for a tuple, no more."""
+        return cls.model_validate_json(json.dumps(values))
 
 
 class TrainingParameters(Parameters):
@@ -36,6 +42,28 @@ class TrainingParameters(Parameters):
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="cosine: one epoch of linear warm-up (at most 10 % of the steps), then to 0"
     )
+
+
+class DistillationParameters(TrainingParameters):
+    """Step 1 with cached teacher features: which images, which views of them, seen at which size."""
+
+    views: int = Field(4, ge=1, description="augmented views per image, shared by teacher and student")
+    pool: Literal["database", "train"] = Field(
+        "database", description="unlabelled images to distil on: all but query and validation, or train only"
+    )
+    teacher_image_size: int | None = Field(
+        None, ge=16, description="input side of the teacher in pixels; null = the size it was trained at"
+    )
+
+
+class HashingParameters(TrainingParameters):
+    """Step 2: which weights are kept. The query set never takes part in the choice."""
+
+    select: Literal["last", "val"] = Field(
+        "last",
+        description="last: train on train and val, keep the last epoch; val: keep the best mAP on val",
+    )
+    eval_every: int = Field(5, ge=1, description="epochs between validations when select is val")
 
 
 @dataclass(frozen=True)
@@ -280,13 +308,15 @@ class Deployment:
     Attributes:
         net: eval mode, on ``device``; a metric must leave it unchanged.
         image_size: side of the square input in pixels.
-        autocast: context manager factory of the cell's precision.
+        precision: ``fp32``, or ``bf16`` for autocast.
+        bits: length of the codes it makes.
     """
 
     net: nn.Module
     image_size: int
     device: torch.device
-    autocast: Callable[[], Any]
+    precision: Literal["fp32", "bf16"]
+    bits: int
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""Where a number came from: code version, packages, machine. Needs no torch.
+
+The hardware fingerprint decides which timings may be reused and which rows may share a chart.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "timm", "fvcore", "thop", "faiss-cpu", "numpy", "pandas", "hash-pareto")
+
+#: Environment variables that can change a result or a timing; recorded when set.
+VARIABLES = (
+    "BENCH_CACHE",
+    "BENCH_DATA",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+)
+
+
+def hardware(device: str, threads: int) -> dict[str, Any]:
+    """What timings depend on, readable, and ``fingerprint``, 12 hex digits of it."""
+    facts: dict[str, Any] = {
+        "cpu": cpu_model(),
+        "gpu": gpu_model() if device == "cuda" else None,
+        "device": device,
+        "threads": threads,
+    }
+    text = "|".join(f"{name}={value}" for name, value in sorted(facts.items()))
+    return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def describe(device: str, threads: int, precision: str) -> dict[str, Any]:
+    """The ``environment`` block of a record."""
+    return {
+        **hardware(device, threads),
+        "precision": precision,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: version for name in PACKAGES if (version := package_version(name))},
+        "git": git_state(),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+    }
+
+
+def default_threads() -> int:
+    """``OMP_NUM_THREADS`` if set, else the number of cores this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def package_version(name: str) -> str | None:
+    """Installed version of a distribution, None if it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def cpu_model() -> str:
+    """Marketing name of the processor, as the system tells it."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+@functools.cache
+def gpu_model() -> str | None:
+    """Name of the first NVIDIA GPU by nvidia-smi; None where there is none."""
+    names = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    return names.splitlines()[0].strip() if names else None
+
+
+@functools.cache
+def git_state() -> dict[str, Any] | None:
+    """Commit of the source tree and whether it has local changes; None outside a checkout."""
+    root = str(Path(__file__).resolve().parent.parent)
+    commit = _output("git", "-C", root, "rev-parse", "HEAD")
+    if not commit:
+        return None
+    return {
+        "commit": commit.strip(),
+        "dirty": bool(_output("git", "-C", root, "status", "--porcelain", "-uno")),
+    }
+
+
+def _output(*command: str) -> str:
+    """Standard output of a command, empty if it is not installed or fails."""
+    if shutil.which(command[0]) is None:
+        return ""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,91 @@
+"""Central similarity quantization: pull every code to the Hadamard center of its labels.
+
+L. Yuan et al., "Central Similarity Quantization for Efficient Image and Video Retrieval", CVPR 2020.
+The quantization term is the squared form of the public code, (|tanh u| - 1)^2, not the paper's log-cosh.
+
+    loss: [{name: csq, params: {quantization_weight: 1.0e-4}}]
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.linalg import hadamard
+
+from bench.registry import LOSSES
+from bench.types import HashingParameters, HashingTask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@LOSSES.register
+class Csq:
+    """Binary cross-entropy between the relaxed code and the center of the image's labels."""
+
+    version = 1
+
+    class Params(HashingParameters):
+        """Published settings of the two-step pipeline that this suite reproduces."""
+
+        epochs: int = Field(30, ge=1)
+        batch_size: int = Field(64, ge=2)
+        optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "rmsprop"
+        lr: float = Field(1e-5, gt=0)
+        weight_decay: float = Field(1e-5, ge=0)
+        quantization_weight: float = Field(1e-4, ge=0, description="lambda, weight of the quantization term")
+
+    def __init__(self, params: Params, task: HashingTask) -> None:
+        import torch
+
+        self.params = params
+        generator = np.random.default_rng(task.seed)
+        self.centers = torch.from_numpy(hash_centers(task.classes, task.bits, generator)).float()
+        # A bit on which the labels of an image disagree evenly takes the sign of one fixed random code.
+        self.tie_break = torch.from_numpy(generator.choice([-1.0, 1.0], task.bits)).float()
+
+    @classmethod
+    def check(cls, bits: int) -> str | None:
+        """Sylvester's Hadamard matrices exist for powers of two only."""
+        if bits < 2 or bits & (bits - 1):
+            return f"csq needs a power of two as code length (Hadamard centers), not {bits}"
+        return None
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Center of each image: float (n, bits) of +-1 from labels (n, classes), majority over its labels."""
+        centers, tie_break = self.centers.to(labels), self.tie_break.to(labels)
+        votes = labels @ centers
+        return (votes + 0.5 * tie_break * (votes == 0)).sign()
+
+    def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:
+        """Center and quantization terms; logits 2u, because (tanh u + 1) / 2 = sigmoid(2u) saturates."""
+        from torch.nn import functional as F
+
+        center = F.binary_cross_entropy_with_logits(2 * codes, (self.targets(labels) + 1) / 2)
+        quantization = (codes.tanh().abs() - 1).square().mean()
+        return {"center": center, "quantization": self.params.quantization_weight * quantization}
+
+
+def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:
+    """One center per class, int8 (classes, bits) of +-1: rows of [H; -H], then balanced random rows.
+
+    Random rows are only needed for more than ``2 * bits`` classes. They are drawn up to 20 times, until
+    all centers are more than bits / 4 apart and bits / 2 on average; the best draw is kept otherwise.
+    """
+    rows = hadamard(bits)
+    structured = np.concatenate([rows, -rows]).astype(np.int8)
+    if classes <= 2 * bits:
+        return structured[:classes]
+    best, best_distance = structured, -1.0
+    for _ in range(20):
+        extra = np.tile(np.repeat(np.array([-1, 1], dtype=np.int8), bits // 2), (classes - 2 * bits, 1))
+        centers = np.concatenate([structured, generator.permuted(extra, axis=1)])
+        distances = (bits - centers.astype(int) @ centers.T.astype(int))[np.triu_indices(classes, 1)] / 2
+        if distances.min() > best_distance:
+            best, best_distance = centers, distances.min()
+        if distances.min() > bits / 4 and distances.mean() >= bits / 2:
+            break
+    return best

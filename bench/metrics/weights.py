@@ -1,0 +1,38 @@
+"""What must be stored: megabytes of the deployed network's weights, and bytes of one code.
+
+measure: {weights: {}}
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from bench.registry import METRICS
+from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters
+
+
+@METRICS.register
+class WeightsSize:
+    """Bytes of the state dict in the precision it is trained and saved in; 1 MB = 10^6 bytes."""
+
+    version = 1
+    subject: ClassVar[Literal["codes", "network"]] = "network"
+    noise: ClassVar[Noise] = "exact"
+
+    class Params(Parameters):
+        """Nothing to set."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def compute(self, subject: Deployment) -> Measurement:
+        """Parameters and buffers, because both ship; a packed code has ceil(bits / 8) bytes."""
+        state = subject.net.state_dict().values()
+        size = sum(tensor.numel() * tensor.element_size() for tensor in state)
+        code = (subject.bits + 7) // 8
+        return Measurement(
+            {
+                "weights_mb": MetricValue(size / 1e6, "MB", False, "exact"),
+                "code_bytes": MetricValue(code, "bytes", False, "exact"),
+            }
+        )

@@ -1,0 +1,121 @@
+"""Draw the splits of a retrieval protocol once, and fix them in a manifest with a hash.
+
+The split seed is not the training seed: every method, loss, bit length and training seed sees the same
+query, train, validation and database images, and every record carries the manifest's hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.errors import DataError
+from bench.types import ImageSet, Parameters, Splits
+
+
+class ClassBalanced(Parameters):
+    """The class-balanced protocol known as CIFAR-10-1: train lies inside the database."""
+
+    query_per_class: int = Field(100, ge=1)
+    train_per_class: int = Field(500, ge=2, description="labelled images per class, validation included")
+    val_per_class: int = Field(50, ge=1, description="of which are held out for choosing an epoch")
+    split_seed: int = Field(0, ge=0, description="draws the splits; not the training seed")
+
+
+def class_balanced(name: str, labels: NDArray[np.int64], classes: int, params: ClassBalanced) -> Splits:
+    """Per class: query images, then training images, of which the last are validation.
+
+    The database is everything but the queries.
+
+    Raises:
+        DataError: a class has too few images for the quotas.
+    """
+    quota = params.query_per_class + params.train_per_class
+    if params.val_per_class >= params.train_per_class:
+        raise DataError(
+            f"{name}: val_per_class {params.val_per_class} leaves nothing of train_per_class "
+            f"{params.train_per_class}; lower it"
+        )
+    counts = np.bincount(labels, minlength=classes)
+    if counts.min() < quota:
+        raise DataError(
+            f"{name}: class {counts.argmin()} has {counts.min()} images, fewer than query_per_class + "
+            f"train_per_class = {quota}; lower them"
+        )
+    generator = np.random.default_rng(params.split_seed)
+    query, train, val = [], [], []
+    for label in range(classes):
+        members = generator.permutation(np.flatnonzero(labels == label))[:quota]
+        query.append(members[: params.query_per_class])
+        train.append(members[params.query_per_class : quota - params.val_per_class])
+        val.append(members[quota - params.val_per_class :])
+    chosen = np.sort(np.concatenate(query))
+    return Splits(
+        protocol=f"{name}-balanced-q{params.query_per_class}-t{params.train_per_class}-s{params.split_seed}",
+        query=chosen,
+        train=np.sort(np.concatenate(train)),
+        val=np.sort(np.concatenate(val)),
+        database=np.setdiff1d(np.arange(len(labels)), chosen),
+    )
+
+
+def limited(splits: Splits, limit: int) -> Splits:
+    """At most ``limit`` images per part, for a quick look; the protocol's name says so."""
+
+    def head(part: NDArray[np.int64]) -> NDArray[np.int64]:
+        generator = np.random.default_rng(0)
+        return np.sort(generator.permutation(part)[:limit])
+
+    return replace(
+        splits,
+        protocol=f"{splits.protocol}-limit{limit}",
+        query=head(splits.query),
+        train=head(splits.train),
+        val=head(splits.val),
+        # Training images stay in the database, as the protocol has them.
+        database=np.union1d(head(splits.database), np.intersect1d(splits.database, head(splits.train))),
+    )
+
+
+def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
+    """What was drawn from what, ready for JSON: index ranges per part and a digest of the images.
+
+    Raises:
+        DataError: query images appear in another part, or train and validation overlap.
+    """
+    for first, second in [("query", "train"), ("query", "val"), ("query", "database"), ("train", "val")]:
+        shared = np.intersect1d(getattr(splits, first), getattr(splits, second))
+        if len(shared):
+            raise DataError(
+                f"{splits.protocol}: {len(shared)} images are in {first} and in {second} (first: {shared[0]})"
+            )
+    digest = hashlib.sha256()
+    for array in (images.pixels, images.labels):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return {
+        "protocol": splits.protocol,
+        "images": len(images),
+        "images_sha256": digest.hexdigest(),
+        **{part: _ranges(getattr(splits, part)) for part in ("query", "train", "val", "database")},
+    }
+
+
+def manifest_hash(content: dict[str, Any]) -> str:
+    """sha256 of the manifest's canonical JSON, in hex."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _ranges(indices: NDArray[np.int64]) -> list[list[int]]:
+    """Sorted indices as half-open [start, stop) runs: short for databases, readable for queries."""
+    if not len(indices):
+        return []
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    starts, stops = indices[np.r_[0, breaks]], indices[np.r_[breaks - 1, len(indices) - 1]] + 1
+    return np.stack([starts, stops], axis=1).tolist()  # type: ignore[no-any-return]

@@ -1,0 +1,51 @@
+"""A stage: one unit of cached work, under the hash of everything that determines its result.
+
+A stage sees only its ``spec`` and its inputs, and the key is their hash: what can change a result is in
+the key by construction.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench import store
+
+#: Raised by one when the stage of that kind behaves differently, so that old artifacts are not reused.
+STAGE_VERSIONS = {"features": 1, "distill": 1, "finetune": 1, "encode": 1, "measure": 1}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One unit of cached work.
+
+    Attributes:
+        kind: one of STAGE_VERSIONS.
+        slug: readable part of the artifact's name.
+        spec: everything that determines the result, plain JSON values.
+        inputs: role -> stage whose artifact is read.
+        images: how many images it looks at, for estimates.
+        cost_class: stages of one class cost about the same per image.
+    """
+
+    kind: str
+    slug: str
+    spec: Mapping[str, Any]
+    inputs: Mapping[str, Stage] = field(default_factory=dict)
+    images: int = 0
+    cost_class: str = ""
+
+    @functools.cached_property
+    def key(self) -> str:
+        """sha256 of kind, stage version, spec and the keys of the inputs."""
+        inputs = {role: stage.key for role, stage in self.inputs.items()}
+        identity = {"kind": self.kind, "version": STAGE_VERSIONS[self.kind], "spec": self.spec}
+        return store.content_key({**identity, "inputs": inputs})
+
+    def lineage(self) -> Iterator[Stage]:
+        """This stage and all it depends on, inputs first."""
+        for stage in self.inputs.values():
+            yield from stage.lineage()
+        yield self

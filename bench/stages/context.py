@@ -1,0 +1,68 @@
+"""What stages may use beside their spec and inputs: where things are, the device, never a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import loading
+from bench.loading import LoadedDataset
+from bench.registry import STUDENTS, TEACHERS, Registry
+from bench.stage import Stage
+from bench.store import Store
+from bench.types import Network
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Context:
+    """Execution environment of a run.
+
+    Attributes:
+        weights: fingerprint of initial weights -> the ``weights`` parameter that leads to them.
+        advance: called with the number of images just done and a short note.
+    """
+
+    store: Store
+    data_root: Path
+    device: torch.device
+    weights: Mapping[str, str | None]
+    advance: Callable[[int, str], None]
+
+    def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
+        """The data set of a spec's ``dataset`` block."""
+        return loading.load(block["name"], block["params"], self.data_root, block["limit"])
+
+    def teacher(self, block: Mapping[str, Any]) -> Network:
+        """The teacher of a spec's network block."""
+        return self._network(TEACHERS, block)
+
+    def student(self, block: Mapping[str, Any]) -> Network:
+        """The student of a spec's network block."""
+        return self._network(STUDENTS, block)
+
+    def tensors(self, stage: Stage, file: str) -> dict[str, Tensor]:
+        """Tensors of an input stage's artifact, on the CPU."""
+        from safetensors.torch import load_file
+
+        return load_file(self.store.path(stage.kind, stage.slug, stage.key) / file)
+
+    def autocast(self, precision: str) -> AbstractContextManager[Any]:
+        """bfloat16 autocast for ``bf16``; does nothing for ``fp32``."""
+        import torch
+
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+
+    def _network(self, registry: Registry[Network], block: Mapping[str, Any]) -> Network:
+        plugin = registry.get(block["name"])
+        params = dict(block["params"])
+        weights = self.weights.get(block["weights"])
+        if weights is not None:
+            params["weights"] = weights
+        return plugin(plugin.Params.of(params))

@@ -1,0 +1,63 @@
+"""Stage ``measure``: one metric of one subject, the codes of a cell or the network it deploys."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from bench.registry import METRICS
+from bench.stage import Stage
+from bench.stages.context import Context
+from bench.types import Deployment, RankingRule, Retrieval
+
+#: File of an artifact that holds the per-query values, one float64 (q,) per metric name.
+PER_QUERY = "per_query.safetensors"
+
+
+def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
+    """Write per-query values where the metric has them; the numbers are in the artifact's summary."""
+    spec = stage.spec
+    plugin = METRICS.get(spec["metric"]["name"])
+    params = plugin.Params.of(spec["metric"]["params"])
+    subject = _retrieval(stage, context) if plugin.subject == "codes" else _deployment(stage, context)
+    measurement = plugin(params).compute(subject)
+    if measurement.per_query:
+        arrays = {name: np.asarray(values, np.float64) for name, values in measurement.per_query.items()}
+        save_file(arrays, folder / PER_QUERY)
+    values = {name: dataclasses.asdict(value) for name, value in measurement.values.items()}
+    return {"values": values, "per_query": sorted(measurement.per_query)}
+
+
+def _retrieval(stage: Stage, context: Context) -> Retrieval:
+    spec, encode = stage.spec, stage.inputs["encode"]
+    dataset = context.dataset(spec["dataset"])
+    codes = context.tensors(encode, "codes.safetensors")
+    labels = dataset.images.labels
+    rule = dict(spec["protocol"])
+    return Retrieval(
+        query=codes["query"].numpy(),
+        database=codes["database"].numpy(),
+        query_labels=labels[dataset.splits.query],
+        database_labels=labels[dataset.splits.database],
+        bits=encode.inputs["finetune"].spec["bits"],
+        protocol=RankingRule(**{**rule, "k": None if rule["k"] == "all" else rule["k"]}),
+    )
+
+
+def _deployment(stage: Stage, context: Context) -> Deployment:
+    from models.heads import hash_network
+
+    spec = stage.spec
+    student = context.student(spec["student"])
+    net = hash_network(student.build(), student.feature_dim(spec["image_size"]), spec["bits"])
+    return Deployment(
+        net=net.to(context.device).eval(),
+        image_size=spec["image_size"],
+        device=context.device,
+        precision=spec["precision"],
+        bits=spec["bits"],
+    )

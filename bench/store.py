@@ -1,0 +1,156 @@
+"""Content-addressed artifacts: finished work under the hash of everything that determines it.
+
+An artifact is a folder ``<root>/<kind>/<slug>-<12 hex digits>``. It is written under a temporary name,
+checksummed and renamed, so it is there whole or not at all. What does not match its checksums is set
+aside with a warning and made again. Tensors are safetensors, the rest is JSON; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
+from bench.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+INDEX = "artifact.json"
+KEY_DIGITS = 12
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_key(value: Any) -> str:
+    """sha256 of the canonical JSON of ``value``, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def file_name(slug: str, key: str) -> str:
+    """Readable part, cleaned for file systems, and enough of the key to be unique."""
+    return f"{re.sub(r'[^A-Za-z0-9._=-]+', '-', slug)[:120]}-{key[:KEY_DIGITS]}"
+
+
+def default_root() -> Path:
+    """``$BENCH_CACHE`` or the platform's cache folder for this program."""
+    return Path(os.environ.get("BENCH_CACHE") or user_cache_path("hash-pareto"))
+
+
+class Store:
+    """Artifacts below ``root``; several processes may use one store at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._verified: set[str] = set()
+
+    def path(self, kind: str, slug: str, key: str) -> Path:
+        """Folder of an artifact, whether it exists or not."""
+        return self.root / kind / file_name(slug, key)
+
+    def index(self, folder: Path) -> dict[str, Any] | None:
+        """What ``artifact.json`` says, None if there is no finished artifact of any use in ``folder``."""
+        try:
+            content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) and "files" in content else None
+
+    def verify(self, folder: Path) -> dict[str, Any] | None:
+        """The index of an intact artifact; None if there is none. A damaged one is set aside first."""
+        index = self.index(folder)
+        if str(folder) in self._verified and index is not None:
+            return index
+        if index is not None and all(
+            _sha256(folder / name) == expected["sha256"] for name, expected in index["files"].items()
+        ):
+            self._verified.add(str(folder))
+            return index
+        if folder.exists():
+            self._set_aside(folder)
+        return None
+
+    @contextmanager
+    def lock(self, folder: Path) -> Iterator[None]:
+        """Hold the artifact: a second process waits here and then finds the work done."""
+        path = self.root / "locks" / f"{folder.name}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                log.info("waiting for another run that makes %s", folder.name)
+                lock.acquire()
+        except OSError as error:
+            raise UsageError(
+                f"{self.root}: cannot write ({error.strerror or error}); set BENCH_CACHE to a writable folder"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def write(self, folder: Path, about: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Fill a temporary folder, then make it the artifact at once.
+
+        Yields:
+            The folder to write files into, and a dict to put the artifact's JSON summary into. If the
+            block raises, nothing is left behind.
+        """
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        summary: dict[str, Any] = {}
+        started = time.perf_counter()
+        try:
+            yield temporary, summary
+            files = {
+                str(path.relative_to(temporary)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+                for path in sorted(temporary.rglob("*"))
+                if path.is_file()
+            }
+            seconds = round(time.perf_counter() - started, 3)
+            index = {**about, "seconds": seconds, "created": time.time(), "summary": summary, "files": files}
+            (temporary / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        self._verified.discard(str(folder))
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """The index of every finished artifact, for estimating what work costs."""
+        for path in sorted(self.root.glob(f"*/*/{INDEX}")):
+            index = self.index(path.parent)
+            if index is not None:
+                yield index
+
+    def _set_aside(self, folder: Path) -> None:
+        aside = self.root / "damaged" / f"{folder.name}-{time.time_ns()}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(aside)
+        log.warning("%s is damaged or incomplete; set aside as %s and made again", folder.name, aside)
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
