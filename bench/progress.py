@@ -1,7 +1,7 @@
 """Say on stderr what is being done and how long it will still take.
 
 A terminal gets bars (rich); a log file or CI gets one line per finished stage. The time left for the
-whole run is the sum of the plan's estimates, corrected by how fast this run has been so far.
+whole run is the sum of what the remaining stages are expected to cost, corrected by the pace so far.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -28,30 +28,28 @@ def human_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def is_plain() -> bool:
-    """Whether bars would only litter: not a terminal, or CI."""
-    return bool(os.environ.get("CI")) or not sys.stderr.isatty()
+def bars_wanted() -> bool:
+    """Whether stderr is a terminal that somebody watches."""
+    return sys.stderr.isatty() and not os.environ.get("CI")
 
 
 class ProgressReport:
     """Progress of one run: a bar over its stages and one over the images of the present stage.
 
     Args:
-        estimates: expected seconds of the stages to come, in order; the mean stands in for unknowns.
+        expected: stage key -> seconds it should take, None where nothing is known, in order.
     """
 
-    def __init__(self, estimates: Sequence[float | None], *, quiet: bool = False) -> None:
-        known = [seconds for seconds in estimates if seconds is not None]
-        self._mean = sum(known) / len(known) if known else None
-        self._left = [self._mean if seconds is None else seconds for seconds in estimates]
-        self._total, self._done = len(estimates), 0
-        self._spent = self._expected = 0.0
-        self._stage_started = 0.0
+    def __init__(self, expected: Mapping[str, float | None]) -> None:
+        self._left = dict(expected)
+        self._total = len(self._left)
+        self._pace: list[tuple[float, float | None]] = []
+        self._label, self._key, self._images, self._started = "", "", 0, 0.0
         self._bars: Progress | None = None
-        self._grid_task = self._stage_task = TaskID(0)
-        if not quiet and not is_plain():
+        self._run_bar = self._stage_bar = TaskID(0)
+        if bars_wanted():
             self._bars = Progress(
-                TextColumn("{task.description}", table_column=None),
+                TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
@@ -60,53 +58,46 @@ class ProgressReport:
                 transient=True,
             )
             self._bars.start()
-            self._grid_task = self._bars.add_task("grid", total=self._total, note="")
-            self._stage_task = self._bars.add_task("", total=None, visible=False, note="")
+            self._run_bar = self._bars.add_task("stages", total=self._total, note="")
+            self._stage_bar = self._bars.add_task("", total=None, visible=False, note="")
 
-    def start_stage(self, label: str, images: int) -> None:
+    def start(self, key: str, label: str, images: int) -> None:
         """A stage that will look at about ``images`` images begins."""
-        self._label, self._stage_started, self._images = label, time.perf_counter(), 0
+        self._key, self._label, self._images, self._started = key, label, 0, time.perf_counter()
         if self._bars:
-            self._bars.reset(self._stage_task, description=label, total=images or None, visible=True, note="")
+            self._bars.reset(self._stage_bar, description=label, total=images or None, visible=True, note="")
 
-    def advance(self, images: int, note: str = "") -> None:
-        """``images`` more images are done."""
+    def advance(self, images: int) -> None:
+        """So many more images are done."""
         self._images += images
         if self._bars:
-            elapsed = max(time.perf_counter() - self._stage_started, 1e-9)
-            rate = f"{self._images / elapsed:.0f} images/s"
-            self._bars.update(self._stage_task, advance=images, note=f"{rate}  {note}")
+            rate = self._images / max(time.perf_counter() - self._started, 1e-9)
+            self._bars.update(self._stage_bar, advance=images, note=f"{rate:.0f} images/s")
 
-    def finish_stage(self) -> None:
+    def finish(self) -> None:
         """The present stage ended well."""
-        seconds = time.perf_counter() - self._stage_started
-        expected = self._left.pop(0) if self._left else None
-        self._done += 1
-        self._spent += seconds
-        self._expected += seconds if expected is None else expected
+        seconds = time.perf_counter() - self._started
+        self._pace.append((seconds, self._left.pop(self._key, None)))
         left = self.time_left()
-        note = f"about {human_seconds(left)} left" if left is not None else ""
+        note = f"about {human_seconds(left)} left" if left else ""
         if self._bars:
-            self._bars.update(self._grid_task, completed=self._done, note=note)
-        log.info(
-            "[%d/%d] %s  %s%s",
-            self._done,
-            self._total,
-            self._label,
-            human_seconds(seconds),
-            note and f"  ({note})",
-        )
+            self._bars.update(self._run_bar, completed=self._total - len(self._left), note=note)
+        done = f"[{self._total - len(self._left)}/{self._total}]"
+        log.info("%s %s  %s%s", done, self._label, human_seconds(seconds), note and f"  ({note})")
+
+    def drop(self, key: str) -> None:
+        """A stage will not run: it is cached after all, or what it needs has failed."""
+        self._left.pop(key, None)
 
     def time_left(self) -> float | None:
         """Seconds to the end of the run, None while nothing is known."""
         if not self._left:
             return 0.0
-        mean = self._spent / self._done if self._done else None
-        guesses = [mean if seconds is None else seconds for seconds in self._left]
-        if any(guess is None for guess in guesses):
-            return None
-        pace = self._spent / self._expected if self._expected > 0 else 1.0
-        return sum(guess for guess in guesses if guess is not None) * pace
+        known = [(spent, guess) for spent, guess in self._pace if guess]
+        pace = sum(spent for spent, _ in known) / sum(guess for _, guess in known if guess) if known else 1.0
+        mean = sum(spent for spent, _ in self._pace) / len(self._pace) if self._pace else None
+        guesses = [mean if guess is None else guess * pace for guess in self._left.values()]
+        return None if None in guesses else sum(guess for guess in guesses if guess is not None)
 
     def close(self) -> None:
         """Remove the bars; lines stay."""

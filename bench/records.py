@@ -68,10 +68,10 @@ class Metric(_Part):
 
 
 class StageInfo(_Part):
-    """Where the work of a cell came from; ``seconds`` is what it cost when it was done."""
+    """Where the work of a cell came from; ``seconds`` is what it cost when it was done, if still known."""
 
     key: str
-    seconds: float
+    seconds: float | None
     cached: bool
 
 

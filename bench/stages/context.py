@@ -26,14 +26,14 @@ class Context:
 
     Attributes:
         weights: fingerprint of initial weights -> the ``weights`` parameter that leads to them.
-        advance: called with the number of images just done and a short note.
+        advance: called with the number of images just done.
     """
 
     store: Store
     data_root: Path
     device: torch.device
     weights: Mapping[str, str | None]
-    advance: Callable[[int, str], None]
+    advance: Callable[[int], None]
 
     def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
         """The data set of a spec's ``dataset`` block."""

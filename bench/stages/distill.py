@@ -47,7 +47,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         with context.autocast(spec["precision"]):
             output = net(inputs).float()
         wanted = [teacher[view][positions].to(context.device).float() for teacher in targets]
-        context.advance(len(chosen), "")
+        context.advance(len(chosen))
         return method.terms(output, wanted)
 
     history = fit(net.parameters(), params, len(indices), spec["seed"], step)

@@ -65,7 +65,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         inputs = views.render(pixels, crops[epoch][chosen], student.preprocessing, image_size)
         with context.autocast(spec["precision"]):
             codes = net(inputs).float()
-        context.advance(len(chosen), "")
+        context.advance(len(chosen))
         index = torch.from_numpy(positions).to(context.device)
         return loss.terms(codes, labels[index], index)
 

@@ -112,5 +112,5 @@ def embed(
     for batch in inputs:
         with context.autocast(precision):
             outputs.append(net(batch).float().cpu())
-        context.advance(len(batch), "")
+        context.advance(len(batch))
     return torch.cat(outputs)

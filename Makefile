@@ -1,0 +1,41 @@
+# Two commands do everything on a machine with Python 3.11 or newer: `make bench` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test test-all lint perf schema clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(INSTALLED): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+bench: $(INSTALLED)  ## run the quick grid and make its report
+	$(BIN)/python -m bench run --grid grid.yaml
+	$(BIN)/python -m bench report
+
+test: $(INSTALLED) lint  ## lint, types and the fast tests
+	$(BIN)/python -m pytest
+
+test-all: $(INSTALLED) lint  ## the same with the slow tests
+	$(BIN)/python -m pytest -m "not gpu"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+perf: $(INSTALLED)  ## speed of the numeric core against the plain way, as ratios
+	$(BIN)/python tests/perf/perf_hamming.py --json build/perf_hamming.json
+
+schema: $(INSTALLED)  ## write the JSON Schema of grids again after a change of bench/config.py
+	$(BIN)/python -c "import json; from bench.config import json_schema; print(json.dumps(json_schema(), indent=1))" > bench/grids/grid.schema.json
+
+clean:  ## remove the virtual environment and everything built
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,309 @@
+"""The command line: verbs, logging, and the only place that prints and exits.
+
+Results go to stdout, progress and logs to stderr. Heavy imports happen inside the verbs, so that
+``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench import __version__
+from bench.errors import BenchError, UsageError
+
+if TYPE_CHECKING:
+    from bench.plan import Plan
+
+KINDS = ("datasets", "teachers", "students", "methods", "losses", "metrics")
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code, see ``bench.errors``."""
+    try:
+        return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BenchError as error:
+        _show(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; finished cells are kept, run the same command to go on", err=True)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep Python from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        _show(error)
+        if not log.isEnabledFor(logging.DEBUG):
+            click.echo("this is a defect of hash-pareto; run again with -v for the traceback", err=True)
+        return 1
+
+
+def _show(error: Exception) -> None:
+    """One line (a grid may have several faults); the traceback only with -v."""
+    log.debug("traceback", exc_info=error)
+    text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    click.echo(click.style("error: ", fg="red", bold=True) + text, err=True, color=_color())
+
+
+def _color() -> bool | None:
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def _verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that every verb has."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Show what is done in detail, and tracebacks.")
+    @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> Any:
+        level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setLevel(level)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        bench = logging.getLogger("bench")
+        bench.handlers[:] = [handler]
+        bench.setLevel(logging.DEBUG)
+        bench.propagate = False
+        return function(*args, **options)
+
+    return wrapped
+
+
+def _grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which cells of which grid."""
+    options = [
+        click.option("--grid", type=click.Path(path_type=Path), default="grid.yaml", show_default=True,
+                     help="The grid to read."),
+        click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
+                     help="Replace one value of the grid, for example axes.bits=[16]."),
+        click.option("--only", multiple=True, metavar="KEY=PATTERN",
+                     help="Only cells that match, for example student=cukd_v1 or bits=16,32."),
+        click.option("--skip", multiple=True, metavar="KEY=PATTERN", help="No cells that match."),
+        click.option("--limit", type=click.IntRange(min=2), metavar="N",
+                     help="Use at most N images per split; such records are marked as not comparable."),
+        click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
+                     help="Where data sets are [default: $BENCH_DATA or the cache]."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+                     show_default=True, help="What to train and measure on."),
+        click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
+                     help="A .py file with plug-ins of your own."),
+    ]  # fmt: skip
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hash-pareto")
+def cli() -> None:
+    """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
+
+
+@cli.command()
+@_grid_options
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder [default: results/<grid name>].")
+@click.option("--overwrite", type=click.Choice(["missing", "failed", "always"]), default="missing",
+              show_default=True, help="missing: run cells without a record; failed: and those that failed; "
+              "always: make everything anew.")  # fmt: skip
+@_verb
+def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
+    """Train, measure and record every cell of a grid; cells that have a record are skipped."""
+    from bench.execute import run_plan
+
+    plan, machine = _prepare(grid, fetch=True, **options)
+    out = out or Path("results") / plan.name
+    outcome = run_plan(plan, machine, out, overwrite)
+    done = outcome.present + outcome.ok
+    text = f"{done} of {len(plan.selected)} cells ok in {out}"
+    if not outcome.stages_run:
+        text += "; nothing to do, every cell has a record"
+        text = (
+            text if outcome.ok == 0 else f"{done} of {len(plan.selected)} cells ok in {out}; all from cache"
+        )
+    click.echo(text)
+    for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
+        for slug in slugs:
+            click.echo(f"{label}: {slug}")
+    if outcome.exit_code:
+        click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
+    return outcome.exit_code
+
+
+@cli.command()
+@_grid_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_verb
+def plan(grid: Path, as_json: bool, **options: Any) -> None:
+    """Show cells and stages of a grid, what is cached, and the expected time and disk; starts nothing."""
+    from bench.plan_text import plan_summary, plan_text
+
+    planned, machine = _prepare(grid, fetch=False, **options)
+    summary = plan_summary(planned, machine.store)
+    click.echo(json.dumps(summary, indent=1) if as_json else plan_text(summary))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@_verb
+def report(folder: Path | None) -> None:
+    """Make tables and Pareto charts from the records in FOLDER [default: the last results folder run]."""
+    from bench.report.render import render
+
+    folder = folder or _latest_results()
+    for path in render(folder):
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--image-size", type=click.IntRange(min=16), default=224, show_default=True, help="Input side.")
+@click.option("--bits", type=click.IntRange(min=1), default=16, show_default=True, help="Code length.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
+              help="A .py file with plug-ins of your own.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_verb
+def measure(model: str, as_json: bool, device: str, plugins: Sequence[Path], **options: Any) -> None:
+    """The cost card of one model with a hash head: parameters, MACs, latency, size."""
+    from bench.cost_card import cost_card, cost_text
+
+    _include(plugins)
+    card = cost_card(model, device=_device(device), **options)
+    click.echo(json.dumps(card, indent=1) if as_json else cost_text(card))
+
+
+@cli.command(name="ls")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
+              help="A .py file with plug-ins of your own.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_verb
+def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
+    """List what a grid may name."""
+    from bench.registry import REGISTRIES
+
+    _include(plugins)
+    registry = REGISTRIES[kind]
+    summaries = {name: _summary(registry.get(name)) for name in registry.names()}
+    summaries |= {f"{family}:<name>": f"any model of {family}" for family in registry.families}
+    if as_json:
+        click.echo(json.dumps(summaries, indent=1))
+        return
+    width = max(map(len, summaries))
+    for name, summary in summaries.items():
+        click.echo(f"{name:{width}}  {summary}")
+
+
+@cli.group()
+def data() -> None:
+    """Data sets: fetch and check them."""
+
+
+@data.command()
+@click.argument("name")
+@click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
+              help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
+@_verb
+def prepare(name: str, data_root: Path | None) -> None:
+    """Download or check the data set NAME, and show its splits."""
+    from bench import loading
+    from bench.registry import DATASETS
+
+    plugin = DATASETS.get(name)
+    dataset = plugin(plugin.Params())
+    root = data_root or loading.default_root()
+    click.echo(dataset.prepare(root))
+    loaded = loading.load(name, plugin.Params().model_dump(mode="json"), root, None)
+    parts = loaded.splits
+    sizes = ", ".join(
+        f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
+    )
+    click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
+
+
+@cli.command()
+@click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
+              help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_verb
+def doctor(data_root: Path | None, as_json: bool) -> int:
+    """Show what is installed, which devices there are, and which data and weights are at hand."""
+    from bench import loading
+    from bench.doctor import examine
+
+    findings = examine(data_root or loading.default_root())
+    if as_json:
+        click.echo(json.dumps(findings, indent=1))
+    else:
+        for section, lines in findings.items():
+            click.echo(section)
+            for name, text in lines.items():
+                click.echo(f"  {name}: {text}")
+    return 0
+
+
+def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, plugins: Sequence[Path],
+             overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
+             limit: int | None) -> tuple[Plan, Any]:  # fmt: skip
+    """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
+    from bench import environment, loading, store
+    from bench.config import load_grid
+    from bench.execute import Machine
+    from bench.plan import build_plan
+    from bench.registry import DATASETS
+    from bench.selection import Choice
+
+    _include(plugins)
+    file = load_grid(grid, overrides)
+    root = data_root or loading.default_root()
+    if fetch:
+        for name in {entry.name for entry in file.grid.axes.dataset}:
+            plugin = DATASETS.get(name)
+            plugin(plugin.Params()).prepare(root)
+    chosen, threads = _device(device), environment.default_threads()
+    fingerprint = environment.hardware(chosen, threads)["fingerprint"]
+    planned = build_plan(file, root, fingerprint, Choice(only, skip, limit))
+    machine = Machine(store.Store(store.default_root()), root, chosen, threads, file.grid.defaults.precision)
+    return planned, machine
+
+
+def _device(asked: str) -> str:
+    """``auto`` is the GPU where the driver shows one; asking torch would cost seconds."""
+    from bench.environment import gpu_model
+
+    return ("cuda" if gpu_model() else "cpu") if asked == "auto" else asked
+
+
+def _include(plugins: Sequence[Path]) -> None:
+    from bench.registry import include
+
+    for path in plugins:
+        include(path)
+
+
+def _summary(plugin: type) -> str:
+    """First line of the docstring of the file that defines a plug-in, or of its class."""
+    module = sys.modules[plugin.__module__].__doc__
+    lines = (module or plugin.__doc__ or "").strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def _latest_results() -> Path:
+    """The results folder that was run into last."""
+    indices = sorted(Path("results").glob("*/grid.json"), key=lambda path: path.stat().st_mtime)
+    if not indices:
+        raise UsageError("no results folder here; first: python -m bench run --grid grid.yaml")
+    return indices[-1].parent

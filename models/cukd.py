@@ -1,0 +1,48 @@
+"""What the two students of "Context Unaware Knowledge Distillation for Image Retrieval" share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from bench.types import Preprocessing
+from models.network import BaseNetwork, NetworkParams
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class CukdStudent(BaseNetwork):
+    """Trunk of 15 basic blocks in five layers (arXiv 2207.09070); subclasses set the last width.
+
+    The last map is flattened, so the feature widens with the image: at 224 px it is 4 x 4.
+    """
+
+    preprocessing = Preprocessing()
+    width: ClassVar[int]
+
+    class Params(NetworkParams):
+        """Students start from PyTorch's random initialisation; no weights are published."""
+
+        weights: str = Field("none", description="none: random; or the path of a state dict of the trunk")
+
+    def feature_dim(self, image_size: int) -> int:
+        """Channels times positions: the side is halved six times, rounding up."""
+        side = -(-image_size // 64)
+        return self.width * side**2
+
+    def make(self, *, published: bool = False) -> nn.Module:
+        """The trunk."""
+        from models.blocks import residual_trunk
+
+        if published:
+            raise self.unpublished()
+        return residual_trunk((64, 64, 128, 128, self.width), (2, 3, 5, 3, 2))
+
+    def strip(self, net: nn.Module) -> None:
+        """There is no classifier."""
+
+    def published_id(self) -> str:
+        """There are no published weights."""
+        raise self.unpublished()

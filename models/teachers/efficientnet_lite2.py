@@ -1,0 +1,20 @@
+"""EfficientNet-Lite2, pretrained on ImageNet: weights come with pip, no download of its own.
+
+timm's ``tf_efficientnet_lite2`` (EfficientNet, arXiv 1905.11946, without squeeze-and-excitation and swish).
+
+    teacher: [efficientnet_lite2]
+"""
+
+from __future__ import annotations
+
+from bench.registry import TEACHERS
+from models.efficientnet_lite import EfficientNetLite, preprocessing
+
+
+@TEACHERS.register
+class EfficientNetLite2(EfficientNetLite):
+    """1280-wide feature after global average pooling; trained at 260 px."""
+
+    arch = "tf_efficientnet_lite2"
+    number = 2
+    preprocessing = preprocessing(260)

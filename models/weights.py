@@ -1,0 +1,95 @@
+"""Weight files: a fingerprint that says which one was used, and loading that is exact or an error."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: How many faults of a file an error message spells out.
+LISTED = 3
+
+
+def fingerprint(path: Path) -> str:
+    """Return ``sha256:<hex>`` of a weight file; needs no torch.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    _require(path)
+    stat = path.stat()
+    return _sha256(path, stat.st_mtime_ns, stat.st_size)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from safetensors, or from a ``torch.save`` file without running its code.
+
+    Raises:
+        WeightsError: missing, damaged, or anything but a flat dict of tensors.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    _require(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can make the parsers raise anything
+        raise WeightsError(
+            f"{path}: cannot be read as weights ({type(error).__name__}): damaged, or it holds objects other "
+            "than tensors, which could run code and are refused; save net.state_dict() as .safetensors or .pt"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: not a flat dict of tensors; save net.state_dict() by itself")
+    return state
+
+
+def load_state_dict(net: nn.Module, state: dict[str, Tensor], source: Path, drop: Collection[str] = ()) -> None:
+    """Load ``state`` into ``net``; every tensor must have its place, every place its tensor.
+
+    Args:
+        net: changed in place.
+        state: tensors by name.
+        source: file that the tensors come from, for messages.
+        drop: names that ``state`` may hold and ``net`` does not use.
+
+    Raises:
+        WeightsError: names or shapes differ; lists the first few and their number.
+    """
+    expected = net.state_dict()
+    # Only cumulative averages use this counter, and many converters leave it out.
+    counters = {name: value for name, value in expected.items() if name.endswith(".num_batches_tracked")}
+    state = counters | {name: value for name, value in state.items() if name not in drop}
+    faults = [f"{name} is missing" for name in expected if name not in state]
+    faults += [f"{name} is unknown to the network" for name in state if name not in expected]
+    faults += [
+        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if faults:
+        more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
+        raise WeightsError(f"{source}: does not fit the network: {'; '.join(faults[:LISTED])}{more}")
+    net.load_state_dict(state)
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError(
+            f"no such weights file: {path}; weights is 'none', 'default' or the path of a state dict"
+        )
+
+
+@cache
+def _sha256(path: Path, mtime_ns: int, size: int) -> str:
+    """Hash once per state of the file: planning asks for every cell."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
