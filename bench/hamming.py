@@ -151,10 +151,11 @@ def average_precision(
         BenchError: arguments that do not fit together, in one line.
     """
     check_rule(k, ties, normalizer)
-    arrays = query_codes, database_codes, query_labels, database_labels
     if ties == "index":
-        return _average_precision_by_index(*arrays, k=k, normalizer=normalizer)
-    counts, relevant = distance_histograms(*arrays)
+        inputs = _Inputs(query_codes, database_codes, query_labels, database_labels)
+        gain, hits, total = _scores_by_index(inputs, k)
+        return gain / denominator(total, hits, k, normalizer)
+    counts, relevant = distance_histograms(query_codes, database_codes, query_labels, database_labels)
     return average_precision_from_histograms(counts, relevant, k=k, ties=ties, normalizer=normalizer)
 
 
@@ -177,77 +178,66 @@ def distance_histograms(
     Raises:
         BenchError: arguments that do not fit together, in one line.
     """
-    _check_codes(query_codes, database_codes)
-    labels = _Labels(query_codes, database_codes, query_labels, database_labels)
-    queries, items = _words(query_codes), _words(database_codes)
+    inputs = _Inputs(query_codes, database_codes, query_labels, database_labels)
     bins = 8 * query_codes.shape[1] + 1
-    histograms = np.zeros((len(queries), 2 * bins), np.int64)
+    histograms = np.zeros((len(query_codes), 2 * bins), np.int64)
 
     def scan(rows: Ints) -> None:
         buffer, histogram = np.empty(_BLOCK, np.int32), np.empty(2 * bins, np.int32)
-        for start in range(0, len(items), _BLOCK):
-            block = items[start : start + _BLOCK]
-            distances = buffer[: len(block)]
-            for label, members in groupby(rows, labels.of_query.__getitem__):
+        for start in range(0, len(inputs.items), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            items = inputs.items[block]
+            distances = buffer[: len(items)]
+            for label, members in groupby(rows, inputs.query_labels.__getitem__):
                 # Relevant items are counted in the second half of the bins.
-                offset = (labels.shared(int(label)) * np.int32(bins))[
-                    labels.of_database[start : start + _BLOCK]
-                ]
+                offsets = inputs.shared(int(label)) * np.int32(bins)
+                offset = offsets[inputs.item_labels[block]]
                 for row in members:
-                    _hammings(queries[row], block, distances)
+                    _hammings(inputs.queries[row], items, distances)
                     distances += offset
-                    _faiss.ivec_hist(
-                        len(block), faiss.swig_ptr(distances), 2 * bins, faiss.swig_ptr(histogram)
-                    )
+                    _histogram(distances, histogram)
                     histograms[row] += histogram
 
-    _in_threads(scan, labels.query_order)
+    _in_threads(scan, inputs.query_order)
     irrelevant, relevant = histograms[:, :bins], histograms[:, bins:]
     return irrelevant + relevant, relevant
 
 
-def _average_precision_by_index(
-    query_codes: Codes,
-    database_codes: Codes,
-    query_labels: ArrayLike,
-    database_labels: ArrayLike,
-    *,
-    k: int | None,
-    normalizer: Normalizer,
-) -> Floats:
-    _check_codes(query_codes, database_codes)
-    labels = _Labels(query_codes, database_codes, query_labels, database_labels)
-    queries, items = _words(query_codes), _words(database_codes)
-    gain = np.zeros(len(queries))
-    hits, total = np.zeros((2, len(queries)), np.int64)
+def _scores_by_index(inputs: _Inputs, k: int | None) -> tuple[Floats, Ints, Ints]:
+    """Per query in database order: sum of precisions at the hits, hits up to rank k, all relevant items."""
+    gain = np.zeros(len(inputs.queries))
+    hits, total = np.zeros((2, len(inputs.queries)), np.int64)
 
     def scan(rows: Ints) -> None:
-        distances = np.empty(len(items), np.int32)
-        for label, members in groupby(rows, labels.of_query.__getitem__):
-            relevant = labels.shared(int(label))[labels.of_database]
+        distances = np.empty(len(inputs.items), np.int32)
+        for label, members in groupby(rows, inputs.query_labels.__getitem__):
+            relevant = inputs.shared(int(label))[inputs.item_labels]
             for row in members:
-                _hammings(queries[row], items, distances)
-                order = _stable_order(distances, items)[:k]
-                ranks = np.flatnonzero(relevant[order]) + 1
+                _hammings(inputs.queries[row], inputs.items, distances)
+                ranks = np.flatnonzero(relevant[_stable_order(distances, inputs.items)[:k]]) + 1
                 gain[row] = (np.arange(1, len(ranks) + 1) / ranks).sum()
                 hits[row], total[row] = len(ranks), np.count_nonzero(relevant)
 
-    _in_threads(scan, labels.query_order)
-    return gain / denominator(total, hits, k, normalizer)
+    _in_threads(scan, inputs.query_order)
+    return gain, hits, total
 
 
-class _Labels:
-    """Which items are relevant to a query, decided once for all items and queries with equal labels.
+class _Inputs:
+    """Codes and labels, checked and in the form that a scan wants.
+
+    Which items are relevant is decided once for all queries and items with equal labels; queries are
+    scanned in the order of their labels.
 
     Attributes:
-        of_query: int64 (q,), equal for queries with the same labels.
-        query_order: int64 (q,), the queries sorted by that.
-        of_database: int64 (n,), the same for items: an index into the answers of ``shared``.
+        queries, items: uint8 (q, words * 8) and (n, words * 8), see ``_words``.
+        query_labels, item_labels: int64 (q,) and (n,), the same number for the same labels.
+        query_order: int64 (q,), the queries sorted by ``query_labels``.
     """
 
     def __init__(
         self, query_codes: Codes, database_codes: Codes, query_labels: ArrayLike, database_labels: ArrayLike
     ) -> None:
+        _check_codes(query_codes, database_codes)
         query, database = np.asarray(query_labels), np.asarray(database_labels)
         _check_labels("query", query, query_codes)
         _check_labels("database", database, database_codes)
@@ -255,28 +245,27 @@ class _Labels:
             raise BenchError(
                 f"query labels {_describe(query)} and database labels {_describe(database)} do not match"
             )
+        self.queries, self.items = _words(query_codes), _words(database_codes)
         self._relation: np.ufunc = np.equal if query.ndim == 1 else np.bitwise_and
-        self._query, self.of_query = _distinct(query)
-        self._database, self.of_database = _distinct(database)
-        self.query_order = np.argsort(self.of_query, kind="stable")
+        self._of_queries, self.query_labels = _distinct(query)
+        self._of_items, self.item_labels = _distinct(database)
+        self.query_order = np.argsort(self.query_labels, kind="stable")
 
     def shared(self, label: int) -> NDArray[np.bool_]:
-        """Which of the distinct labels in the database make an item relevant to queries of ``label``."""
-        return np.asarray(self._relation(self._database, self._query[:, label, None]).any(axis=0))
+        """Whether items are relevant to queries with ``label``, by item label."""
+        return np.asarray(self._relation(self._of_items, self._of_queries[:, label, None]).any(axis=0))
 
 
 def _distinct(labels: NDArray[Any]) -> tuple[NDArray[np.uint64], Ints]:
-    """Distinct labels as uint64 (words, distinct), multi-hot ones as bits, and which one each item has."""
-    packed = (
-        labels.astype(np.int64)[:, None].view(np.uint8)
-        if labels.ndim == 1
-        else np.packbits(labels != 0, axis=1)
-    )
-    rows = _words(packed)
-    # Rows as byte strings: several times faster to sort than np.unique(axis=0).
-    strings = rows.view(f"S{rows.shape[1]}").reshape(-1)
-    _, first, group = np.unique(strings, return_index=True, return_inverse=True)
-    return rows[first].view(np.uint64).T, group
+    """The distinct labels, uint64 (words, distinct), multi-hot ones as bits; and which one each item has."""
+    if labels.ndim == 1:
+        keys = labels.astype(np.int64)
+    else:
+        # Rows sort ten times faster as byte strings than with np.unique(axis=0).
+        rows = _words(np.packbits(labels != 0, axis=1))
+        keys = rows.view(f"S{rows.shape[1]}")[:, 0]
+    distinct, numbers = np.unique(keys, return_inverse=True)
+    return distinct.view(np.uint64).reshape(len(distinct), keys.itemsize // 8).T, numbers
 
 
 def _words(packed: Codes) -> Codes:
@@ -289,6 +278,11 @@ def _hammings(query: Codes, items: Codes, distances: NDArray[np.int32]) -> None:
     """Write the distances of one code from each of ``items`` into ``distances``; all contiguous."""
     pointers = [faiss.swig_ptr(array) for array in (query, items, distances)]
     _faiss.hammings(pointers[0], pointers[1], 1, len(items), items.shape[1], pointers[2])
+
+
+def _histogram(values: NDArray[np.int32], counts: NDArray[np.int32]) -> None:
+    """Overwrite ``counts`` with how often 0, 1, ... occur in ``values``; both contiguous."""
+    _faiss.ivec_hist(len(values), faiss.swig_ptr(values), len(counts), faiss.swig_ptr(counts))
 
 
 def _stable_order(distances: NDArray[np.int32], items: Codes) -> Ints:
@@ -305,7 +299,12 @@ def _in_threads(scan: Callable[[Ints], None], rows: Ints) -> None:
 
 def _check_codes(query: Codes, database: Codes) -> None:
     for name, codes in (("query", query), ("database", database)):
-        if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8 or codes.ndim != 2:
+        if (
+            not isinstance(codes, np.ndarray)
+            or codes.dtype != np.uint8
+            or codes.ndim != 2
+            or not codes.shape[1]
+        ):
             raise BenchError(
                 f"{name} codes must be uint8 (n, bytes) as pack_codes returns, not {_describe(codes)}"
             )
@@ -315,7 +314,7 @@ def _check_codes(query: Codes, database: Codes) -> None:
 
 def _check_labels(name: str, labels: NDArray[Any], codes: Codes) -> None:
     single = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
-    multi = labels.ndim == 2 and bool(((labels == 0) | (labels == 1)).all())
+    multi = labels.ndim == 2 and labels.shape[1] > 0 and bool(((labels == 0) | (labels == 1)).all())
     if not (single or multi):
         raise BenchError(f"{name} labels must be int (n,) or 0/1 (n, classes), not {_describe(labels)}")
     if len(labels) != len(codes):

@@ -48,7 +48,7 @@ def average_precision_from_histograms(
         float64 (q,); 0 for a query with nothing to find.
 
     Raises:
-        BenchError: ``k`` below 1, unknown rule, or ``ties="index"``.
+        BenchError: ``k`` below 1, unknown rule, ``ties="index"``, or histograms that do not fit together.
     """
     check_rule(k, ties, normalizer)
     if ties == "index":
@@ -87,7 +87,7 @@ def expected_hits(counts: Ints, relevant: Ints, k: int | None = None) -> Floats:
         float64 (q,).
 
     Raises:
-        BenchError: ``k`` below 1.
+        BenchError: ``k`` below 1, or histograms that do not fit together.
     """
     check_rule(k)
     _, _, t = _ranks(counts, relevant, k)
@@ -121,6 +121,9 @@ def denominator(relevant: Ints, hits: Ints, k: int | None, normalizer: Normalize
 
 
 def _ranks(n: Ints, m: Ints, k: int | None) -> tuple[Ints, Ints, Ints]:
+    """Return a, c and t, as the module's docstring names them."""
+    if n.ndim != 2 or n.shape != m.shape or (m < 0).any() or (m > n).any():
+        raise BenchError("counts and relevant must be (q, distances) both, with 0 <= relevant <= counts")
     a = n.cumsum(axis=1) - n
     c = m.cumsum(axis=1) - m
     return a, c, n if k is None else np.clip(k - a, 0, n)
@@ -138,13 +141,14 @@ def _expected_gain(n: Any, m: Any, t: Any, a: Any, c: Any, harmonic: NDArray[np.
     average, s = (m - 1) / (n - 1): the sum over i of (m / n) (c + 1 + (i - 1) s) / (a + i).
     """
     s = (m - 1) / np.maximum(n - 1, 1)
-    reciprocals = harmonic[a + t] - harmonic[a]
-    return np.asarray(m / np.maximum(n, 1) * (s * t + (c + 1 - s * (a + 1)) * reciprocals), np.float64)
+    reciprocals = (harmonic[a + t] - harmonic[a]).astype(np.float64)
+    return np.asarray(m / np.maximum(n, 1) * (s * t + (c + 1 - s * (a + 1)) * reciprocals))
 
 
 def _run_gain(hits: Ints, start: Ints, c: Ints, harmonic: NDArray[np.longdouble]) -> Floats:
     """Sum of precisions over a run of hits right behind rank ``start``: of (c + i) / (start + i)."""
-    return np.asarray(hits + (c - start) * (harmonic[start + hits] - harmonic[start]), np.float64)
+    reciprocals = (harmonic[start + hits] - harmonic[start]).astype(np.float64)
+    return np.asarray(hits + (c - start) * reciprocals)
 
 
 def _cut_expectation(

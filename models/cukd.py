@@ -16,33 +16,27 @@ if TYPE_CHECKING:
 class CukdStudent(BaseNetwork):
     """Trunk of 15 basic blocks in five layers (arXiv 2207.09070); subclasses set the last width.
 
-    The last map is flattened, so the feature widens with the image: at 224 px it is 4 x 4.
+    The last map is flattened, not pooled: it is 4 x 4 at 224 px, and larger images give wider features.
     """
 
     preprocessing = Preprocessing()
     width: ClassVar[int]
 
     class Params(NetworkParams):
-        """Students start from PyTorch's random initialisation; no weights are published."""
+        """No weights are published; students start from PyTorch's default initialisation."""
 
         weights: str = Field("none", description="none: random; or the path of a state dict of the trunk")
 
     def feature_dim(self, image_size: int) -> int:
-        """Channels times positions: the side is halved six times, rounding up."""
+        """Channels times positions of the last map; the side is halved six times, rounding up."""
         side = -(-image_size // 64)
         return self.width * side**2
 
-    def make(self, *, published: bool = False) -> nn.Module:
+    def make(self) -> nn.Module:
         """The trunk."""
         from models.blocks import residual_trunk
 
-        if published:
-            raise self.unpublished()
-        return residual_trunk((64, 64, 128, 128, self.width), (2, 3, 5, 3, 2))
+        return residual_trunk(widths=(64, 64, 128, 128, self.width), depths=(2, 3, 5, 3, 2))
 
     def strip(self, net: nn.Module) -> None:
         """There is no classifier."""
-
-    def published_id(self) -> str:
-        """There are no published weights."""
-        raise self.unpublished()

@@ -1,4 +1,4 @@
-"""What all networks have in common: which weights they start from. Imports no torch."""
+"""What all networks have in common: the weights they start from. Imports no torch."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class NetworkParams(Parameters):
 
 
 class BaseNetwork(ABC):
-    """An encoder that starts from random weights, published ones, or a file, and never from another kind.
+    """An encoder that starts from the weights that were asked for, or not at all.
 
-    Subclasses make the full network and say how its classifier comes off; see ``bench.types.Network``
-    for the methods that callers use.
+    Callers use what ``bench.types.Network`` lists; subclasses make the whole network and say how its
+    classifier comes off.
     """
 
     version: ClassVar[int] = 1
@@ -39,27 +39,29 @@ class BaseNetwork(ABC):
 
     def weights_id(self) -> str:
         """Fingerprint of the initial weights, ``"none"`` for random ones."""
-        if self.params.weights == "none":
-            return "none"
         path = self.weights_file()
-        return self.published_id() if path is None else fingerprint(path)
+        return "none" if path is None else fingerprint(path)
 
     def build(self) -> nn.Module:
         """A new encoder: float (n, 3, s, s) normalised images -> float (n, feature_dim(s))."""
         path = self.weights_file()
-        net = self.make(published=path is None and self.params.weights == "default")
+        state = {} if path is None else self.read(path)  # first, so that a bad file is told at once
+        net = self.make()
         complete = set(net.state_dict())
         self.strip(net)
         if path is not None:
-            # Published files are those of the full network. Exactly the tensors that stripping removed
-            # may be left over; a file without them fits as well.
-            load_state_dict(net, self.read(path), path, drop=complete - set(net.state_dict()))
+            # Files are often saved with the classifier: the tensors that stripping removed, and no
+            # others, may be left over. A file without them fits as well.
+            load_state_dict(net, state, path, drop=complete - set(net.state_dict()))
         return net
 
     def weights_file(self) -> Path | None:
-        """The file to load, None where the weights are random or a library fetches them."""
-        weights = self.params.weights
-        return None if weights in ("none", "default") else Path(weights).expanduser()
+        """The file to load, None if there is none to load."""
+        if self.params.weights == "default":
+            raise WeightsError(
+                "no weights are published for this network; set weights to 'none' or the path of a state dict"
+            )
+        return None if self.params.weights == "none" else Path(self.params.weights).expanduser()
 
     def read(self, path: Path) -> dict[str, Tensor]:
         """Tensors of ``path`` under the names that the network uses."""
@@ -70,15 +72,9 @@ class BaseNetwork(ABC):
         """Width of the feature for square inputs of ``image_size`` pixels."""
 
     @abstractmethod
-    def make(self, *, published: bool = False) -> nn.Module:
-        """The full network, with random weights or with those that its library publishes."""
+    def make(self) -> nn.Module:
+        """The network with its classifier, before any file is loaded."""
 
     @abstractmethod
     def strip(self, net: nn.Module) -> None:
         """Remove the classifier from ``net``, in place."""
-
-    def published_id(self) -> str:
-        """Fingerprint of weights that a library fetches."""
-        raise WeightsError(
-            "no weights are published for this network; set weights to 'none' or the path of a state dict"
-        )

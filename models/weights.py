@@ -52,7 +52,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def load_state_dict(net: nn.Module, state: dict[str, Tensor], source: Path, drop: Collection[str] = ()) -> None:
+def load_state_dict(
+    net: nn.Module, state: dict[str, Tensor], source: Path, drop: Collection[str] = ()
+) -> None:
     """Load ``state`` into ``net``; every tensor must have its place, every place its tensor.
 
     Args:

@@ -1,7 +1,7 @@
 """Networks of timm and torchvision by name: ``timm:resnet18.a1_in1k``, ``torchvision:resnet18``.
 
-Naming a class checks nothing, because that would import the library; a name that the library does not
-have is reported on the first use.
+Making a class checks nothing, because that would import the library: a name that the library does not
+have is an error on the first use.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from functools import cache, cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import UsageError, WeightsError, did_you_mean
-from bench.types import Interpolation, Preprocessing
+from bench.types import Preprocessing
 from models.network import BaseNetwork
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def torchvision_network(arch: str) -> type[TorchvisionNetwork]:
 
 
 class ZooNetwork(BaseNetwork):
-    """A classifier that a library publishes, cut before its last layer."""
+    """A classifier from a library, used without its last layer."""
 
     library: ClassVar[str]
     arch: ClassVar[str]
@@ -45,25 +46,34 @@ class ZooNetwork(BaseNetwork):
 
     @abstractmethod
     def published_preprocessing(self) -> Preprocessing:
-        """What the library says about the input of the published weights."""
+        """What the library says of the input that its weights expect."""
 
-    def published_id(self) -> str:
-        """Library, architecture and release: another release may publish other weights."""
-        return f"{self.library}:{self.arch}:{version(self.library)}"
+    @property
+    def fetched(self) -> bool:
+        """Whether the library is to fetch its published weights."""
+        return self.params.weights == "default" and self.weights_file() is None
+
+    def weights_file(self) -> Path | None:
+        """The file to load; None for published weights too, which the library keeps."""
+        return None if self.params.weights == "default" else super().weights_file()
+
+    def weights_id(self) -> str:
+        """For published weights library, name and release, since a release may change them."""
+        return f"{self.library}:{self.arch}:{version(self.library)}" if self.fetched else super().weights_id()
 
     def feature_dim(self, image_size: int) -> int:
-        """Found by passing the shape of an image through the network, without computing anything."""
+        """Found by running the network on shapes alone."""
         return _feature_dim(type(self), image_size)
 
-    def unknown(self, choices: list[str]) -> UsageError:
-        """The error for an architecture that is not among ``choices``, which are too many to list."""
-        return UsageError(f"{self.library} has no network '{self.arch}'{did_you_mean(self.arch, choices)}")
+    def unknown(self, names: list[str]) -> UsageError:
+        """The error for a name that is not among ``names``, which are too many to list."""
+        return UsageError(f"{self.library} has no network '{self.arch}'{did_you_mean(self.arch, names)}")
 
     def unavailable(self, source: str, error: Exception) -> WeightsError:
         """The error for published weights that could not be fetched from ``source``."""
         return WeightsError(
-            f"{self.library}:{self.arch}: the published weights could not be fetched ({type(error).__name__}: "
-            f"{error}); without internet, copy them from {source} and set weights to the path of that file"
+            f"{self.library}:{self.arch}: cannot fetch the published weights ({type(error).__name__}); "
+            f"without internet, copy them from {source} and set weights to the path of that file"
         )
 
 
@@ -72,38 +82,40 @@ class TimmNetwork(ZooNetwork):
 
     library = "timm"
 
-    def make(self, *, published: bool = False) -> nn.Module:
-        """The classifier; timm loads weights strictly only into a network that still has its last layer."""
+    def make(self) -> nn.Module:
+        """With its classifier: only then does timm insist that published weights fit completely."""
         import timm
 
         config = self._config()
-        if published and not config.has_weights:
-            raise WeightsError(f"timm publishes no weights for '{self.arch}'; set weights to 'none' or to a file")
+        if self.fetched and not config.has_weights:
+            raise WeightsError(f"timm publishes no weights for {self.arch}; set weights to 'none' or a path")
         try:
-            return timm.create_model(self.arch, pretrained=published)  # type: ignore[no-any-return]
-        except Exception as error:  # the hub raises what its HTTP library raises
-            if not published:
+            net: nn.Module = timm.create_model(self.arch, pretrained=self.fetched)
+        except Exception as error:  # hub clients raise whatever their HTTP library raises
+            if not self.fetched:
                 raise
             raise self.unavailable(f"https://huggingface.co/{config.hf_hub_id}", error) from error
+        return net
 
     def strip(self, net: Any) -> None:
-        """Remove the last layer, as ``num_classes=0`` would."""
+        """The same as asking timm for ``num_classes=0``."""
         net.reset_classifier(0)
 
     def published_preprocessing(self) -> Preprocessing:
         """From timm's configuration of the weights."""
         config = self._config()
-        interpolation = config.interpolation if config.interpolation in get_args(Interpolation) else "bicubic"
-        return Preprocessing(config.mean, config.std, config.input_size[-1], interpolation)
+        return Preprocessing(config.mean, config.std, config.input_size[-1], config.interpolation)
 
     def _config(self) -> Any:
         import timm
 
-        # Untagged names of every network, tagged names of published weights.
-        names = [*timm.list_models(), *timm.list_pretrained()]
-        if self.arch not in names:
-            raise self.unknown(names)
-        return timm.models.get_pretrained_cfg(self.arch)
+        try:
+            config = timm.models.get_pretrained_cfg(self.arch)
+        except RuntimeError:  # the tag is unknown
+            config = None
+        if config is None:
+            raise self.unknown([*timm.list_models(), *timm.list_pretrained()])
+        return config
 
 
 class TorchvisionNetwork(ZooNetwork):
@@ -112,31 +124,33 @@ class TorchvisionNetwork(ZooNetwork):
     library = "torchvision"
     tag: ClassVar[str] = "DEFAULT"
 
-    def published_id(self) -> str:
-        """Library, architecture, tag and release."""
-        return f"{self.library}:{self.arch}.{self.tag}:{version(self.library)}"
+    def weights_id(self) -> str:
+        """For published weights, the tag too."""
+        weights_id = super().weights_id()
+        return f"{weights_id}:{self.tag}" if self.fetched else weights_id
 
-    def make(self, *, published: bool = False) -> nn.Module:
-        """The classifier."""
+    def make(self) -> nn.Module:
+        """With its classifier."""
         from torchvision import models
 
         weights = self._weights()
-        if not published:
-            return models.get_model(self.arch)  # type: ignore[no-any-return]
         try:
-            return models.get_model(self.arch, weights=weights, progress=False)  # type: ignore[no-any-return]
-        except Exception as error:  # network, disk and checksum errors have no common base
+            net: nn.Module = models.get_model(
+                self.arch, weights=weights if self.fetched else None, progress=False
+            )
+        except Exception as error:  # errors of network, disk and checksum have no common base
+            if not self.fetched:
+                raise
             raise self.unavailable(weights.url, error) from error
+        return net
 
     def strip(self, net: nn.Module) -> None:
-        """Replace the last linear layer, and a dropout right before it, by identity."""
+        """Replace the last linear layer, and a dropout right before it, by the identity."""
         from torch import nn
 
         linear = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
         if not linear or hasattr(net, "aux_logits"):
-            raise UsageError(
-                f"torchvision:{self.arch} does not end in one linear classifier; use the network of timm"
-            )
+            raise UsageError(f"torchvision:{self.arch} does not end in one linear classifier; choose another")
         net.set_submodule(linear[-1], nn.Identity())
         parent = net.get_submodule(linear[-1].rpartition(".")[0])
         if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[-2], nn.Dropout):
@@ -146,10 +160,10 @@ class TorchvisionNetwork(ZooNetwork):
         """From the transforms that torchvision publishes with the weights."""
         transforms = self._weights().transforms()
         return Preprocessing(
-            tuple(transforms.mean),
-            tuple(transforms.std),
-            transforms.crop_size[0],
-            transforms.interpolation.value,
+            mean=tuple(transforms.mean),
+            std=tuple(transforms.std),
+            image_size=transforms.crop_size[0],
+            interpolation=transforms.interpolation.value,
         )
 
     def _weights(self) -> Any:
@@ -169,19 +183,21 @@ class TorchvisionNetwork(ZooNetwork):
 def _feature_dim(network: type[ZooNetwork], image_size: int) -> int:
     import torch
 
+    name = f"{network.library}:{network.arch}"
     untrained = network(network.Params(weights="none"))
     try:
         with torch.device("meta"):
             net = untrained.build()
-    except NotImplementedError:  # some constructors read tensor values, which meta tensors have none of
+    except NotImplementedError:  # some constructors read values of tensors; those on meta have none
         with torch.random.fork_rng(devices=[]):
             net = untrained.build().to("meta")
-    name = f"{network.library}:{network.arch}"
     try:
         with torch.no_grad():
             feature = net.eval()(torch.empty(1, 3, image_size, image_size, device="meta"))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise UsageError(f"{name} does not take images of {image_size} px: {error}") from error
+        raise UsageError(
+            f"{name} does not take images of {image_size} px: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(feature, torch.Tensor) or feature.ndim != 2:
-        raise UsageError(f"{name} does not give one feature vector per image; choose another network")
+        raise UsageError(f"{name} does not give one feature vector per image; choose another")
     return feature.shape[1]

@@ -41,27 +41,33 @@ class Latency:
 
     def compute(self, subject: Deployment) -> Measurement:
         """``latency_ms@<batch>`` and ``throughput_ips@<batch>`` for every batch size."""
+        import torch
+
         values: dict[str, MetricValue] = {}
         for batch_size in self.params.batch_sizes:
             taken = self._time(subject, batch_size)
             quartiles = taken.percentile(25), taken.percentile(75)
             spread = (quartiles[1] - quartiles[0]) / taken.median
-            detail = {
+            conditions = {
                 "batch_size": batch_size,
                 "image_size": subject.image_size,
                 "device": subject.device.type,
+                "threads": torch.get_num_threads(),
                 "precision": subject.precision,
+                "noisy": spread > NOISY or not taken.stable,
+            }
+            detail = {
+                **conditions,
                 "p95_ms": 1e3 * taken.percentile(95),
                 "iqr_ms": 1e3 * (quartiles[1] - quartiles[0]),
                 "warmup_calls": taken.warmup_calls,
-                "noisy": spread > NOISY or not taken.stable,
             }
             milliseconds = tuple(round(1e3 * sample, 6) for sample in taken.samples)
             values[f"latency_ms@{batch_size}"] = MetricValue(
                 1e3 * taken.median, "ms", False, "timed", samples=milliseconds, detail=detail
             )
             values[f"throughput_ips@{batch_size}"] = MetricValue(
-                batch_size / taken.median, "images/s", True, "timed", detail={"batch_size": batch_size}
+                batch_size / taken.median, "images/s", True, "timed", detail=conditions
             )
         return Measurement(values)
 

@@ -10,7 +10,7 @@ import math
 import textwrap
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.style
 import numpy as np
@@ -36,15 +36,18 @@ _LOOK = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8,
-    "figure.constrained_layout.h_pad": 0.08,
-    "figure.constrained_layout.w_pad": 0.1,
     "text.parse_math": False,  # a $ in a name is a $
     "svg.fonttype": "none",  # text stays text, so it can be searched
     "svg.hashsalt": "hash-pareto",  # the same records give the same bytes
 }
 _INK = "#404040"
+_LEADER = {"arrowstyle": "-", "linewidth": 0.5, "color": _INK, "shrinkA": 0, "shrinkB": 3}
+_REFERENCES = (("teacher", "--", "best teacher"), ("undistilled", ":", "best without distillation"))
 _POINTS_PER_INCH = 72
 _KEY_LINES = 40
+
+# Inches.
+_LEFT, _AXES_WIDTH, _AXES_HEIGHT, _LINE = 0.85, 6.2, 4.2, 0.19
 
 
 @dataclass(frozen=True)
@@ -126,28 +129,75 @@ def pareto_chart(report: str, group: Group, accuracy: str, cost: str, styles: St
 
 
 def _draw(report: str, group: Group, points: _Points, styles: Styles) -> Figure:
-    columns = math.ceil(len(points.rows) / _KEY_LINES)
+    """Lay the chart out in inches: title, context and notes to the left, key and legend to the right."""
+    title, context, notes = _words(report, group, points)
+    top = 0.3 + 0.22 * _lines(title) + 0.16 * _lines(context)
+    bottom = 0.65 + 0.15 * _lines(notes)
+    key_lines = min(len(points.rows), _KEY_LINES) + len(styles.legend(points.rows)) / 2
+    key_columns = math.ceil(len(points.rows) / _KEY_LINES)
     longest = max(len(str(row.configuration)) for row in points.rows)
-    lines = min(len(points.rows), _KEY_LINES) + len(styles.legend(points.rows)) / 2
-    figure = Figure(
-        figsize=(7.0 + columns * (1.9 + 0.062 * longest), max(5.8, 2.4 + 0.185 * lines)), layout="constrained"
-    )
+    key_left, key_width = _LEFT + _AXES_WIDTH + 0.3, 1.85 + 0.066 * min(longest, 120)
+    width = key_left + key_columns * key_width
+    height = max(top + _AXES_HEIGHT + bottom, _LINE * (key_lines + 8))
+
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    _set_limits(axes, points)
+    axes = figure.add_axes(
+        (_LEFT / width, bottom / height, _AXES_WIDTH / width, (height - top - bottom) / height)
+    )
+    _text(figure, 0.15, height - 0.12, title, fontsize=12, fontweight="bold")
+    _text(figure, _LEFT, height - 0.2 - 0.22 * _lines(title), context, fontsize=8, color=_INK)
+    _text(figure, 0.15, bottom - 0.5, notes, fontsize=7.5, color=_INK)
+    _set_axes(axes, points)
     _draw_front(axes, points)
     _draw_references(axes, points)
     _draw_points(axes, points, styles)
-    _draw_words(figure, axes, report, group, points)
-    _draw_legends(figure, axes, points, styles)
-    # The layout must be final before labels can avoid anything.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
     _draw_numbers(axes, points, styles)
+    _draw_key(figure, points, styles, key_left, key_width)
+    lines, _ = axes.get_legend_handles_labels()
+    figure.legend(
+        handles=[*styles.legend(points.rows), *lines],
+        loc="lower left",
+        bbox_to_anchor=(key_left / width, 0),
+        ncols=2,
+        title="Colour and shape: method; filling: loss; size: bits",
+        title_fontsize=8,
+        alignment="left",
+    )
     return figure
 
 
-def _set_limits(axes: Axes, points: _Points) -> None:
+def _words(report: str, group: Group, points: _Points) -> tuple[str, str, str]:
+    """Title, context and notes of a chart, wrapped."""
+    x, y = points.x, points.y
+    title = f"{report} · {group.dataset}: {wording.title(y.name)} against {wording.title(x.name)}"
+    context = [group.conditions, group.protocol_words]
+    if group.limited:
+        context.insert(0, "LIMITED RUN, NOT COMPARABLE: no front is drawn")
+    notes = [note for axis in (y, x) if (note := wording.definition(axis.name))]
+    if spread := interval_words(y.estimates):
+        notes.append(f"Bars and ±: {spread}. A bar that meets the frame goes on behind it.")
+    if any(row.unsteady(x.name) for row in points.rows):
+        notes.append("Some timings were unsteady (marked in the table); measure again on a quiet machine.")
+    if absent := len(group.rows) - len(points.rows):
+        notes.append(f"{absent} rows lack one of the two metrics and are in the table only.")
+    return _wrap([title], 66), _wrap(context, 100), _wrap(notes, 118)
+
+
+def _wrap(lines: list[str], width: int) -> str:
+    return "\n".join(textwrap.fill(line, width) for line in lines)
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + 1
+
+
+def _text(figure: Figure, x: float, y: float, text: str, **look: Any) -> None:
+    """Write ``text`` with its upper left corner at a place given in inches."""
+    figure.text(x, y, text, transform=figure.dpi_scale_trans, va="top", linespacing=1.35, **look)
+
+
+def _set_axes(axes: Axes, points: _Points) -> None:
     x, y = np.array(points.x.values), np.array(points.y.values)
     if x.min() > 0 and x.max() / x.min() > 10:
         axes.set_xscale("log")
@@ -160,9 +210,11 @@ def _set_limits(axes: Axes, points: _Points) -> None:
         half = 0.58 * max(np.ptp(x), 0.2 * abs(x.max()), 1e-9)
         middle = (x.max() + x.min()) / 2
         axes.set_xlim(middle - half, middle + half)
+    axes.set_xlabel(f"{points.x.label} →" if points.x.higher_is_better else f"← {points.x.label}")
+    axes.set_ylabel(f"{points.y.label} →" if points.y.higher_is_better else f"← {points.y.label}")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     # Two seeds can give intervals of any length; bars may be cut, points must stay apart.
-    reach = max(np.ptp(y), 0.02 * abs(y.max()), 1e-9)
+    reach = max(np.ptp(y), 0.05 * abs(y.max()), 1e-9)
     bars = [bound for one in points.y.estimates for bound in one.interval or (one.value,)]
     low, high = max(min(bars), y.min() - reach / 2), min(max(bars), y.max() + reach / 2)
     margin = 0.06 * (high - low or reach)
@@ -181,34 +233,21 @@ def _draw_front(axes: Axes, points: _Points) -> None:
         steps.append((right, steps[-1][1]))
     x, y = zip(*steps, strict=True)
     where: Literal["pre", "post"] = "pre" if points.x.higher_is_better else "post"
-    axes.fill_between(
-        x,
-        y,
-        bottom if points.y.higher_is_better else top,
-        step=where,
-        color="#000000",
-        alpha=0.04,
-        linewidth=0,
+    worst = bottom if points.y.higher_is_better else top
+    axes.fill_between(x, y, worst, step=where, color="#000000", alpha=0.04, linewidth=0)
+    axes.step(
+        x, y, where=where, color=_INK, linewidth=1.4, zorder=1.5, label="Pareto front; shaded: dominated"
     )
-    axes.step(x, y, where=where, color=_INK, linewidth=1.4, zorder=1.5, label="Pareto front")
 
 
 def _draw_references(axes: Axes, points: _Points) -> None:
     """Lines at the best teacher and at the best student without distillation."""
-    for role, dash, words in (
-        ("teacher", "--", "best teacher"),
-        ("undistilled", ":", "best without distillation"),
-    ):
+    for role, dash, words in _REFERENCES:
         best = next((i for i, row in enumerate(points.rows) if row.role == role), None)
         if best is not None:
-            value = points.y.values[best]
+            label = f"{words} (no. {best + 1})"
             axes.axhline(
-                value,
-                color=_INK,
-                linewidth=1.0,
-                linestyle=dash,
-                zorder=1.2,
-                label=f"{words} (no. {best + 1})",
+                points.y.values[best], color=_INK, linewidth=1.0, linestyle=dash, zorder=1.2, label=label
             )
 
 
@@ -239,64 +278,33 @@ def _bar(one: Estimate) -> list[list[float]] | None:
     return [[max(0.0, one.value - low)], [max(0.0, high - one.value)]]
 
 
-def _draw_words(figure: Figure, axes: Axes, report: str, group: Group, points: _Points) -> None:
-    x, y = points.x, points.y
-    figure.suptitle(
-        _wrap([f"{report} · {group.dataset}: {wording.title(y.name)} against {wording.title(x.name)}"], 80),
-        x=0.012,
-        ha="left",
-        fontsize=12,
-        fontweight="bold",
-    )
-    context = [group.conditions, group.protocol_words]
-    if group.limited:
-        context.insert(0, "LIMITED RUN, NOT COMPARABLE: no front is drawn")
-    axes.set_title(_wrap(context, 105), loc="left", fontsize=8, color=_INK)
-    axes.set_xlabel(f"{x.label} →" if x.higher_is_better else f"← {x.label}")
-    axes.set_ylabel(f"{y.label} →" if y.higher_is_better else f"← {y.label}")
-    notes = [wording.definition(y.name)] if y.name.startswith("map@") else []
-    if spread := interval_words(y.estimates):
-        notes.append(f"Bars and ±: {spread}.")
-    if absent := len(group.rows) - len(points.rows):
-        notes.append(f"{absent} rows lack one of the two metrics and are in the table only.")
-    figure.supxlabel(_wrap(notes, 112), x=0.012, ha="left", fontsize=7.5, color=_INK)
-
-
-def _wrap(lines: list[str], width: int) -> str:
-    return "\n".join(textwrap.fill(line, width) for line in lines)
-
-
-def _draw_legends(figure: Figure, axes: Axes, points: _Points, styles: Styles) -> None:
-    width = len(str(len(points.rows)))
-    entries = [
-        # Figure spaces are as wide as digits.
-        Line2D(
-            [],
-            [],
-            label=f"{number:\u2007>{width}}  {_number(one)}  {row.configuration}",
-            **styles.marker(row),
-        )
-        for number, (row, one) in enumerate(zip(points.rows, points.y.estimates, strict=True), 1)
-    ]
-    key = figure.legend(
-        handles=entries,
-        loc="outside right upper",
-        ncols=math.ceil(len(entries) / _KEY_LINES),
-        title=f"No., {wording.title(points.y.name)}, student · method · loss · bits (bold: on the front)",
-        title_fontsize=8,
-        alignment="left",
-    )
-    for position in points.front:
-        key.get_texts()[position].set_fontweight("bold")
-    lines, _ = axes.get_legend_handles_labels()
-    figure.legend(
-        handles=[*styles.legend(points.rows), *lines],
-        loc="outside right lower",
-        ncols=2,
-        title="Colour and shape: method; filling: loss; size: bits",
-        title_fontsize=8,
-        alignment="left",
-    )
+def _draw_key(figure: Figure, points: _Points, styles: Styles, left: float, width: float) -> None:
+    """Spell out every number, best accuracy first, ``left`` and column ``width`` in inches."""
+    inches = figure.dpi_scale_trans
+    top = figure.get_figheight() - 0.14
+    marked = " (bold: on the front)" if points.front else ""
+    title = f"No., {wording.title(points.y.name)}, student · method · loss · bits{marked}"
+    _text(figure, left + 0.08, top, title, fontsize=8)
+    for i, (row, one) in enumerate(zip(points.rows, points.y.estimates, strict=True)):
+        column, line = divmod(i, _KEY_LINES)
+        x, y = left + column * width, top - _LINE * (line + 1.4)
+        weight = "bold" if i in points.front else "normal"
+        figure.add_artist(Line2D([x + 0.15], [y], transform=inches, **styles.marker(row)))
+        for indent, text, side in (
+            (0.52, str(i + 1), "right"),
+            (0.62, _number(one), "left"),
+            (1.6, str(row.configuration), "left"),
+        ):
+            figure.text(
+                x + indent,
+                y,
+                text,
+                transform=inches,
+                ha=side,
+                va="center_baseline",
+                fontsize=8,
+                fontweight=weight,
+            )
 
 
 def _number(one: Estimate) -> str:
@@ -317,7 +325,7 @@ def _draw_numbers(axes: Axes, points: _Points, styles: Styles) -> None:
         frame=np.array(axes.get_window_extent().extents) * scale,
     )
     for position, (name, point, offset) in enumerate(zip(names, values, offsets, strict=True)):
-        far = np.hypot(*offset) > radii[position, 0] + 12
+        leader = _LEADER if np.hypot(*offset) > radii[position, 0] + 12 else None
         axes.annotate(
             name,
             tuple(point),
@@ -328,9 +336,7 @@ def _draw_numbers(axes: Axes, points: _Points, styles: Styles) -> None:
             fontsize=7.5,
             fontweight="bold" if position in points.front else "normal",
             bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": _INK, "shrinkA": 0, "shrinkB": 3}
-            if far
-            else None,
+            arrowprops=leader,
             zorder=4,
         )
 

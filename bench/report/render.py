@@ -34,10 +34,10 @@ def render(folder: Path) -> list[Path]:
         **_charts(summary, results.pareto),
     }
     target = folder / "report"
-    for stale in set(target.glob("pareto_*.*")) - {target / name for name in files}:
-        stale.unlink()
     for name, content in files.items():
         atomic.write_bytes(target / name, content)
+    for stale in set(target.glob("pareto_*.*")) - {target / name for name in files}:
+        stale.unlink()
     return [target / name for name in files]
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
 from bench.records import Metric, Record, Results
+from bench.report.names import Configuration, Names
 from bench.report.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
@@ -27,8 +27,8 @@ class Estimate:
 
     Attributes:
         value: mean over seeds.
-        interval: over seeds (Student's t), over queries where there is one seed, None where neither
-            exists or the metric is exact.
+        interval: over seeds (Student's t), or over queries where there is one seed; None for metrics
+            that seeds do not change.
         n: number of seeds.
     """
 
@@ -53,20 +53,6 @@ class Estimate:
         return self.interval[0] > other.interval[1]
 
 
-@dataclass(frozen=True, order=True)
-class Configuration:
-    """A cell without its seed, as a reader would name it; the fields are in sorting order."""
-
-    dataset: str
-    student: str
-    bits: int
-    loss: str
-    method: str
-
-    def __str__(self) -> str:
-        return f"{self.student} · {self.method} · {self.loss} · {self.bits} bit"
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of a table, one point of a chart.
@@ -83,6 +69,10 @@ class Row:
     seeds: int
     estimates: dict[str, Estimate]
     metrics: dict[str, Metric]
+
+    def unsteady(self, name: str) -> bool:
+        """Whether the measurement of the metric ``name`` flagged itself as noisy."""
+        return name in self.metrics and bool(self.metrics[name].detail.get("noisy"))
 
 
 @dataclass(frozen=True)
@@ -114,9 +104,8 @@ class Group:
 
     @property
     def protocol_words(self) -> str:
-        """The protocol in one line; long hashes are cut."""
-        short = {key: value[:12] if _is_hash(value) else value for key, value in self.protocol.items()}
-        return assignments(short)
+        """The protocol in one line."""
+        return assignments(self.protocol)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -155,7 +144,7 @@ class Summary:
 
 def summarise(results: Results) -> Summary:
     """Sort the records of ``results`` into comparable groups and average them over seeds."""
-    name = _Names(results.records)
+    name = Names(results.records)
     teachers = {
         teacher
         for record in results.records
@@ -198,7 +187,8 @@ def estimate(metrics: list[Metric]) -> Estimate:
     """Mean and 95 % interval of one metric over the seeds of a configuration."""
     values = np.array([metric.value for metric in metrics])
     mean, n = float(values.mean()), len(values)
-    if metrics[0].noise == "exact":
+    # Cells that deploy one architecture share one timing, so their seeds say nothing about its spread.
+    if metrics[0].noise != "seeded":
         return Estimate(mean, None, n)
     if n == 1:
         return Estimate(mean, metrics[0].interval, n)
@@ -222,10 +212,12 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
 def _row(configuration: Configuration, records: list[Record], teachers: set[str]) -> Row:
     cell = records[0].cell
     role: Role = "undistilled" if cell.method == "none" else "distilled"
+    if cell.student in teachers:
+        role, configuration = "teacher", replace(configuration, student=f"{configuration.student} (teacher)")
     metrics = {name: metric for record in reversed(records) for name, metric in record.metrics.items()}
     return Row(
         configuration=configuration,
-        role="teacher" if cell.student in teachers else role,
+        role=role,
         seeds=len(records),
         estimates={
             name: estimate([record.metrics[name] for record in records if name in record.metrics])
@@ -269,69 +261,9 @@ def _readable_slugs(groups: list[Group]) -> Iterator[Group]:
     count = Counter(name.lower() for name in names)
     for group, name in zip(groups, names, strict=True):
         slug = name if count[name.lower()] == 1 else f"{name}-{group.slug}"
-        yield Group(group.dataset, group.protocol, group.conditions, slug, group.rows)
-
-
-# -- What things are called ----------------------------------------------------------------------
-
-_Scope = tuple[str, ...]
-
-
-class _Names:
-    """Names configurations: a part's parameters are spelt out where one name has several settings."""
-
-    def __init__(self, records: list[Record]) -> None:
-        variants: dict[_Scope, list[dict[str, Any]]] = defaultdict(list)
-        for record in records:
-            for scope, values in itertools.chain.from_iterable(_parts(record).values()):
-                variants[scope].append(values)
-        self._differing = {scope: _differing(settings) for scope, settings in variants.items()}
-
-    def __call__(self, record: Record) -> Configuration:
-        names = {part: self._name(scopes) for part, scopes in _parts(record).items()}
-        return Configuration(bits=record.cell.bits, **names)
-
-    def _name(self, scopes: list[tuple[_Scope, dict[str, Any]]]) -> str:
-        (_, name), _ = scopes[0]
-        shown = {
-            key: values[key] for scope, values in scopes for key in self._differing[scope] if key in values
-        }
-        return one_line(f"{name}[{assignments(shown)}]" if shown else name)
-
-
-def _parts(record: Record) -> dict[str, list[tuple[_Scope, dict[str, Any]]]]:
-    """What to name, and the settings of each part with the scope within which they are compared."""
-    cell, params = record.cell, record.params
-    # The teacher is part of how a student was distilled, but ``none`` has one for some students only.
-    teaching = {"teacher": "+".join(cell.teachers)}
-    for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
-        teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
-    return {
-        "dataset": [(("dataset", cell.dataset), params.get("dataset", {}))],
-        "student": [
-            (("student", cell.student), {**params.get("student", {}), "image_size": cell.image_size})
-        ],
-        "method": [
-            (("method", cell.method), params.get("method", {})),
-            (("teaching", cell.student, cell.method), teaching),
-        ],
-        "loss": [(("loss", cell.loss), params.get("loss", {}))],
-    }
-
-
-def _differing(variants: list[dict[str, Any]]) -> list[str]:
-    """Keys that do not have the same value wherever they occur."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for values in variants:
-        for key, value in values.items():
-            found[key].add(repr(value))
-    return [key for key, seen in found.items() if len(seen) > 1]
+        yield replace(group, slug=slug)
 
 
 def _reason(record: Record) -> str:
     error = record.error
     return one_line(f"{error.stage}: {error.type}: {error.message}") if error else ""
-
-
-def _is_hash(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{16,}", value) is not None

@@ -48,12 +48,12 @@ class Styles:
     def legend(self, rows: list[Row]) -> list[Line2D]:
         """What the markers among ``rows`` mean."""
         names = {"teacher": "teacher", "undistilled": "no distillation"}
-        looks = {names.get(row.role, row.configuration.method): self._look(row) for row in rows}
+        looks = {names.get(row.role, f"method {row.configuration.method}"): self._look(row) for row in rows}
         losses = sorted({row.configuration.loss for row in rows})
         bits = sorted({row.configuration.bits for row in rows})
         return [
             *(_entry(method, *looks[method], 7) for method in sorted(looks)),
-            *(_entry(loss, _NEUTRAL, "s", 7, self._fills[loss]) for loss in losses),
+            *(_entry(f"loss {loss}", _NEUTRAL, "s", 7, self._fills[loss]) for loss in losses),
             *(_entry(f"{length} bit", _NEUTRAL, "s", self._sizes[length]) for length in bits),
         ]
 

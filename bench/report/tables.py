@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +17,14 @@ from tabulate import tabulate
 
 from bench.records import Record
 from bench.report import wording
-from bench.report.rows import Configuration, Estimate, Group, Summary, interval_words
+from bench.report.names import Configuration
+from bench.report.rows import Estimate, Group, Row, Summary, interval_words
 
 #: The cost columns, by base name.
 COSTS = ("params", "macs", "latency_ms", "weights_mb")
+
+#: Marks timings that the measurement itself found unsteady.
+UNSTEADY = "†"
 
 # -- One line per cell ---------------------------------------------------------------------------
 
@@ -98,7 +103,8 @@ def _group_columns(group: Group) -> list[_Column]:
             _Column("seeds", [str(row.seeds) for row in group.rows]),
         ]
         for order in ("best", "worst"):
-            if bound := group.resolve(f"{accuracy.partition(':')[0]}:{order}"):
+            bound = group.resolve(f"{accuracy.partition(':')[0]}:{order}")
+            if bound and bound != accuracy:
                 columns.append(replace(_metric_column(group, bound, spread=False), detail=f"{order} ties"))
     return columns + [_metric_column(group, name) for cost in COSTS if (name := group.resolve(cost))]
 
@@ -112,23 +118,21 @@ def _configuration_columns(configurations: list[Configuration]) -> list[_Column]
 
 def _metric_column(group: Group, name: str, *, spread: bool = True) -> _Column:
     metric = group.metrics[name]
-    estimates = [row.estimates.get(name) for row in group.rows]
-    values = [one.value for one in estimates if one]
+    values = [row.estimates[name].value for row in group.rows_with(name)]
     divisor, unit = wording.unit(name, metric, values)
     places = wording.decimals(value / divisor for value in values) if unit else 3
 
-    def cell(one: Estimate | None) -> str:
+    def cell(row: Row) -> str:
+        one = row.estimates.get(name)
         if one is None:
             return "–"
         text = f"{one.value / divisor:.{places}f}"
-        return (
-            f"{text} ± {one.half_width / divisor:.{places}f}"
-            if spread and one.half_width is not None
-            else text
-        )
+        if spread and one.half_width is not None:
+            text += f" ± {one.half_width / divisor:.{places}f}"
+        return text + UNSTEADY * row.unsteady(name)
 
     detail = ", ".join(filter(None, [unit, wording.conditions(metric)]))
-    return _Column(wording.title(name), [cell(one) for one in estimates], detail)
+    return _Column(wording.title(name), [cell(row) for row in group.rows], detail)
 
 
 def _clear_wins(group: Group, name: str) -> frozenset[int]:
@@ -158,8 +162,10 @@ def _notes(group: Group) -> list[str]:
             notes.append(
                 "Bold: the best of its bit length, teachers aside, with an interval apart from all others'."
             )
-    if group.resolve("macs"):
-        notes.append("MACs: per image, one multiply-add = 1 (FLOPs = 2 × MACs).")
+    costs = [full for cost in COSTS if (full := group.resolve(cost))]
+    notes += [note for cost in costs if (note := wording.definition(cost))]
+    if any(row.unsteady(cost) for row in group.rows for cost in costs):
+        notes.append(f"{UNSTEADY}: unsteady timings; measure again on a quiet machine.")
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
     return notes
@@ -234,6 +240,7 @@ _TEX = str.maketrans(
         "×": r"$\times$",
         "·": r"\textperiodcentered{}",
         "–": "--",
+        UNSTEADY: r"\textdagger{}",
     }
 )
 
@@ -256,12 +263,9 @@ def _tex_table(columns: list[_Column], caption: str) -> str:
         [rf"\textbf{{{_tex(text)}}}" if line in c.bold else _tex(text) for line, text in enumerate(c.cells)]
         for c in columns
     ]
-    body = [
-        [_tex(c.head) for c in columns],
-        [_tex(f"({c.detail})") if c.detail else "" for c in columns],
-        *zip(*cells, strict=True),
-    ]
-    lines = [" & ".join(line) + r" \\" for line in body]
+    heads = [[_tex(c.head) for c in columns]]
+    if any(c.detail for c in columns):
+        heads.append([_tex(f"({c.detail})") if c.detail else "" for c in columns])
     return "\n".join(
         [
             r"\begin{table}",
@@ -269,14 +273,18 @@ def _tex_table(columns: list[_Column], caption: str) -> str:
             rf"\caption{{{_tex(caption)}}}",
             rf"\begin{{tabular}}{{{''.join('r' if c.numeric else 'l' for c in columns)}}}",
             r"\toprule",
-            *lines[:2],
+            *map(_tex_line, heads),
             r"\midrule",
-            *lines[2:],
+            *map(_tex_line, zip(*cells, strict=True)),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
         ]
     )
+
+
+def _tex_line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _tex(text: str) -> str:

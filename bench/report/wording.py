@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -60,11 +61,18 @@ def ranking_rule(name: str) -> tuple[str, str]:
 
 
 def definition(name: str) -> str:
-    """What the mAP called ``name`` means, in one sentence."""
-    cut = name.partition("@")[2].partition(":")[0]
+    """What the metric called ``name`` means, in one sentence; empty where its name says it all."""
+    base, _, rest = name.partition("@")
+    if base == "macs":
+        return "MACs: per image, one multiply-add = 1 (FLOPs = 2 × MACs)."
+    if base == "latency_ms":
+        return "Latency: median time of one batch after warm-up."
+    if base != "map":
+        return ""
+    cut = rest.partition(":")[0]
     ties, normalizer = ranking_rule(name)
     ranked = "the whole database" if cut == "all" else f"the first {cut} items"
-    parts = [f"mean average precision over {ranked}", TIES.get(ties, ties), NORMALIZERS.get(normalizer, "")]
+    parts = [f"mean average precision over {ranked}", TIES.get(ties, ""), NORMALIZERS.get(normalizer, "")]
     return f"{title(name)} ({name}): {', '.join(filter(None, parts))}."
 
 
@@ -80,14 +88,13 @@ def unit(name: str, metric: Metric, values: Iterable[float]) -> tuple[float, str
 
 def conditions(metric: Metric) -> str:
     """What a timed number was measured under: ``cuda, bf16, 8 threads``."""
-    detail = metric.detail
-    threads = detail.get("threads")
-    parts = [detail.get("device"), detail.get("precision"), threads and f"{threads} threads"]
+    threads = metric.detail.get("threads")
+    parts = [metric.detail.get("device"), metric.detail.get("precision"), threads and f"{threads} threads"]
     return ", ".join(one_line(part) for part in parts if part)
 
 
 def assignments(values: Mapping[str, Any]) -> str:
-    """``key=value`` pairs, in the order given."""
+    """``key=value`` pairs, in the order given; long hashes are cut."""
     return ", ".join(f"{key}={_value(value)}" for key, value in values.items())
 
 
@@ -98,4 +105,7 @@ def decimals(values: Iterable[float]) -> int:
 
 
 def _value(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else one_line(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = one_line(value)
+    return text[:12] if re.fullmatch(r"[0-9a-f]{16,}", text) else text

@@ -14,6 +14,7 @@ from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import views
 from bench.stages.context import Context
+from bench.stages.training import seeded
 
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0
@@ -47,6 +48,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         image_size,
         context.device,
     )
-    features = views.embed(teacher.build().to(context.device), inputs, context, spec["precision"])
+    # Seeded for teachers with weights: none; others load what they start from.
+    with seeded(0, context.device):
+        net = teacher.build().to(context.device)
+    features = views.embed(net, inputs, context, spec["precision"])
     save_file({"features": features.to(torch.float16)}, folder / "features.safetensors")
     return {"images": len(indices), "width": features.shape[1], "image_size": image_size}

@@ -35,7 +35,7 @@ class AlexNet(TorchvisionNetwork):
     class Params(NetworkParams):
         """Which layer is the feature."""
 
-        layer: Literal["fc7", "fc6"] = Field("fc7", description="fully connected layer that gives the feature")
+        layer: Literal["fc7", "fc6"] = Field("fc7", description="layer that gives the feature")
 
     def feature_dim(self, image_size: int) -> int:
         """4096 at any size that the network takes."""

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0, pretrained on ImageNet: weights come with pip, no download of its own.
+"""EfficientNet-Lite0, pretrained on ImageNet; its weights come with pip.
 
-timm's ``tf_efficientnet_lite0`` (EfficientNet, arXiv 1905.11946, without squeeze-and-excitation and swish).
+timm's ``tf_efficientnet_lite0``: EfficientNet (arXiv 1905.11946) without squeeze-and-excitation.
 
     teacher: [efficientnet_lite0]
 """
@@ -8,13 +8,12 @@ timm's ``tf_efficientnet_lite0`` (EfficientNet, arXiv 1905.11946, without squeez
 from __future__ import annotations
 
 from bench.registry import TEACHERS
-from models.efficientnet_lite import EfficientNetLite, preprocessing
+from models.efficientnet_lite import EfficientNetLite, lite_preprocessing
 
 
 @TEACHERS.register
 class EfficientNetLite0(EfficientNetLite):
-    """1280-wide feature after global average pooling; trained at 224 px."""
+    """1280-wide feature after global average pooling."""
 
     arch = "tf_efficientnet_lite0"
-    number = 0
-    preprocessing = preprocessing(224)
+    preprocessing = lite_preprocessing(224)

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite1, pretrained on ImageNet: weights come with pip, no download of its own.
+"""EfficientNet-Lite1, pretrained on ImageNet; its weights come with pip.
 
-timm's ``tf_efficientnet_lite1`` (EfficientNet, arXiv 1905.11946, without squeeze-and-excitation and swish).
+timm's ``tf_efficientnet_lite1``: EfficientNet (arXiv 1905.11946) without squeeze-and-excitation.
 
     teacher: [efficientnet_lite1]
 """
@@ -8,13 +8,12 @@ timm's ``tf_efficientnet_lite1`` (EfficientNet, arXiv 1905.11946, without squeez
 from __future__ import annotations
 
 from bench.registry import TEACHERS
-from models.efficientnet_lite import EfficientNetLite, preprocessing
+from models.efficientnet_lite import EfficientNetLite, lite_preprocessing
 
 
 @TEACHERS.register
 class EfficientNetLite1(EfficientNetLite):
-    """1280-wide feature after global average pooling; trained at 240 px."""
+    """1280-wide feature after global average pooling."""
 
     arch = "tf_efficientnet_lite1"
-    number = 1
-    preprocessing = preprocessing(240)
+    preprocessing = lite_preprocessing(240)

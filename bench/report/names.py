@@ -1,0 +1,80 @@
+"""Names that tell the configurations of one report apart, and no longer than that takes."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from bench.records import Record
+from bench.report.wording import assignments, one_line
+
+
+@dataclass(frozen=True, order=True)
+class Configuration:
+    """A cell without its seed, as a reader would name it; the fields are in sorting order."""
+
+    dataset: str
+    student: str
+    bits: int
+    loss: str
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.student} · {self.method} · {self.loss} · {self.bits} bit"
+
+
+_Scope = tuple[str, ...]
+
+
+class Names:
+    """Names configurations: a part's parameters are spelt out where one name has several settings."""
+
+    def __init__(self, records: list[Record]) -> None:
+        variants: dict[_Scope, list[dict[str, Any]]] = defaultdict(list)
+        for record in records:
+            for scope, values in itertools.chain.from_iterable(_parts(record).values()):
+                variants[scope].append(values)
+        self._differing = {scope: _differing(settings) for scope, settings in variants.items()}
+
+    def __call__(self, record: Record) -> Configuration:
+        """The configuration of one of the records given at the start."""
+        names = {part: self._name(scopes) for part, scopes in _parts(record).items()}
+        return Configuration(bits=record.cell.bits, **names)
+
+    def _name(self, scopes: list[tuple[_Scope, dict[str, Any]]]) -> str:
+        (_, name), _ = scopes[0]
+        shown = {
+            key: values[key] for scope, values in scopes for key in self._differing[scope] if key in values
+        }
+        return one_line(f"{name}[{assignments(shown)}]" if shown else name)
+
+
+def _parts(record: Record) -> dict[str, list[tuple[_Scope, dict[str, Any]]]]:
+    """What to name, and the settings of each part with the scope within which they are compared."""
+    cell, params = record.cell, record.params
+    # The teacher is part of how a student was distilled, but ``none`` has one for some students only.
+    teaching = {"teacher": "+".join(cell.teachers)}
+    for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
+        teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
+    return {
+        "dataset": [(("dataset", cell.dataset), params.get("dataset", {}))],
+        "student": [
+            (("student", cell.student), {**params.get("student", {}), "image_size": cell.image_size})
+        ],
+        "method": [
+            (("method", cell.method), params.get("method", {})),
+            (("teaching", cell.student, cell.method), teaching),
+        ],
+        "loss": [(("loss", cell.loss), params.get("loss", {}))],
+    }
+
+
+def _differing(variants: list[dict[str, Any]]) -> list[str]:
+    """Keys that do not have the same value wherever they occur."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for values in variants:
+        for key, value in values.items():
+            found[key].add(repr(value))
+    return [key for key, seen in found.items() if len(seen) > 1]

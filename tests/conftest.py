@@ -1,0 +1,84 @@
+"""Fixtures: the command line in a clean folder, and a grid that trains in a second."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.cli import main
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+TINY_GRID = """\
+schema: 1
+name: tiny
+defaults:
+  image_size: 16
+  distill: {epochs: 2, batch_size: 32, lr: 1.0e-3}
+  finetune: {epochs: 2, batch_size: 32, lr: 1.0e-3, optimizer: adamw}
+axes:
+  dataset: [synthetic]
+  teacher: [tiny_teacher]
+  student: [tiny_student]
+  method: [none, {name: cukd, params: {views: 2, teacher_image_size: 16}}]
+  loss: [csq, dch]
+  bits: [16]
+  seed: [0]
+measure: {latency: {batch_sizes: [1], samples: 5, warmup_seconds: 0.05}}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def _two_threads():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with a cache and a data root of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("CI", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    return tmp_path
+
+
+@pytest.fixture
+def bench(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run one command in ``folder``."""
+
+    def call(*arguments: object) -> Result:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def tiny(folder: Path, bench: Callable[..., Result]) -> Callable[..., Result]:
+    """Run a verb on the tiny grid, with the plug-ins it needs; ``edit`` changes its text first."""
+
+    def call(verb: str, *arguments: object, edit: tuple[str, str] | None = None) -> Result:
+        text = TINY_GRID
+        if edit is not None:
+            assert edit[0] in text
+            text = text.replace(*edit)
+        (folder / "grid.yaml").write_text(text)
+        return bench(verb, "--grid", "grid.yaml", "--include", PLUGINS / "tiny.py", *arguments)
+
+    return call

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from models.heads import hash_network
+
+
+def test_head_is_linear_small_and_without_activation():
+    torch.manual_seed(0)
+    net = hash_network(nn.Flatten(), feature_dim=2048, bits=64)
+    assert abs(net.head.weight.std().item() - 0.01) < 1e-4
+    assert net.head.bias.count_nonzero() == 0
+    x = torch.randn(3, 2048)
+    assert torch.equal(net(x), x @ net.head.weight.T)
+
+
+def test_trunk_state_comes_off_alone():
+    trunk = nn.Linear(4, 3)
+    net = hash_network(trunk, feature_dim=3, bits=16)
+    assert net.trunk is trunk
+    assert list(net.state_dict()) == ["trunk.weight", "trunk.bias", "head.weight", "head.bias"]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from bench.errors import WeightsError
+from models.weights import fingerprint, load_state_dict, read_state_dict
+
+
+class Runs:
+    """Unpickling this would create a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def net():
+    return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+def test_reads_what_was_saved(net, tmp_path, suffix):
+    path = tmp_path / f"net{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(net.state_dict(), path)
+    state = read_state_dict(path)
+    assert state.keys() == net.state_dict().keys()
+    assert all(torch.equal(state[name], value) for name, value in net.state_dict().items())
+
+
+def test_fingerprint_follows_the_content(tmp_path):
+    path = tmp_path / "net.pt"
+    path.write_bytes(b"one")
+    assert fingerprint(path) == f"sha256:{hashlib.sha256(b'one').hexdigest()}"
+    path.write_bytes(b"other")
+    assert fingerprint(path) == f"sha256:{hashlib.sha256(b'other').hexdigest()}"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "empty"])
+def test_damaged_files_are_named(net, tmp_path, suffix, damage):
+    path = tmp_path / f"net{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(net.state_dict(), path)
+    content = {"garbage": b"\x80garbage" * 50, "truncated": path.read_bytes()[:-40], "empty": b""}[damage]
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"{re.escape(str(path))}: cannot be read as weights"):
+        read_state_dict(path)
+
+
+def test_pickled_code_does_not_run(tmp_path):
+    torch.save({"weight": Runs(tmp_path / "created")}, tmp_path / "net.pt")
+    with pytest.raises(WeightsError, match="could run code and are refused"):
+        read_state_dict(tmp_path / "net.pt")
+    assert not (tmp_path / "created").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [{"state_dict": {"weight": torch.ones(1)}}, [torch.ones(1)], torch.ones(1)]
+)
+def test_only_flat_dicts_of_tensors(tmp_path, content):
+    torch.save(content, tmp_path / "net.pt")
+    with pytest.raises(WeightsError, match="not a flat dict of tensors"):
+        read_state_dict(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("path", ["gone.pt", "."])
+def test_missing_file(path):
+    for read in (fingerprint, read_state_dict):
+        with pytest.raises(WeightsError, match=f"no such weights file: {re.escape(path)}"):
+            read(Path(path))
+
+
+def test_misfits_are_listed_and_counted(net):
+    state = net.state_dict()
+    state["0.weight"] = torch.ones(3, 5)
+    state["extra"] = torch.ones(1)
+    del state["0.bias"], state["1.bias"]
+    before = net[0].bias.clone()
+    with pytest.raises(WeightsError) as caught:
+        load_state_dict(net, state, Path("net.pt"))
+    message = "net.pt: does not fit the network: 0.bias is missing; 1.bias is missing; extra is unknown"
+    assert str(caught.value) == f"{message} to the network; and 1 more"
+    assert torch.equal(net[0].bias, before)
+
+
+def test_wrong_shape_names_both_shapes(net):
+    state = net.state_dict() | {"0.weight": torch.ones(3, 5)}
+    with pytest.raises(WeightsError, match=r"0\.weight has shape \(3, 5\), expected \(3, 4\)$"):
+        load_state_dict(net, state, Path("net.pt"))
+
+
+def test_only_named_leftovers_are_dropped(net):
+    state = net.state_dict() | {"fc.weight": torch.ones(1)}
+    load_state_dict(net, state, Path("net.pt"), drop={"fc.weight", "fc.bias"})
+    with pytest.raises(WeightsError, match=r"fc\.weight is unknown"):
+        load_state_dict(net, state, Path("net.pt"))
+
+
+def test_the_batch_counter_may_be_absent(net):
+    state = net.state_dict() | {"1.running_mean": torch.full((3,), 2.0)}
+    del state["1.num_batches_tracked"]
+    load_state_dict(net, state, Path("net.pt"))
+    assert net[1].running_mean.tolist() == [2.0] * 3

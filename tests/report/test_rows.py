@@ -1,0 +1,114 @@
+import math
+
+import pytest
+
+from bench.records import Metric, Results
+from bench.report.rows import estimate, interval_words, summarise
+
+
+def summary_of(records, **kwargs):
+    return summarise(Results(None, "grid", [], records, kwargs.get("missing", []), 0))
+
+
+def rows_of(records):
+    return [row for group in summary_of(records).groups for row in group.rows]
+
+
+def seeded(value, interval=None):
+    return Metric(value=value, unit="", higher_is_better=True, noise="seeded", interval=interval)
+
+
+def test_interval_over_seeds_is_students_t():
+    one = estimate([seeded(0.80, (0.7, 0.9)), seeded(0.82), seeded(0.84)])
+    assert one.value == pytest.approx(0.82)
+    assert one.n == 3
+    assert one.half_width == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
+
+
+def test_one_seed_keeps_the_interval_over_queries():
+    one = estimate([seeded(0.8, (0.79, 0.82))])
+    assert one.interval == (0.79, 0.82)
+    assert interval_words([one]) == "95 % interval over queries (one seed)"
+
+
+@pytest.mark.parametrize("noise", ["exact", "timed"])
+def test_seeds_say_nothing_about_costs(noise):
+    costs = [Metric(value=v, unit="ms", higher_is_better=False, noise=noise) for v in (2.0, 2.0)]
+    assert estimate(costs).interval is None
+
+
+def test_intervals_over_different_things_never_decide():
+    over_seeds = estimate([seeded(0.9), seeded(0.9)])
+    over_queries = estimate([seeded(0.1, (0.05, 0.15))])
+    assert not over_seeds.above(over_queries)
+    assert over_seeds.above(estimate([seeded(0.1), seeded(0.1)]))
+
+
+def test_seeds_are_averaged_and_roles_found(run_records):
+    rows = rows_of(run_records)
+    assert len(rows) == 9
+    assert {row.seeds for row in rows} == {3}
+    assert [row.role for row in rows].count("undistilled") == 4
+    assert rows[-1].role == "teacher"
+    assert str(rows[-1].configuration) == "efficientnet_lite0 (teacher) · none · csq · 32 bit"
+
+
+def test_failed_cells_are_listed_with_the_reason(run_records):
+    failed, skipped = summary_of(run_records).unfinished
+    assert (failed.status, failed.seed) == ("failed", 0)
+    assert failed.reason == "finetune: RuntimeError: loss is not finite at step 12"
+    assert skipped.status == "skipped"
+
+
+def test_cells_that_differ_in_params_alone_are_told_apart(make_record):
+    records = [make_record(params={"method": {"epochs": 20, "views": views, "lr": 1e-4}}) for views in (2, 4)]
+    assert [row.configuration.method for row in rows_of(records)] == ["cukd[views=2]", "cukd[views=4]"]
+
+
+def test_settings_that_never_differ_are_not_shown(make_record):
+    assert {row.configuration.method for row in rows_of([make_record(bits=b) for b in (16, 32)])} == {"cukd"}
+
+
+def test_students_of_different_teachers_are_told_apart(make_record):
+    first = make_record()
+    other = first.cell.model_copy(update={"teachers": ["efficientnet_lite1"]})
+    second = first.model_copy(update={"cell": other})
+    undistilled = make_record(method="none")
+    assert [row.configuration.method for row in rows_of([first, second, undistilled])] == [
+        "cukd[teacher=efficientnet_lite0]",
+        "cukd[teacher=efficientnet_lite1]",
+        "none",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "digits"},
+        {"protocol": {"split": "another"}},
+        {"protocol": {"k": 5000}},
+        {"protocol": {"limit": 100}},
+        {"params": {"dataset": {"split_seed": 1}}},
+        {"environment": {"cpu": "Another CPU"}},
+        {"environment": {"threads": 4}},
+        {"environment": {"device": "cuda", "gpu": "Example GPU"}},
+        {"environment": {"precision": "bf16"}},
+    ],
+    ids=lambda change: next(f"{key}-{next(iter(value))}" for key, value in change.items()),
+)
+def test_what_is_not_comparable_is_never_in_one_group(make_record, change):
+    groups = summary_of([make_record(), make_record(**change)]).groups
+    assert [len(group.rows) for group in groups] == [1, 1]
+    assert len({group.slug for group in groups}) == 2
+
+
+def test_empty_protocol_entries_make_no_difference(make_record):
+    assert len(summary_of([make_record(), make_record(bits=16, protocol={"limit": None})]).groups) == 1
+
+
+def test_base_names_find_the_protocols_metric_first(make_record):
+    (group,) = summary_of([make_record()]).groups
+    assert group.resolve("map") == "map@all:expected:relevant"
+    assert group.resolve("map@all:best") == "map@all:best:relevant"
+    assert group.resolve("latency_ms") == "latency_ms@1"
+    assert group.resolve("ma") is None

@@ -1,0 +1,84 @@
+"""The training loop on a problem with a known answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bench.errors import CellError
+from bench.stages.training import fit, seeded
+from bench.types import TrainingParameters
+
+TARGET = torch.tensor([1.0, -2.0, 3.0])
+
+
+def quadratic(settings: TrainingParameters, images=64, seed=0, seen=None):
+    weight = torch.nn.Parameter(torch.zeros(3))
+
+    def step(epoch, positions):
+        if seen is not None:
+            seen.append((epoch, positions))
+        return {"fit": (weight - TARGET).square().mean(), "other": 0 * weight.sum()}
+
+    history = fit([weight], settings, images, seed, step)
+    return weight.detach(), history
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+def test_every_optimizer_finds_the_minimum(optimizer):
+    settings = TrainingParameters(epochs=60, batch_size=16, optimizer=optimizer, lr=0.05, schedule="cosine")
+    weight, history = quadratic(settings)
+    torch.testing.assert_close(weight, TARGET, atol=0.05, rtol=0)
+    assert history[-1]["fit"] < history[0]["fit"]
+    assert set(history[0]) == {"fit", "other", "lr"}
+
+
+def test_cosine_warms_up_and_ends_near_zero():
+    settings = TrainingParameters(epochs=20, batch_size=16, lr=1.0, schedule="cosine")
+    rates = [entry["lr"] for entry in quadratic(settings)[1]]
+    assert max(rates) <= 1.0
+    assert rates[-1] < 0.01
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    constant = quadratic(settings.model_copy(update={"schedule": "constant"}))[1]
+    assert {entry["lr"] for entry in constant} == {1.0}
+
+
+def test_every_epoch_shows_every_image_once_in_an_order_of_its_own():
+    seen: list = []
+    quadratic(TrainingParameters(epochs=2, batch_size=16), images=70, seen=seen)
+    # 70 images make four full batches; the six left over change from epoch to epoch.
+    orders = [np.concatenate([p for epoch, p in seen if epoch == wanted]) for wanted in (0, 1)]
+    assert all(len(np.unique(order)) == len(order) == 64 for order in orders)
+    assert (orders[0] != orders[1]).any()
+    again: list = []
+    quadratic(TrainingParameters(epochs=2, batch_size=16), images=70, seen=again)
+    np.testing.assert_array_equal(np.concatenate([p for _, p in seen]), np.concatenate([p for _, p in again]))
+
+
+def test_fewer_images_than_a_batch_are_one_batch():
+    seen: list = []
+    quadratic(TrainingParameters(epochs=1, batch_size=64), images=10, seen=seen)
+    assert [len(positions) for _, positions in seen] == [10]
+
+
+def test_a_loss_that_is_not_finite_says_what_to_change():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    settings = TrainingParameters(epochs=3, batch_size=8, lr=0.5)
+
+    def step(epoch, positions):
+        return {"good": weight.sum(), "bad": (weight * (float("nan") if epoch == 1 else 1.0)).sum()}
+
+    with pytest.raises(CellError, match=r"term 'bad' is nan in epoch 2 of 3; lower lr \(now 0.5\)"):
+        fit([weight], settings, 8, 0, step)
+
+
+def test_seeding_leaves_the_global_generator_alone():
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    with seeded(7, torch.device("cpu")):
+        inside = torch.rand(2)
+    torch.testing.assert_close(torch.rand(2), expected)
+    with seeded(7, torch.device("cpu")):
+        torch.testing.assert_close(torch.rand(2), inside)

@@ -1,0 +1,98 @@
+"""Views: deterministic, the same for every network, correct geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from bench.stages import views
+from bench.types import Augmentation, ImageSet, Preprocessing
+
+PLAIN = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
+
+
+def image_set(n=50, side=16, **augmentation):
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(256, size=(n, 3, side, side), dtype=np.uint8)
+    return ImageSet(pixels, np.zeros(n, np.int64), 1, Augmentation(**augmentation))
+
+
+def test_a_view_depends_on_stream_seed_view_and_image_alone():
+    images = image_set()
+    first = views.random_crops(images, views.DISTILL_STREAM, 0, 3)
+    np.random.seed(5)
+    torch.manual_seed(5)
+    np.testing.assert_array_equal(first, views.random_crops(images, views.DISTILL_STREAM, 0, 3))
+    for other in [(views.FINETUNE_STREAM, 0, 3), (views.DISTILL_STREAM, 1, 3), (views.DISTILL_STREAM, 0, 4)]:
+        assert (views.random_crops(images, *other)[:, 0] != first[:, 0]).all()
+
+
+def test_crops_lie_inside_and_flips_happen_only_where_allowed():
+    images = image_set(500, crop=0.75, flip=True)
+    crops = views.random_crops(images, 1, 0, 0)
+    assert (crops[:, :2] >= 0).all()
+    assert (crops[:, :2] + crops[:, 2:3] <= 1).all()
+    assert crops[:, :2].max() > 0.2
+    assert 0.4 < crops[:, 3].mean() < 0.6
+    assert views.random_crops(image_set(500, flip=False), 1, 0, 0)[:, 3].sum() == 0
+
+
+def test_the_whole_image_at_its_own_size_is_the_image():
+    images = image_set(crop=1.0)
+    pixels = torch.from_numpy(images.pixels[:4])
+    rendered = views.render(pixels, views.centre_crops(images)[:4], PLAIN, 16)
+    torch.testing.assert_close(rendered * 255, pixels.float(), atol=1e-3, rtol=0)
+    flipped = np.tile([0.0, 0.0, 1.0, 1.0], (4, 1))
+    torch.testing.assert_close(
+        views.render(pixels, flipped, PLAIN, 16) * 255, pixels.float().flip(3), atol=1e-3, rtol=0
+    )
+
+
+def test_a_crop_is_cut_where_it_says():
+    pixels = torch.from_numpy(image_set().pixels[:2])
+    crops = np.array([[0.25, 0.5, 0.5, 0.0], [0.0, 0.25, 0.5, 0.0]])
+    rendered = views.render(pixels, crops, PLAIN, 8) * 255
+    torch.testing.assert_close(rendered[0], pixels[0, :, 8:16, 4:12].float(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(rendered[1], pixels[1, :, 4:12, 0:8].float(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_enlarging_agrees_with_the_library(mode):
+    pixels = torch.from_numpy(image_set().pixels[:3])
+    ours = views.render(
+        pixels, views.centre_crops(image_set())[:3], Preprocessing((0, 0, 0), (1, 1, 1), 40, mode), 40
+    )
+    library = F.interpolate(pixels.float(), (40, 40), mode=mode, align_corners=False).clamp(0, 255) / 255
+    torch.testing.assert_close(ours, library, atol=1e-4, rtol=0)
+
+
+def test_shrinking_filters_before_it_samples():
+    # A fine checkerboard has no grey in it: sampling without a low-pass filter would show black or white.
+    board = np.indices((64, 64)).sum(0) % 2 * 255
+    pixels = torch.from_numpy(np.broadcast_to(board, (1, 1, 64, 64)).astype(np.uint8))
+    images = ImageSet(pixels.numpy(), np.zeros(1, np.int64), 1, Augmentation(crop=1.0))
+    rendered = views.render(pixels, views.centre_crops(images), PLAIN, 16)
+    assert (rendered - 0.5).abs().max() < 0.02
+
+
+def test_grey_images_become_three_normalised_channels():
+    pixels = torch.full((2, 1, 8, 8), 255, dtype=torch.uint8)
+    crops = np.tile([0.0, 0.0, 1.0, 0.0], (2, 1))
+    rendered = views.render(pixels, crops, Preprocessing(), 8)
+    assert rendered.shape == (2, 3, 8, 8)
+    expected = torch.tensor(
+        [(1 - m) / s for m, s in zip(Preprocessing().mean, Preprocessing().std, strict=True)]
+    )
+    torch.testing.assert_close(rendered[0, :, 0, 0], expected)
+
+
+def test_batches_come_in_the_order_asked_for():
+    images = image_set(10)
+    indices = np.array([7, 2, 9, 0])
+    crops = views.centre_crops(images)
+    found = torch.cat(list(views.batches(images, indices, crops, PLAIN, 16, torch.device("cpu"), 3)))
+    torch.testing.assert_close(
+        found * 255, torch.from_numpy(images.pixels[indices]).float(), atol=1e-3, rtol=0
+    )

@@ -1,0 +1,139 @@
+"""The command line as a person or a program meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import doctor
+from bench.registry import REGISTRIES
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_help_answers_in_under_half_a_second():
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.5
+    for verb in ("run", "plan", "report", "ls", "measure", "data", "doctor"):
+        assert f"\n  {verb} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["rnu"], "No such command 'rnu'"),
+        (["run", "--grid", "absent.yaml"], "absent.yaml: cannot read the grid"),
+        (["run", "--only", "x"], "cannot read the grid"),
+        (["report", "absent"], "absent: no results here (no grid.json); run: python -m bench run"),
+        (["report"], "no results folder here; first: python -m bench run"),
+        (["measure", "cukd_v9"], "unknown student 'cukd_v9'; did you mean 'cukd_v"),
+        (["data", "prepare", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
+        (["ls", "losses", "--include", "absent.py"], "--include absent.py: no such file"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_one_line_and_exit_code_2(bench, arguments, expected):
+    result = bench(*arguments)
+    assert result.code == 2
+    assert expected in result.err
+    assert "Traceback" not in result.err
+    assert result.out == ""
+
+
+def test_a_wrong_grid_is_one_line_per_fault_and_leaves_nothing(tiny, folder):
+    result = tiny("run", edit=("epochs: 2, batch_size: 32, lr", "epoch: 2, batch_size: 32, lrr"))
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "error: grid.yaml:5:13: unknown key 'epoch'; did you mean 'epochs'?",
+        "grid.yaml:5:39: unknown key 'lrr'; did you mean 'lr'?",
+        "grid.yaml:6:14: unknown key 'epoch'; did you mean 'epochs'?",
+        "grid.yaml:6:40: unknown key 'lrr'; did you mean 'lr'?",
+    ]
+    assert sorted(path.name for path in folder.iterdir()) == ["grid.yaml"]
+
+
+def test_plan_lists_cells_stages_and_costs_and_starts_nothing(tiny, folder):
+    before = tiny("plan")
+    assert before.code == 0
+    assert "Grid tiny: 4 cells" in before.out
+    assert "23 stages of kinds that have not run" in before.out
+    assert sorted(path.name for path in folder.iterdir()) == ["grid.yaml"]
+    assert tiny("run").code == 0
+    summary = json.loads(tiny("plan", "--json").out)
+    assert [row["total"] - row["cached"] for row in summary["stages"]] == [0] * 5
+    # More epochs cost more of what is known; nothing is unknown any more.
+    longer = json.loads(tiny("plan", "--json", "--set", "defaults.finetune.epochs=200").out)
+    finetune = next(row for row in longer["stages"] if row["stage"] == "finetune")
+    assert finetune["unknown"] == 0
+    assert finetune["seconds"] > 0
+
+
+def test_report_follows_run(tiny, bench):
+    assert tiny("run").code == 0
+    result = bench("report")
+    assert result.code == 0, result.err
+    paths = [Path(line) for line in result.out.splitlines()]
+    assert {path.name for path in paths} >= {"table.csv", "table.md", "table.tex"}
+    assert any(path.suffix == ".png" for path in paths)
+    assert all(path.stat().st_size > 0 for path in paths)
+
+
+@pytest.mark.parametrize("kind", sorted(REGISTRIES))
+def test_ls_describes_every_name(bench, kind):
+    described = json.loads(bench("ls", kind, "--json").out)
+    assert set(described) >= set(REGISTRIES[kind].names())
+    assert all(described.values())
+    assert all(name in bench("ls", kind).out for name in described)
+
+
+def test_measure_prints_the_cost_card(bench):
+    card = json.loads(bench("measure", "cukd_v1", "--image-size", 64, "--json").out)
+    metrics = card["metrics"]
+    # The trunk does not depend on the image size, the head does: 128 features of 64 pixels.
+    assert metrics["params"]["value"] == 3_305_920 + 129 * 16
+    assert metrics["macs"]["detail"]["counters_agree"] is True
+    assert metrics["flops"]["value"] == 2 * metrics["macs"]["value"]
+    assert len(metrics["latency_ms@64"]["samples"]) == 30
+    text = bench("measure", "cukd_v1", "--image-size", 32, "--bits", 64).out
+    assert "cukd_v1 at 32 x 32 pixels, 64 bits" in text
+
+
+def test_prepare_shows_splits(bench):
+    out = bench("data", "prepare", "digits").out
+    assert "200 query, 900 train, 100 val, 1,597 database" in out
+
+
+def test_doctor_says_what_is_at_hand(bench, folder):
+    findings = json.loads(bench("doctor", "--json").out)
+    assert findings["datasets"]["digits"] == "1,797 images"
+    assert "data prepare" in findings["datasets"]["fashion_mnist"]
+    assert findings["folders"]["cache (BENCH_CACHE)"] == str(folder / "cache")
+    assert "teachers" in bench("doctor").out
+
+
+def test_an_unforeseen_error_shows_its_traceback_with_v_only(bench, monkeypatch):
+    def explode(root):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(doctor, "examine", explode)
+    plain = bench("doctor")
+    assert plain.code == 1
+    assert "RuntimeError: a defect" in plain.err
+    assert "Traceback" not in plain.err
+    assert "Traceback" in bench("doctor", "-v").err
+
+
+def test_no_color_is_honoured(bench, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in bench("report", "absent").err

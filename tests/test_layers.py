@@ -1,0 +1,131 @@
+"""Imports point down only, and what only reads records or plans never pays for torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+#: Highest layer first; a module may import its own layer and those below.
+LAYERS = {
+    5: ["bench.cli", "bench.__main__"],
+    4: [
+        "bench.execute",
+        "bench.executors",
+        "bench.report",
+        "bench.plan_text",
+        "bench.cost_card",
+        "bench.doctor",
+    ],
+    3: ["bench.plan", "bench.stage", "bench.stages", "bench.loading", "bench.selection", "bench.estimate"],
+    2: ["bench.methods", "bench.losses", "bench.datasets", "bench.metrics", "models"],
+    1: [
+        "bench.config",
+        "bench.yaml_nodes",
+        "bench.records",
+        "bench.store",
+        "bench.environment",
+        "bench.timing",
+        "bench.hamming",
+        "bench.ties",
+        "bench.bootstrap",
+        "bench.splits",
+        "bench.progress",
+    ],
+    0: ["bench.errors", "bench.types", "bench.registry", "bench.atomic", "bench"],
+}
+PLUGINS = [
+    "bench.methods",
+    "bench.losses",
+    "bench.datasets",
+    "bench.metrics",
+    "models.teachers",
+    "models.students",
+]
+FORBIDDEN_TO_PLUGINS = {"bench.config", "bench.store", "bench.records"}
+RECORD_READERS = ["bench.report"]
+MODULES = sorted((ROOT / "bench").rglob("*.py")) + sorted((ROOT / "models").rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def layer_of(module: str) -> int:
+    known = [(len(prefix), layer) for layer, names in LAYERS.items() for prefix in names
+             if module == prefix or (module.startswith(prefix + ".") and prefix != "bench")]  # fmt: skip
+    assert known, f"{module} is in no layer; add it to LAYERS"
+    return max(known)[1]
+
+
+def imports_of(path: Path) -> set[str]:
+    """First-party modules imported anywhere in ``path``, type-checking blocks left out."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            known = {name_of(module) for module in MODULES}
+            found |= {name if name in known else node.module for name in inner}
+    return {name for name in found if name.split(".")[0] in {"bench", "models"}}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path):
+    module = name_of(path)
+    for imported in imports_of(path):
+        assert layer_of(imported) <= layer_of(module), f"{module} imports {imported} from above"
+        if any(module.startswith(package + ".") for package in PLUGINS):
+            assert imported not in FORBIDDEN_TO_PLUGINS, f"plug-in {module} imports {imported}"
+            assert not any(imported.startswith(package + ".") for package in PLUGINS), (
+                f"{module} imports {imported}"
+            )
+        if any(module.startswith(package) for package in RECORD_READERS):
+            assert layer_of(imported) <= 1 or imported.startswith("bench.report"), (
+                f"{module} imports {imported}"
+            )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_stay_short(path):
+    lines = len(path.read_text().splitlines())
+    is_plugin = any(name_of(path).startswith(package + ".") for package in PLUGINS)
+    assert lines <= (150 if is_plugin else 400), f"{path.name} has {lines} lines; split it"
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has after running ``code``."""
+    script = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}}, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["plan", "--grid", "grid.yaml"], ["ls", "losses"], ["report", "absent"]],
+    ids=" ".join,
+)
+def test_torch_is_not_imported(arguments, folder):
+    assert "torch" not in loaded_by(f"from bench.cli import main; main({arguments!r})")
+
+
+def test_help_imports_next_to_nothing():
+    heavy = {"numpy", "pandas", "pydantic", "rich", "matplotlib", "yaml", "faiss"}
+    assert not heavy & loaded_by("from bench.cli import main; main(['--help'])")

@@ -1,0 +1,166 @@
+"""Plans: which stages, shared by what, under which keys."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+from bench.config import load_grid
+from bench.errors import ConfigError, UsageError
+from bench.plan import build_plan
+from bench.selection import Choice
+
+from .conftest import PLUGINS
+
+GRID = """\
+schema: 1
+name: grid
+defaults: {image_size: 16}
+axes:
+  dataset: [synthetic]
+  teacher: [tiny_teacher]
+  student: [tiny_student]
+  method: [none, {name: cukd, params: {views: 2, epochs: 3}}]
+  loss: [csq, dch]
+  bits: [16, 32]
+  seed: [0, 1]
+"""
+
+
+@pytest.fixture
+def make(tmp_path: Path):
+    """Build the plan of a grid text."""
+    registry.include(PLUGINS / "tiny.py")
+
+    def build(text: str = GRID, hardware: str = "here", **choice):
+        path = tmp_path / "grid.yaml"
+        path.write_text(text)
+        return build_plan(load_grid(path), tmp_path, hardware, Choice(**choice))
+
+    return build
+
+
+def kinds(plan) -> Counter[str]:
+    return Counter(stage.kind for stage in plan.stages())
+
+
+def test_stages_are_shared_as_far_as_they_can_be(make):
+    plan = make()
+    assert len(plan.cells) == 2 * 2 * 2 * 2
+    counts = kinds(plan)
+    # Features: one teacher, two views. Step 1: one per seed. Network costs: one per code length.
+    assert counts["features"] == 2
+    assert counts["distill"] == 2
+    assert counts["finetune"] == counts["encode"] == 16
+    assert counts["measure"] == 16 * 2 + 2 * 4
+
+
+def test_inputs_come_before_their_users(make):
+    seen = set()
+    for stage in make().stages():
+        assert all(needed.key in seen for needed in stage.inputs.values())
+        seen.add(stage.key)
+
+
+def test_cells_without_a_teacher_are_not_repeated_per_teacher(make):
+    two = GRID.replace(
+        "[tiny_teacher]", "[tiny_teacher, {name: torchvision:resnet18, params: {weights: none}}]"
+    )
+    plan = make(two)
+    assert Counter(cell.info.method for cell in plan.cells) == {"none": 8, "cukd": 16}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("epochs: 3", "epochs: 4", {"distill", "finetune", "encode"}),
+        ("views: 2", "views: 1", {"distill", "finetune", "encode"}),
+        ("loss: [csq, dch]", "loss: [csq, {name: dch, params: {gamma: 10}}]", {"finetune", "encode"}),
+        ("image_size: 16", "image_size: 32", {"distill", "finetune", "encode"}),
+        ("image_size: 16", "image_size: 16, precision: bf16", {"features", "distill", "finetune", "encode"}),
+        (
+            "[synthetic]",
+            "[{name: synthetic, params: {split_seed: 1}}]",
+            {"features", "distill", "finetune", "encode"},
+        ),
+        ("name: grid", "name: renamed", set()),
+    ],
+)
+def test_a_change_reaches_exactly_the_stages_that_depend_on_it(make, old, new, changed):
+    before, after = (
+        {stage.key: stage.kind for stage in make(text).stages() if stage.kind != "measure"}
+        for text in (GRID, GRID.replace(old, new))
+    )
+    assert {after[key] for key in after.keys() - before.keys()} == changed
+
+
+def test_the_hardware_is_in_the_keys_of_timings_and_nowhere_else(make):
+    here, there = make(hardware="here"), make(hardware="there")
+    changed = {stage.key for stage in here.stages()} - {stage.key for stage in there.stages()}
+    assert {stage.spec["metric"]["name"] for stage in here.stages() if stage.key in changed} == {"latency"}
+    assert [cell.key for cell in here.cells] == [cell.key for cell in there.cells]
+    assert here.cells[0].record_key != there.cells[0].record_key
+
+
+def test_keys_are_the_same_in_another_process_and_another_day(make):
+    # A key that moves without a reason makes every user compute everything again.
+    from bench.stage import Stage
+
+    stage = Stage("encode", "x", {"a": 1, "b": [1.5, None, "t"]}, {"in": Stage("distill", "y", {})})
+    assert stage.key == "194c770c56641fc18da608713d34b7fca5988ece34ce5ddb2eed2a154fa61321"
+
+
+def test_filters_exclude_and_include(make):
+    assert len(make(only=["loss=csq", "bits=16"]).selected) == 4
+    assert len(make(skip=["method=c*"]).selected) == 8
+    assert len(make(GRID + "exclude: [{loss: csq, bits: 32}]\n").cells) == 12
+    extra = make(GRID + "include: [{student: tiny_teacher, method: none, seed: 7}]\n")
+    assert [cell.info.student for cell in extra.cells[16:]] == ["tiny_teacher"] * 4
+    with pytest.raises(UsageError, match="did you mean 'student'"):
+        make(only=["studnet=x"])
+    with pytest.raises(UsageError, match="leave no cell"):
+        make(only=["student=x"])
+    with pytest.raises(ConfigError, match="leaves no cell"):
+        make(GRID + "exclude: [{dataset: synthetic}]\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "[16, 32]",
+            "[16, 48]",
+            "grid.yaml:10:14: csq needs a power of two .* not 48; drop it or add exclude",
+        ),
+        ("[tiny_teacher]", "[[tiny_teacher, tiny_teacher]]", "grid.yaml:8:18: method 'cukd' takes 1 teacher"),
+        (
+            "[synthetic]",
+            "[{name: synthetic, params: {per_class: 10}}]",
+            "grid.yaml:5:13: synthetic: class 0 has 10 images",
+        ),
+    ],
+)
+def test_combinations_that_cannot_work_are_refused_at_their_place(make, old, new, expected):
+    with pytest.raises(ConfigError, match=expected):
+        make(GRID.replace(old, new))
+
+
+def test_missing_data_and_weights_are_listed_not_raised(make):
+    text = GRID.replace("[synthetic]", "[fashion_mnist]").replace(
+        "[tiny_teacher]", "[{name: resnet50, params: {weights: absent.safetensors}}]"
+    )
+    plan = make(text)
+    assert len(plan.missing) == 2
+    assert any("fashion_mnist" in line for line in plan.missing)
+    assert any("absent.safetensors" in line for line in plan.missing)
+
+
+def test_a_limit_is_in_the_record_and_in_the_keys(make):
+    limited = make(limit=8)
+    assert limited.cells[0].info.protocol["limit"] == 8
+    assert not {stage.key for stage in limited.stages() if stage.kind == "finetune"} & {
+        stage.key for stage in make().stages()
+    }

@@ -1,0 +1,63 @@
+"""Time left: from what is expected, corrected by what has been."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import progress
+from bench.estimate import estimate
+from bench.progress import ProgressReport, human_seconds
+from bench.stage import Stage
+from bench.store import Store
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that the test turns by hand."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_time_left_is_the_expected_time_at_the_pace_so_far(clock):
+    report = ProgressReport({"a": 10.0, "b": 20.0, "c": 30.0})
+    report.start("a", "first", 100)
+    clock[0] += 20
+    report.finish()
+    assert report.time_left() == pytest.approx(100)
+    report.drop("b")
+    assert report.time_left() == pytest.approx(60)
+    report.start("c", "last", 0)
+    clock[0] += 60
+    report.finish()
+    assert report.time_left() == 0
+
+
+def test_unknown_stages_take_the_mean_of_those_done(clock):
+    report = ProgressReport({"a": None, "b": None})
+    assert report.time_left() is None
+    report.start("a", "first", 0)
+    clock[0] += 7
+    report.finish()
+    assert report.time_left() == pytest.approx(7)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")]
+)
+def test_durations_in_words(seconds, text):
+    assert human_seconds(seconds) == text
+
+
+def test_estimates_come_from_stages_of_the_same_class(tmp_path):
+    store = Store(tmp_path)
+    done = Stage("distill", "x", {"a": 1}, images=100, cost_class="net/32")
+    about = {"kind": done.kind, "cost_class": done.cost_class, "images": done.images}
+    with store.write(store.path(done.kind, done.slug, done.key), about) as (folder, _):
+        (folder / "weights").write_bytes(bytes(1000))
+    longer = Stage("distill", "y", {"a": 2}, images=300, cost_class="net/32")
+    other = Stage("distill", "z", {"a": 3}, images=300, cost_class="net/64")
+    costs = estimate([longer, other], store)
+    assert costs[longer.key].bytes == pytest.approx(3000)
+    assert costs[longer.key].seconds is not None
+    assert costs[other.key].seconds is None

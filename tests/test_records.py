@@ -1,0 +1,118 @@
+"""Records: what is written is read back, what is newer or damaged is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench import environment, records
+from bench.errors import RecordError, UsageError
+
+
+@pytest.fixture
+def record() -> records.Record:
+    return records.Record(
+        key="k" * 64,
+        cell_key="c" * 64,
+        status="ok",
+        cell=records.CellInfo(
+            dataset="digits",
+            protocol={"split": "x", "k": "all"},
+            teachers=[],
+            student="cukd_v1",
+            method="none",
+            loss="csq",
+            bits=16,
+            seed=0,
+            image_size=32,
+        ),
+        params={"loss": {"lr": 0.1}},
+        metrics={
+            "map@all:expected:relevant": records.Metric(
+                value=0.5, unit="", higher_is_better=True, noise="seeded", interval=(0.4, 0.6)
+            ),
+            "latency_ms@1": records.Metric(
+                value=2.0, unit="ms", higher_is_better=False, noise="timed", samples=[1.0, 2.0, 3.0]
+            ),
+        },
+        environment=environment.describe("cpu", 2, "fp32"),
+        created="2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_a_record_survives_the_disk(record, tmp_path):
+    path = tmp_path / "records" / "r.json"
+    records.save(record, path)
+    assert records.load(path) == record
+    assert [file.name for file in path.parent.iterdir()] == ["r.json"]
+
+
+def test_metrics_are_found_by_their_base_name(record):
+    assert record.metric("map") == ("map@all:expected:relevant", record.metrics["map@all:expected:relevant"])
+    assert record.metric("latency_ms")[0] == "latency_ms@1"
+    assert record.metric("latency_ms@1")[0] == "latency_ms@1"
+    assert record.metric("macs") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            lambda data: data | {"schema_version": records.SCHEMA_VERSION + 1},
+            "newer than .* update hash-pareto",
+        ),
+        (lambda data: {"x": 1}, "not a record"),
+        (lambda data: [1], "not a record"),
+        (lambda data: data | {"status": "fine"}, "field status"),
+        (lambda data: data | {"surprise": 1}, "field surprise"),
+        (lambda data: {k: v for k, v in data.items() if k != "cell"}, "field cell"),
+    ],
+)
+def test_what_is_no_record_is_refused_with_its_reason(record, tmp_path, change, expected):
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(change(record.model_dump(mode="json"))))
+    with pytest.raises(RecordError, match=expected):
+        records.load(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"schema_version": 1, "value": NaN}', "\x00"])
+def test_what_is_no_json_is_refused(tmp_path, text):
+    path = tmp_path / "r.json"
+    path.write_text(text)
+    with pytest.raises(RecordError, match="not a readable record"):
+        records.load(path)
+
+
+def test_older_schemas_are_upgraded(record, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(
+        records, "UPGRADES", {1: lambda data: data | {"schema_version": 2, "created": "upgraded"}}
+    )
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(record.model_dump(mode="json")))
+    assert records.load(path).created == "upgraded"
+
+
+def test_results_know_what_is_missing_and_what_is_superseded(record, tmp_path):
+    records.save(record, tmp_path / "records/a.json")
+    records.save(record.model_copy(update={"cell_key": "old"}), tmp_path / "records/b.json")
+    records.save_index(tmp_path, "x", [("map", "macs")], {"c" * 64: "here", "d" * 64: "not yet"})
+    results = records.load_results(tmp_path)
+    assert (results.records, results.missing, results.superseded) == ([record], ["not yet"], 1)
+    (tmp_path / "grid.json").write_text("{}")
+    with pytest.raises(RecordError, match="run the grid again"):
+        records.load_results(tmp_path)
+    with pytest.raises(UsageError, match="no results here"):
+        records.load_results(tmp_path / "absent")
+
+
+def test_the_environment_tells_what_timings_depend_on(record, monkeypatch):
+    first = environment.hardware("cpu", 2)["fingerprint"]
+    assert first == environment.hardware("cpu", 2)["fingerprint"]
+    assert first != environment.hardware("cpu", 4)["fingerprint"]
+    monkeypatch.setattr(environment, "cpu_model", lambda: "another")
+    assert first != environment.hardware("cpu", 2)["fingerprint"]
+    assert record.environment["packages"]["torch"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert environment.default_threads() == 3

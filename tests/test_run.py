@@ -1,0 +1,308 @@
+"""From a grid to records: the whole path on a tiny grid, twice, and with faults put in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from bench import records, timing
+from bench.hamming import average_precision
+
+
+def loaded(folder: Path) -> list[records.Record]:
+    return records.load_results(folder).records
+
+
+def artifacts(folder: Path, kind: str) -> list[Path]:
+    return sorted((folder / "cache" / kind).iterdir())
+
+
+@pytest.fixture
+def done(tiny, folder):
+    """The tiny grid, run."""
+    result = tiny("run")
+    assert result.code == 0, result.err
+    return result
+
+
+def test_every_cell_gets_a_record_with_all_its_numbers(done, folder):
+    assert done.out.startswith("4 of 4 cells ok in results/tiny")
+    found = loaded(Path("results/tiny"))
+    expected = {("none", "csq"), ("none", "dch"), ("cukd", "csq"), ("cukd", "dch")}
+    assert {(r.cell.method, r.cell.loss) for r in found} == expected
+    for record in found:
+        assert record.status == "ok"
+        assert next(iter(record.metrics)) == "map@all:expected:relevant"
+        assert {"map@all:index:hits", "map@all:best:relevant", "map@all:worst:relevant", "params", "macs",
+                "latency_ms@1", "weights_mb", "code_bytes", "precision_at_k@10"} <= set(record.metrics)  # fmt: skip
+        assert len(record.metrics["latency_ms@1"].samples) == 5
+        assert record.environment["device"] == "cpu"
+        assert record.environment["threads"] == 2
+        assert record.params["loss"]["lr"] == 1e-3
+        assert list(record.stages)[-1].startswith("measure/")
+        assert ("distill" in record.stages) == (record.cell.method == "cukd")
+    (manifest,) = Path("results/tiny/splits").iterdir()
+    assert found[0].cell.protocol["manifest"] in manifest.name
+
+
+def test_stages_are_shared_between_cells(done, folder):
+    assert len(artifacts(folder, "features")) == 2
+    assert len(artifacts(folder, "distill")) == 1
+    assert len(artifacts(folder, "finetune")) == 4
+
+
+def test_map_in_the_record_is_that_of_the_stored_codes(done, folder):
+    from bench import loading
+
+    record = next(r for r in loaded(Path("results/tiny")) if r.cell.method == "cukd")
+    data = loading.load("synthetic", record.params["dataset"], Path("data"), None)
+    (encode,) = (
+        path for path in artifacts(folder, "encode") if record.stages["encode"].key[:12] in path.name
+    )
+    codes = load_file(encode / "codes.safetensors")
+    labels = data.images.labels
+    expected = average_precision(
+        codes["query"], codes["database"], labels[data.splits.query], labels[data.splits.database]
+    )
+    name, metric = record.metric("map")
+    assert metric.value == pytest.approx(expected.mean(), abs=1e-12)
+    reference = record.per_query[name]
+    kept = load_file(folder / "cache" / reference.artifact / "per_query.safetensors")[reference.tensor]
+    np.testing.assert_allclose(kept, expected, atol=1e-12)
+
+
+def test_a_second_run_does_nothing_and_says_so(done, tiny, folder):
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json") if "splits" not in str(path)}
+    again = tiny("run")
+    assert (again.code, again.out) == (
+        0,
+        "4 of 4 cells ok in results/tiny; nothing to do, every cell has a record\n",
+    )
+    after = {path: path.stat().st_mtime_ns for path in before if path.name != "grid.json"}
+    assert after.items() <= before.items()
+
+
+def test_the_same_grid_from_an_empty_cache_gives_the_same_numbers(done, tiny, folder):
+    first = {r.cell_key: r.metrics["map@all:expected:relevant"].value for r in loaded(Path("results/tiny"))}
+    shutil.rmtree(folder / "cache")
+    assert tiny("run", "--out", "again").code == 0
+    second = {r.cell_key: r.metrics["map@all:expected:relevant"].value for r in loaded(Path("again"))}
+    assert first == second
+
+
+def test_records_lost_or_damaged_are_made_again_from_the_cache(done, tiny, caplog):
+    files = sorted(Path("results/tiny/records").iterdir())
+    files[0].unlink()
+    files[1].write_text(files[1].read_text()[:100])
+    again = tiny("run")
+    assert again.out == "4 of 4 cells ok in results/tiny; all from cache\n"
+    assert files[1].name.split("-")[0] in again.err
+    assert len(loaded(Path("results/tiny"))) == 4
+
+
+def test_a_damaged_artifact_is_made_again_and_only_what_needs_it(done, tiny, folder):
+    before = {r.cell_key: r.metrics["map@all:expected:relevant"].value for r in loaded(Path("results/tiny"))}
+    for path in folder.glob("cache/measure/map__*"):
+        shutil.rmtree(path)
+    victim = artifacts(folder, "encode")[0] / "codes.safetensors"
+    victim.write_bytes(victim.read_bytes()[:-1] + b"\x00\x01")
+    for path in Path("results/tiny/records").iterdir():
+        path.unlink()
+    again = tiny("run")
+    assert again.code == 0
+    assert "damaged" in again.err
+    assert again.err.count("encode synthetic") == 1
+    assert "finetune" not in again.err
+    after = {r.cell_key: r.metrics["map@all:expected:relevant"].value for r in loaded(Path("results/tiny"))}
+    assert before == after
+
+
+def test_a_failed_cell_is_a_record_and_the_rest_go_on(tiny, folder):
+    boom = ("[csq, dch]", "[csq, {name: dch, params: {lr: 1.0e+30, optimizer: sgd}}]")
+    result = tiny("run", edit=boom)
+    assert result.code == 1
+    assert "failed: synthetic__no-teacher__tiny_student__none__dch__16b__s0" in result.out
+    assert "Traceback" not in result.err
+    by_status = {}
+    for record in loaded(Path("results/tiny")):
+        by_status.setdefault(record.status, []).append(record)
+    assert len(by_status["ok"]) == 2
+    assert len(by_status["failed"]) == 2
+    error = by_status["failed"][0].error
+    assert error.stage == "finetune"
+    assert "lower lr (now 1e+30)" in error.message
+    assert not [path for path in (folder / "cache").rglob(".*") if path.is_dir()]
+    again = tiny("run", edit=boom)
+    assert again.code == 1
+    assert "finetune" not in again.err
+    mended = tiny("run")
+    assert mended.code == 0
+    assert {r.status for r in loaded(Path("results/tiny"))} == {"ok"}
+
+
+def test_cells_that_need_a_failed_stage_are_skipped_and_say_why(tiny, folder):
+    result = tiny("run", edit=("views: 2,", "views: 2, lr: 1.0e+30, optimizer: sgd,"))
+    assert result.code == 1
+    found = {(r.cell.method, r.cell.loss): r for r in loaded(Path("results/tiny"))}
+    assert {key: r.status for key, r in found.items()} == {
+        ("none", "csq"): "ok",
+        ("none", "dch"): "ok",
+        ("cukd", "csq"): "failed",
+        ("cukd", "dch"): "skipped",
+    }
+    assert "needs distill" in found["cukd", "dch"].error.message
+    assert "lower lr" in found["cukd", "dch"].error.message
+    retried = tiny(
+        "run", "--overwrite", "failed", edit=("views: 2,", "views: 2, lr: 1.0e+30, optimizer: sgd,")
+    )
+    assert retried.code == 1
+    assert "finetune" not in retried.err
+
+
+def test_an_unforeseen_error_keeps_its_traceback_in_the_log_only(tiny, monkeypatch):
+    from bench.losses.dch import Dch
+
+    def explode(self, codes, labels, index):
+        raise RuntimeError("a defect\nwith a second line")
+
+    monkeypatch.setattr(Dch, "terms", explode)
+    result = tiny("run")
+    assert result.code == 1
+    assert "Traceback" not in result.err + result.out
+    assert "RuntimeError: a defect" in result.err
+    (log,) = Path("results/tiny/logs").iterdir()
+    assert "Traceback" in log.read_text()
+
+
+def test_an_interrupt_keeps_finished_cells_and_the_next_run_goes_on(tiny, monkeypatch, folder):
+    from bench.losses.dch import Dch
+
+    original = Dch.terms
+
+    def interrupt(self, codes, labels, index):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Dch, "terms", interrupt)
+    stopped = tiny("run")
+    assert stopped.code == 130
+    assert "finished cells are kept" in stopped.err
+    assert [r.cell.loss for r in loaded(Path("results/tiny"))] == ["csq"]
+    assert not [path for path in (folder / "cache").rglob(".*") if path.is_dir()]
+    monkeypatch.setattr(Dch, "terms", original)
+    assert tiny("run").code == 0
+    assert len(loaded(Path("results/tiny"))) == 4
+
+
+def test_always_makes_everything_anew(done, tiny):
+    result = tiny("run", "--overwrite", "always")
+    assert result.code == 0
+    assert result.err.count("finetune synthetic") == 4
+    assert result.err.count("features synthetic") == 2
+
+
+def test_validation_can_choose_the_epoch_but_never_sees_a_query(tiny, folder, monkeypatch):
+    from bench.stages import finetune
+
+    touched = []
+    original = finetune.encode
+
+    def spy(net, student, dataset, indices, spec, context):
+        touched.append((set(indices), dataset.splits))
+        return original(net, student, dataset, indices, spec, context)
+
+    monkeypatch.setattr(finetune, "encode", spy)
+    edit = ("[csq, dch]", "[{name: csq, params: {select: val, eval_every: 1}}]")
+    assert tiny("run", "--only", "method=none", edit=edit).code == 0
+    during_training = touched[:-2]
+    assert len(during_training) == 4
+    assert all(not indices & set(splits.query) for indices, splits in during_training)
+    (index,) = (json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "finetune"))
+    scores = [entry["val_map"] for entry in index["summary"]["history"]]
+    assert index["summary"]["kept_epoch"] == 1 + scores.index(max(scores))
+    assert index["summary"]["images"] == 64
+
+
+def test_step_one_never_looks_at_query_or_validation_images(done, folder):
+    from bench import loading
+    from bench.stages import features
+
+    data = loading.load("synthetic", {}, Path("data"), None)
+    for part in ("database", "train"):
+        pool = set(features.pool(data, part))
+        assert not pool & (set(data.splits.query) | set(data.splits.val))
+    assert len(features.pool(data, "database")) == 160 - 20 - 16
+
+
+def test_cached_features_are_those_of_the_live_teacher(done, folder):
+    from bench import loading, registry
+    from bench.stages import features, views
+    from bench.stages.training import seeded
+
+    data = loading.load("synthetic", {}, Path("data"), None)
+    plugin = registry.TEACHERS.get("tiny_teacher")
+    teacher = plugin(plugin.Params())
+    with seeded(0, torch.device("cpu")):
+        net = teacher.build().eval()
+    chosen = features.pool(data, "database")[:8]
+    for path in artifacts(folder, "features"):
+        view = json.loads((path / "artifact.json").read_text())["spec"]["view"]
+        cached = load_file(path / "features.safetensors")["features"].astype(np.float32)
+        crops = features.crops(data, view)[chosen]
+        inputs = views.render(torch.from_numpy(data.images.pixels[chosen]), crops, teacher.preprocessing, 16)
+        with torch.inference_mode():
+            live = net(inputs).numpy()
+        np.testing.assert_allclose(cached[:8], live, rtol=1e-3, atol=1e-3)
+
+
+def test_an_output_folder_that_is_a_file_is_one_line(tiny, folder):
+    (folder / "file").write_text("")
+    result = tiny("run", "--out", folder / "file")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "cannot write" in result.err
+    assert not (folder / "cache" / "finetune").exists()
+
+
+def test_missing_data_end_the_run_before_any_work(tiny, folder, monkeypatch):
+    import torchvision.datasets
+
+    def offline(*args, **kwargs):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
+    result = tiny("run", edit=("[synthetic]", "[fashion_mnist]"))
+    assert result.code == 2
+    assert "BENCH_DATA" in result.err
+    assert not (folder / "results").exists()
+
+
+def test_weights_of_the_wrong_shape_end_the_run_before_any_work(tiny, folder):
+    from safetensors.torch import save_file
+
+    save_file({"conv1.weight": torch.zeros(3)}, folder / "wrong.safetensors")
+    edit = ("[tiny_student]", "[{name: cukd_v1, params: {weights: wrong.safetensors}}]")
+    result = tiny("run", edit=edit)
+    assert result.code == 2
+    assert "wrong.safetensors" in result.err
+    assert not (folder / "cache" / "finetune").exists()
+
+
+def test_limited_records_say_so(tiny):
+    assert tiny("run", "--limit", 12, "--only", "method=none").code == 0
+    assert {r.cell.protocol["limit"] for r in loaded(Path("results/tiny"))} == {12}
+
+
+def test_timing_warms_up_and_keeps_every_sample():
+    calls = []
+    taken = timing.measure(lambda: calls.append(time.sleep(0.001)), samples=7, warmup_seconds=0.5)
+    assert len(taken.samples) == 7
+    assert len(calls) == taken.warmup_calls + 7
+    assert taken.warmup_calls >= 2 * timing.WINDOW
+    assert 0.001 <= taken.median <= taken.percentile(95) <= max(taken.samples)
+    assert taken.percentile(0) == min(taken.samples)

@@ -1,0 +1,63 @@
+"""The class-balanced protocol and its manifest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import splits
+from bench.errors import DataError
+from bench.types import ImageSet
+
+PARAMS = splits.ClassBalanced(query_per_class=2, train_per_class=5, val_per_class=1)
+
+
+def images(labels):
+    return ImageSet(np.zeros((len(labels), 1, 2, 2), np.uint8), labels, int(labels.max()) + 1)
+
+
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 5), split_seed=st.integers(0, 100))
+def test_quotas_hold_per_class_and_queries_are_nowhere_else(seed, classes, split_seed):
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.repeat(np.arange(classes), generator.integers(7, 12, size=classes)))
+    params = PARAMS.model_copy(update={"split_seed": split_seed})
+    parts = splits.class_balanced("x", labels, classes, params)
+    for part, quota in [(parts.query, 2), (parts.train, 4), (parts.val, 1)]:
+        assert (np.bincount(labels[part], minlength=classes) == quota).all()
+    assert not set(parts.query) & (set(parts.train) | set(parts.val) | set(parts.database))
+    assert set(parts.train) <= set(parts.database)
+    assert len(parts.database) + len(parts.query) == len(labels)
+    splits.manifest(images(labels), parts)
+
+
+def test_a_class_that_is_too_small_is_named():
+    labels = np.array([0] * 10 + [1] * 6)
+    with pytest.raises(DataError, match="class 1 has 6 images, fewer than .* = 7"):
+        splits.class_balanced("x", labels, 2, PARAMS)
+    with pytest.raises(DataError, match="val_per_class"):
+        splits.class_balanced("x", labels, 2, PARAMS.model_copy(update={"val_per_class": 5}))
+
+
+def test_the_manifest_refuses_queries_in_the_database_and_sees_every_pixel():
+    labels = np.repeat(np.arange(2), 10)
+    parts = splits.class_balanced("x", labels, 2, PARAMS)
+    leaking = replace(parts, database=np.arange(20))
+    with pytest.raises(DataError, match="4 images are in query and in database"):
+        splits.manifest(images(labels), leaking)
+    first = splits.manifest(images(labels), parts)
+    changed = images(labels)
+    changed.pixels[3, 0, 1, 1] = 1
+    assert splits.manifest_hash(splits.manifest(changed, parts)) != splits.manifest_hash(first)
+
+
+def test_a_limit_keeps_training_images_in_the_database_and_marks_the_protocol():
+    labels = np.repeat(np.arange(4), 40)
+    parts = splits.limited(splits.class_balanced("x", labels, 4, PARAMS), 6)
+    assert [len(parts.query), len(parts.train), len(parts.val)] == [6, 6, 4]
+    assert set(parts.train) <= set(parts.database)
+    assert parts.protocol.endswith("limit6")
+    splits.manifest(images(labels), parts)

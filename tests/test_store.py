@@ -1,0 +1,118 @@
+"""Artifacts are there whole or not at all, and what is damaged is made again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import store
+from bench.errors import UsageError
+from bench.store import Store
+
+
+@pytest.fixture
+def artifact(tmp_path):
+    """A store with one artifact."""
+    made = Store(tmp_path / "cache")
+    folder = made.path("encode", "some cell", "ab" * 32)
+    with made.write(folder, {"kind": "encode"}) as (temporary, summary):
+        (temporary / "codes.bin").write_bytes(b"0123")
+        summary["images"] = 4
+    return made, folder
+
+
+def test_what_was_written_is_found_by_another_process(artifact):
+    made, folder = artifact
+    index = Store(made.root).verify(folder)
+    assert index["summary"] == {"images": 4}
+    assert index["files"]["codes.bin"]["bytes"] == 4
+    assert folder.name == "some-cell-abababababab"
+    assert [found["kind"] for found in made.history()] == ["encode"]
+
+
+@pytest.mark.parametrize("damage", ["change", "shorten", "remove", "no index", "half an index"])
+def test_damage_is_seen_set_aside_and_reported(artifact, damage, caplog):
+    made, folder = artifact
+    data, index = folder / "codes.bin", folder / store.INDEX
+    if damage == "change":
+        data.write_bytes(b"0124")
+    elif damage == "shorten":
+        data.write_bytes(b"01")
+    elif damage == "remove":
+        data.unlink()
+    elif damage == "no index":
+        index.unlink()
+    else:
+        index.write_text(index.read_text()[:30])
+    logging.getLogger("bench").propagate = True
+    with caplog.at_level(logging.WARNING):
+        assert Store(made.root).verify(folder) is None
+    assert "damaged or incomplete" in caplog.text
+    assert not folder.exists()
+    assert len(list((made.root / "damaged").iterdir())) == 1
+
+
+def test_an_error_while_writing_leaves_nothing(artifact):
+    made, _ = artifact
+    folder = made.path("encode", "other", "cd" * 32)
+    with pytest.raises(KeyboardInterrupt), made.write(folder, {}) as (temporary, _):
+        (temporary / "codes.bin").write_bytes(b"01")
+        raise KeyboardInterrupt
+    assert [path.name for path in folder.parent.iterdir()] == ["some-cell-abababababab"]
+    assert made.verify(folder) is None
+
+
+def _make_under_lock(root: Path, folder: Path, log: Path) -> None:
+    made = Store(root)
+    with made.lock(folder):
+        if made.verify(folder) is None:
+            with made.write(folder, {}) as (temporary, _), log.open("a") as file:
+                (temporary / "x").write_text("x")
+                file.write("made\n")
+
+
+def test_two_runs_at_once_make_an_artifact_once(tmp_path):
+    folder = Store(tmp_path).path("encode", "x", "ef" * 32)
+    log = tmp_path / "log"
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_make_under_lock, args=(tmp_path, folder, log)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert log.read_text() == "made\n"
+    assert all(process.exitcode == 0 for process in processes)
+
+
+def test_a_root_that_is_a_file_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    made = Store(tmp_path / "file")
+    with pytest.raises(UsageError, match="BENCH_CACHE"), made.lock(made.path("a", "b", "c" * 64)):
+        pass
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(_VALUES, _VALUES)
+def test_one_key_per_value_whatever_the_order_of_its_parts(first, second):
+    assert (store.content_key(first) == store.content_key(second)) == (
+        json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
+    )
+    if isinstance(first, dict):
+        assert store.content_key(dict(reversed(first.items()))) == store.content_key(first)
+
+
+def test_names_that_flatten_alike_keep_their_own_keys():
+    names = {store.file_name(slug, store.content_key(slug)) for slug in ("[0.1]", "[0,1]", "[-1]", "[1]")}
+    assert len(names) == 4
