@@ -165,8 +165,8 @@ def distance_histograms(
     """Count the items, and the relevant ones, at each distance from each query.
 
     All tie-aware scores follow from these counts (``average_precision_from_histograms``,
-    ``expected_hits``), so that several of them cost one scan. Besides the result and a copy of the
-    codes, memory is under 1 MB a thread, whatever the number of queries and items.
+    ``expected_hits``), so that several of them cost one scan. Besides the result and copies of codes and
+    labels, memory is about 1 MB a thread, whatever the number of queries and items.
 
     Args:
         query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes).

@@ -94,7 +94,8 @@ class TimmNetwork(ZooNetwork):
         except Exception as error:  # hub clients raise whatever their HTTP library raises
             if not self.fetched:
                 raise
-            raise self.unavailable(f"https://huggingface.co/{config.hf_hub_id}", error) from error
+            hub = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else config.url
+            raise self.unavailable(hub, error) from error
         return net
 
     def strip(self, net: Any) -> None:

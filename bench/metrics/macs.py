@@ -48,7 +48,7 @@ class MultiplyAdds:
         net = copy.deepcopy(subject.net).cpu().float().eval()
         for module in net.modules():
             if hasattr(module, "fused_attn"):  # timm's switch
-                module.fused_attn = False
+                setattr(module, "fused_attn", False)  # noqa: B010
         image = torch.zeros(1, 3, subject.image_size, subject.image_size)
         with _explicit_attention(), torch.no_grad():
             by_operator, uncounted = _fvcore(net, image)

@@ -49,9 +49,10 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
     student = context.student(spec["student"])
     with seeded(seed, context.device):
-        net = hash_network(student.build(), student.feature_dim(image_size), spec["bits"])
+        trunk = student.build()
+        net = hash_network(trunk, student.feature_dim(image_size), spec["bits"])
     if "distill" in stage.inputs:
-        net.trunk.load_state_dict(context.tensors(stage.inputs["distill"], "student.safetensors"))
+        trunk.load_state_dict(context.tensors(stage.inputs["distill"], "student.safetensors"))
     net = net.to(context.device)
     crops: dict[int, NDArray[np.float64]] = {}
 

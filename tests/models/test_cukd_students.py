@@ -37,7 +37,7 @@ def test_parameters(name):
 
 
 @pytest.mark.parametrize("name", FACTS)
-@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_macs(name):
     from fvcore.nn import FlopCountAnalysis
 

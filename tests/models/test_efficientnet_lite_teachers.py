@@ -78,12 +78,11 @@ def test_tensorflows_epsilon():
 
 
 def test_feature_is_the_input_of_the_classifier():
-    network = teacher("efficientnet_lite0")
-    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    full = classifier("efficientnet_lite0")
+    network, full = teacher("efficientnet_lite0"), classifier("efficientnet_lite0")
+    image = photograph("flower.jpg", network.preprocessing)
     with torch.no_grad():
-        feature = network.build().eval()(images)
-        torch.testing.assert_close(full.classifier(feature), full(images))
+        feature = network.build().eval()(image)
+        torch.testing.assert_close(full.classifier(feature), full(image))
 
 
 def test_fingerprint_and_names_of_timm(tmp_path):

@@ -122,7 +122,7 @@ def test_published_preprocessing():
         )
 
 
-@pytest.mark.parametrize("name", ["torchvision:resnet18", "resnet50", "alexnet"])
+@pytest.mark.parametrize("name", ["torchvision:resnet18", "resnet50"])
 def test_torchvision_offline(name, monkeypatch, tmp_path):
     def offline(*args, **kwargs):
         raise URLError("no route to host")
