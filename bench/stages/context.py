@@ -17,7 +17,7 @@ from bench.types import Network
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ class Context:
         from safetensors.torch import load_file
 
         return load_file(self.store.path(stage.kind, stage.slug, stage.key) / file)
+
+    def place(self, net: nn.Module) -> nn.Module:
+        """``net`` on the device, channels last: several times faster for depthwise convolutions on CPUs."""
+        import torch
+
+        placed: nn.Module = net.to(self.device).to(memory_format=torch.channels_last)
+        return placed
 
     def autocast(self, precision: str) -> AbstractContextManager[Any]:
         """bfloat16 autocast for ``bf16``; does nothing for ``fp32``."""

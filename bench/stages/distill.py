@@ -38,7 +38,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     with seeded(spec["seed"], context.device):
         trunk = student.build()
         projection = _projection(student.feature_dim(image_size), targets, plugin.same_width)
-    net = nn.Sequential(trunk, projection).to(context.device).train()
+    net = context.place(nn.Sequential(trunk, projection)).train()
 
     def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:
         view, chosen = epoch % len(crops), indices[positions]

@@ -50,7 +50,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     )
     # Seeded for teachers with weights: none; others load what they start from.
     with seeded(0, context.device):
-        net = teacher.build().to(context.device)
+        net = context.place(teacher.build())
     features = views.embed(net, inputs, context, spec["precision"])
     save_file({"features": features.to(torch.float16)}, folder / "features.safetensors")
     return {"images": len(indices), "width": features.shape[1], "image_size": image_size}

@@ -31,7 +31,7 @@ def load_network(stage: Stage, context: Context) -> tuple[Network, nn.Module]:
     student = context.student(spec["student"])
     net = hash_network(student.build(), student.feature_dim(spec["image_size"]), spec["bits"])
     net.load_state_dict(context.tensors(stage, WEIGHTS))
-    return student, net.to(context.device).eval()
+    return student, context.place(net).eval()
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -50,10 +50,10 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     student = context.student(spec["student"])
     with seeded(seed, context.device):
         trunk = student.build()
-        net = hash_network(trunk, student.feature_dim(image_size), spec["bits"])
+        net: nn.Module = hash_network(trunk, student.feature_dim(image_size), spec["bits"])
     if "distill" in stage.inputs:
         trunk.load_state_dict(context.tensors(stage.inputs["distill"], "student.safetensors"))
-    net = net.to(context.device)
+    net = context.place(net)
     crops: dict[int, NDArray[np.float64]] = {}
 
     def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:

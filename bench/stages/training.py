@@ -81,13 +81,12 @@ def fit(
 
 def _optimizer(parameters: list[nn.Parameter], settings: TrainingParameters) -> torch.optim.Optimizer:
     options: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, **options)
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, **options)
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, **options)
-    return torch.optim.SGD(parameters, momentum=0.9, **options)
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=0.9, fused=True, **options)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, fused=True, **options)
 
 
 def _schedule(settings: TrainingParameters, per_epoch: int) -> Callable[[int], float]:

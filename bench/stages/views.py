@@ -57,7 +57,7 @@ def render(
         image_size: side of the square result in pixels.
 
     Returns:
-        float32 (n, 3, image_size, image_size).
+        float32 (n, 3, image_size, image_size), channels last in memory.
     """
     batch = pixels.float()
     mode = preprocessing.interpolation
@@ -80,7 +80,7 @@ def render(
     mean, std = (
         torch.tensor(values).to(batch).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
     )
-    return (batch - mean) / std
+    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def batches(
