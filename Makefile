@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-all lint perf schema clean
+.PHONY: help bench test test-slow lint perf schema clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,8 +23,8 @@ bench: $(INSTALLED)  ## run the quick grid and make its report
 test: $(INSTALLED) lint  ## lint, types and the fast tests
 	$(BIN)/python -m pytest
 
-test-all: $(INSTALLED) lint  ## the same with the slow tests
-	$(BIN)/python -m pytest -m "not gpu"
+test-slow: $(INSTALLED)  ## the slow tests alone
+	$(BIN)/python -m pytest -m "slow and not gpu"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ Results go to stdout, progress and logs to stderr. Heavy imports happen inside t
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import os
@@ -260,7 +261,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
              limit: int | None) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
     from bench import environment, loading, store
-    from bench.config import load_grid
+    from bench.config import load_grid, resolve
     from bench.execute import Machine
     from bench.plan import build_plan
     from bench.registry import DATASETS
@@ -270,9 +271,9 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
     file = load_grid(grid, overrides)
     root = data_root or loading.default_root()
     if fetch:
-        for name in {entry.name for entry in file.grid.axes.dataset}:
-            plugin = DATASETS.get(name)
-            plugin(plugin.Params()).prepare(root)
+        overlays = [overlay.dataset or [] for overlay in file.grid.include]
+        for entry in itertools.chain(file.grid.axes.dataset, *overlays):
+            DATASETS.get(entry.name)(resolve(DATASETS, entry)).prepare(root)
     chosen, threads = _device(device), environment.default_threads()
     fingerprint = environment.hardware(chosen, threads)["fingerprint"]
     planned = build_plan(file, root, fingerprint, Choice(only, skip, limit))

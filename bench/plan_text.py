@@ -59,7 +59,7 @@ def plan_text(summary: dict[str, Any]) -> str:
             row["stage"],
             row["total"],
             row["cached"],
-            human_seconds(row["seconds"]) + (f" + {row['unknown']} unknown" if row["unknown"] else ""),
+            human_seconds(row["seconds"]) + (f" + {row['unknown']} not known" if row["unknown"] else ""),
             f"{row['bytes'] / 1e6:.1f} MB",
         ]
         for row in summary["stages"]

@@ -3,7 +3,7 @@
 ``macs`` are those of convolutions and matrix products, on which fvcore and torch should agree to the last
 operation; where they do not, one of them has missed some, the larger count stands, and the record says so.
 ``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch`` is torch's
-FlopCounterMode halved.
+FlopCounterMode halved; ``macs_thop`` is what thop prints, which knows modules but not what they call.
 
     measure: {macs: {}}
 """
@@ -53,6 +53,7 @@ class MultiplyAdds:
         with _explicit_attention(), torch.no_grad():
             by_operator, uncounted = _fvcore(net, image)
             torch_count = _torch(net, image)
+            thop_count = _thop(copy.deepcopy(net), image)
         products = sum(count for name, count in by_operator.items() if name in PRODUCTS)
         macs = max(products, torch_count)
         detail: dict[str, Any] = {
@@ -70,6 +71,7 @@ class MultiplyAdds:
                 "flops": value(2 * macs, "floating-point operations"),
                 "macs_fvcore": value(sum(by_operator.values())),
                 "macs_torch": value(torch_count),
+                "macs_thop": value(thop_count),
             }
         )
 
@@ -85,6 +87,16 @@ def _fvcore(net: nn.Module, image: Tensor) -> tuple[dict[str, int], dict[str, in
     analysis = FlopCountAnalysis(net, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     counts = {str(name): int(count) for name, count in analysis.by_operator().items()}
     return counts, {str(name): int(n) for name, n in analysis.unsupported_ops().items()}
+
+
+def _thop(net: nn.Module, image: Tensor) -> int:
+    """Thop's count; it leaves hooks and buffers in ``net``, which must be a copy to throw away."""
+    with warnings.catch_warnings():
+        # thop imports distutils.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from thop import profile
+    macs, _ = profile(net, inputs=(image,), verbose=False)
+    return int(macs)
 
 
 def _torch(net: nn.Module, image: Tensor) -> int:
