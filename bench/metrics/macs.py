@@ -3,7 +3,7 @@
 ``macs`` are those of convolutions and matrix products, on which fvcore and torch should agree to the last
 operation; where they do not, one of them has missed some, the larger count stands, and the record says so.
 ``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch`` is torch's
-FlopCounterMode halved; ``macs_thop`` is what thop prints, which knows modules but not what they call.
+FlopCounterMode halved; ``macs_thop`` is what thop prints, which counts modules of known types alone.
 
     measure: {macs: {}}
 """

@@ -43,8 +43,8 @@ def test_two_counters_agree_to_the_last_operation(name):
     values = MultiplyAdds(MultiplyAdds.Params()).compute(student(name, 224)).values
     assert values["macs"].value == values["macs_torch"].value
     assert values["macs"].value < values["macs_fvcore"].value
-    # thop sees modules only: it misses the products of attention.
-    assert (values["macs_thop"].value < values["macs"].value) == ("vit" in name)
+    # thop counts modules of the types it knows: it misses padded convolutions and products of attention.
+    assert (values["macs_thop"].value > values["macs"].value) == (name == "cukd_v1")
 
 
 def test_a_convolution_and_a_linear_layer_by_hand():
