@@ -106,14 +106,15 @@ class Store:
 
     @contextmanager
     def write(self, folder: Path, about: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Fill a temporary folder, then make it the artifact at once.
+        """Fill a temporary folder, then make it the artifact at once; hold the lock.
 
         Yields:
             The folder to write files into, and a dict to put the artifact's JSON summary into. If the
             block raises, nothing is left behind.
         """
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left_by_a_killed_run in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
         temporary.mkdir(parents=True)
         summary: dict[str, Any] = {}
         started = time.perf_counter()

@@ -270,6 +270,14 @@ def test_an_output_folder_that_is_a_file_is_one_line(tiny, folder):
     assert not (folder / "cache" / "finetune").exists()
 
 
+def test_a_cache_that_is_a_file_is_one_line(tiny, folder, monkeypatch):
+    (folder / "file").write_text("")
+    monkeypatch.setenv("BENCH_CACHE", str(folder / "file"))
+    result = tiny("run")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "set BENCH_CACHE to a writable folder" in result.err
+
+
 def test_missing_data_end_the_run_before_any_work(tiny, folder, monkeypatch):
     import torchvision.datasets
 

@@ -68,6 +68,16 @@ def test_an_error_while_writing_leaves_nothing(artifact):
     assert made.verify(folder) is None
 
 
+def test_what_a_killed_run_left_is_removed(artifact):
+    made, folder = artifact
+    left = folder.with_name(f".{folder.name}.4194999")
+    left.mkdir()
+    (left / "half").write_text("")
+    with made.write(folder, {}):
+        pass
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
 def _make_under_lock(root: Path, folder: Path, log: Path) -> None:
     made = Store(root)
     with made.lock(folder):
