@@ -18,7 +18,8 @@ from typing import Any
 
 PACKAGES = ("torch", "torchvision", "timm", "fvcore", "thop", "faiss-cpu", "numpy", "pandas", "hash-pareto")
 
-#: Environment variables that can change a result or a timing; recorded when set. Paths stay out: records get published.
+#: Environment variables that can change a result or a timing; recorded when set. Paths stay out, because
+#: records get published.
 VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 

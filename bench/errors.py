@@ -1,7 +1,7 @@
 """The errors a user may meet: one family, one line each, with the exit code on the class.
 
-Exit codes: 0 done, 1 a cell failed, 2 usage or configuration, 3 regression, 4 nothing to compare,
-130 interrupted. Only ``bench.cli`` turns an error into an exit; everything below raises.
+Exit codes: 0 done, 1 a cell failed, 2 usage or configuration, 130 interrupted. Only ``bench.cli`` turns
+an error into an exit; everything below raises.
 """
 
 from __future__ import annotations
@@ -48,18 +48,6 @@ class MissingPackageError(UsageError):
 
 class RecordError(UsageError):
     """A record cannot be read: damaged, or written by a newer version."""
-
-
-class RegressionError(BenchError):
-    """The gate found a metric that got worse."""
-
-    exit_code = 3
-
-
-class NothingToCompareError(BenchError):
-    """The gate found no comparable cells."""
-
-    exit_code = 4
 
 
 @dataclass(frozen=True, order=True)
