@@ -64,6 +64,13 @@ def _color() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to what stderr is at that moment: while bars are shown, rich puts lines above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+
+
 def _verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that every verb has."""
 
@@ -72,7 +79,7 @@ def _verb(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> Any:
         level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _StderrHandler()
         handler.setLevel(level)
         handler.setFormatter(logging.Formatter("%(message)s"))
         bench = logging.getLogger("bench")

@@ -17,6 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 log = logging.getLogger(__name__)
 
+#: Characters of a stage's name beside its bar; the line of a finished stage has the whole name.
+LABEL_WIDTH = 32
+
 
 def human_seconds(seconds: float) -> str:
     """``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
@@ -50,7 +53,7 @@ class ProgressReport:
         if bars_wanted():
             self._bars = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=12),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("{task.fields[note]}"),
@@ -65,7 +68,8 @@ class ProgressReport:
         """A stage that will look at about ``images`` images begins."""
         self._key, self._label, self._images, self._started = key, label, 0, time.perf_counter()
         if self._bars:
-            self._bars.reset(self._stage_bar, description=label, total=images or None, visible=True, note="")
+            short = label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"
+            self._bars.reset(self._stage_bar, description=short, total=max(images, 1), visible=True, note="")
 
     def advance(self, images: int) -> None:
         """So many more images are done."""
