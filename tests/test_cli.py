@@ -89,6 +89,16 @@ def test_report_follows_run(tiny, bench):
     assert all(path.stat().st_size > 0 for path in paths)
 
 
+def test_report_leaves_out_records_of_an_earlier_grid_and_says_so(tiny, bench):
+    only = ("--only", "method=none")
+    assert tiny("run", *only, edit=("finetune: {epochs: 2", "finetune: {epochs: 1")).code == 0
+    assert tiny("run", *only).code == 0
+    result = bench("report")
+    assert result.err == "2 records of earlier versions of this grid are left out\n"
+    (table,) = [Path(line) for line in result.out.splitlines() if line.endswith(".csv")]
+    assert len(table.read_text().splitlines()) == 1 + 2
+
+
 @pytest.mark.parametrize("kind", sorted(REGISTRIES))
 def test_ls_describes_every_name(bench, kind):
     described = json.loads(bench("ls", kind, "--json").out)

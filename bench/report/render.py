@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from bench.report import tables
 from bench.report.plots import pareto_chart
 from bench.report.rows import Summary, summarise
 from bench.report.styles import Styles
+
+log = logging.getLogger(__name__)
 
 
 def render(folder: Path) -> list[Path]:
@@ -26,6 +29,8 @@ def render(folder: Path) -> list[Path]:
         RecordError: a record cannot be read.
     """
     results = load_results(folder)
+    if results.superseded:
+        log.warning("%d records of earlier versions of this grid are left out", results.superseded)
     summary = summarise(results)
     files = {
         "table.csv": tables.csv(results.records).encode(),
