@@ -1,8 +1,10 @@
 """Exact Hamming ranking of binary codes, and the average precision of it.
 
 Importable by itself: it needs numpy and FAISS only. Codes are packed, eight bits to a byte; two items
-are relevant to each other if they share a label. Work is spread over as many threads as FAISS uses
-(``faiss.omp_set_num_threads``, ``OMP_NUM_THREADS``); results do not depend on their number.
+are relevant to each other if they share a label. No function sorts the database or holds all its
+distances: working memory stays below ``memory_mb`` (512 by default), whatever the number of queries and
+items. Work is spread over as many threads as FAISS uses (``faiss.omp_set_num_threads``,
+``OMP_NUM_THREADS``); results do not depend on their number.
 
     >>> codes = pack_codes(np.array([[0.3, -1.2], [0.1, 0.0], [-2.0, -0.7]]))
     >>> hamming_search(codes[:1], codes, k=2)
@@ -11,19 +13,19 @@ are relevant to each other if they share a label. Work is spread over as many th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from functools import partial
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench import scan
 from bench.errors import BenchError
+from bench.relevance import Block, Relevance, describe, relevance
+from bench.scan import MEMORY_MB, Codes, Ints
 from bench.ties import (
     Floats,
-    Ints,
     Normalizer,
     Ties,
     average_precision_from_histograms,
@@ -33,24 +35,19 @@ from bench.ties import (
 )
 
 __all__ = [
+    "MEMORY_MB",
+    "Codes",
     "Normalizer",
     "Ties",
     "average_precision",
     "average_precision_from_histograms",
+    "cross_check",
     "distance_histograms",
     "expected_hits",
     "hamming_search",
     "pack_codes",
     "popcount_distances",
 ]
-
-Codes = NDArray[np.uint8]
-
-#: FAISS under a name without types: its stubs leave the low-level routines out.
-_faiss: Any = faiss
-
-#: Database items per step of a scan: their codes, distances and labels stay in a core's L2 cache.
-_BLOCK = 1 << 16
 
 
 def pack_codes(u: ArrayLike) -> Codes:
@@ -67,7 +64,7 @@ def pack_codes(u: ArrayLike) -> Codes:
     """
     values = np.asarray(u)
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
-        raise BenchError(f"pack_codes takes floats of shape (n, bits), not {_describe(values)}")
+        raise BenchError(f"pack_codes takes floats of shape (n, bits), not {describe(values)}")
     bad = np.isnan(values).any(axis=1)
     if bad.any():
         raise BenchError(f"{bad.sum()} of {len(bad)} rows to pack hold NaN, the first is row {bad.argmax()}")
@@ -81,16 +78,57 @@ def popcount_distances(query: Codes, database: Codes) -> NDArray[np.int32]:
         query, database: packed uint8 (q, bytes) and (n, bytes).
     """
     _check_codes(query, database)
-    rows = [np.unpackbits(row ^ database, axis=1).sum(axis=1, dtype=np.int32) for row in query]
+    rows = [np.bitwise_count(row ^ database).sum(axis=1, dtype=np.int32) for row in query]
     return np.array(rows, dtype=np.int32).reshape(len(query), len(database))
 
 
-def hamming_search(query: Codes, database: Codes, k: int) -> tuple[NDArray[np.int32], Ints]:
+def cross_check(query: Codes, database: Codes, *, sample: int = 8, k: int = 100) -> None:
+    """Compare the distances of some queries with numpy's popcount, before anything is made of them.
+
+    FAISS has returned wrong distances without a word before (facebookresearch/faiss#5546). Held against
+    each other are the counts at each distance and the ``k`` nearest of FAISS's own exact index.
+
+    Args:
+        query, database: packed uint8 (q, bytes) and (n, bytes).
+        sample: number of queries, spread evenly.
+        k: length of the lists.
+
+    Raises:
+        BenchError: they differ; names the query and the FAISS release.
+    """
+    _check_codes(query, database)
+    if not len(query) or not len(database):
+        return
+    rows = np.unique(np.linspace(0, len(query) - 1, sample).astype(int))
+    some, k = np.ascontiguousarray(query[rows]), min(k, len(database))
+    counts = _histograms(some, database, _unlabelled(some, database), slice(0, len(some)), MEMORY_MB)[:, 0]
+    for part in scan.blocks(len(database), 16 + 2 * database.shape[1], MEMORY_MB):
+        for row, distances in enumerate(popcount_distances(some, database[part])):
+            counts[row] -= np.bincount(distances, minlength=counts.shape[1])
+    index = faiss.IndexBinaryFlat(8 * database.shape[1])
+    index.add(np.ascontiguousarray(database))
+    nearest, items = index.search(some, k)
+    for row, number in enumerate(rows):
+        wrong = popcount_distances(some[row : row + 1], database[items[row]])[0] != nearest[row]
+        if counts[row].any() or wrong.any():
+            raise BenchError(
+                f"FAISS {faiss.__version__} and numpy's popcount disagree on the distances of query {number} "
+                f"from {len(database)} codes of {database.shape[1]} bytes; install another faiss-cpu"
+            )
+
+
+def hamming_search(
+    query: Codes, database: Codes, k: int, *, memory_mb: float = MEMORY_MB
+) -> tuple[NDArray[np.int32], Ints]:
     """The k nearest codes by exhaustive search, ordered by (distance, database index).
+
+    FAISS's own indexes promise neither the order of ties nor which of the items at the k-th distance
+    they return; this function does.
 
     Args:
         query, database: packed uint8 (q, bytes) and (n, bytes).
         k: number of neighbours, 1 to n.
+        memory_mb: working memory beside arguments and result.
 
     Returns:
         distances int32 (q, k) and indices int64 (q, k).
@@ -101,23 +139,45 @@ def hamming_search(query: Codes, database: Codes, k: int) -> tuple[NDArray[np.in
     _check_codes(query, database)
     if not 1 <= k <= len(database):
         raise BenchError(f"k is {k}; it must be between 1 and the {len(database)} codes of the database")
-    index = faiss.IndexBinaryFlat(8 * database.shape[1])
-    index.add(np.ascontiguousarray(database))
-    nearest = index.search(np.ascontiguousarray(query), k)[0]
-    # The k smallest distances are unique, the items are not: FAISS promises neither the order of ties
-    # nor which of the items at the k-th distance it returns. So they are looked up in database order.
-    indices = np.empty(nearest.shape, np.int64)
-    queries, items = _words(query), _words(database)
-
-    def scan(rows: Ints) -> None:
-        distances = np.empty(len(items), np.int32)
-        for row in rows:
-            _hammings(queries[row], items, distances)
-            candidates = np.flatnonzero(distances <= nearest[row, -1])
-            indices[row] = candidates[_stable_order(distances[candidates], items)[:k]]
-
-    _in_threads(scan, np.arange(len(query)))
+    nearest = np.empty((len(query), k), np.int32)
+    indices = np.empty((len(query), k), np.int64)
+    unlabelled = _unlabelled(query, database)
+    for chunk in scan.chunks(len(query), 3 * 8 * _bins(query), memory_mb / 2):
+        counts = _histograms(query, database, unlabelled, chunk, memory_mb / 2)[:, 0]
+        _nearest(query[chunk], database, counts, nearest[chunk], indices[chunk], memory_mb / 2)
     return nearest, indices
+
+
+def _nearest(
+    query: Codes,
+    database: Codes,
+    counts: Ints,
+    nearest: NDArray[np.int32],
+    indices: Ints,
+    memory_mb: float,
+) -> None:
+    """Fill ``nearest`` and ``indices``, both (q, k): with the counts, the place of every item is known."""
+    places = counts.cumsum(axis=1) - counts  # where the next item at each distance goes
+    queries, k = scan.words(query), nearest.shape[1]
+
+    def collect(start: int, items: Codes, rows: Ints) -> None:
+        distances = np.empty(len(items), np.int32)
+        for row in rows.tolist():
+            scan.distances(queries[row], items, distances)
+            reach = np.searchsorted(places[row], k) - 1
+            found = np.flatnonzero(distances <= reach)
+            ordered = found[np.argsort(distances[found].astype(np.uint16), kind="stable")]
+            sizes = np.bincount(distances[ordered], minlength=reach + 1)
+            within = np.arange(len(ordered)) - np.repeat(sizes.cumsum() - sizes, sizes)
+            goals = places[row, distances[ordered]] + within
+            kept = goals < k
+            nearest[row, goals[kept]] = distances[ordered[kept]]
+            indices[row, goals[kept]] = ordered[kept] + start
+            places[row, : len(sizes)] += sizes
+
+    with scan.threads() as run:
+        for part in scan.blocks(len(database), 32 + database.shape[1], memory_mb):
+            run(partial(collect, part.start, scan.words(database[part])), len(query))
 
 
 def average_precision(
@@ -129,6 +189,7 @@ def average_precision(
     k: int | None = None,
     ties: Ties = "expected",
     normalizer: Normalizer = "relevant",
+    memory_mb: float = MEMORY_MB,
 ) -> Floats:
     """AP@k of each query: (1 / norm) * sum over ranks r <= k of rel(r) * hits(r) / r.
 
@@ -143,6 +204,7 @@ def average_precision(
             ``index`` the order of the database, ``best`` and ``worst`` relevant items first and last.
         normalizer: ``relevant`` divides by all R relevant items, ``min`` by min(R, k), ``hits`` by the
             relevant items among the first k.
+        memory_mb: working memory beside arguments and result.
 
     Returns:
         float64 (q,); 0 for a query with nothing to find.
@@ -151,26 +213,44 @@ def average_precision(
         BenchError: arguments that do not fit together, in one line.
     """
     check_rule(k, ties, normalizer)
-    if ties == "index":
-        inputs = _Inputs(query_codes, database_codes, query_labels, database_labels)
-        gain, hits, total = _scores_by_index(inputs, k)
-        return gain / denominator(total, hits, k, normalizer)
-    counts, relevant = distance_histograms(query_codes, database_codes, query_labels, database_labels)
-    return average_precision_from_histograms(counts, relevant, k=k, ties=ties, normalizer=normalizer)
+    _check_codes(query_codes, database_codes)
+    judged = relevance(query_labels, database_labels, len(query_codes), len(database_codes))
+    scores = np.empty(len(query_codes))
+    for chunk in scan.chunks(len(query_codes), _SCORE_ARRAYS * 8 * _bins(query_codes), memory_mb / 2):
+        histograms = _histograms(query_codes, database_codes, judged, chunk, memory_mb / 2)
+        if ties == "index":
+            arrays = query_codes, database_codes, judged
+            gain, hits = _gain_by_index(*arrays, chunk, histograms, k, memory_mb / 2)
+            scores[chunk] = gain / denominator(histograms[:, 1].sum(axis=1), hits, k, normalizer)
+        else:
+            rule = {"k": k, "ties": ties, "normalizer": normalizer}
+            with scan.threads() as run:
+                run(partial(_score, histograms, rule, scores[chunk]), len(histograms))
+    return scores
+
+
+def _score(histograms: Ints, rule: dict[str, Any], scores: Floats, rows: Ints) -> None:
+    counts, relevant = histograms[rows].transpose(1, 0, 2)
+    scores[rows] = average_precision_from_histograms(counts, relevant, **rule)
 
 
 def distance_histograms(
-    query_codes: Codes, database_codes: Codes, query_labels: ArrayLike, database_labels: ArrayLike
+    query_codes: Codes,
+    database_codes: Codes,
+    query_labels: ArrayLike,
+    database_labels: ArrayLike,
+    *,
+    memory_mb: float = MEMORY_MB,
 ) -> tuple[Ints, Ints]:
     """Count the items, and the relevant ones, at each distance from each query.
 
     All tie-aware scores follow from these counts (``average_precision_from_histograms``,
-    ``expected_hits``), so that several of them cost one scan. Besides the result and copies of codes and
-    labels, memory is about 1 MB a thread, whatever the number of queries and items.
+    ``expected_hits``), so that several of them cost one scan.
 
     Args:
         query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes).
         query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes).
+        memory_mb: working memory beside arguments and result.
 
     Returns:
         counts and relevant, both int64 (q, 8 * bytes + 1), column = distance.
@@ -178,123 +258,92 @@ def distance_histograms(
     Raises:
         BenchError: arguments that do not fit together, in one line.
     """
-    inputs = _Inputs(query_codes, database_codes, query_labels, database_labels)
-    bins = 8 * query_codes.shape[1] + 1
-    histograms = np.zeros((len(query_codes), 2 * bins), np.int64)
-
-    def scan(rows: Ints) -> None:
-        buffer, histogram = np.empty(_BLOCK, np.int32), np.empty(2 * bins, np.int32)
-        for start in range(0, len(inputs.items), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            items = inputs.items[block]
-            distances = buffer[: len(items)]
-            for label, members in groupby(rows, inputs.query_labels.__getitem__):
-                # Relevant items are counted in the second half of the bins.
-                offsets = inputs.shared(int(label)) * np.int32(bins)
-                offset = offsets[inputs.item_labels[block]]
-                for row in members:
-                    _hammings(inputs.queries[row], items, distances)
-                    distances += offset
-                    _histogram(distances, histogram)
-                    histograms[row] += histogram
-
-    _in_threads(scan, inputs.query_order)
-    irrelevant, relevant = histograms[:, :bins], histograms[:, bins:]
-    return irrelevant + relevant, relevant
+    _check_codes(query_codes, database_codes)
+    judged = relevance(query_labels, database_labels, len(query_codes), len(database_codes))
+    histograms = _histograms(query_codes, database_codes, judged, slice(0, len(query_codes)), memory_mb)
+    return histograms[:, 0], histograms[:, 1]
 
 
-def _scores_by_index(inputs: _Inputs, k: int | None) -> tuple[Floats, Ints, Ints]:
-    """Per query in database order: sum of precisions at the hits, hits up to rank k, all relevant items."""
-    gain = np.zeros(len(inputs.queries))
-    hits, total = np.zeros((2, len(inputs.queries)), np.int64)
-
-    def scan(rows: Ints) -> None:
-        distances = np.empty(len(inputs.items), np.int32)
-        for label, members in groupby(rows, inputs.query_labels.__getitem__):
-            relevant = inputs.shared(int(label))[inputs.item_labels]
-            for row in members:
-                _hammings(inputs.queries[row], inputs.items, distances)
-                ranks = np.flatnonzero(relevant[_stable_order(distances, inputs.items)[:k]]) + 1
-                gain[row] = (np.arange(1, len(ranks) + 1) / ranks).sum()
-                hits[row], total[row] = len(ranks), np.count_nonzero(relevant)
-
-    _in_threads(scan, inputs.query_order)
-    return gain, hits, total
+#: Numbers that the closed forms hold for each query and distance.
+_SCORE_ARRAYS = 20
 
 
-class _Inputs:
-    """Codes and labels, checked and in the form that a scan wants.
-
-    Which items are relevant is decided once for all queries and items with equal labels; queries are
-    scanned in the order of their labels.
-
-    Attributes:
-        queries, items: uint8 (q, words * 8) and (n, words * 8), see ``_words``.
-        query_labels, item_labels: int64 (q,) and (n,), the same number for the same labels.
-        query_order: int64 (q,), the queries sorted by ``query_labels``.
-    """
-
-    def __init__(
-        self, query_codes: Codes, database_codes: Codes, query_labels: ArrayLike, database_labels: ArrayLike
-    ) -> None:
-        _check_codes(query_codes, database_codes)
-        query, database = np.asarray(query_labels), np.asarray(database_labels)
-        _check_labels("query", query, query_codes)
-        _check_labels("database", database, database_codes)
-        if query.shape[1:] != database.shape[1:]:
-            raise BenchError(
-                f"query labels {_describe(query)} and database labels {_describe(database)} do not match"
+def _histograms(query: Codes, database: Codes, judged: Relevance, chunk: slice, memory_mb: float) -> Ints:
+    """Items at each distance from each query of ``chunk``, and relevant ones: int64 (chunk, 2, bins)."""
+    result = np.zeros((chunk.stop - chunk.start, 2, _bins(query)), np.int64)
+    queries = scan.words(query[chunk])
+    item_bytes = 32 + database.shape[1] + judged.item_bytes
+    with scan.threads() as run:
+        for part in scan.blocks(len(database), item_bytes, memory_mb):
+            block = judged.block(part)
+            items = scan.words(
+                database[part] if block.order is None else database[part].take(block.order, axis=0)
             )
-        self.queries, self.items = _words(query_codes), _words(database_codes)
-        self._relation: np.ufunc = np.equal if query.ndim == 1 else np.bitwise_and
-        self._of_queries, self.query_labels = _distinct(query)
-        self._of_items, self.item_labels = _distinct(database)
-        self.query_order = np.argsort(self.query_labels, kind="stable")
-
-    def shared(self, label: int) -> NDArray[np.bool_]:
-        """Whether items are relevant to queries with ``label``, by item label."""
-        return np.asarray(self._relation(self._of_items, self._of_queries[:, label, None]).any(axis=0))
+            run(partial(_count, queries, items, block, chunk.start, result), len(result))
+    return result
 
 
-def _distinct(labels: NDArray[Any]) -> tuple[NDArray[np.uint64], Ints]:
-    """The distinct labels, uint64 (words, distinct), multi-hot ones as bits; and which one each item has."""
-    if labels.ndim == 1:
-        keys = labels.astype(np.int64)
-    else:
-        # Rows sort ten times faster as byte strings than with np.unique(axis=0).
-        rows = _words(np.packbits(labels != 0, axis=1))
-        keys = rows.view(f"S{rows.shape[1]}")[:, 0]
-    distinct, numbers = np.unique(keys, return_inverse=True)
-    return distinct.view(np.uint64).reshape(len(distinct), keys.itemsize // 8).T, numbers
+def _count(queries: Codes, items: Codes, block: Block, first: int, result: Ints, rows: Ints) -> None:
+    """Add the histograms of one block for the queries in ``rows``; row 0 is query number ``first``."""
+    distances, spare = np.empty((2, len(items)), np.int32)
+    histogram = np.empty(result.shape[1:], np.int32)
+    for row in rows.tolist():
+        scan.distances(queries[row], items, distances)
+        block.count(first + row, distances, spare, histogram)
+        result[row] += histogram
 
 
-def _words(packed: Codes) -> Codes:
-    """Fill up with zero bytes to whole 64-bit words, which FAISS's low-level routines ask for."""
-    missing = -packed.shape[1] % 8
-    return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, missing))))
+def _gain_by_index(
+    query: Codes,
+    database: Codes,
+    judged: Relevance,
+    chunk: slice,
+    histograms: Ints,
+    k: int | None,
+    memory_mb: float,
+) -> tuple[Floats, Ints]:
+    """Sum of the precisions at the hits up to rank k in database order, and how many hits these are.
+
+    From the histograms it is known at which rank, and after how many hits, each distance begins.
+    """
+    gain, found = np.zeros(len(histograms)), np.zeros(len(histograms), np.int64)
+    # Items and relevant items that come before the next one at each distance.
+    before = histograms.cumsum(axis=2) - histograms
+    queries = scan.words(query[chunk])
+    small = np.min_scalar_type(_bins(query))  # numpy's stable sort of small integers is a radix sort
+
+    def walk(block: Block, items: Codes, rows: Ints) -> None:
+        distances, counts = np.empty(len(items), np.int32), np.empty(_bins(query), np.int32)
+        for row in rows.tolist():
+            scan.distances(queries[row], items, distances)
+            scan.histogram(distances, counts)
+            order = np.argsort(distances.astype(small), kind="stable")
+            positions = np.flatnonzero(block.relevant(chunk.start + row)[order])
+            at = distances[order[positions]]
+            hits = np.bincount(at, minlength=len(counts))
+            ranks = positions + 1 + (before[row, 0] - counts.cumsum() + counts)[at]
+            numbers = np.arange(1, len(at) + 1) + (before[row, 1] - hits.cumsum() + hits)[at]
+            kept = ranks <= (k or len(database))
+            gain[row] += (numbers[kept] / ranks[kept]).sum()
+            found[row] += np.count_nonzero(kept)
+            before[row] += counts, hits
+
+    with scan.threads() as run:
+        for part in scan.blocks(len(database), 64 + database.shape[1] + judged.item_bytes, memory_mb):
+            run(partial(walk, judged.block(part), scan.words(database[part])), len(histograms))
+    return gain, found
 
 
-def _hammings(query: Codes, items: Codes, distances: NDArray[np.int32]) -> None:
-    """Write the distances of one code from each of ``items`` into ``distances``; all contiguous."""
-    pointers = [faiss.swig_ptr(array) for array in (query, items, distances)]
-    _faiss.hammings(pointers[0], pointers[1], 1, len(items), items.shape[1], pointers[2])
+def _unlabelled(query: Codes, database: Codes) -> Relevance:
+    """Nothing is relevant to anything; takes no memory."""
+    nothing, something = np.zeros(1, np.int8), np.ones(1, np.int8)
+    labels = np.broadcast_to(nothing, len(query)), np.broadcast_to(something, len(database))
+    return relevance(*labels, len(query), len(database))
 
 
-def _histogram(values: NDArray[np.int32], counts: NDArray[np.int32]) -> None:
-    """Overwrite ``counts`` with how often 0, 1, ... occur in ``values``; both contiguous."""
-    _faiss.ivec_hist(len(values), faiss.swig_ptr(values), len(counts), faiss.swig_ptr(counts))
-
-
-def _stable_order(distances: NDArray[np.int32], items: Codes) -> Ints:
-    """Order by (distance, position); in the smallest dtype, for which numpy's stable sort is radix."""
-    return np.argsort(distances.astype(np.min_scalar_type(8 * items.shape[1])), kind="stable")
-
-
-def _in_threads(scan: Callable[[Ints], None], rows: Ints) -> None:
-    """Call ``scan`` on equal shares of ``rows``, in order; FAISS and numpy release the interpreter lock."""
-    threads = faiss.omp_get_max_threads()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(scan, np.array_split(rows, threads)))
+def _bins(codes: Codes) -> int:
+    """Number of different distances between codes of this length."""
+    return 8 * int(codes.shape[1]) + 1
 
 
 def _check_codes(query: Codes, database: Codes) -> None:
@@ -305,22 +354,7 @@ def _check_codes(query: Codes, database: Codes) -> None:
             or codes.ndim != 2
             or not codes.shape[1]
         ):
-            raise BenchError(
-                f"{name} codes must be uint8 (n, bytes) as pack_codes returns, not {_describe(codes)}"
-            )
+            form = f"uint8 (n, bytes) as pack_codes returns, not {describe(codes)}"
+            raise BenchError(f"{name} codes must be {form}")
     if query.shape[1] != database.shape[1]:
         raise BenchError(f"query codes have {query.shape[1]} bytes, database codes {database.shape[1]}")
-
-
-def _check_labels(name: str, labels: NDArray[Any], codes: Codes) -> None:
-    single = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
-    multi = labels.ndim == 2 and labels.shape[1] > 0 and bool(((labels == 0) | (labels == 1)).all())
-    if not (single or multi):
-        raise BenchError(f"{name} labels must be int (n,) or 0/1 (n, classes), not {_describe(labels)}")
-    if len(labels) != len(codes):
-        raise BenchError(f"{len(codes)} {name} codes have {len(labels)} labels")
-
-
-def _describe(value: Any) -> str:
-    array = np.asarray(value)
-    return f"{array.dtype} {array.shape}"

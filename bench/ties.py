@@ -26,6 +26,9 @@ Normalizer = Literal["relevant", "min", "hits"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+#: Cells of the histograms per step, so that intermediate results stay in the cache.
+_PIECE = 1 << 12
+
 
 def average_precision_from_histograms(
     counts: Ints,
@@ -55,22 +58,27 @@ def average_precision_from_histograms(
         raise BenchError("ties='index' needs the order of the items: use average_precision on the codes")
     a, c, t = _ranks(counts, relevant, k)
     n, m = counts, relevant
-    harmonic = _harmonic_numbers(int(counts.sum(axis=1).max(initial=0)))
-    if ties == "expected":
-        gain = _expected_gain(n, m, t, a, c, harmonic)
-        hits = np.where(t == n, m, 0)
-    else:
-        irrelevant_first = np.zeros_like(n) if ties == "best" else n - m
-        hits = np.clip(t - irrelevant_first, 0, m)
-        gain = _run_gain(hits, a + irrelevant_first, c, harmonic)
+    gain, hits = np.zeros(n.shape), np.zeros(n.shape, np.int64)
+    flat = [np.ravel(x) for x in (n, m, t, a, c)]
+    found_at = np.flatnonzero(flat[1])  # most distances hold nothing relevant, and none holds a gain then
+    for start in range(0, len(found_at), _PIECE):
+        cells = found_at[start : start + _PIECE]
+        n_, m_, t_, a_, c_ = (x.take(cells) for x in flat)
+        if ties == "expected":
+            gain.put(cells, _expected_gain(n_, m_, t_, a_, c_))
+            hits.put(cells, np.where(t_ == n_, m_, 0))
+        else:
+            irrelevant_first = np.zeros_like(n_) if ties == "best" else n_ - m_
+            run = np.clip(t_ - irrelevant_first, 0, m_)
+            gain.put(cells, _run_gain(run, a_ + irrelevant_first, c_))
+            hits.put(cells, run)
     found, total = hits.sum(axis=1), m.sum(axis=1)
     scores = gain.sum(axis=1) / denominator(total, found, k, normalizer)
     if ties == "expected" and normalizer == "hits":
         # How many hits the cut group adds is random here, and with it the denominator.
         for query, d in np.argwhere((t > 0) & (t < n)):
-            n_, m_, t_, a_, c_ = (int(x[query, d]) for x in (n, m, t, a, c))
-            before = float(gain[query, :d].sum())
-            scores[query] = _cut_expectation(n_, m_, t_, a_, c_, before, harmonic)
+            group = [int(x[query, d]) for x in (n, m, t, a, c)]
+            scores[query] = _cut_expectation(*group, gain=float(gain[query, :d].sum()))
     return np.asarray(scores, dtype=np.float64)
 
 
@@ -129,31 +137,48 @@ def _ranks(n: Ints, m: Ints, k: int | None) -> tuple[Ints, Ints, Ints]:
     return a, c, n if k is None else np.clip(k - a, 0, n)
 
 
-def _harmonic_numbers(last: int) -> NDArray[np.longdouble]:
-    """H_0 ... H_last, in extended precision: far down the ranking, differences of them cancel."""
-    return np.concatenate([[0], np.cumsum(1 / np.arange(1, last + 1, dtype=np.longdouble))])
+def _reciprocals(a: Any, t: Any) -> Floats:
+    """1 / (a + 1) + ... + 1 / (a + t) of non-negative integers, to 1e-15 of the value.
+
+    A table for small numbers; above it H_x = ln x + gamma + 1 / (2 x) - 1 / (12 x^2) + O(x^-4)
+    (Euler-Maclaurin), whose difference does not cancel: the logarithms go into one log1p.
+    """
+    start, end = np.minimum(a, _TABULATED), np.minimum(a + t, _TABULATED)
+    low, high = np.maximum(a, _TABULATED), np.maximum(a + t, _TABULATED)
+    tail = np.log1p((high - low) / low) + _correction(high) - _correction(low)
+    return np.asarray(_HARMONIC[end] - _HARMONIC[start] + tail, dtype=np.float64)
 
 
-def _expected_gain(n: Any, m: Any, t: Any, a: Any, c: Any, harmonic: NDArray[np.longdouble]) -> Floats:
+def _correction(x: Any) -> Floats:
+    """H_x - ln x - gamma."""
+    y = 1.0 / x
+    return np.asarray(y * (1 / 2 - y / 12))
+
+
+#: From here on the terms left out are below 1e-16.
+_TABULATED = 4096
+#: H_0 ... H_4096.
+_HARMONIC = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, _TABULATED + 1))])
+
+
+def _expected_gain(n: Any, m: Any, t: Any, a: Any, c: Any) -> Floats:
     """Sum of precisions at the hits among the first t positions of a group in random order.
 
     Position i is a hit with probability m / n, and then the i - 1 before it hold (i - 1) s hits on
     average, s = (m - 1) / (n - 1): the sum over i of (m / n) (c + 1 + (i - 1) s) / (a + i).
     """
     s = (m - 1) / np.maximum(n - 1, 1)
-    reciprocals = (harmonic[a + t] - harmonic[a]).astype(np.float64)
+    reciprocals = _reciprocals(a, t)
     return np.asarray(m / np.maximum(n, 1) * (s * t + (c + 1 - s * (a + 1)) * reciprocals))
 
 
-def _run_gain(hits: Ints, start: Ints, c: Ints, harmonic: NDArray[np.longdouble]) -> Floats:
+def _run_gain(hits: Ints, start: Ints, c: Ints) -> Floats:
     """Sum of precisions over a run of hits right behind rank ``start``: of (c + i) / (start + i)."""
-    reciprocals = (harmonic[start + hits] - harmonic[start]).astype(np.float64)
+    reciprocals = _reciprocals(start, hits)
     return np.asarray(hits + (c - start) * reciprocals)
 
 
-def _cut_expectation(
-    n: int, m: int, t: int, a: int, c: int, gain: float, harmonic: NDArray[np.longdouble]
-) -> float:
+def _cut_expectation(n: int, m: int, t: int, a: int, c: int, *, gain: float) -> float:
     """Expected AP@k over the hits up to rank k, where k cuts this group; ``gain`` is from the groups before.
 
     The number h of hits among the first t of the group is hypergeometric, and given h they lie in
@@ -165,5 +190,5 @@ def _cut_expectation(
     logarithm = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
     probability = np.exp(logarithm - logarithm.max())
     probability /= probability.sum()
-    gains = gain + _expected_gain(t, h, t, a, c, harmonic)
+    gains = gain + _expected_gain(t, h, t, a, c)
     return float((probability * gains / np.maximum(c + h, 1)).sum())

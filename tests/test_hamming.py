@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+import tracemalloc
 from itertools import chain, combinations, product
 from pathlib import Path
 from typing import Any, get_args
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from scipy.stats import hypergeom
 
-from bench import hamming
+from bench import hamming, scan
 from bench.errors import BenchError
 from bench.hamming import (
     Normalizer,
@@ -30,6 +32,7 @@ from bench.hamming import (
     pack_codes,
     popcount_distances,
 )
+from bench.ties import _reciprocals
 
 GOLDEN = Path(__file__).parent / "golden" / "hamming.json"
 TIES = get_args(Ties)
@@ -132,10 +135,15 @@ class TestClosedForms:
         )
         assert got == pytest.approx([expected], rel=1e-9)
 
-    def test_digits_do_not_cancel_far_down_the_ranking(self) -> None:
-        last = 10**6
+    @pytest.mark.parametrize("last", [10, 4094, 10**6, 10**10])
+    def test_digits_do_not_cancel_far_down_the_ranking(self, last: int) -> None:
         got = average_precision_from_histograms(*as_histograms([(last, 0), (2, 2)]))
-        assert got == pytest.approx([(1 / (last + 1) + 2 / (last + 2)) / 2], abs=1e-9)
+        assert got == pytest.approx([(1 / (last + 1) + 2 / (last + 2)) / 2], rel=1e-10)
+
+    @pytest.mark.parametrize(("a", "t"), [(0, 5), (3, 4090), (4000, 9000), (5000, 1), (10**6, 10**5)])
+    def test_sums_of_reciprocals(self, a: int, t: int) -> None:
+        exact = math.fsum(1 / (a + i) for i in range(1, t + 1))
+        assert _reciprocals(np.array(a), np.array(t)) == pytest.approx(exact, rel=1e-14)
 
     @pytest.mark.parametrize("relevant", [[[1, 2]], [[-1, 0]], [[1]], [1, 1]])
     def test_histograms_that_do_not_fit(self, relevant: Any) -> None:
@@ -283,11 +291,6 @@ class TestHistograms:
         ):
             np.testing.assert_array_equal(one, two)
 
-    def test_blocks_add_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        whole = distance_histograms(*problem(9))
-        monkeypatch.setattr(hamming, "_BLOCK", 7)
-        np.testing.assert_array_equal(distance_histograms(*problem(9)), whole)
-
     def test_threads_change_nothing(self) -> None:
         before, results = faiss.omp_get_max_threads(), []
         try:
@@ -297,6 +300,86 @@ class TestHistograms:
         finally:
             faiss.omp_set_num_threads(before)
         np.testing.assert_array_equal(results[0], results[1])
+
+
+def labelled(kind: str) -> tuple[Any, ...]:
+    """40 queries and 5000 items with one of 4 labels, or with about 2 of 70."""
+    query, database, *labels = problem(11, queries=40, items=5000, bits=24)
+    if kind == "multi":
+        rng = np.random.default_rng(12)
+        labels = [(rng.random((len(part), 70)) < 2 / 70).astype(int) for part in (query, database)]
+    return query, database, *labels
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+class TestMemory:
+    """Blocks of items and chunks of queries, forced by a small allowance, change no number."""
+
+    @pytest.mark.parametrize("k", [None, 700])
+    @pytest.mark.parametrize("ties", TIES)
+    def test_average_precision(self, kind: str, ties: Any, k: Any) -> None:
+        arrays = labelled(kind)
+        assert len(list(scan.chunks(40, 160 * 25, 0.02))) > 1
+        assert len(list(scan.blocks(5000, 100, 0.02))) > 1
+        small = average_precision(*arrays, ties=ties, k=k, memory_mb=0.04)
+        np.testing.assert_allclose(small, average_precision(*arrays, ties=ties, k=k), rtol=1e-12)
+
+    def test_histograms(self, kind: str) -> None:
+        arrays = labelled(kind)
+        whole = distance_histograms(*arrays)
+        np.testing.assert_array_equal(distance_histograms(*arrays, memory_mb=0.04), whole)
+
+    @pytest.mark.parametrize("k", [1, 30, 5000])
+    def test_search(self, kind: str, k: int) -> None:
+        query, database, *_ = labelled(kind)
+        whole = hamming_search(query, database, k)
+        for one, two in zip(whole, hamming_search(query, database, k, memory_mb=0.04), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+    @pytest.mark.parametrize("ties", ["expected", "index"])
+    def test_the_allowance_is_kept(self, kind: str, ties: Any) -> None:
+        """Codes that are not whole words, so that FAISS cannot have them as they are."""
+        query, database, query_labels, database_labels = problem(13, 20, 400_000, bits=24)
+        if kind == "multi":
+            one_hot = np.eye(100, dtype=np.uint8)
+            query_labels, database_labels = one_hot[query_labels], one_hot[database_labels]
+        tracemalloc.start()
+        average_precision(query, database, query_labels, database_labels, ties=ties, memory_mb=6)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 6e6
+
+
+class TestCrossCheck:
+    def test_passes(self) -> None:
+        query, database, *_ = problem(14, items=3000, bits=40)
+        hamming.cross_check(query, database)
+        hamming.cross_check(query[:0], database)
+        hamming.cross_check(query, database[:0])
+
+    def test_wrong_distances_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        right = scan.distances
+
+        def wrong(query: Any, items: Any, out: Any) -> None:
+            right(query, items, out)
+            out[7] = 0
+
+        query, database, *_ = problem(14, items=3000, bits=40)
+        monkeypatch.setattr(scan, "distances", wrong)
+        with pytest.raises(
+            BenchError, match=r"FAISS 1.* disagree on the distances of query 0 from 3000 codes"
+        ):
+            hamming.cross_check(query, database)
+
+    def test_a_wrong_index_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        query, database, *_ = problem(15, items=3000, bits=40)
+        monkeypatch.setattr(
+            faiss.IndexBinaryFlat,
+            "search",
+            lambda self, x, k: (np.zeros((len(x), k), np.int32), np.tile(np.arange(k), (len(x), 1))),
+        )
+        with pytest.raises(BenchError, match="disagree on the distances of query 0"):
+            hamming.cross_check(query, database)
 
 
 class TestPackCodes:

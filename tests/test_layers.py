@@ -33,6 +33,8 @@ LAYERS = {
         "bench.timing",
         "bench.hamming",
         "bench.ties",
+        "bench.scan",
+        "bench.relevance",
         "bench.bootstrap",
         "bench.splits",
         "bench.progress",

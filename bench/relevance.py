@@ -1,0 +1,168 @@
+"""Which database items are relevant to which query: those that share a label with it.
+
+A scan asks block by block. Single labels are compared, and sorted once a block, so that the relevant
+items of a query are neighbours; multi-hot labels become bit masks, and one AND finds the shared ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench import scan
+from bench.errors import BenchError
+from bench.scan import Ints
+
+Bools = NDArray[np.bool_]
+Counts = NDArray[np.int32]
+
+
+class Block(Protocol):
+    """The items of one block; shared by threads."""
+
+    #: int64 (n,): in this order the items must be scanned; None: as they are
+    order: Ints | None
+
+    def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
+        """Count the items, and the relevant ones, at each distance from ``query``.
+
+        Args:
+            distances: int32 (n,), of the items in ``order``; may be overwritten.
+            spare: int32 (n,), may be overwritten.
+            out: int32 (2, bins), is overwritten: all items, and the relevant ones.
+        """
+        ...
+
+    def relevant(self, query: int) -> Bools:
+        """Whether each item is relevant to ``query``, (n,) in the order of the database."""
+        ...
+
+
+class Relevance(Protocol):
+    """The labels of queries and database."""
+
+    #: how much memory a block takes, per item
+    item_bytes: int
+
+    def block(self, part: slice) -> Block:
+        """The items of ``part``."""
+        ...
+
+
+def relevance(query_labels: ArrayLike, database_labels: ArrayLike, queries: int, items: int) -> Relevance:
+    """Check labels and say how they are compared.
+
+    Args:
+        query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes).
+        queries, items: how many of them there must be.
+
+    Raises:
+        BenchError: labels of another form, or ones that do not fit together, in one line.
+    """
+    query, database = np.asarray(query_labels), np.asarray(database_labels)
+    for name, labels, codes in (("query", query, queries), ("database", database, items)):
+        single = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+        if not (single or (labels.ndim == 2 and labels.shape[1] > 0 and _zeros_and_ones(labels))):
+            form = f"int (n,) or 0/1 (n, classes), not {describe(labels)}"
+            raise BenchError(f"{name} labels must be {form}")
+        if len(labels) != codes:
+            raise BenchError(f"{codes} {name} codes have {len(labels)} labels")
+    if query.shape[1:] != database.shape[1:]:
+        raise BenchError(
+            f"query labels {describe(query)} and database labels {describe(database)} do not match"
+        )
+    return _Single(query, database) if query.ndim == 1 else _Multi(query, database)
+
+
+def describe(value: Any) -> str:
+    """Type and shape, for messages."""
+    array = np.asarray(value)
+    return f"{array.dtype} {array.shape}"
+
+
+class _Single:
+    """One class index each."""
+
+    item_bytes = 8 * 3
+
+    def __init__(self, query: NDArray[Any], database: NDArray[Any]) -> None:
+        self._query, self._database = query, database
+
+    def block(self, part: slice) -> _SingleBlock:
+        return _SingleBlock(self._query, self._database[part])
+
+
+class _SingleBlock:
+    def __init__(self, wanted: NDArray[Any], labels: NDArray[Any]) -> None:
+        self._wanted, self._labels = wanted, labels
+        span = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+        # numpy's stable sort of small integers is a radix sort.
+        small = labels.astype(np.result_type(*map(np.min_scalar_type, span)))
+        order = np.argsort(small, kind="stable")
+        self.order: Ints | None = order
+        ordered = labels[order]
+        self._starts = np.searchsorted(ordered, wanted, side="left").tolist()
+        self._stops = np.searchsorted(ordered, wanted, side="right").tolist()
+
+    def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
+        scan.histogram(distances, out[0])
+        scan.histogram(distances[self._starts[query] : self._stops[query]], out[1])
+
+    def relevant(self, query: int) -> Bools:
+        return np.asarray(self._labels == self._wanted[query])
+
+
+class _Multi:
+    """A set of classes each."""
+
+    def __init__(self, query: NDArray[Any], database: NDArray[Any]) -> None:
+        self._query, self._database = _masks(query), database
+        # 0/1 as given and as bool, the masks, what a query shares with them, and that as int32.
+        self.item_bytes = 2 * database.shape[1] + 2 * self._query.itemsize * self._query.shape[1] + 5
+
+    def block(self, part: slice) -> _MultiBlock:
+        return _MultiBlock(self._query, _masks(self._database[part]))
+
+
+class _MultiBlock:
+    order: Ints | None = None
+
+    def __init__(self, wanted: NDArray[Any], masks: NDArray[Any]) -> None:
+        self._wanted, self._masks = wanted, np.ascontiguousarray(masks.T)
+
+    def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
+        # Relevant items are counted in the second half of the bins.
+        spare[:] = self.relevant(query)
+        spare *= out.shape[1]
+        distances += spare
+        scan.histogram(distances, out)
+        out[0] += out[1]
+
+    def relevant(self, query: int) -> Bools:
+        return _shared(self._wanted[query], self._masks)
+
+
+def _masks(labels: NDArray[Any]) -> NDArray[Any]:
+    """Rows of 0/1 as bit masks, unsigned (n, words), one word of the smallest type that holds them."""
+    packed = np.packbits(labels != 0, axis=1)
+    width = packed.shape[1]
+    size = next((size for size in (1, 2, 4) if width <= size), 8)
+    padded = np.pad(packed, ((0, 0), (0, -width % size)))
+    return np.ascontiguousarray(padded).view(f"u{size}")
+
+
+def _shared(wanted: NDArray[Any], masks: NDArray[Any]) -> Bools:
+    """Whether ``wanted``, unsigned (words,), has a bit in common with each of ``masks`` (words, n)."""
+    shared = masks[0] & wanted[0]
+    for word, bits in zip(masks[1:], wanted[1:], strict=True):
+        shared |= word & bits
+    return np.asarray(shared != 0)
+
+
+def _zeros_and_ones(labels: NDArray[Any]) -> bool:
+    """Whether there is nothing else in ``labels``; a few rows at a time, to need no memory."""
+    rows = max(scan.MEMORY_MB * 1000 // labels.shape[1], 1)
+    parts = (labels[start : start + rows] for start in range(0, len(labels), rows))
+    return all(bool(((part == 0) | (part == 1)).all()) for part in parts)
