@@ -29,7 +29,20 @@ AXES: dict[str, Registry[Any]] = {
 }
 
 #: What is measured unless the grid says otherwise.
-DEFAULT_METRICS = ("map", "precision_at_k", "params", "macs", "latency", "weights")
+DEFAULT_METRICS = (
+    "map",
+    "precision_at_k",
+    "recall_at_k",
+    "precision_hamming2",
+    "map_hamming2",
+    "pr_curve",
+    "params",
+    "macs",
+    "weights",
+    "latency",
+    "peak_memory",
+    "search",
+)
 
 
 class _Strict(BaseModel):

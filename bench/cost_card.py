@@ -13,7 +13,7 @@ from bench.registry import METRICS, STUDENTS
 from bench.types import Deployment
 
 #: Metrics of a network that need no data.
-CARD = ("params", "macs", "weights", "latency")
+CARD = ("params", "macs", "weights", "latency", "peak_memory")
 
 
 def cost_card(model: str, *, image_size: int, bits: int, device: str, precision: Any) -> dict[str, Any]:

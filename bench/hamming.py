@@ -31,7 +31,7 @@ from bench.ties import (
     average_precision_from_histograms,
     check_rule,
     denominator,
-    expected_hits,
+    hits_within,
 )
 
 __all__ = [
@@ -43,8 +43,8 @@ __all__ = [
     "average_precision_from_histograms",
     "cross_check",
     "distance_histograms",
-    "expected_hits",
     "hamming_search",
+    "hits_within",
     "pack_codes",
     "popcount_distances",
 ]
@@ -245,7 +245,7 @@ def distance_histograms(
     """Count the items, and the relevant ones, at each distance from each query.
 
     All tie-aware scores follow from these counts (``average_precision_from_histograms``,
-    ``expected_hits``), so that several of them cost one scan.
+    ``hits_within``), so that several of them cost one scan.
 
     Args:
         query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes).

@@ -252,19 +252,15 @@ class _Builder:
         metric = METRICS.get(name)
         params = metric.Params.of(self.grid.measure.get(name) or {})
         block = {"name": name, "version": metric.version, "params": params.model_dump(mode="json")}
+        hardware = {"hardware": self.hardware} if metric.noise == "timed" else {}
         if metric.subject == "codes":
-            spec: dict[str, Any] = {
-                "metric": block,
-                "dataset": blocks.dataset.block,
-                "protocol": blocks.dataset.rule,
-            }
+            rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
+            spec = {"metric": block, **rule, **hardware}
             return Stage("measure", f"{name}__{encode.slug}", spec, {"encode": encode}, cost_class=name)
         # What a network costs does not depend on the values of its weights: one measurement serves all
         # cells that deploy the same architecture.
         bits = encode.inputs["finetune"].spec["bits"]
-        spec = {"metric": block, "student": blocks.student, "bits": bits, **blocks.common}
-        if metric.noise == "timed":
-            spec["hardware"] = self.hardware
+        spec = {"metric": block, "student": blocks.student, "bits": bits, **blocks.common, **hardware}
         student = f"{blocks.student['name']}/{blocks.common['image_size']}"
         return Stage(
             "measure", f"{name}__{blocks.student['name']}__{bits}b", spec, cost_class=f"{name}/{student}"

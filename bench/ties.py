@@ -53,9 +53,7 @@ def average_precision_from_histograms(
     Raises:
         BenchError: ``k`` below 1, unknown rule, ``ties="index"``, or histograms that do not fit together.
     """
-    check_rule(k, ties, normalizer)
-    if ties == "index":
-        raise BenchError("ties='index' needs the order of the items: use average_precision on the codes")
+    _check_histogram_rule(k, ties, normalizer)
     a, c, t = _ranks(counts, relevant, k)
     n, m = counts, relevant
     gain, hits = np.zeros(n.shape), np.zeros(n.shape, np.int64)
@@ -82,24 +80,31 @@ def average_precision_from_histograms(
     return np.asarray(scores, dtype=np.float64)
 
 
-def expected_hits(counts: Ints, relevant: Ints, k: int | None = None) -> Floats:
-    """Expected number of relevant items among the first ``k``, over all orders of the ties.
+def hits_within(counts: Ints, relevant: Ints, k: int | None = None, *, ties: Ties = "expected") -> Floats:
+    """Relevant items among the first ``k``: expected over all orders of the ties, at best, or at worst.
 
     Divided by k it is the precision at k, divided by the number of relevant items the recall at k.
 
     Args:
         counts, relevant: int64 (q, distances), as in ``average_precision_from_histograms``.
         k: rank cut-off, None for all.
+        ties: ``expected``, ``best`` or ``worst``.
 
     Returns:
         float64 (q,).
 
     Raises:
-        BenchError: ``k`` below 1, or histograms that do not fit together.
+        BenchError: as ``average_precision_from_histograms``.
     """
-    check_rule(k)
+    _check_histogram_rule(k, ties)
     _, _, t = _ranks(counts, relevant, k)
-    return np.asarray((relevant * t / np.maximum(counts, 1)).sum(axis=1), dtype=np.float64)
+    if ties == "expected":
+        hits: Any = relevant * t / np.maximum(counts, 1)
+    elif ties == "best":
+        hits = np.minimum(relevant, t)
+    else:
+        hits = np.maximum(t - (counts - relevant), 0)
+    return np.asarray(hits.sum(axis=1), dtype=np.float64)
 
 
 def check_rule(k: int | None, ties: str = "expected", normalizer: str = "relevant") -> None:
@@ -109,6 +114,12 @@ def check_rule(k: int | None, ties: str = "expected", normalizer: str = "relevan
     for name, value, choices in (("ties", ties, Ties), ("normalizer", normalizer, Normalizer)):
         if value not in get_args(choices):
             raise BenchError(f"unknown {name} '{value}' (choices: {', '.join(get_args(choices))})")
+
+
+def _check_histogram_rule(k: int | None, ties: str, normalizer: str = "relevant") -> None:
+    check_rule(k, ties, normalizer)
+    if ties == "index":
+        raise BenchError("ties='index' needs the order of the items: use average_precision on the codes")
 
 
 def denominator(relevant: Ints, hits: Ints, k: int | None, normalizer: Normalizer) -> Ints:

@@ -10,9 +10,15 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from bench.types import MetricValue
 
 #: Warm-up ends when the medians of the last two windows of this many calls agree within 5 %.
 WINDOW = 5
+
+#: A run whose interquartile range exceeds this share of its median is flagged as noisy.
+NOISY = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,28 @@ class Timing:
         low = int(position)
         high = min(low + 1, len(ordered) - 1)
         return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+    @property
+    def iqr(self) -> float:
+        """Interquartile range in seconds."""
+        return self.percentile(75) - self.percentile(25)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the samples scatter too much, or the warm-up never became stable."""
+        return self.iqr > NOISY * self.median or not self.stable
+
+    def milliseconds(self, **conditions: Any) -> MetricValue:
+        """The median as a metric with all samples; ``conditions`` go into its detail."""
+        detail = {
+            **conditions,
+            "noisy": self.noisy,
+            "p95_ms": 1e3 * self.percentile(95),
+            "iqr_ms": 1e3 * self.iqr,
+            "warmup_calls": self.warmup_calls,
+        }
+        samples = tuple(round(1e3 * sample, 6) for sample in self.samples)
+        return MetricValue(1e3 * self.median, "ms", False, "timed", samples=samples, detail=detail)
 
 
 def stopwatch(call: Callable[[], object]) -> float:

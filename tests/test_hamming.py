@@ -27,8 +27,8 @@ from bench.hamming import (
     average_precision,
     average_precision_from_histograms,
     distance_histograms,
-    expected_hits,
     hamming_search,
+    hits_within,
     pack_codes,
     popcount_distances,
 )
@@ -119,9 +119,9 @@ class TestClosedForms:
 
     @some
     @given(histogram, st.integers(1, 16))
-    def test_expected_hits(self, groups: list[tuple[int, int]], k: int) -> None:
+    def test_hits_within(self, groups: list[tuple[int, int]], k: int) -> None:
         mean = np.mean([sum(ranking[:k]) for ranking in rankings(groups)])
-        assert expected_hits(*as_histograms(groups), k) == pytest.approx([mean])
+        assert hits_within(*as_histograms(groups), k) == pytest.approx([mean])
 
     def test_a_large_cut_group_keeps_its_digits(self) -> None:
         a, c, n, m, t = 1000, 400, 20_000, 7_000, 5_000
@@ -148,7 +148,7 @@ class TestClosedForms:
     @pytest.mark.parametrize("relevant", [[[1, 2]], [[-1, 0]], [[1]], [1, 1]])
     def test_histograms_that_do_not_fit(self, relevant: Any) -> None:
         with pytest.raises(BenchError, match="0 <= relevant <= counts"):
-            expected_hits(np.array([[1, 1]]), np.array(relevant))
+            hits_within(np.array([[1, 1]]), np.array(relevant))
 
     def test_index_order_needs_the_codes(self) -> None:
         with pytest.raises(BenchError, match="use average_precision"):

@@ -36,6 +36,7 @@ LAYERS = {
         "bench.scan",
         "bench.relevance",
         "bench.bootstrap",
+        "bench.cuts",
         "bench.splits",
         "bench.progress",
     ],

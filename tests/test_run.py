@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from bench import records, timing
+from bench import records, scan, timing
 from bench.hamming import average_precision
 
 
@@ -43,6 +43,13 @@ def test_every_cell_gets_a_record_with_all_its_numbers(done, folder):
         ties = {f"map@all:{rule}" for rule in ("index:hits", "best:relevant", "worst:relevant")}
         assert ties <= set(record.metrics)
         assert {"precision_at_k@10", "params", "macs", "weights_mb", "code_bytes"} <= set(record.metrics)
+        assert {"recall_at_k@100", "precision_hamming2", "map_hamming2:worst", "pr_curve:radius"} <= set(
+            record.metrics
+        )
+        assert {"peak_memory_mb@64", "search_qps", "index_bytes"} <= set(record.metrics)
+        encode, search = record.metrics["latency_ms@1"], record.metrics["search_ms@1"]
+        assert record.metrics["query_ms@1"].value == encode.value + search.value
+        assert {"distance_counts", "recall_at_k@100"} <= set(record.per_query)
         assert len(record.metrics["latency_ms@1"].samples) == 5
         assert record.environment["device"] == "cpu"
         assert record.environment["threads"] == 2
@@ -51,6 +58,22 @@ def test_every_cell_gets_a_record_with_all_its_numbers(done, folder):
         assert ("distill" in record.stages) == (record.cell.method == "cukd")
     (manifest,) = Path("results/tiny/splits").iterdir()
     assert found[0].cell.protocol["manifest"] in manifest.name
+
+
+def test_a_search_that_disagrees_with_popcount_fails_the_cell(tiny, folder, monkeypatch):
+    right = scan.distances
+
+    def wrong(query, items, out):
+        right(query, items, out)
+        out[3] += 1
+
+    monkeypatch.setattr(scan, "distances", wrong)
+    result = tiny("run", "--only", "loss=csq", "--only", "method=none")
+    assert result.code == 1
+    (record,) = loaded(Path("results/tiny"))
+    assert record.status == "failed"
+    assert record.error.stage == "measure"
+    assert "disagree on the distances of query 0" in record.error.message
 
 
 def test_stages_are_shared_between_cells(done, folder):

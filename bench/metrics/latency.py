@@ -1,31 +1,37 @@
 """How long the deployed network takes for a batch that is already on the device.
 
-measure: {latency: {batch_sizes: [1, 64], samples: 30}}
+``variants`` deploy the same weights in other ways: ``fp32`` and ``bf16`` cast weights and images,
+``channels_last`` lays images out pixel by pixel, ``compile`` is torch.compile. None changes the network
+that is measured otherwise.
+
+measure: {latency: {batch_sizes: [1, 64], variants: [channels_last, compile]}}
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bench import timing
+from bench.errors import BenchError
 from bench.registry import METRICS
 from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-#: A run whose interquartile range exceeds this share of its median is flagged as noisy.
-NOISY = 0.1
+Variant = Literal["fp32", "bf16", "channels_last", "compile"]
 
 
 @METRICS.register
 class Latency:
     """Median of all samples after a warm-up; CUDA events on a GPU, the monotonic clock on a CPU."""
 
-    version = 1
+    version = 2
     subject: ClassVar[Literal["codes", "network"]] = "network"
     noise: ClassVar[Noise] = "timed"
 
@@ -33,6 +39,7 @@ class Latency:
         """What is timed, and how long."""
 
         batch_sizes: tuple[int, ...] = Field((1, 64), min_length=1, description="images per forward pass")
+        variants: tuple[Variant, ...] = Field((), description="other deployments of the same weights")
         samples: int = Field(30, ge=5, description="timings to keep, all of them")
         warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
 
@@ -40,51 +47,78 @@ class Latency:
         self.params = params
 
     def compute(self, subject: Deployment) -> Measurement:
-        """``latency_ms@<batch>`` and ``throughput_ips@<batch>`` for every batch size."""
-        import torch
+        """``latency_ms@<batch>`` and ``throughput_ips@<batch>``; a variant's end with ``:<variant>``.
 
+        Raises:
+            BenchError: torch.compile cannot build the network here.
+        """
         values: dict[str, MetricValue] = {}
-        for batch_size in self.params.batch_sizes:
-            taken = self._time(subject, batch_size)
-            quartiles = taken.percentile(25), taken.percentile(75)
-            spread = (quartiles[1] - quartiles[0]) / taken.median
-            conditions = {
-                "batch_size": batch_size,
-                "image_size": subject.image_size,
-                "device": subject.device.type,
-                "threads": torch.get_num_threads(),
-                "precision": subject.precision,
-                "noisy": spread > NOISY or not taken.stable,
-            }
-            detail = {
-                **conditions,
-                "p95_ms": 1e3 * taken.percentile(95),
-                "iqr_ms": 1e3 * (quartiles[1] - quartiles[0]),
-                "warmup_calls": taken.warmup_calls,
-            }
-            milliseconds = tuple(round(1e3 * sample, 6) for sample in taken.samples)
-            values[f"latency_ms@{batch_size}"] = MetricValue(
-                1e3 * taken.median, "ms", False, "timed", samples=milliseconds, detail=detail
-            )
-            values[f"throughput_ips@{batch_size}"] = MetricValue(
-                batch_size / taken.median, "images/s", True, "timed", detail=conditions
-            )
+        for variant in (None, *dict.fromkeys(self.params.variants)):
+            forward, precision = _deploy(subject, variant)
+            for batch_size in self.params.batch_sizes:
+                taken, conditions = self._time(subject, forward, precision, batch_size)
+                ending = f"@{batch_size}" + (f":{variant}" if variant else "")
+                rate = batch_size / taken.median
+                values[f"latency_ms{ending}"] = taken.milliseconds(**conditions)
+                values[f"throughput_ips{ending}"] = MetricValue(
+                    rate, "images/s", True, "timed", detail={**conditions, "noisy": taken.noisy}
+                )
         return Measurement(values)
 
-    def _time(self, subject: Deployment, batch_size: int) -> timing.Timing:
+    def _time(
+        self, subject: Deployment, forward: Callable[[Tensor], object], precision: str, batch_size: int
+    ) -> tuple[timing.Timing, dict[str, object]]:
         import torch
 
-        size = subject.image_size
-        images = torch.randn(batch_size, 3, size, size, device=subject.device)
-        half = subject.precision == "bf16"
-        watch = _cuda_stopwatch(subject.device) if subject.device.type == "cuda" else timing.stopwatch
-        with torch.inference_mode(), torch.autocast(subject.device.type, torch.bfloat16, enabled=half):
-            return timing.measure(
-                lambda: subject.net(images),
+        size, device = subject.image_size, subject.device
+        images = torch.randn(batch_size, 3, size, size, device=device)
+        watch = _cuda_stopwatch(device) if device.type == "cuda" else timing.stopwatch
+        with torch.inference_mode():
+            taken = timing.measure(
+                lambda: forward(images),
                 watch=watch,
                 samples=self.params.samples,
                 warmup_seconds=self.params.warmup_seconds,
             )
+        return taken, {
+            "batch_size": batch_size,
+            "image_size": size,
+            "device": device.type,
+            "threads": torch.get_num_threads(),
+            "precision": precision,
+        }
+
+
+def _deploy(subject: Deployment, variant: Variant | None) -> tuple[Callable[[Tensor], object], str]:
+    """The forward pass of float32 images, conversions included, and its precision in words."""
+    import torch
+
+    if variant is None:
+        half = subject.precision == "bf16"
+
+        def forward(images: Tensor) -> object:
+            with torch.autocast(subject.device.type, torch.bfloat16, enabled=half):
+                return subject.net(images)
+
+        return forward, subject.precision
+    net = copy.deepcopy(subject.net).eval()
+    if variant == "compile":
+        compiled = torch.compile(net)
+        images = torch.zeros(1, 3, subject.image_size, subject.image_size, device=subject.device)
+        try:
+            with torch.inference_mode():
+                compiled(images)
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            cure = "install a C++ compiler, or drop the variant 'compile'"
+            raise BenchError(f"torch.compile cannot build the network ({reason}); {cure}") from error
+        return compiled, "fp32"
+    if variant == "channels_last":
+        net = net.to(memory_format=torch.channels_last)
+        return lambda images: net(images.to(memory_format=torch.channels_last)), "fp32"
+    dtype = torch.bfloat16 if variant == "bf16" else torch.float32
+    net = net.to(dtype)
+    return lambda images: net(images.to(dtype)), variant
 
 
 def _cuda_stopwatch(device: torch.device) -> Callable[[Callable[[], object]], float]:

@@ -3,7 +3,8 @@
 ``macs`` are those of convolutions and matrix products, on which fvcore and torch should agree to the last
 operation; where they do not, one of them has missed some, the larger count stands, and the record says so.
 ``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch`` is torch's
-FlopCounterMode halved; ``macs_thop`` is what thop prints, which counts modules of known types alone.
+FlopCounterMode halved; ``macs_thop`` and ``params_thop`` are what thop prints, which looks at modules of
+known types alone.
 
     measure: {macs: {}}
 """
@@ -31,7 +32,7 @@ PRODUCTS = frozenset({"conv", "linear", "addmm", "matmul", "mm", "bmm", "baddbmm
 class MultiplyAdds:
     """fvcore on a deep copy in eval mode, checked against torch's own counter."""
 
-    version = 1
+    version = 2
     subject: ClassVar[Literal["codes", "network"]] = "network"
     noise: ClassVar[Noise] = "exact"
 
@@ -53,7 +54,7 @@ class MultiplyAdds:
         with _explicit_attention(), torch.no_grad():
             by_operator, uncounted = _fvcore(net, image)
             torch_count = _torch(net, image)
-            thop_count = _thop(copy.deepcopy(net), image)
+            thop_count, thop_params = _thop(copy.deepcopy(net), image)
         products = sum(count for name, count in by_operator.items() if name in PRODUCTS)
         macs = max(products, torch_count)
         detail: dict[str, Any] = {
@@ -72,6 +73,7 @@ class MultiplyAdds:
                 "macs_fvcore": value(sum(by_operator.values())),
                 "macs_torch": value(torch_count),
                 "macs_thop": value(thop_count),
+                "params_thop": value(thop_params, "parameters"),
             }
         )
 
@@ -89,14 +91,14 @@ def _fvcore(net: nn.Module, image: Tensor) -> tuple[dict[str, int], dict[str, in
     return counts, {str(name): int(n) for name, n in analysis.unsupported_ops().items()}
 
 
-def _thop(net: nn.Module, image: Tensor) -> int:
-    """Thop's count; it leaves hooks and buffers in ``net``, which must be a copy to throw away."""
+def _thop(net: nn.Module, image: Tensor) -> tuple[int, int]:
+    """Multiply-adds and parameters; leaves hooks and buffers in ``net``, so it must be given a copy."""
     with warnings.catch_warnings():
         # thop imports distutils.
         warnings.simplefilter("ignore", DeprecationWarning)
         from thop import profile
-    macs, _ = profile(net, inputs=(image,), verbose=False)
-    return int(macs)
+    macs, params = profile(net, inputs=(image,), verbose=False)
+    return int(macs), int(params)
 
 
 def _torch(net: nn.Module, image: Tensor) -> int:

@@ -13,10 +13,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from bench.bootstrap import mean_interval
+from bench.bootstrap import mean_over_queries
 from bench.hamming import average_precision, average_precision_from_histograms, distance_histograms
 from bench.registry import METRICS
-from bench.types import Measurement, MetricValue, Noise, Parameters, RankingRule, Retrieval
+from bench.types import Measurement, Noise, Parameters, RankingRule, Retrieval
 
 
 def map_name(rule: RankingRule) -> str:
@@ -28,7 +28,7 @@ def map_name(rule: RankingRule) -> str:
 class MeanAveragePrecision:
     """Mean of AP@k over all queries, those with nothing to find included at 0."""
 
-    version = 1
+    version = 2
     subject: ClassVar[Literal["codes", "network"]] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
@@ -59,10 +59,6 @@ class MeanAveragePrecision:
                 scores = average_precision_from_histograms(
                     counts, relevant, k=rule.k, ties=rule.ties, normalizer=rule.normalizer
                 )
-            name, interval = map_name(rule), mean_interval(scores)
-            values[name] = MetricValue(
-                float(scores.mean()), "", True, "seeded", interval=interval, detail=detail
-            )
-            if rule in (own, deephash):
-                per_query[name] = scores
+            per_query[map_name(rule)] = scores
+            values[map_name(rule)] = mean_over_queries(scores, **detail)
         return Measurement(values, per_query)

@@ -9,17 +9,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.bootstrap import mean_interval
-from bench.hamming import distance_histograms, expected_hits
+from bench.cuts import at_cuts
 from bench.registry import METRICS
-from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval
+from bench.types import Measurement, Noise, Parameters, Retrieval
 
 
 @METRICS.register
 class PrecisionAtK:
     """Mean over queries of the expectation over all orders of items at the same distance."""
 
-    version = 1
+    version = 2
     subject: ClassVar[Literal["codes", "network"]] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
@@ -36,23 +35,5 @@ class PrecisionAtK:
         self.params = params
 
     def compute(self, subject: Retrieval) -> Measurement:
-        """``precision_at_k@<k>`` for every k that the database can fill."""
-        counts, relevant = distance_histograms(
-            subject.query, subject.database, subject.query_labels, subject.database_labels
-        )
-        values, per_query = {}, {}
-        for k in self.params.ks:
-            if k > len(subject.database):
-                continue
-            scores = expected_hits(counts, relevant, k) / k
-            name = f"precision_at_k@{k}"
-            per_query[name] = scores
-            values[name] = MetricValue(
-                float(scores.mean()),
-                "",
-                True,
-                "seeded",
-                interval=mean_interval(scores),
-                detail={"queries": len(subject.query), "database": len(subject.database)},
-            )
-        return Measurement(values, per_query)
+        """``precision_at_k@<k>``: hits within k, divided by k."""
+        return at_cuts("precision_at_k", subject, self.params.ks, lambda hits, total, k: hits / k)

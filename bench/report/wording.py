@@ -11,8 +11,12 @@ from bench.records import Metric
 
 TITLES = {
     "map": "mAP",
+    "map_hamming2": "mAP within radius 2",
     "precision_at_k": "precision",
     "recall_at_k": "recall",
+    "precision_hamming2": "precision within radius 2",
+    "recall_hamming2": "recall within radius 2",
+    "pr_curve": "area under precision-recall",
     "params": "parameters",
     "macs": "MACs",
     "flops": "FLOPs",
@@ -20,6 +24,11 @@ TITLES = {
     "throughput_ips": "throughput",
     "peak_memory_mb": "peak memory",
     "weights_mb": "weights",
+    "search_ms": "search",
+    "search_qps": "search rate",
+    "search_recall": "search recall",
+    "index_bytes": "index",
+    "query_ms": "encode + search",
 }
 
 TIES = {
@@ -36,7 +45,7 @@ NORMALIZERS = {
 }
 
 #: Metrics that depend on the machine; their ``@`` names a batch size, not a rank.
-_TIMED = ("latency_ms", "throughput_ips", "peak_memory_mb")
+_TIMED = ("latency_ms", "throughput_ips", "peak_memory_mb", "search_ms", "query_ms")
 
 
 def one_line(text: object) -> str:
@@ -45,13 +54,14 @@ def one_line(text: object) -> str:
 
 
 def title(name: str) -> str:
-    """A metric's name as a column head: ``mAP@all``, ``MACs``, ``latency, batch 1``."""
-    base, _, rest = name.partition("@")
-    cut = rest.partition(":")[0]
+    """A metric's name as a column head: ``mAP@all``, ``latency, batch 1``, ``search rate (ivf)``."""
+    name, _, variant = name.partition(":")
+    base, _, cut = name.partition("@")
     words = TITLES.get(base, base)
-    if not cut:
-        return words
-    return f"{words}, batch {cut}" if base in _TIMED else f"{words}@{cut}"
+    if cut:
+        words += f", batch {cut}" if base in _TIMED else f"@{cut}"
+    # How ties were ordered is told beside the number, not in its name.
+    return f"{words} ({variant})" if variant and base != "map" else words
 
 
 def ranking_rule(name: str) -> tuple[str, str]:
@@ -67,6 +77,8 @@ def definition(name: str) -> str:
         return "MACs: per image, one multiply-add = 1 (FLOPs = 2 × MACs)."
     if base == "latency_ms":
         return "Latency: median time of one batch after warm-up."
+    if base == "query_ms":
+        return "Encode + search: latency of one image plus one exact search over the database."
     if base != "map":
         return ""
     cut = rest.partition(":")[0]

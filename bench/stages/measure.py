@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from bench.hamming import cross_check
 from bench.registry import METRICS
 from bench.stage import Stage
 from bench.stages.context import Context
@@ -38,9 +39,11 @@ def _retrieval(stage: Stage, context: Context) -> Retrieval:
     codes = context.tensors(encode, "codes.safetensors")
     labels = dataset.images.labels
     rule = dict(spec["protocol"])
+    query, database = codes["query"].numpy(), codes["database"].numpy()
+    cross_check(query, database)
     return Retrieval(
-        query=codes["query"].numpy(),
-        database=codes["database"].numpy(),
+        query=query,
+        database=database,
         query_labels=labels[dataset.splits.query],
         database_labels=labels[dataset.splits.database],
         bits=encode.inputs["finetune"].spec["bits"],

@@ -6,11 +6,14 @@ import copy
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
+from bench.errors import BenchError
 from bench.metrics.latency import Latency
 from bench.metrics.macs import MultiplyAdds
 from bench.metrics.params import ParameterCount
+from bench.metrics.peak_memory import PeakMemory
 from bench.metrics.weights import WeightsSize
 from bench.registry import STUDENTS
 from bench.types import Deployment
@@ -45,6 +48,34 @@ def test_two_counters_agree_to_the_last_operation(name):
     assert values["macs"].value < values["macs_fvcore"].value
     # thop counts modules of the types it knows: it misses padded convolutions and products of attention.
     assert (values["macs_thop"].value > values["macs"].value) == (name == "cukd_v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "thop_millions", "giga"),
+    [("resnet50", 25_557_032, 25.557, 4.089), ("vit_b_16", 86_567_656, 58.07, 17.56)],
+)
+def test_networks_that_everybody_counts(name, params, thop_millions, giga):
+    """thop knows no parameters that stand outside a module of its list, such as those of attention."""
+    subject = deployment(getattr(torchvision.models, name)(weights=None), 224)
+    assert ParameterCount(ParameterCount.Params()).compute(subject).values["params"].value == params
+    values = MultiplyAdds(MultiplyAdds.Params()).compute(subject).values
+    assert values["params_thop"].value / 1e6 == pytest.approx(thop_millions, abs=5e-3)
+    assert values["macs"].value / 1e9 == pytest.approx(giga, abs=5e-3)
+    assert values["flops"].value == 2 * values["macs"].value
+
+
+def test_what_a_counter_misses_is_said():
+    """torchvision's attention is a fused product, unseen by fvcore: torch's larger count stands."""
+    values = (
+        MultiplyAdds(MultiplyAdds.Params())
+        .compute(deployment(torchvision.models.vit_b_16(weights=None), 224))
+        .values
+    )
+    macs = values["macs"]
+    assert macs.detail["counters_agree"] is False
+    assert macs.value == values["macs_torch"].value
+    assert any("attention" in name for name in macs.detail["uncounted_operators"])
+    assert sum(macs.detail["by_operator"].values()) < macs.value
 
 
 def test_a_convolution_and_a_linear_layer_by_hand():
@@ -99,9 +130,74 @@ def test_latency_keeps_samples_and_conditions():
     assert values["throughput_ips@2"].value == pytest.approx(2e3 / latency.value)
 
 
+def test_variants_deploy_copies():
+    subject = student("cukd_v1", 32)
+    before = copy.deepcopy(subject.net.state_dict())
+    params = Latency.Params(
+        batch_sizes=(1,), samples=5, warmup_seconds=0.1, variants=("bf16", "fp32", "channels_last", "bf16")
+    )
+    values = Latency(params).compute(subject).values
+    precisions = {
+        name.partition("@1")[2]: value.detail["precision"]
+        for name, value in values.items()
+        if name.startswith("latency_ms")
+    }
+    assert precisions == {"": "fp32", ":bf16": "bf16", ":fp32": "fp32", ":channels_last": "fp32"}
+    after = subject.net.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert all(tensor.dtype == before[name].dtype for name, tensor in after.items())
+
+
+COMPILE = Latency.Params(batch_sizes=(2,), samples=5, warmup_seconds=0.1, variants=("compile",))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_compiled_variant():
+    values = Latency(COMPILE).compute(student("cukd_v1", 32)).values
+    assert values["latency_ms@2:compile"].value > 0
+
+
+def test_a_network_that_does_not_compile(monkeypatch):
+    def refuse(net):
+        def call(images):
+            raise RuntimeError("no C++ compiler\nand much more")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    with pytest.raises(
+        BenchError, match=r"cannot build the network .no C.. compiler.; install a C.."
+    ) as error:
+        Latency(COMPILE).compute(student("cukd_v1", 32))
+    assert "\n" not in str(error.value)
+
+
+class _Doubles(nn.Module):
+    def forward(self, images):
+        return torch.cat([images, images]).relu()
+
+
+def test_peak_memory_by_hand():
+    """The batch, twice the batch, and its copy by the ReLU are alive together."""
+    values = PeakMemory(PeakMemory.Params(batch_sizes=(1, 4))).compute(deployment(_Doubles(), 64)).values
+    for batch in (1, 4):
+        size = batch * 3 * 64 * 64 * 4 / 1e6
+        assert values[f"peak_memory_mb@{batch}"].value == pytest.approx(5 * size, rel=1e-3)
+
+
+def test_peak_memory_counts_what_is_released_as_released():
+    deep = nn.Sequential(*[nn.Conv2d(3, 3, 1) for _ in range(20)])
+    value = PeakMemory(PeakMemory.Params(batch_sizes=(1,))).compute(deployment(deep, 64)).values
+    assert value["peak_memory_mb@1"].value < 5 * 3 * 64 * 64 * 4 / 1e6
+
+
 @pytest.mark.gpu
-def test_cuda_events_time_the_device():
+def test_on_a_gpu():
     subject = student("cukd_v1", 64)
     subject = Deployment(subject.net.cuda(), 64, torch.device("cuda"), "bf16", 16)
-    values = Latency(Latency.Params(batch_sizes=(1,))).compute(subject).values
-    assert 0 < values["latency_ms@1"].value < 100
+    variants = ("fp32", "bf16", "channels_last", "compile")
+    values = Latency(Latency.Params(batch_sizes=(1,), variants=variants)).compute(subject).values
+    assert all(0 < values[f"latency_ms@1{end}"].value < 100 for end in ("", *(f":{v}" for v in variants)))
+    memory = PeakMemory(PeakMemory.Params(batch_sizes=(1, 64))).compute(subject).values
+    assert 13 < memory["peak_memory_mb@1"].value < memory["peak_memory_mb@64"].value

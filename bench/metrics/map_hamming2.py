@@ -1,0 +1,53 @@
+"""Mean average precision within Hamming distance 2, which the DCH paper reports.
+
+Only the items of the ball are ranked, and the sum is divided by the relevant ones among them; a query
+with none scores 0 and counts. It says nothing of what the ball misses, so it does not compare with mAP@k.
+
+measure: {map_hamming2: {}}
+Source: Cao et al., Deep Cauchy hashing for Hamming space retrieval, CVPR 2018.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from bench.bootstrap import mean_over_queries
+from bench.hamming import average_precision_from_histograms, distance_histograms
+from bench.registry import METRICS
+from bench.ties import Ties
+from bench.types import Measurement, Noise, Parameters, Retrieval
+
+RADIUS = 2
+ORDERS: tuple[Ties, ...] = ("expected", "best", "worst")
+
+
+@METRICS.register
+class MapHamming2:
+    """Mean over all queries, under each order of the ties."""
+
+    version = 1
+    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    noise: ClassVar[Noise] = "seeded"
+
+    class Params(Parameters):
+        """Nothing to set."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def compute(self, subject: Retrieval) -> Measurement:
+        """``map_hamming2:<ties>`` with the ties in random order, relevant items first, and last."""
+        arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
+        counts, relevant = (part[:, : RADIUS + 1] for part in distance_histograms(*arrays))
+        per_query = {
+            f"map_hamming2:{ties}": average_precision_from_histograms(counts, relevant, ties=ties)
+            for ties in ORDERS
+        }
+        hitless = int(np.count_nonzero(relevant.sum(axis=1) == 0))
+        values = {
+            name: mean_over_queries(scores, queries=len(scores), hitless=hitless)
+            for name, scores in per_query.items()
+        }
+        return Measurement(values, per_query)

@@ -1,0 +1,42 @@
+"""Share of all relevant items that are among the first k.
+
+measure: {recall_at_k: {ks: [100, 1000]}}
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from bench.cuts import at_cuts
+from bench.registry import METRICS
+from bench.types import Measurement, Noise, Parameters, Retrieval
+
+
+@METRICS.register
+class RecallAtK:
+    """Mean over queries of the expectation over all orders of items at the same distance."""
+
+    version = 1
+    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    noise: ClassVar[Noise] = "seeded"
+
+    class Params(Parameters):
+        """Where the ranking is cut."""
+
+        ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+            (100, 1000),
+            min_length=1,
+            description="ranks; those beyond the size of the database are left out",
+        )
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def compute(self, subject: Retrieval) -> Measurement:
+        """``recall_at_k@<k>``: hits within k, divided by all relevant items; 0 if there are none."""
+        return at_cuts(
+            "recall_at_k", subject, self.params.ks, lambda hits, total, k: hits / np.maximum(total, 1)
+        )
