@@ -7,6 +7,7 @@ an error into an exit; everything below raises.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,12 @@ class MissingPackageError(UsageError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional package; run: pip install 'hash-pareto[{extra}]'")
+
+
+def require(what: str, extra: str, *packages: str) -> None:
+    """Raise MissingPackageError unless all ``packages`` of an extra can be imported; imports none."""
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        raise MissingPackageError(what, extra)
 
 
 class RecordError(UsageError):

@@ -251,9 +251,13 @@ class _Builder:
     def _measure(self, name: str, blocks: _Blocks, encode: Stage) -> Stage:
         metric = METRICS.get(name)
         params = metric.Params.of(self.grid.measure.get(name) or {})
+        try:
+            metric(params)
+        except MissingPackageError as error:
+            self.missing[str(error)] = None
         block = {"name": name, "version": metric.version, "params": params.model_dump(mode="json")}
         hardware = {"hardware": self.hardware} if metric.noise == "timed" else {}
-        if metric.subject == "codes":
+        if metric.subject != "network":
             rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
             spec = {"metric": block, **rule, **hardware}
             return Stage("measure", f"{name}__{encode.slug}", spec, {"encode": encode}, cost_class=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Noise = Literal["exact", "seeded", "timed"]
+Subject = Literal["codes", "network", "system"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 
 
@@ -320,6 +321,22 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class System:
+    """What a metric sees that deploys the trained network in another way and asks what that costs.
+
+    Attributes:
+        deployment: the trained network.
+        retrieval: its codes and their labels.
+        batches: the images of ``"query"``, ``"database"`` or ``"train"`` in the evaluation view, in the
+            order of the codes, as float32 (n, 3, s, s) batches on the deployment's device.
+    """
+
+    deployment: Deployment
+    retrieval: Retrieval
+    batches: Callable[[str], Iterator[Tensor]]
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What a metric returns: numbers for the record, and per-query arrays (float64 (q,)) to keep."""
 
@@ -331,13 +348,19 @@ class Metric(Protocol):
     """A metric (``bench/metrics/<name>.py``)."""
 
     version: ClassVar[int]
-    #: ``codes``: computed from a Retrieval; ``network``: from a Deployment
-    subject: ClassVar[Literal["codes", "network"]]
+    #: ``codes``: computed from a Retrieval; ``network``: from a Deployment; ``system``: from a System
+    subject: ClassVar[Subject]
     noise: ClassVar[Noise]
     Params: ClassVar[type[Parameters]]
 
-    def __init__(self, params: Any) -> None: ...
+    def __init__(self, params: Any) -> None:
+        """Called before any work is done.
+
+        Raises:
+            MissingPackageError: an optional package is not installed.
+        """
+        ...
 
     def compute(self, subject: Any) -> Measurement:
-        """Measure ``subject``, a Retrieval or a Deployment as the class attribute says."""
+        """Measure ``subject``, a Retrieval, Deployment or System as the class attribute says."""
         ...

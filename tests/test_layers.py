@@ -37,6 +37,7 @@ LAYERS = {
         "bench.relevance",
         "bench.bootstrap",
         "bench.cuts",
+        "bench.onnx_sessions",
         "bench.splits",
         "bench.progress",
     ],

@@ -18,7 +18,7 @@ from pydantic import Field
 from bench import timing
 from bench.errors import BenchError
 from bench.registry import METRICS
-from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters
+from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class Latency:
     """Median of all samples after a warm-up; CUDA events on a GPU, the monotonic clock on a CPU."""
 
     version = 2
-    subject: ClassVar[Literal["codes", "network"]] = "network"
+    subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "timed"
 
     class Params(Parameters):

@@ -16,10 +16,10 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.registry import METRICS
-from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters
+from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,7 +33,7 @@ class MultiplyAdds:
     """fvcore on a deep copy in eval mode, checked against torch's own counter."""
 
     version = 2
-    subject: ClassVar[Literal["codes", "network"]] = "network"
+    subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "exact"
 
     class Params(Parameters):

@@ -9,14 +9,14 @@ measure: {map: {}}
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from bench.bootstrap import mean_over_queries
 from bench.hamming import average_precision, average_precision_from_histograms, distance_histograms
 from bench.registry import METRICS
-from bench.types import Measurement, Noise, Parameters, RankingRule, Retrieval
+from bench.types import Measurement, Noise, Parameters, RankingRule, Retrieval, Subject
 
 
 def map_name(rule: RankingRule) -> str:
@@ -29,7 +29,7 @@ class MeanAveragePrecision:
     """Mean of AP@k over all queries, those with nothing to find included at 0."""
 
     version = 2
-    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
     class Params(Parameters):

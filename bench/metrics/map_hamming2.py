@@ -9,7 +9,7 @@ Source: Cao et al., Deep Cauchy hashing for Hamming space retrieval, CVPR 2018.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from bench.bootstrap import mean_over_queries
 from bench.hamming import average_precision_from_histograms, distance_histograms
 from bench.registry import METRICS
 from bench.ties import Ties
-from bench.types import Measurement, Noise, Parameters, Retrieval
+from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
 RADIUS = 2
 ORDERS: tuple[Ties, ...] = ("expected", "best", "worst")
@@ -28,7 +28,7 @@ class MapHamming2:
     """Mean over all queries, under each order of the ties."""
 
     version = 1
-    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
     class Params(Parameters):

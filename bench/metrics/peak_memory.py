@@ -9,12 +9,12 @@ measure: {peak_memory: {batch_sizes: [1, 64]}}
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from bench.registry import METRICS
-from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters
+from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ class PeakMemory:
     """Peak bytes of a forward pass in the grid's precision, after one to warm up; 1 MB = 10^6 bytes."""
 
     version = 1
-    subject: ClassVar[Literal["codes", "network"]] = "network"
+    subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "timed"  # not by the clock, but by the machine: keyed by hardware like it
 
     class Params(Parameters):

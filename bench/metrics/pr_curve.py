@@ -9,7 +9,7 @@ measure: {pr_curve: {points: 50}}
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,7 @@ from pydantic import Field
 from bench.hamming import distance_histograms, hits_within
 from bench.registry import METRICS
 from bench.ties import Floats, Ints
-from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval
+from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
 
 @METRICS.register
@@ -25,7 +25,7 @@ class PrecisionRecallCurve:
     """Macro averages: every query weighs the same."""
 
     version = 1
-    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
     class Params(Parameters):

@@ -5,13 +5,13 @@ measure: {precision_at_k: {ks: [1, 10, 100]}}
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from bench.cuts import at_cuts
 from bench.registry import METRICS
-from bench.types import Measurement, Noise, Parameters, Retrieval
+from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
 
 @METRICS.register
@@ -19,7 +19,7 @@ class PrecisionAtK:
     """Mean over queries of the expectation over all orders of items at the same distance."""
 
     version = 2
-    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
     class Params(Parameters):

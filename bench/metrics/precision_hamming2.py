@@ -8,14 +8,14 @@ measure: {precision_hamming2: {}}
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from bench.bootstrap import mean_over_queries
 from bench.hamming import distance_histograms
 from bench.registry import METRICS
-from bench.types import Measurement, Noise, Parameters, Retrieval
+from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
 RADIUS = 2
 
@@ -25,7 +25,7 @@ class PrecisionHamming2:
     """Means over all queries."""
 
     version = 1
-    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
     class Params(Parameters):

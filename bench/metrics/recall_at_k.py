@@ -5,14 +5,14 @@ measure: {recall_at_k: {ks: [100, 1000]}}
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from bench.cuts import at_cuts
 from bench.registry import METRICS
-from bench.types import Measurement, Noise, Parameters, Retrieval
+from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
 
 @METRICS.register
@@ -20,7 +20,7 @@ class RecallAtK:
     """Mean over queries of the expectation over all orders of items at the same distance."""
 
     version = 1
-    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
 
     class Params(Parameters):

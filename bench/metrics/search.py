@@ -19,7 +19,7 @@ from bench import timing
 from bench.errors import BenchError
 from bench.hamming import hamming_search
 from bench.registry import METRICS
-from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval
+from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
 Kind = Literal["flat", "ivf", "multihash"]
 
@@ -29,7 +29,7 @@ class Search:
     """Times of the host's clock, on as many threads as FAISS uses; building the index is not counted."""
 
     version = 1
-    subject: ClassVar[Literal["codes", "network"]] = "codes"
+    subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "timed"
 
     class Params(Parameters):

@@ -5,10 +5,10 @@ measure: {weights: {}}
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from bench.registry import METRICS
-from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters
+from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 
 @METRICS.register
@@ -16,7 +16,7 @@ class WeightsSize:
     """Bytes of the state dict in the precision it is trained and saved in; 1 MB = 10^6 bytes."""
 
     version = 1
-    subject: ClassVar[Literal["codes", "network"]] = "network"
+    subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "exact"
 
     class Params(Parameters):

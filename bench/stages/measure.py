@@ -1,19 +1,22 @@
-"""Stage ``measure``: one metric of one subject, the codes of a cell or the network it deploys."""
+"""Stage ``measure``: one metric of one subject: a cell's codes, the network it deploys, or both."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from torch import Tensor
 
 from bench.hamming import cross_check
 from bench.registry import METRICS
 from bench.stage import Stage
+from bench.stages import finetune, views
 from bench.stages.context import Context
-from bench.types import Deployment, RankingRule, Retrieval
+from bench.types import Deployment, RankingRule, Retrieval, System
 
 #: File of an artifact that holds the per-query values, one float64 (q,) per metric name.
 PER_QUERY = "per_query.safetensors"
@@ -24,7 +27,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     spec = stage.spec
     plugin = METRICS.get(spec["metric"]["name"])
     params = plugin.Params.of(spec["metric"]["params"])
-    subject = _retrieval(stage, context) if plugin.subject == "codes" else _deployment(stage, context)
+    subject = _SUBJECTS[plugin.subject](stage, context)
     measurement = plugin(params).compute(subject)
     if measurement.per_query:
         arrays = {name: np.asarray(values, np.float64) for name, values in measurement.per_query.items()}
@@ -64,3 +67,22 @@ def _deployment(stage: Stage, context: Context) -> Deployment:
         precision=spec["precision"],
         bits=spec["bits"],
     )
+
+
+def _system(stage: Stage, context: Context) -> System:
+    encode = stage.inputs["encode"]
+    spec, dataset = encode.spec, context.dataset(stage.spec["dataset"])
+    student, net = finetune.load_network(encode.inputs["finetune"], context)
+    parts = {part: getattr(dataset.splits, part) for part in ("query", "database", "train")}
+
+    def batches(part: str) -> Iterator[Tensor]:
+        crops = views.centre_crops(dataset.images)
+        form = student.preprocessing, spec["image_size"], context.device
+        return views.batches(dataset.images, parts[part], crops, *form)
+
+    retrieval = _retrieval(stage, context)
+    deployment = Deployment(net, spec["image_size"], context.device, spec["precision"], retrieval.bits)
+    return System(deployment, retrieval, batches)
+
+
+_SUBJECTS = {"codes": _retrieval, "network": _deployment, "system": _system}
