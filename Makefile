@@ -32,7 +32,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 perf: $(INSTALLED)  ## speed of the numeric core against the plain way, as ratios
-	$(BIN)/python tests/perf/perf_hamming.py --json build/perf_hamming.json
+	$(BIN)/python tests/perf/perf_hamming.py --large --json build/perf_hamming.json
 
 schema: $(INSTALLED)  ## write the JSON Schema of grids again after a change of bench/config.py
 	$(BIN)/python -c "import json; from bench.config import json_schema; print(json.dumps(json_schema(), indent=1))" > bench/grids/grid.schema.json

@@ -285,12 +285,14 @@ def _histograms(query: Codes, database: Codes, judged: Relevance, chunk: slice, 
 
 def _count(queries: Codes, items: Codes, block: Block, first: int, result: Ints, rows: Ints) -> None:
     """Add the histograms of one block for the queries in ``rows``; row 0 is query number ``first``."""
+    if not len(rows):
+        return
     distances, spare = np.empty((2, len(items)), np.int32)
-    histogram = np.empty(result.shape[1:], np.int32)
-    for row in rows.tolist():
+    counted = np.empty((len(rows), *result.shape[1:]), np.int32)
+    for row, out in zip(rows.tolist(), counted, strict=True):
         scan.distances(queries[row], items, distances)
-        block.count(first + row, distances, spare, histogram)
-        result[row] += histogram
+        block.count(first + row, distances, spare, out)
+    result[rows[0] : rows[-1] + 1] += counted
 
 
 def _gain_by_index(

@@ -42,7 +42,9 @@ class Search:
         nlist: int | None = Field(None, ge=1, description="ivf: number of lists; null = square root of n")
         nprobe: int = Field(8, ge=1, description="ivf: lists that are looked at, at most all")
         tables: int = Field(4, ge=1, description="multihash: number of tables")
-        table_bits: int = Field(8, ge=1, le=60, description="multihash: bits of the code per table")
+        table_bits: int | None = Field(
+            None, ge=1, le=60, description="multihash: bits of the code per table; null = all, at most 16"
+        )
         flips: int = Field(1, ge=0, description="multihash: bits of a key that may differ")
 
     def __init__(self, params: Params) -> None:
@@ -118,10 +120,11 @@ class Search:
             index.cp.min_points_per_centroid = 1
             index.train(np.ascontiguousarray(database))
         else:
-            if params.tables * params.table_bits > bits:
-                asked = f"{params.tables} tables of {params.table_bits} bits"
+            width = params.table_bits or max(min(bits // params.tables, 16), 1)
+            if params.tables * width > bits:
+                asked = f"{params.tables} tables of {width} bits"
                 raise BenchError(f"search: {asked} need longer codes than {bits} bits; lower one of them")
-            index = faiss.IndexBinaryMultiHash(bits, params.tables, params.table_bits)
+            index = faiss.IndexBinaryMultiHash(bits, params.tables, width)
             index.nflip = params.flips
         index.add(np.ascontiguousarray(database))
         return index
