@@ -180,6 +180,9 @@ def report(folder: Path | None) -> None:
 @click.option("--bits", type=click.IntRange(min=1), default=16, show_default=True, help="Code length.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option("--variant", "variants", multiple=True,
+              type=click.Choice(["fp32", "bf16", "channels_last", "compile"]),
+              help="Also time the same weights deployed this way.")  # fmt: skip
 @click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
               help="A .py file with plug-ins of your own.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

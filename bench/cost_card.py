@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -16,10 +17,15 @@ from bench.types import Deployment
 CARD = ("params", "macs", "weights", "latency", "peak_memory")
 
 
-def cost_card(model: str, *, image_size: int, bits: int, device: str, precision: Any) -> dict[str, Any]:
+def cost_card(
+    model: str, *, image_size: int, bits: int, device: str, precision: Any, variants: Sequence[str] = ()
+) -> dict[str, Any]:
     """Measure ``model``, any student or teacher name, and return plain JSON values.
 
     Random weights do: no cost depends on their values, and no file needs to be at hand.
+
+    Args:
+        variants: other deployments to time, as the metric ``latency`` names them.
     """
     plugin = STUDENTS.get(model)
 
@@ -37,7 +43,8 @@ def cost_card(model: str, *, image_size: int, bits: int, device: str, precision:
     metrics: dict[str, Any] = {}
     for name in CARD:
         metric = METRICS.get(name)
-        values = metric(metric.Params()).compute(subject).values
+        asked = {"variants": list(variants)} if name == "latency" else {}
+        values = metric(metric.Params.of(asked)).compute(subject).values
         metrics |= {key: dataclasses.asdict(value) for key, value in values.items()}
     return {
         "model": model,

@@ -1,10 +1,9 @@
 """Exact Hamming ranking of binary codes, and the average precision of it.
 
 Importable by itself: it needs numpy and FAISS only. Codes are packed, eight bits to a byte; two items
-are relevant to each other if they share a label. No function sorts the database or holds all its
-distances: working memory stays below ``memory_mb`` (512 by default), whatever the number of queries and
-items. Work is spread over as many threads as FAISS uses (``faiss.omp_set_num_threads``,
-``OMP_NUM_THREADS``); results do not depend on their number.
+are relevant to each other if they share a label. The database is walked in blocks: working memory stays
+below ``memory_mb`` (512 by default), whatever the number of queries and items. Work is spread over as many
+threads as FAISS uses (``faiss.omp_set_num_threads``, ``OMP_NUM_THREADS``); results do not depend on it.
 
     >>> codes = pack_codes(np.array([[0.3, -1.2], [0.1, 0.0], [-2.0, -0.7]]))
     >>> hamming_search(codes[:1], codes, k=2)
@@ -86,7 +85,8 @@ def cross_check(query: Codes, database: Codes, *, sample: int = 8, k: int = 100)
     """Compare the distances of some queries with numpy's popcount, before anything is made of them.
 
     FAISS has returned wrong distances without a word before (facebookresearch/faiss#5546). Held against
-    each other are the counts at each distance and the ``k`` nearest of FAISS's own exact index.
+    each other are the counts at each distance and the ``k`` nearest of FAISS's own exact index, which
+    needs a copy of the database.
 
     Args:
         query, database: packed uint8 (q, bytes) and (n, bytes).
@@ -102,15 +102,18 @@ def cross_check(query: Codes, database: Codes, *, sample: int = 8, k: int = 100)
     rows = np.unique(np.linspace(0, len(query) - 1, sample).astype(int))
     some, k = np.ascontiguousarray(query[rows]), min(k, len(database))
     counts = _histograms(some, database, _unlabelled(some, database), slice(0, len(some)), MEMORY_MB)[:, 0]
+    exact = np.zeros_like(counts)
     for part in scan.blocks(len(database), 16 + 2 * database.shape[1], MEMORY_MB):
         for row, distances in enumerate(popcount_distances(some, database[part])):
-            counts[row] -= np.bincount(distances, minlength=counts.shape[1])
+            exact[row] += np.bincount(distances, minlength=exact.shape[1])
     index = faiss.IndexBinaryFlat(8 * database.shape[1])
     index.add(np.ascontiguousarray(database))
     nearest, items = index.search(some, k)
     for row, number in enumerate(rows):
-        wrong = popcount_distances(some[row : row + 1], database[items[row]])[0] != nearest[row]
-        if counts[row].any() or wrong.any():
+        closest = np.repeat(np.arange(exact.shape[1]), exact[row])[:k]
+        own = popcount_distances(some[row : row + 1], database[items[row]])[0]
+        agree = np.array_equal(counts[row], exact[row]) and np.array_equal(nearest[row], closest)
+        if not (agree and np.array_equal(own, closest)):
             raise BenchError(
                 f"FAISS {faiss.__version__} and numpy's popcount disagree on the distances of query {number} "
                 f"from {len(database)} codes of {database.shape[1]} bytes; install another faiss-cpu"

@@ -115,8 +115,10 @@ def test_measure_prints_the_cost_card(bench):
     assert metrics["macs"]["detail"]["counters_agree"] is True
     assert metrics["flops"]["value"] == 2 * metrics["macs"]["value"]
     assert len(metrics["latency_ms@64"]["samples"]) == 30
-    text = bench("measure", "cukd_v1", "--image-size", 32, "--bits", 64).out
+    assert metrics["peak_memory_mb@64"]["value"] > metrics["peak_memory_mb@1"]["value"]
+    text = bench("measure", "cukd_v1", "--image-size", 32, "--bits", 64, "--variant", "channels_last").out
     assert "cukd_v1 at 32 x 32 pixels, 64 bits" in text
+    assert "latency_ms@64:channels_last" in text
 
 
 def test_prepare_shows_splits(bench):

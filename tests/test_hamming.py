@@ -371,13 +371,17 @@ class TestCrossCheck:
         ):
             hamming.cross_check(query, database)
 
-    def test_a_wrong_index_is_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("claimed", [0, None], ids=["wrong distances", "far items"])
+    def test_a_wrong_index_is_found(self, monkeypatch: pytest.MonkeyPatch, claimed: int | None) -> None:
         query, database, *_ = problem(15, items=3000, bits=40)
-        monkeypatch.setattr(
-            faiss.IndexBinaryFlat,
-            "search",
-            lambda self, x, k: (np.zeros((len(x), k), np.int32), np.tile(np.arange(k), (len(x), 1))),
-        )
+        farthest = np.argsort(-popcount_distances(query, database), axis=1)
+
+        def search(index: Any, some: Any, k: int) -> tuple[Any, Any]:
+            items = farthest[: len(some), :k]
+            distances = np.take_along_axis(popcount_distances(query, database), items, axis=1)
+            return (distances if claimed is None else np.zeros_like(distances)), items
+
+        monkeypatch.setattr(faiss.IndexBinaryFlat, "search", search)
         with pytest.raises(BenchError, match="disagree on the distances of query 0"):
             hamming.cross_check(query, database)
 
