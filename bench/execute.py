@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench import atomic, environment, estimate, records
+from bench import atomic, environment, estimate, records, timing
 from bench.errors import BenchError, RecordError, UsageError
 from bench.plan import Cell, Plan
 from bench.progress import ProgressReport
@@ -198,12 +198,13 @@ def _whole_query(metrics: dict[str, Metric]) -> dict[str, Metric]:
     if not all(parts):
         return {}
     encode, search = (part for part in parts if part)
-    detail = {
-        "encode_ms": encode.value,
-        "search_ms": search.value,
-        "noisy": bool(encode.detail.get("noisy") or search.detail.get("noisy")),
-    }
-    whole = {"value": encode.value + search.value, "detail": detail, "samples": []}
+    whole_ms = encode.value + search.value
+    # A part that hardly counts does not make the sum unsteady.
+    noisy = any(
+        part.detail.get("noisy") and part.value > timing.NOISY * whole_ms for part in (encode, search)
+    )
+    detail = {"encode_ms": encode.value, "search_ms": search.value, "noisy": noisy}
+    whole = {"value": whole_ms, "detail": detail, "samples": []}
     return {"query_ms@1": encode.model_copy(update=whole)}
 
 

@@ -64,6 +64,15 @@ def test_networks_that_everybody_counts(name, params, thop_millions, giga):
     assert values["flops"].value == 2 * values["macs"].value
 
 
+def test_what_counters_print_of_a_small_network():
+    """The figures of the README: products alone, with normalisation and pooling, and thop's own way."""
+    subject = student("torchvision:mobilenet_v3_small", 224)
+    values = MultiplyAdds(MultiplyAdds.Params()).compute(subject).values
+    counts = [values[name].value / 1e6 for name in ("macs", "macs_fvcore", "macs_thop")]
+    assert counts == pytest.approx([55.5, 58.6, 61.5], abs=0.05)
+    assert values["macs"].detail["counters_agree"] is True
+
+
 def test_what_a_counter_misses_is_said():
     """torchvision's attention is a fused product, unseen by fvcore: torch's larger count stands."""
     values = (

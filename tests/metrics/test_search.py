@@ -73,7 +73,7 @@ def test_recall_counts_items_and_not_their_order() -> None:
     ("params", "message"),
     [
         ({"indexes": ("ivf",), "nlist": 3000}, "nlist is 3000, but there are 2000 codes"),
-        ({"indexes": ("multihash",), "table_bits": 9}, "4 tables of 9 bits need longer codes than 32 bits"),
+        ({"indexes": ("multihash",), "table_bits": 17}, "2 tables of 17 bits need longer codes than 32 bits"),
         ({"indexes": ("multihash",), "tables": 33}, "33 tables of 1 bits need longer codes than 32 bits"),
     ],
 )
