@@ -16,7 +16,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchvision", "timm", "fvcore", "thop", "faiss-cpu", "numpy", "pandas", "hash-pareto")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "fvcore",
+    "thop",
+    "faiss-cpu",
+    "numpy",
+    "pandas",
+    "onnxruntime",
+    "nvidia-ml-py",
+    "hash-pareto",
+)
 
 #: Environment variables that can change a result or a timing; recorded when set. Paths stay out, because
 #: records get published.

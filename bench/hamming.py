@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench import scan
 from bench.errors import BenchError
-from bench.relevance import Block, Relevance, describe, relevance
+from bench.relevance import Block, Nothing, Relevance, describe, relevance
 from bench.scan import MEMORY_MB, Codes, Ints
 from bench.ties import (
     Floats,
@@ -101,7 +101,7 @@ def cross_check(query: Codes, database: Codes, *, sample: int = 8, k: int = 100)
         return
     rows = np.unique(np.linspace(0, len(query) - 1, sample).astype(int))
     some, k = np.ascontiguousarray(query[rows]), min(k, len(database))
-    counts = _histograms(some, database, _unlabelled(some, database), slice(0, len(some)), MEMORY_MB)[:, 0]
+    counts = _histograms(some, database, Nothing(), slice(0, len(some)), MEMORY_MB)[:, 0]
     exact = np.zeros_like(counts)
     for part in scan.blocks(len(database), 16 + 2 * database.shape[1], MEMORY_MB):
         for row, distances in enumerate(popcount_distances(some, database[part])):
@@ -144,9 +144,8 @@ def hamming_search(
         raise BenchError(f"k is {k}; it must be between 1 and the {len(database)} codes of the database")
     nearest = np.empty((len(query), k), np.int32)
     indices = np.empty((len(query), k), np.int64)
-    unlabelled = _unlabelled(query, database)
     for chunk in scan.chunks(len(query), 3 * 8 * _bins(query), memory_mb / 2):
-        counts = _histograms(query, database, unlabelled, chunk, memory_mb / 2)[:, 0]
+        counts = _histograms(query, database, Nothing(), chunk, memory_mb / 2)[:, 0]
         _nearest(query[chunk], database, counts, nearest[chunk], indices[chunk], memory_mb / 2)
     return nearest, indices
 
@@ -270,6 +269,9 @@ def distance_histograms(
 #: Numbers that the closed forms hold for each query and distance.
 _SCORE_ARRAYS = 20
 
+#: Queries whose counts are kept before they are added up.
+_ROWS = 256
+
 
 def _histograms(query: Codes, database: Codes, judged: Relevance, chunk: slice, memory_mb: float) -> Ints:
     """Items at each distance from each query of ``chunk``, and relevant ones: int64 (chunk, 2, bins)."""
@@ -288,14 +290,14 @@ def _histograms(query: Codes, database: Codes, judged: Relevance, chunk: slice, 
 
 def _count(queries: Codes, items: Codes, block: Block, first: int, result: Ints, rows: Ints) -> None:
     """Add the histograms of one block for the queries in ``rows``; row 0 is query number ``first``."""
-    if not len(rows):
-        return
     distances, spare = np.empty((2, len(items)), np.int32)
-    counted = np.empty((len(rows), *result.shape[1:]), np.int32)
-    for row, out in zip(rows.tolist(), counted, strict=True):
-        scan.distances(queries[row], items, distances)
-        block.count(first + row, distances, spare, out)
-    result[rows[0] : rows[-1] + 1] += counted
+    counted = np.empty((_ROWS, *result.shape[1:]), np.int32)
+    for start in range(0, len(rows), _ROWS):
+        some = rows[start : start + _ROWS]
+        for row, out in zip(some.tolist(), counted, strict=False):
+            scan.distances(queries[row], items, distances)
+            block.count(first + row, distances, spare, out)
+        result[some] += counted[: len(some)]
 
 
 def _gain_by_index(
@@ -337,13 +339,6 @@ def _gain_by_index(
         for part in scan.blocks(len(database), 64 + database.shape[1] + judged.item_bytes, memory_mb):
             run(partial(walk, judged.block(part), scan.words(database[part])), len(histograms))
     return gain, found
-
-
-def _unlabelled(query: Codes, database: Codes) -> Relevance:
-    """Nothing is relevant to anything; takes no memory."""
-    nothing, something = np.zeros(1, np.int8), np.ones(1, np.int8)
-    labels = np.broadcast_to(nothing, len(query)), np.broadcast_to(something, len(database))
-    return relevance(*labels, len(query), len(database))
 
 
 def _bins(codes: Codes) -> int:

@@ -6,7 +6,7 @@ How work is executed (device, jobs) is in no key, except for timed metrics, whos
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +162,13 @@ class _Builder:
             seed=seed,
             image_size=self.grid.defaults.image_size,
         )
-        params = blocks.params()
-        timed = {role: stage.key for role, stage in stages.items() if "hardware" in stage.spec}
-        exact = {role: stage.key for role, stage in stages.items() if role not in timed}
-        identity = {"cell": info.model_dump(), "params": params, "stages": exact, "timed": sorted(timed)}
-        record_key = store.content_key({**identity, "timed": timed})
-        return Cell(info, params, stages, store.content_key(identity), record_key)
+        metrics = [stage.spec["metric"] for stage in stages.values()]
+        params = {**blocks.params(), "measure": {metric["name"]: metric["params"] for metric in metrics}}
+        keys = {role: stage.key for role, stage in stages.items()}
+        anywhere = {role: _without_hardware(stage).key for role, stage in stages.items()}
+        identity = {"cell": info.model_dump(), "params": params}
+        cell_key = store.content_key({**identity, "stages": anywhere})
+        return Cell(info, params, stages, cell_key, store.content_key({**identity, "stages": keys}))
 
     def _impossible(self, point: Point) -> Problem | None:
         """Why the values of this point do not go together."""
@@ -260,7 +261,8 @@ class _Builder:
         if metric.subject != "network":
             rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
             spec = {"metric": block, **rule, **hardware}
-            return Stage("measure", f"{name}__{encode.slug}", spec, {"encode": encode}, cost_class=name)
+            cost_class = f"{name}/{blocks.dataset.block['name']}"
+            return Stage("measure", f"{name}__{encode.slug}", spec, {"encode": encode}, cost_class=cost_class)
         # What a network costs does not depend on the values of its weights: one measurement serves all
         # cells that deploy the same architecture.
         bits = encode.inputs["finetune"].spec["bits"]
@@ -307,6 +309,11 @@ class _Builder:
         self.weights[weights] = getattr(params, "weights", None)
         kept = params.model_dump(mode="json", exclude={"weights"})
         return {"name": entry.name, "version": plugin.version, "params": kept, "weights": weights}
+
+
+def _without_hardware(stage: Stage) -> Stage:
+    """The same work on no machine in particular."""
+    return replace(stage, spec={name: value for name, value in stage.spec.items() if name != "hardware"})
 
 
 def _plugin(registry: Registry[Any], entry: Any, defaults: TrainingParameters) -> dict[str, Any]:

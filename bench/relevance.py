@@ -67,6 +67,8 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike, queries: int,
         if not (single or (labels.ndim == 2 and labels.shape[1] > 0 and _zeros_and_ones(labels))):
             form = f"int (n,) or 0/1 (n, classes), not {describe(labels)}"
             raise BenchError(f"{name} labels must be {form}")
+        if single and labels.dtype == np.uint64 and labels.max(initial=0) > np.iinfo(np.int64).max:
+            raise BenchError(f"{name} labels must be below 2^63")
         if len(labels) != codes:
             raise BenchError(f"{codes} {name} codes have {len(labels)} labels")
     if query.shape[1:] != database.shape[1:]:
@@ -82,45 +84,67 @@ def describe(value: Any) -> str:
     return f"{array.dtype} {array.shape}"
 
 
-class _Single:
-    """One class index each."""
+class Nothing:
+    """No labels: nothing is relevant to anything."""
 
-    item_bytes = 8 * 3
+    item_bytes = 0
+    order: Ints | None = None
+
+    def block(self, part: slice) -> Nothing:
+        """All blocks are alike."""
+        return self
+
+    def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
+        """Count all items; ``out[1]`` is 0."""
+        scan.histogram(distances, out[0])
+        out[1] = 0
+
+    def relevant(self, query: int) -> Bools:
+        """Not asked for."""
+        raise NotImplementedError
+
+
+class _Single:
+    """One class index each. Items are numbered by the distinct labels of the queries; the rest come last."""
+
+    item_bytes = 8 * 5
 
     def __init__(self, query: NDArray[Any], database: NDArray[Any]) -> None:
-        self._query, self._database = query, database
+        self._distinct, self._number = np.unique(query.astype(np.int64), return_inverse=True)
+        self._database = database
 
     def block(self, part: slice) -> _SingleBlock:
-        return _SingleBlock(self._query, self._database[part])
+        labels = self._database[part].astype(np.int64)
+        numbers = np.searchsorted(self._distinct, labels)
+        numbers[np.append(self._distinct, 0)[numbers] != labels] = len(self._distinct)
+        return _SingleBlock(self._number, numbers, len(self._distinct))
 
 
 class _SingleBlock:
-    def __init__(self, wanted: NDArray[Any], labels: NDArray[Any]) -> None:
-        self._wanted, self._labels = wanted, labels
-        span = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+    def __init__(self, wanted: Ints, numbers: Ints, distinct: int) -> None:
         # numpy's stable sort of small integers is a radix sort.
-        small = labels.astype(np.result_type(*map(np.min_scalar_type, span)))
-        order = np.argsort(small, kind="stable")
-        self.order: Ints | None = order
-        ordered = labels[order]
-        self._starts = np.searchsorted(ordered, wanted, side="left").tolist()
-        self._stops = np.searchsorted(ordered, wanted, side="right").tolist()
+        self._wanted, self._numbers = wanted, numbers.astype(np.min_scalar_type(distinct))
+        self.order: Ints | None = np.argsort(self._numbers, kind="stable")
+        sizes = np.bincount(numbers, minlength=distinct + 1)
+        self._stops = sizes.cumsum().tolist()
+        self._starts = [0, *self._stops]
 
     def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
+        number = self._wanted[query]
         scan.histogram(distances, out[0])
-        scan.histogram(distances[self._starts[query] : self._stops[query]], out[1])
+        scan.histogram(distances[self._starts[number] : self._stops[number]], out[1])
 
     def relevant(self, query: int) -> Bools:
-        return np.asarray(self._labels == self._wanted[query])
+        return np.asarray(self._numbers == self._wanted[query])
 
 
 class _Multi:
     """A set of classes each."""
 
     def __init__(self, query: NDArray[Any], database: NDArray[Any]) -> None:
-        self._query, self._database = _masks(query), database
-        # 0/1 as given and as bool, the masks, what a query shares with them, and that as int32.
-        self.item_bytes = 2 * database.shape[1] + 2 * self._query.itemsize * self._query.shape[1] + 5
+        self._query, self._database = query, database
+        # 0/1 as given and as bool, the masks twice, what a query shares with them, and that as int32.
+        self.item_bytes = 2 * database.shape[1] + 3 * (database.shape[1] // 8 + 8) + 5
 
     def block(self, part: slice) -> _MultiBlock:
         return _MultiBlock(self._query, _masks(self._database[part]))
@@ -141,7 +165,11 @@ class _MultiBlock:
         out[0] += out[1]
 
     def relevant(self, query: int) -> Bools:
-        return _shared(self._wanted[query], self._masks)
+        wanted = _masks(self._wanted[query : query + 1])[0]
+        shared = self._masks[0] & wanted[0]
+        for word, bits in zip(self._masks[1:], wanted[1:], strict=True):
+            shared |= word & bits
+        return np.asarray(shared != 0)
 
 
 def _masks(labels: NDArray[Any]) -> NDArray[Any]:
@@ -151,14 +179,6 @@ def _masks(labels: NDArray[Any]) -> NDArray[Any]:
     size = next((size for size in (1, 2, 4) if width <= size), 8)
     padded = np.pad(packed, ((0, 0), (0, -width % size)))
     return np.ascontiguousarray(padded).view(f"u{size}")
-
-
-def _shared(wanted: NDArray[Any], masks: NDArray[Any]) -> Bools:
-    """Whether ``wanted``, unsigned (words,), has a bit in common with each of ``masks`` (words, n)."""
-    shared = masks[0] & wanted[0]
-    for word, bits in zip(masks[1:], wanted[1:], strict=True):
-        shared |= word & bits
-    return np.asarray(shared != 0)
 
 
 def _zeros_and_ones(labels: NDArray[Any]) -> bool:

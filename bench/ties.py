@@ -2,7 +2,9 @@
 
 Codes of b bits know b + 1 distances only, so most of a ranking is ties, and the order that a sort
 happens to give them decides the score. ``expected`` averages over all orders of the ties; ``best`` and
-``worst`` bound what any order can give. For one query and one distance the formulas below write
+``worst`` have the relevant items first and last, which bounds what any order can give (not so for the
+normaliser ``hits`` below a cut: a late hit enlarges the denominator). For one query and one distance
+the formulas below write
 
 * ``n``, ``m``: items at this distance, and relevant ones among them;
 * ``a``, ``c``: items and relevant items at smaller distances;
@@ -14,6 +16,7 @@ presence of tied scores, ECIR 2008; the cut tie group and the normaliser ``hits`
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -195,7 +198,10 @@ def _cut_expectation(n: int, m: int, t: int, a: int, c: int, *, gain: float) -> 
     The number h of hits among the first t of the group is hypergeometric, and given h they lie in
     random order among the t: a finite sum, each term in closed form.
     """
-    h = np.arange(max(0, t - (n - m)), min(t, m) + 1)
+    # By Hoeffding's inequality, all beyond this many around the mean have less than 1e-18 together.
+    mean, reach = t * m / n, math.sqrt(21.1 * t) + 1
+    low, high = max(0, t - (n - m), int(mean - reach)), min(t, m, int(mean + reach) + 1)
+    h = np.arange(low, high + 1)
     # Probabilities from ratios of neighbours: factorials of a large group would lose the digits.
     ratios = (m - h[:-1]) * (t - h[:-1]) / ((h[:-1] + 1) * (n - m - t + h[:-1] + 1))
     logarithm = np.concatenate([[0.0], np.cumsum(np.log(ratios))])

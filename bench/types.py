@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Noise = Literal["exact", "seeded", "timed"]
+#: Images per forward pass, for parameters of metrics.
+BatchSizes = tuple[Annotated[int, Field(ge=1)], ...]
 Subject = Literal["codes", "network", "system"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 
@@ -338,7 +340,7 @@ class System:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a metric returns: numbers for the record, and per-query arrays (float64 (q,)) to keep."""
+    """What a metric returns: numbers for the record, and arrays to keep, float64 (q, ...) by query."""
 
     values: dict[str, MetricValue]
     per_query: dict[str, NDArray[np.float64]] = field(default_factory=dict)

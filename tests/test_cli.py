@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from bench import doctor
+from bench import cli, doctor
+from bench.metrics import latency
 from bench.registry import REGISTRIES
 
 ROOT = Path(__file__).parent.parent
@@ -119,6 +121,11 @@ def test_measure_prints_the_cost_card(bench):
     text = bench("measure", "cukd_v1", "--image-size", 32, "--bits", 64, "--variant", "channels_last").out
     assert "cukd_v1 at 32 x 32 pixels, 64 bits" in text
     assert "latency_ms@64:channels_last" in text
+
+
+def test_measure_offers_every_variant():
+    (option,) = (one for one in cli.measure.params if one.name == "variants")
+    assert tuple(option.type.choices) == get_args(latency.Variant)
 
 
 def test_prepare_shows_splits(bench):

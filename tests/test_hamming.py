@@ -36,6 +36,9 @@ from bench.ties import _reciprocals
 
 GOLDEN = Path(__file__).parent / "golden" / "hamming.json"
 TIES = get_args(Ties)
+
+#: Zero bytes, signs, and neighbours that a float64 cannot tell apart.
+CLASS_INDICES = [0, 1, 256, 65536, -1, -256, 2**53, 2**53 + 1, 2**62, 2**62 + 1]
 NORMALIZERS = get_args(Normalizer)
 
 
@@ -274,12 +277,30 @@ class TestHistograms:
             np.testing.assert_array_equal(relevant[row], hits)
 
     @some
-    @given(st_numpy.arrays(np.int64, 12, elements=st.sampled_from([0, 1, 256, 65536, -1, -256, 2**62])))
+    @given(
+        st_numpy.arrays(
+            np.int64,
+            12,
+            elements=st.sampled_from([0, 1, 256, 65536, -1, -256, 2**62, 2**62 + 1, 2**53 + 1, 2**53]),
+        )
+    )
     def test_class_indices_are_equal_or_not(self, labels: Any) -> None:
         """Bytes of zero anywhere in an index must not blur it."""
         database = np.zeros((12, 1), np.uint8)
         relevant = distance_histograms(database, database, labels, labels)[1]
         np.testing.assert_array_equal(relevant[:, 0], (labels[:, None] == labels).sum(axis=1))
+
+    def test_class_indices_of_other_types(self) -> None:
+        """Neither a common float type nor a narrow one may blur them."""
+        database = np.zeros((3, 1), np.uint8)
+        wide = np.array([2**60 + 1, 2**60 + 2, 5], np.uint64)
+        for labels in (wide.astype(np.int64), wide):
+            relevant = distance_histograms(database, database, labels, wide)[1]
+            assert relevant[:, 0].tolist() == [1, 1, 1]
+        small = np.array([5, 5, 200], np.uint8)
+        assert distance_histograms(database, database, wide, small)[1][:, 0].tolist() == [0, 0, 2]
+        with pytest.raises(BenchError, match="database labels must be below 2.63"):
+            distance_histograms(database, database, small, np.full(3, 2**64 - 1, np.uint64))
 
     def test_class_indices_and_one_hot_rows_agree(self) -> None:
         query, database, query_labels, database_labels = problem(8)
@@ -348,6 +369,44 @@ class TestMemory:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 6e6
+
+
+class TestMemoryOfManyQueries:
+    """Beside the result, which grows with them."""
+
+    @pytest.mark.parametrize("classes", [0, 500])
+    def test_histograms(self, classes: int) -> None:
+        query, database, *labels = problem(16, 20_000, 50, bits=64)
+        if classes:
+            labels = [np.zeros((n, classes), np.uint8) for n in (20_000, 50)]
+        assert self.peak(lambda: distance_histograms(query, database, *labels, memory_mb=6)) < 6e6
+
+    def test_scores(self) -> None:
+        arrays = problem(17, 20_000, 50, bits=64)
+        assert self.peak(lambda: average_precision(*arrays, memory_mb=6)) < 6e6
+
+    def test_search(self) -> None:
+        query, database, *_ = problem(18, 20_000, 2000, bits=24)
+        assert self.peak(lambda: hamming_search(query, database, 3, memory_mb=6)) < 6e6
+
+    def test_a_cut_through_a_large_group(self) -> None:
+        codes, labels = np.zeros((10**6, 1), np.uint8), np.arange(10**6) % 2
+        rule: dict[str, Any] = {"k": 500_000, "normalizer": "hits", "memory_mb": 10}
+        score = average_precision(codes[:1], codes, labels[:1], labels, **rule)
+        # Half of the first k are hits, in random order.
+        assert score == pytest.approx([0.5], abs=1e-4)
+        assert self.peak(lambda: average_precision(codes[:1], codes, labels[:1], labels, **rule)) < 10e6
+
+    def peak(self, call: Any) -> float:
+        """Bytes that ``call`` needs beyond what it returns."""
+        tracemalloc.start()
+        result = call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        parts = result if isinstance(result, tuple) else (result,)
+        owners = {id(part if part.base is None else part.base): part for part in parts}
+        kept = sum(part.nbytes if part.base is None else part.base.nbytes for part in owners.values())
+        return float(peak - kept)
 
 
 class TestCrossCheck:

@@ -106,6 +106,13 @@ def test_the_hardware_is_in_the_keys_of_timings_and_nowhere_else(make):
     assert here.cells[0].record_key != there.cells[0].record_key
 
 
+def test_parameters_of_a_timing_make_another_cell_and_the_machine_does_not(make):
+    other = make(GRID + "measure: {search: {k: 7}}\n")
+    assert other.cells[0].key != make().cells[0].key
+    assert other.cells[0].params["measure"]["search"]["k"] == 7
+    assert other.cells[0].params["measure"]["latency"]["batch_sizes"] == [1, 64]
+
+
 def test_keys_are_the_same_in_another_process_and_another_day(make):
     # A key that moves without a reason makes every user compute everything again.
     from bench.stage import Stage

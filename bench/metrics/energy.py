@@ -5,6 +5,7 @@ measure: {energy: {batch_sizes: [64], seconds: 10}}   # pip install 'hash-pareto
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from bench.errors import BenchError, require
 from bench.registry import METRICS
-from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 
 @METRICS.register
@@ -26,8 +27,8 @@ class Energy:
     class Params(Parameters):
         """What is run, and how long."""
 
-        batch_sizes: tuple[int, ...] = Field((64,), min_length=1, description="images per forward pass")
-        seconds: float = Field(10.0, gt=0, description="how long each measurement runs at least")
+        batch_sizes: BatchSizes = Field((64,), min_length=1, description="images per forward pass")
+        seconds: float = Field(10.0, ge=1, description="how long each measurement runs at least")
 
     def __init__(self, params: Params) -> None:
         require("the metric 'energy'", "energy", "pynvml")
@@ -47,8 +48,8 @@ class Energy:
                 f"energy is measured on NVIDIA GPUs, not on '{subject.device.type}'; drop it from measure"
             )
         index = subject.device.index if subject.device.index is not None else torch.cuda.current_device()
-        pynvml.nvmlInit()
         try:
+            pynvml.nvmlInit()
             identifier = f"GPU-{torch.cuda.get_device_properties(index).uuid}"
             handle = pynvml.nvmlDeviceGetHandleByUUID(identifier)
             values = {
@@ -58,7 +59,8 @@ class Energy:
         except pynvml.NVMLError as error:
             raise BenchError(f"no energy counter on this GPU ({error}); drop it from measure") from error
         finally:
-            pynvml.nvmlShutdown()
+            with contextlib.suppress(pynvml.NVMLError):
+                pynvml.nvmlShutdown()
         return Measurement(values)
 
     def _measure(self, subject: Deployment, batch_size: int, handle: object) -> MetricValue:
@@ -66,7 +68,7 @@ class Energy:
         import torch
 
         size, device = subject.image_size, subject.device
-        images = torch.zeros(batch_size, 3, size, size, device=device)
+        images = torch.randn(batch_size, 3, size, size, device=device)  # zeros would draw less
         half = subject.precision == "bf16"
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
             for _ in range(10):
@@ -80,6 +82,8 @@ class Energy:
                 passes += 1
             joules = (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) - before) / 1e3
             seconds = time.perf_counter() - started
+        if joules <= 0:
+            raise BenchError("the GPU's energy counter did not move; drop 'energy' from measure")
         detail = {
             "batch_size": batch_size,
             "image_size": size,

@@ -1,8 +1,8 @@
 """How long the deployed network takes for a batch that is already on the device.
 
-``variants`` deploy the same weights in other ways: ``fp32`` and ``bf16`` cast weights and images,
-``channels_last`` lays images out pixel by pixel, ``compile`` is torch.compile. None changes the network
-that is measured otherwise.
+The network is deployed as torch makes it, channels first, in the precision of the grid. ``variants``
+deploy the same weights in other ways: ``fp32`` and ``bf16`` cast weights and images; ``channels_last`` lays
+them out pixel by pixel and ``compile`` is torch.compile for this batch size, both in the grid's precision.
 
 measure: {latency: {batch_sizes: [1, 64], variants: [channels_last, compile]}}
 """
@@ -18,7 +18,7 @@ from pydantic import Field
 from bench import timing
 from bench.errors import BenchError
 from bench.registry import METRICS
-from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class Latency:
     class Params(Parameters):
         """What is timed, and how long."""
 
-        batch_sizes: tuple[int, ...] = Field((1, 64), min_length=1, description="images per forward pass")
+        batch_sizes: BatchSizes = Field((1, 64), min_length=1, description="images per forward pass")
         variants: tuple[Variant, ...] = Field((), description="other deployments of the same weights")
         samples: int = Field(30, ge=5, description="timings to keep, all of them")
         warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
@@ -54,9 +54,8 @@ class Latency:
         """
         values: dict[str, MetricValue] = {}
         for variant in (None, *dict.fromkeys(self.params.variants)):
-            forward, precision = _deploy(subject, variant)
             for batch_size in self.params.batch_sizes:
-                taken, conditions = self._time(subject, forward, precision, batch_size)
+                taken, conditions = self._time(subject, variant, batch_size)
                 ending = f"@{batch_size}" + (f":{variant}" if variant else "")
                 rate = batch_size / taken.median
                 values[f"latency_ms{ending}"] = taken.milliseconds(**conditions)
@@ -66,14 +65,17 @@ class Latency:
         return Measurement(values)
 
     def _time(
-        self, subject: Deployment, forward: Callable[[Tensor], object], precision: str, batch_size: int
+        self, subject: Deployment, variant: Variant | None, batch_size: int
     ) -> tuple[timing.Timing, dict[str, object]]:
         import torch
 
         size, device = subject.image_size, subject.device
         images = torch.randn(batch_size, 3, size, size, device=device)
         watch = _cuda_stopwatch(device) if device.type == "cuda" else timing.stopwatch
-        with torch.inference_mode():
+        precision = variant if variant in ("fp32", "bf16") else subject.precision
+        half = variant not in ("fp32", "bf16") and subject.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+            forward = _deploy(subject, variant, images)
             taken = timing.measure(
                 lambda: forward(images),
                 watch=watch,
@@ -86,43 +88,38 @@ class Latency:
             "device": device.type,
             "threads": torch.get_num_threads(),
             "precision": precision,
+            "memory_format": "channels_last" if variant == "channels_last" else "contiguous",
         }
 
 
-def _deploy(subject: Deployment, variant: Variant | None) -> tuple[Callable[[Tensor], object], str]:
-    """The forward pass of float32 images, conversions included, and its precision in words."""
+def _deploy(subject: Deployment, variant: Variant | None, images: Tensor) -> Callable[[Tensor], object]:
+    """The forward pass of float32 images, conversions included; ``images`` is the batch to compile for."""
     import torch
 
     if variant is None:
-        half = subject.precision == "bf16"
-
-        def forward(images: Tensor) -> object:
-            with torch.autocast(subject.device.type, torch.bfloat16, enabled=half):
-                return subject.net(images)
-
-        return forward, subject.precision
+        return subject.net
     net = copy.deepcopy(subject.net).eval()
+    if variant == "channels_last":
+        net = net.to(memory_format=torch.channels_last)
+        return lambda images: net(images.to(memory_format=torch.channels_last))
     if variant == "compile":
-        compiled = torch.compile(net)
-        images = torch.zeros(1, 3, subject.image_size, subject.image_size, device=subject.device)
+        # What was compiled before would count against dynamo's limit, and behind it all is eager again.
+        torch._dynamo.reset()
+        compiled = torch.compile(net, dynamic=False)
         try:
-            with torch.inference_mode():
-                compiled(images)
+            compiled(images)
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             cure = "install a C++ compiler, or drop the variant 'compile'"
             raise BenchError(f"torch.compile cannot build the network ({reason}); {cure}") from error
-        return compiled, "fp32"
-    if variant == "channels_last":
-        net = net.to(memory_format=torch.channels_last)
-        return lambda images: net(images.to(memory_format=torch.channels_last)), "fp32"
+        return compiled
     dtype = torch.bfloat16 if variant == "bf16" else torch.float32
     net = net.to(dtype)
-    return lambda images: net(images.to(dtype)), variant
+    return lambda images: net(images.to(dtype))
 
 
 def _cuda_stopwatch(device: torch.device) -> Callable[[Callable[[], object]], float]:
-    """Seconds between two events around the call on the device's stream, host overhead left out."""
+    """Seconds between two events around the call on the device's stream."""
     import torch
 
     def watch(call: Callable[[], object]) -> float:

@@ -23,7 +23,7 @@ from bench.hamming import average_precision, pack_codes
 from bench.onnx_sessions import Images, OnnxSession
 from bench.registry import METRICS
 from bench.ties import Floats
-from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
+from bench.types import BatchSizes, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
 
 
 @METRICS.register
@@ -37,7 +37,7 @@ class OnnxRuntime:
     class Params(Parameters):
         """What is timed, and what int8 is calibrated on."""
 
-        batch_sizes: tuple[int, ...] = Field((1, 64), min_length=1, description="images per forward pass")
+        batch_sizes: BatchSizes = Field((1, 64), min_length=1, description="images per forward pass")
         calibration_images: int = Field(256, ge=1, description="training images that set int8 ranges")
         samples: int = Field(30, ge=5, description="timings to keep, all of them")
         warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
@@ -68,9 +68,7 @@ class OnnxRuntime:
                 changed = np.bitwise_count(query ^ subject.retrieval.query).sum() / len(query)
                 share = float(changed) / subject.retrieval.bits
                 values |= {
-                    f"onnx_weights_mb:{precision}": MetricValue(
-                        path.stat().st_size / 1e6, "MB", False, "exact"
-                    ),
+                    f"onnx_file_mb:{precision}": MetricValue(path.stat().st_size / 1e6, "MB", False, "exact"),
                     f"onnx_bits_changed:{precision}": MetricValue(share, "", False, "seeded"),
                     f"onnx_map:{precision}": mean_over_queries(scores),
                     f"onnx_map_change:{precision}": mean_over_queries(scores - own),

@@ -1,7 +1,8 @@
 """How much memory one forward pass needs at most: weights, buffers, the batch, and what is made of it.
 
-On a GPU it is the allocator's own maximum. On a CPU every allocation of the pass is recorded and added
-up in order; what a library such as oneDNN allocates for itself is not seen.
+On a GPU torch's allocator says how far the pass rises above what is allocated before it. On a CPU every
+allocation of the pass is recorded and added up in order; what a library such as oneDNN allocates for
+itself is not seen. Workspaces that stay after the first pass are not counted.
 
 measure: {peak_memory: {batch_sizes: [1, 64]}}
 """
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from bench.errors import BenchError
 from bench.registry import METRICS
-from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +33,7 @@ class PeakMemory:
     class Params(Parameters):
         """What is run."""
 
-        batch_sizes: tuple[int, ...] = Field((1, 64), min_length=1, description="images per forward pass")
+        batch_sizes: BatchSizes = Field((1, 64), min_length=1, description="images per forward pass")
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -79,6 +81,8 @@ def _peak_on_cpu(subject: Deployment, images: Tensor) -> int:
     assert profiler.profiler is not None
     recorded = profiler.profiler.kineto_results.events()
     changes = sorted((event.start_ns(), event.nbytes()) for event in recorded if event.name() == "[memory]")
+    if not changes:
+        raise BenchError("torch's profiler recorded no allocation; drop 'peak_memory' from measure")
     allocated = peak = 0
     for _, change in changes:
         allocated += change

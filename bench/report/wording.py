@@ -28,7 +28,13 @@ TITLES = {
     "search_qps": "search rate",
     "search_recall": "search recall",
     "index_bytes": "index",
-    "query_ms": "encode + search",
+    "query_ms": "network + search",
+    "energy_j": "energy",
+    "onnx_latency_ms": "ONNX latency",
+    "onnx_map": "ONNX mAP",
+    "onnx_map_change": "change of mAP in ONNX",
+    "onnx_bits_changed": "bits changed in ONNX",
+    "onnx_file_mb": "ONNX file",
 }
 
 TIES = {
@@ -44,8 +50,16 @@ NORMALIZERS = {
     "hits": "divided by the number of relevant items among the first k",
 }
 
-#: Metrics that depend on the machine; their ``@`` names a batch size, not a rank.
-_TIMED = ("latency_ms", "throughput_ips", "peak_memory_mb", "search_ms", "query_ms")
+#: Metrics whose ``@`` names a batch size, not a rank.
+_BATCHED = (
+    "latency_ms",
+    "throughput_ips",
+    "peak_memory_mb",
+    "search_ms",
+    "query_ms",
+    "energy_j",
+    "onnx_latency_ms",
+)
 
 
 def one_line(text: object) -> str:
@@ -59,7 +73,7 @@ def title(name: str) -> str:
     base, _, cut = name.partition("@")
     words = TITLES.get(base, base)
     if cut:
-        words += f", batch {cut}" if base in _TIMED else f"@{cut}"
+        words += f", batch {cut}" if base in _BATCHED else f"@{cut}"
     # How ties were ordered is told beside the number, not in its name.
     return f"{words} ({variant})" if variant and base != "map" else words
 
@@ -78,7 +92,7 @@ def definition(name: str) -> str:
     if base == "latency_ms":
         return "Latency: median time of one batch after warm-up."
     if base == "query_ms":
-        return "Encode + search: latency of one image plus one exact search over the database."
+        return "Network + search: latency of one image plus one exact search over the database."
     if base != "map":
         return ""
     cut = rest.partition(":")[0]

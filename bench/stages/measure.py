@@ -18,7 +18,7 @@ from bench.stages import finetune, views
 from bench.stages.context import Context
 from bench.types import Deployment, RankingRule, Retrieval, System
 
-#: File of an artifact that holds the per-query values, one float64 (q,) per metric name.
+#: File of an artifact that holds the per-query values, float64 (q, ...) each.
 PER_QUERY = "per_query.safetensors"
 
 

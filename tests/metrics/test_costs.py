@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 import torchvision
+from pydantic import ValidationError
 from torch import nn
 
 from bench.errors import BenchError
@@ -167,8 +168,33 @@ def test_a_compiled_variant():
     assert values["latency_ms@2:compile"].value > 0
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_every_network_and_batch_size_is_compiled(monkeypatch):
+    """Dynamo gives up silently after some recompilations of one code object, in whatever network."""
+    compiled, build = [], torch.compile
+
+    def count(graph, inputs):
+        compiled.append(inputs)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda net, **options: build(net, backend=count, **options))
+    params = Latency.Params(batch_sizes=(1, 2), samples=5, warmup_seconds=0.01, variants=("compile",))
+    for width in range(3, 12):
+        net = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(width * 36, 4))
+        Latency(params).compute(deployment(net, 8))
+    assert len(compiled) == 9 * 2
+
+
+@pytest.mark.parametrize("size", [0, -1])
+@pytest.mark.parametrize("metric", [Latency, PeakMemory])
+def test_batches_have_an_image_at_least(metric, size):
+    with pytest.raises(ValidationError):
+        metric.Params(batch_sizes=(1, size))
+
+
 def test_a_network_that_does_not_compile(monkeypatch):
-    def refuse(net):
+    def refuse(net, **options):
         def call(images):
             raise RuntimeError("no C++ compiler\nand much more")
 

@@ -42,8 +42,8 @@ def meter(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: state["millijoules"])
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="x"))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
-    real = torch.zeros
-    monkeypatch.setattr(torch, "zeros", lambda *shape, **where: real(*shape))
+    real = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *shape, **where: real(*shape))
     return state
 
 
@@ -52,7 +52,7 @@ def deployment(meter: dict[str, int], device: str) -> Deployment:
 
 
 def test_the_warm_up_is_not_counted(meter: dict[str, int]) -> None:
-    params = Energy.Params(batch_sizes=(2, 5), seconds=0.01)
+    params = Energy.Params(batch_sizes=(2, 5), seconds=1)
     values = Energy(params).compute(deployment(meter, "cuda:0")).values
     assert {name: value.value for name, value in values.items()} == {"energy_j@2": 3, "energy_j@5": 3}
     value = values["energy_j@5"]
@@ -71,6 +71,14 @@ def test_a_gpu_without_a_counter(meter: dict[str, int], monkeypatch: pytest.Monk
     with pytest.raises(BenchError, match="no energy counter on this GPU .Not Supported.; drop it"):
         Energy(Energy.Params()).compute(deployment(meter, "cuda:0"))
     assert meter["open"] == 0
+
+
+def test_a_counter_that_stands_still(meter: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    import pynvml
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: 10**9)
+    with pytest.raises(BenchError, match="energy counter did not move"):
+        Energy(Energy.Params(seconds=1)).compute(deployment(meter, "cuda:0"))
 
 
 def test_on_a_cpu() -> None:

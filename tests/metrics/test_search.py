@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import faiss
 import numpy as np
 import pytest
 
@@ -38,6 +41,33 @@ def test_the_exact_index_has_no_ending() -> None:
     assert values["search_ms@1"].detail["k"] == 100
 
 
+def test_the_rate_counts_the_queries_of_its_own_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    search = faiss.IndexBinaryFlat.search
+
+    def watch(index: Any, queries: Any, k: int) -> Any:
+        asked.append(len(queries))
+        return search(index, queries, k)
+
+    monkeypatch.setattr(faiss.IndexBinaryFlat, "search", watch)
+    rate = measure(retrieval(), batch=7).values["search_qps"]
+    assert set(asked) == {1, 7}
+    assert rate.detail["batch_size"] == 7
+
+
+def test_the_bits_that_fill_the_last_byte_are_in_no_table() -> None:
+    """Of 12 bits, three tables of four hold all; a table of fill bits would find everything."""
+    rng = np.random.default_rng(0)
+    codes = pack_codes(rng.standard_normal((3000, 12)))
+    subject = Retrieval(codes[:20], codes, np.zeros(20, int), np.zeros(3000, int), 12, RankingRule())
+    values = measure(subject, indexes=("multihash",), tables=3, table_bits=4, flips=0, k=1500).values
+    recall = values["search_recall:multihash"]
+    assert recall.value < 0.5
+    assert recall.detail["table_bits"] == 4
+    with pytest.raises(BenchError, match="4 tables of 4 bits need longer codes than 12 bits"):
+        measure(subject, indexes=("multihash",), tables=4, table_bits=4)
+
+
 def test_more_neighbours_than_items() -> None:
     assert measure(retrieval(items=50), indexes=INDEXES, k=70).values["search_ms@1:ivf"].detail["k"] == 50
 
@@ -58,9 +88,7 @@ def test_recall_counts_items_and_not_their_order() -> None:
     subject = retrieval(bits=16)
     found = measure(subject, indexes=("multihash",), k=5, tables=1, table_bits=3, flips=0).values
     distances = popcount_distances(subject.query, subject.database)
-    bits = [
-        np.unpackbits(part, axis=1, bitorder="little")[:, :3] for part in (subject.query, subject.database)
-    ]
+    bits = [np.unpackbits(part, axis=1)[:, :3] for part in (subject.query, subject.database)]
     share = []
     for row in range(20):
         seen = (bits[0][row] == bits[1]).all(axis=1)
@@ -74,6 +102,7 @@ def test_recall_counts_items_and_not_their_order() -> None:
     [
         ({"indexes": ("ivf",), "nlist": 3000}, "nlist is 3000, but there are 2000 codes"),
         ({"indexes": ("multihash",), "table_bits": 17}, "2 tables of 17 bits need longer codes than 32 bits"),
+        ({"indexes": ("multihash",), "flips": 17}, "flips is 17, but a table has 16 bits"),
         ({"indexes": ("multihash",), "tables": 33}, "33 tables of 1 bits need longer codes than 32 bits"),
     ],
 )
