@@ -2,8 +2,9 @@
 
 Importable by itself: it needs numpy and FAISS only. Codes are packed, eight bits to a byte; two items
 are relevant to each other if they share a label. The database is walked in blocks: working memory stays
-below ``memory_mb`` (512 by default), whatever the number of queries and items. Work is spread over as many
-threads as FAISS uses (``faiss.omp_set_num_threads``, ``OMP_NUM_THREADS``); results do not depend on it.
+below ``memory_mb`` (512 by default), whatever the number of queries and items, but for a bit per query and
+class of multi-hot labels. Work is spread over as many threads as FAISS uses (``OMP_NUM_THREADS``,
+``faiss.omp_set_num_threads``); results do not depend on it.
 
     >>> codes = pack_codes(np.array([[0.3, -1.2], [0.1, 0.0], [-2.0, -0.7]]))
     >>> hamming_search(codes[:1], codes, k=2)

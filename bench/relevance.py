@@ -142,7 +142,10 @@ class _Multi:
     """A set of classes each."""
 
     def __init__(self, query: NDArray[Any], database: NDArray[Any]) -> None:
-        self._query, self._database = query, database
+        # A bit per query and class; in steps, because what lies between takes a byte.
+        steps = range(0, max(len(query), 1), max(10**6 // query.shape[1], 1))
+        self._query = np.concatenate([_masks(query[at : at + steps.step]) for at in steps])
+        self._database = database
         # 0/1 as given and as bool, the masks twice, what a query shares with them, and that as int32.
         self.item_bytes = 2 * database.shape[1] + 3 * (database.shape[1] // 8 + 8) + 5
 
@@ -165,7 +168,7 @@ class _MultiBlock:
         out[0] += out[1]
 
     def relevant(self, query: int) -> Bools:
-        wanted = _masks(self._wanted[query : query + 1])[0]
+        wanted = self._wanted[query]
         shared = self._masks[0] & wanted[0]
         for word, bits in zip(self._masks[1:], wanted[1:], strict=True):
             shared |= word & bits

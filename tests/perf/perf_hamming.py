@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--database", type=int, default=59_000)
     parser.add_argument("--bits", type=int, default=64, choices=(64, 128, 192, 256))
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=11)
     parser.add_argument("--large", action="store_true", help="also 10,000 queries x 1,000,000 codes, once")
     parser.add_argument("--large-only", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="write settings, seconds and ratios here")
