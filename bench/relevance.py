@@ -90,9 +90,12 @@ class Nothing:
     item_bytes = 0
     order: Ints | None = None
 
+    def __init__(self, items: int = 0) -> None:
+        self._items = items
+
     def block(self, part: slice) -> Nothing:
-        """All blocks are alike."""
-        return self
+        """So many items."""
+        return Nothing(part.stop - part.start)
 
     def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
         """Count all items; ``out[1]`` is 0."""
@@ -100,8 +103,8 @@ class Nothing:
         out[1] = 0
 
     def relevant(self, query: int) -> Bools:
-        """Not asked for."""
-        raise NotImplementedError
+        """No item is."""
+        return np.zeros(self._items, np.bool_)
 
 
 class _Single:
