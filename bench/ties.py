@@ -152,7 +152,7 @@ def _ranks(n: Ints, m: Ints, k: int | None) -> tuple[Ints, Ints, Ints]:
 
 
 def _reciprocals(a: Any, t: Any) -> Floats:
-    """1 / (a + 1) + ... + 1 / (a + t) of non-negative integers, to 1e-15 of the value.
+    """1 / (a + 1) + ... + 1 / (a + t) of non-negative integers, to 1e-14 of the value.
 
     A table for small numbers; above it H_x = ln x + gamma + 1 / (2 x) - 1 / (12 x^2) + O(x^-4)
     (Euler-Maclaurin), whose difference does not cancel: the logarithms go into one log1p.

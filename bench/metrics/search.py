@@ -90,7 +90,8 @@ class Search:
             "faiss": faiss.__version__,
         }
         conditions = {**detail, "batch_size": len(batch), "noisy": together.noisy}
-        rate, rates = len(batch) / together.median, tuple(len(batch) / one for one in together.samples)
+        rate = len(batch) / together.median
+        rates = tuple(len(batch) / seconds for seconds in together.samples)
         size = len(faiss.serialize_index_binary(index))
         values = {
             "search_ms@1": alone.milliseconds(**detail),
