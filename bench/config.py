@@ -28,9 +28,12 @@ AXES: dict[str, Registry[Any]] = {
     "loss": LOSSES,
 }
 
-#: What is measured unless the grid says otherwise.
+#: What is measured unless the grid says otherwise, each where it applies.
 DEFAULT_METRICS = (
     "map",
+    "revisited",
+    "reid",
+    "videos",
     "precision_at_k",
     "recall_at_k",
     "precision_hamming2",
@@ -68,6 +71,7 @@ Entries = Annotated[list[Entry], BeforeValidator(_as_list), Field(min_length=1)]
 Teachers = Annotated[list[Entry], BeforeValidator(_as_list), Field(min_length=1)]
 Bits = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0)]
+ImageSize = Annotated[int, Field(ge=16, le=2048)]
 
 
 class Axes(_Strict):
@@ -85,7 +89,7 @@ class Axes(_Strict):
 
 
 class Overlay(_Strict):
-    """Extra cells: the axes with some of them replaced."""
+    """Extra cells: the axes with some of them replaced, and on wish another image size."""
 
     dataset: Entries | None = None
     teacher: Annotated[list[Teachers], BeforeValidator(_as_list)] | None = None
@@ -94,6 +98,7 @@ class Overlay(_Strict):
     loss: Entries | None = None
     bits: Annotated[list[Bits], BeforeValidator(_as_list)] | None = None
     seed: Annotated[list[Seed], BeforeValidator(_as_list)] | None = None
+    image_size: ImageSize | None = None
 
 
 class Match(_Strict):
@@ -111,9 +116,7 @@ class Match(_Strict):
 class Defaults(_Strict):
     """Settings that all cells share."""
 
-    image_size: Annotated[int, Field(ge=16, le=2048)] = Field(
-        224, description="input side of the student, pixels"
-    )
+    image_size: ImageSize = Field(224, description="input side of the student, pixels")
     precision: Literal["fp32", "bf16"] = "fp32"
     distill: TrainingParameters = Field(TrainingParameters(), description="for every method that trains")
     finetune: TrainingParameters = Field(TrainingParameters(), description="for every loss")

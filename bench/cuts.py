@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from bench.bootstrap import mean_over_queries
-from bench.hamming import distance_histograms, hits_within
-from bench.ties import Floats, Ints
+from bench.hamming import hits_within
+from bench.histograms import by_query
+from bench.ties import Floats, Ints, Ties
 from bench.types import Measurement, Retrieval
+
+TIES: tuple[Ties, ...] = ("expected", "best", "worst")
 
 
 def at_cuts(
@@ -23,20 +26,19 @@ def at_cuts(
         share: score of each query from its hits within k, float64 (q,), all its relevant items, int64
             (q,), and k.
     """
-    arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-    counts, relevant = distance_histograms(*arrays)
-    total = relevant.sum(axis=1)
-    sizes = {"queries": len(subject.query), "database": len(subject.database)}
-    sizes["hitless"] = int(np.count_nonzero(total == 0))
-    values, per_query = {}, {}
-    for k in ks:
-        if k > len(subject.database):
-            continue
-        expected, best, worst = (
-            share(hits_within(counts, relevant, k, ties=ties), total, k)
-            for ties in ("expected", "best", "worst")
-        )
-        per_query[f"{name}@{k}"] = expected
-        bounds = {"best_ties": float(best.mean()), "worst_ties": float(worst.mean())}
-        values[f"{name}@{k}"] = mean_over_queries(expected, **sizes, **bounds)
-    return Measurement(values, per_query)
+    queries, items = len(subject.query), len(subject.database)
+    cuts = [k for k in ks if k <= items]
+    found = {(k, ties): np.empty(queries) for k in cuts for ties in TIES}
+    hitless = 0
+    for histograms in by_query(subject):
+        total = histograms.relevant.sum(axis=1)
+        hitless += int(np.count_nonzero(total == 0))
+        for (k, ties), shares in found.items():
+            hits = hits_within(histograms.counts, histograms.relevant, k, ties=ties)
+            shares[histograms.part] = share(hits, total, k)
+    sizes = {"queries": queries, "database": items, "hitless": hitless}
+    values = {}
+    for k in cuts:
+        bounds = {f"{ties}_ties": float(found[k, ties].mean()) for ties in ("best", "worst")}
+        values[f"{name}@{k}"] = mean_over_queries(found[k, "expected"], **sizes, **bounds)
+    return Measurement(values, {f"{name}@{k}": found[k, "expected"] for k in cuts})

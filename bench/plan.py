@@ -5,12 +5,13 @@ How work is executed (device, jobs) is in no key, except for timed metrics, whos
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import loading, selection, store, yaml_nodes
+from bench import loading, pipeline, selection, store, yaml_nodes
+from bench.blocks import Blocks, DatasetBlock, plugin_block
+from bench.combinations import refusals as refusals_of
 from bench.config import DEFAULT_METRICS, GridFile, resolve
 from bench.errors import (
     ConfigError,
@@ -21,11 +22,11 @@ from bench.errors import (
     UsageError,
     WeightsError,
 )
+from bench.pipeline import applies
 from bench.records import CellInfo
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
 from bench.selection import Choice, Point
 from bench.stage import Stage
-from bench.types import TrainingParameters
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class _Builder:
         self.missing: dict[str, None] = {}
         self.manifests: dict[str, dict[str, Any]] = {}
         self.weights: dict[str, str | None] = {}
+        self.metrics = self._metrics()
+        self.measured: set[str] = set()
 
     def build(self) -> Plan:
         cells: dict[str, Cell] = {}
@@ -111,9 +114,11 @@ class _Builder:
             if cell is not None:
                 cells.setdefault(cell.key, cell)
         if self.problems:
-            raise ConfigError(self.problems)
+            raise ConfigError(list(dict.fromkeys(self.problems)))
         if not cells:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
+        if idle := self._idle_metrics():
+            raise ConfigError(idle)
         selected = [cell for cell in cells.values() if self.choice.selects(cell.info)]
         if not selected:
             raise UsageError("--only and --skip leave no cell; 'plan' without them lists the cells")
@@ -130,26 +135,33 @@ class _Builder:
 
     def _cell(self, point: Point) -> Cell | None:
         """The cell at ``point``, or None after noting why it cannot be."""
-        values, bits, seed = point.values, point.values["bits"], point.values["seed"]
-        problem = self._impossible(point)
-        if problem:
-            self.problems.append(problem)
+        values = point.values
+        refusals = list(refusals_of(point, self.grid))
+        if refusals:
+            self.problems += [self.file.problem(point.places[axis], reason) for axis, reason in refusals]
             return None
-        method = _plugin(METHODS, values["method"], self.grid.defaults.distill)
-        # A method that takes no teacher gives one cell, however many teachers the axis has.
+        defaults, image_size = self.grid.defaults, values["image_size"]
+        method = plugin_block(METHODS, values["method"], defaults.distill)
+        # A method that takes no teacher gives one cell, however many teachers the axis has; so does a loss
+        # that makes no codes, however many code lengths there are.
         teachers = values["teacher"] if METHODS.get(method["name"]).teachers[1] else []
-        blocks = _Blocks(
+        blocks = Blocks(
             dataset=self._dataset(values["dataset"], point.places["dataset"]),
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
             student=self._network(STUDENTS, values["student"]),
             method=method,
-            loss=_plugin(LOSSES, values["loss"], self.grid.defaults.finetune),
-            common={
-                "image_size": self.grid.defaults.image_size,
-                "precision": self.grid.defaults.precision,
-            },
+            loss=plugin_block(LOSSES, values["loss"], defaults.finetune),
+            common={"image_size": image_size, "precision": defaults.precision},
+            bits=values["bits"] if LOSSES.get(values["loss"].name).trains else 0,
+            seed=values["seed"],
         )
-        stages = self._stages(blocks, bits, seed)
+        measured = [
+            block
+            for name, block in self.metrics.items()
+            if applies(METRICS.get(name), values["dataset"].name, values["loss"].name)
+        ]
+        self.measured |= {block["name"] for block in measured}
+        stages = pipeline.stages(blocks, measured, self.hardware)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
             dataset=values["dataset"].name,
@@ -158,121 +170,43 @@ class _Builder:
             student=values["student"].name,
             method=values["method"].name,
             loss=values["loss"].name,
-            bits=bits,
-            seed=seed,
-            image_size=self.grid.defaults.image_size,
+            bits=blocks.bits,
+            seed=values["seed"],
+            image_size=image_size,
         )
-        metrics = [stage.spec["metric"] for stage in stages.values()]
-        params = {**blocks.params(), "measure": {metric["name"]: metric["params"] for metric in metrics}}
+        params = {**blocks.params(), "measure": {block["name"]: block["params"] for block in measured}}
         keys = {role: stage.key for role, stage in stages.items()}
         anywhere = {role: _without_hardware(stage).key for role, stage in stages.items()}
         identity = {"cell": info.model_dump(), "params": params}
         cell_key = store.content_key({**identity, "stages": anywhere})
         return Cell(info, params, stages, cell_key, store.content_key({**identity, "stages": keys}))
 
-    def _impossible(self, point: Point) -> Problem | None:
-        """Why the values of this point do not go together."""
-        method, loss = point.values["method"], point.values["loss"]
-        least, most = METHODS.get(method.name).teachers
-        given = len(point.values["teacher"])
-        if most and not least <= given <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            message = f"method '{method.name}' takes {wanted} teacher(s), this combination has {given}"
-            return self.file.problem(point.places["method"], f"{message}; change or exclude it")
-        bits = point.values["bits"]
-        refusal = LOSSES.get(loss.name).check(bits)
-        if refusal:
-            cure = f"drop it or add exclude: [{{loss: {loss.name}, bits: {bits}}}]"
-            return self.file.problem(point.places["bits"], f"{refusal}; {cure}")
-        return None
-
-    def _stages(self, blocks: _Blocks, bits: int, seed: int) -> dict[str, Stage]:
-        """The leaves of one cell: a measure stage per metric."""
-        dataset, student, loss = blocks.dataset, blocks.student, blocks.loss
-        shared = {"dataset": dataset.block, "student": student, **blocks.common}
-        slug = f"{dataset.block['name']}__{student['name']}__{blocks.method['name']}"
-        cost_class = f"{student['name']}/{blocks.common['image_size']}/{blocks.common['precision']}"
-        inputs: dict[str, Stage] = {}
-        if blocks.teachers:
-            inputs["distill"] = Stage(
-                "distill",
-                f"{slug}__s{seed}",
-                {**shared, "method": blocks.method, "seed": seed},
-                self._features(blocks),
-                images=blocks.method["params"]["epochs"] * dataset.size(blocks.method["params"]["pool"]),
-                cost_class=cost_class,
-            )
-        finetune = Stage(
-            "finetune",
-            f"{slug}__{loss['name']}__{bits}b__s{seed}",
-            {**shared, "loss": loss, "bits": bits, "seed": seed},
-            inputs,
-            images=loss["params"]["epochs"] * dataset.size("train"),
-            cost_class=cost_class,
-        )
-        encode = Stage(
-            "encode",
-            finetune.slug,
-            {"dataset": dataset.block, **blocks.common},
-            {"finetune": finetune},
-            images=dataset.size("query") + dataset.size("database"),
-            cost_class=cost_class,
-        )
-        return {f"measure/{name}": self._measure(name, blocks, encode) for name in self._metrics()}
-
-    def _features(self, blocks: _Blocks) -> dict[str, Stage]:
-        """One stage per teacher and view, shared by whatever names the same teacher, view and pool."""
-        dataset, params = blocks.dataset, blocks.method["params"]
-        precision = blocks.common["precision"]
-        size, pool = params["teacher_image_size"], params["pool"]
-        return {
-            f"teacher{i}/view{view}": Stage(
-                "features",
-                f"{dataset.block['name']}__{teacher['name']}__{pool}__view{view}",
-                {
-                    "dataset": dataset.block,
-                    "teacher": teacher,
-                    "view": view,
-                    "pool": pool,
-                    "image_size": size,
-                    "precision": precision,
-                },
-                images=dataset.size(pool),
-                cost_class=f"{teacher['name']}/{size or 'native'}/{precision}",
-            )
-            for (i, teacher), view in itertools.product(enumerate(blocks.teachers), range(params["views"]))
-        }
-
-    def _metrics(self) -> list[str]:
-        """Names of what is measured, the protocol's accuracy first."""
+    def _metrics(self) -> dict[str, dict[str, Any]]:
+        """What is measured wherever it applies, the protocol's accuracy first: name -> block."""
         wanted = dict.fromkeys(DEFAULT_METRICS, True)
         wanted.update({name: params is not False for name, params in self.grid.measure.items()})
-        return [name for name, measured in wanted.items() if measured]
+        blocks = {}
+        for name in (name for name, measured in wanted.items() if measured):
+            metric = METRICS.get(name)
+            params = metric.Params.of(self.grid.measure.get(name) or {})
+            try:
+                metric(params)
+            except MissingPackageError as error:
+                self.missing[str(error)] = None
+            blocks[name] = {"name": name, "version": metric.version, "params": params.model_dump(mode="json")}
+        return blocks
 
-    def _measure(self, name: str, blocks: _Blocks, encode: Stage) -> Stage:
-        metric = METRICS.get(name)
-        params = metric.Params.of(self.grid.measure.get(name) or {})
-        try:
-            metric(params)
-        except MissingPackageError as error:
-            self.missing[str(error)] = None
-        block = {"name": name, "version": metric.version, "params": params.model_dump(mode="json")}
-        hardware = {"hardware": self.hardware} if metric.noise == "timed" else {}
-        if metric.subject != "network":
-            rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
-            spec = {"metric": block, **rule, **hardware}
-            cost_class = f"{name}/{blocks.dataset.block['name']}"
-            return Stage("measure", f"{name}__{encode.slug}", spec, {"encode": encode}, cost_class=cost_class)
-        # What a network costs does not depend on the values of its weights: one measurement serves all
-        # cells that deploy the same architecture.
-        bits = encode.inputs["finetune"].spec["bits"]
-        spec = {"metric": block, "student": blocks.student, "bits": bits, **blocks.common, **hardware}
-        student = f"{blocks.student['name']}/{blocks.common['image_size']}"
-        return Stage(
-            "measure", f"{name}__{blocks.student['name']}__{bits}b", spec, cost_class=f"{name}/{student}"
-        )
+    def _idle_metrics(self) -> list[Problem]:
+        """Metrics that the grid asks for and no cell has."""
+        return [
+            self.file.problem(
+                ("measure", name), f"metric '{name}' applies to no cell of this grid; leave it out"
+            )
+            for name, params in self.grid.measure.items()
+            if params is not False and name not in self.measured
+        ]
 
-    def _dataset(self, entry: Any, place: yaml_nodes.Path) -> _DatasetBlock:
+    def _dataset(self, entry: Any, place: yaml_nodes.Path) -> DatasetBlock:
         params = resolve(DATASETS, entry).model_dump(mode="json")
         plugin = DATASETS.get(entry.name)
         asked = self.grid.protocol
@@ -283,10 +217,11 @@ class _Builder:
             loaded = loading.load(entry.name, params, self.data_root, self.choice.limit)
         except MissingDataError as error:
             self.missing[str(error)] = None
-            return _DatasetBlock({**block, "manifest": "missing"}, {"split": "unknown"}, rule, {})
+            sizes = plugin(resolve(DATASETS, entry)).sizes()
+            return DatasetBlock({**block, "manifest": "missing"}, {"split": "unknown"}, rule, sizes)
         except DataError as error:
             self.problems.append(self.file.problem(place, str(error)))
-            return _DatasetBlock({**block, "manifest": "unusable"}, {"split": "unknown"}, rule, {})
+            return DatasetBlock({**block, "manifest": "unusable"}, {"split": "unknown"}, rule, {})
         parts = loaded.splits
         sizes = {
             "query": len(parts.query),
@@ -295,7 +230,7 @@ class _Builder:
         }
         self.manifests[store.file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest
         protocol = {"split": parts.protocol, "manifest": loaded.manifest_hash[: store.KEY_DIGITS]}
-        return _DatasetBlock({**block, "manifest": loaded.manifest_hash}, protocol, rule, sizes)
+        return DatasetBlock({**block, "manifest": loaded.manifest_hash}, protocol, rule, sizes)
 
     def _network(self, registry: Registry[Any], entry: Any) -> dict[str, Any]:
         params = resolve(registry, entry)
@@ -314,45 +249,3 @@ class _Builder:
 def _without_hardware(stage: Stage) -> Stage:
     """The same work on no machine in particular."""
     return replace(stage, spec={name: value for name, value in stage.spec.items() if name != "hardware"})
-
-
-def _plugin(registry: Registry[Any], entry: Any, defaults: TrainingParameters) -> dict[str, Any]:
-    params = resolve(registry, entry, defaults).model_dump(mode="json")
-    return {"name": entry.name, "version": registry.get(entry.name).version, "params": params}
-
-
-@dataclass(frozen=True)
-class _DatasetBlock:
-    """A data set as it stands in specs, its protocol as it stands in records, and its split sizes."""
-
-    block: dict[str, Any]
-    protocol: dict[str, Any]
-    rule: dict[str, Any]
-    sizes: dict[str, int]
-
-    def size(self, part: str) -> int:
-        """Images in a part; 0 while the data are missing."""
-        return self.sizes.get(part, 0)
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """The resolved values of one cell as they stand in specs."""
-
-    dataset: _DatasetBlock
-    teachers: list[dict[str, Any]]
-    student: dict[str, Any]
-    method: dict[str, Any]
-    loss: dict[str, Any]
-    common: dict[str, Any]
-
-    def params(self) -> dict[str, Any]:
-        """The ``params`` block of the record."""
-        return {
-            "dataset": self.dataset.block["params"],
-            "teachers": [{**teacher["params"], "weights": teacher["weights"]} for teacher in self.teachers],
-            "student": {**self.student["params"], "weights": self.student["weights"]},
-            "method": self.method["params"],
-            "loss": self.loss["params"],
-            **self.common,
-        }

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bench.errors import UsageError, did_you_mean
-from bench.types import Dataset, Loss, Method, Metric, Network
+from bench.interfaces import Dataset, Loss, Method, Metric, Network
 
 T = TypeVar("T")
 _C = TypeVar("_C", bound=type)

@@ -16,7 +16,7 @@ from bench.yaml_nodes import Path
 
 @dataclass(frozen=True)
 class Point:
-    """One value per axis, and where in the file each of them stands."""
+    """One value per axis, and ``image_size``; and where in the file each of the axes stands."""
 
     values: dict[str, Any]
     places: dict[str, Path]
@@ -48,9 +48,10 @@ def points(grid: Grid) -> Iterator[Point]:
             place: Path = ("axes", axis) if given is None else (*section, axis)
             entries = getattr(grid.axes, axis) if given is None else given
             columns.append([(axis, entry, (*place, i)) for i, entry in enumerate(entries)])
+        image_size = getattr(overlay, "image_size", None) or grid.defaults.image_size
         for combination in itertools.product(*columns):
             point = Point(
-                {axis: entry for axis, entry, _ in combination},
+                {axis: entry for axis, entry, _ in combination} | {"image_size": image_size},
                 {axis: place for axis, _, place in combination},
             )
             if not any(_excluded(point, match) for match in grid.exclude):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.errors import DataError
-from bench.types import ImageSet, Parameters, Splits
+from bench.types import ImageSet, Parameters, Pixels, Splits
 
 
 class ClassBalanced(Parameters):
@@ -96,9 +97,9 @@ def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
                 f"{splits.protocol}: {len(shared)} images are in {first} and in {second} (first: {shared[0]})"
             )
     digest = hashlib.sha256()
-    for array in (images.pixels, images.labels):
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+    for content in (_pixels(images.pixels), images.labels, images.truth):
+        for piece in _pieces(content):
+            digest.update(piece)
     return {
         "protocol": splits.protocol,
         "images": len(images),
@@ -110,6 +111,35 @@ def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
 def manifest_hash(content: dict[str, Any]) -> str:
     """sha256 of the manifest's canonical JSON, in hex."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _pixels(pixels: Pixels) -> Any:
+    """What stands for the pixels in a digest: their own one where they are files, else all of them."""
+    if hasattr(pixels, "digest"):
+        return pixels.digest()
+    return pixels if isinstance(pixels, np.ndarray) else pixels[np.arange(len(pixels))]
+
+
+def _pieces(value: Any) -> Iterator[bytes | memoryview]:
+    """Arrays, mappings, dataclasses and plain values as bytes, the same for equal values; None has none."""
+    if value is None:
+        return
+    if isinstance(value, np.ndarray):
+        yield f"{value.dtype}{value.shape}".encode()
+        yield np.ascontiguousarray(value).data
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield type(value).__name__.encode()
+        for field in fields(value):
+            yield field.name.encode()
+            yield from _pieces(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        yield f"{{{len(value)}}}".encode()
+        for key in sorted(value):
+            yield from _pieces(key)
+            yield from _pieces(value[key])
+    else:
+        # numpy's numbers and Python's are the same to a reader, yet print differently.
+        yield f"{value.item() if isinstance(value, np.generic) else value!r};".encode()
 
 
 def _ranges(indices: NDArray[np.int64]) -> list[list[int]]:

@@ -1,12 +1,11 @@
-"""The values and interfaces that layers share; no torch, no files, no configuration."""
+"""The values that layers share; no torch, no files, no configuration. Interfaces: ``bench.interfaces``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,8 @@ Noise = Literal["exact", "seeded", "timed"]
 BatchSizes = tuple[Annotated[int, Field(ge=1)], ...]
 Subject = Literal["codes", "network", "system"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+#: What says which database images answer a query: shared labels, or one of the kinds of ground truth below.
+Judge = Literal["labels", "revisited", "cameras", "frames"]
 
 
 class Parameters(BaseModel):
@@ -42,8 +43,10 @@ class TrainingParameters(Parameters):
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="cosine: one epoch of linear warm-up (at most 10 % of the steps), then to 0"
+    schedule: Literal["constant", "cosine", "flat_cosine"] = Field(
+        "constant",
+        description="cosine: one epoch of linear warm-up (at most 10 % of the steps), then to 0; "
+        "flat_cosine: warm-up for 1/12 of the steps, flat up to 1/3, then cosine to 0",
     )
 
 
@@ -53,6 +56,9 @@ class DistillationParameters(TrainingParameters):
     views: int = Field(4, ge=1, description="augmented views per image, shared by teacher and student")
     pool: Literal["database", "train"] = Field(
         "database", description="unlabelled images to distil on: all but query and validation, or train only"
+    )
+    pool_fraction: float = Field(
+        1.0, gt=0, le=1, description="share of the pool that is used, drawn once for all seeds"
     )
     teacher_image_size: int | None = Field(
         None, ge=16, description="input side of the teacher in pixels; null = the size it was trained at"
@@ -100,30 +106,90 @@ class Augmentation:
     evaluation_crop: float = 1.0
 
 
+class Pixels(Protocol):
+    """Images of one size: an array, or files that are read when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, channels, height, width), channels 1 or 3."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """uint8 (m, channels, height, width) of the images at ``indices``, int64 (m,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class RevisitedTruth:
+    """Landmarks as Revisited Oxford and Paris judge them (F. Radenovic et al., CVPR 2018).
+
+    Attributes:
+        easy, hard, junk: query image -> int64 indices of database images, all into the data set.
+    """
+
+    easy: Mapping[int, NDArray[np.int64]]
+    hard: Mapping[int, NDArray[np.int64]]
+    junk: Mapping[int, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class CameraTruth:
+    """Re-identification: the labels are identities, and a match by the query's own camera does not count.
+
+    Attributes:
+        cameras: int64 (n,) camera of each image of the data set.
+    """
+
+    cameras: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FrameTruth:
+    """Near-duplicate videos: every image is a frame, and videos are compared, not frames.
+
+    Attributes:
+        videos: int64 (n,) video of each image of the data set.
+        judged: query video -> {candidate video: whether it is a near-duplicate}. A query is compared with
+            the candidates judged for it and with all videos of the database that nobody judged.
+    """
+
+    videos: NDArray[np.int64]
+    judged: Mapping[int, Mapping[int, bool]]
+
+
+Truth = RevisitedTruth | CameraTruth | FrameTruth
+
+
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one data set in memory.
+    """Images of one data set.
 
     Attributes:
         pixels: uint8 (n, channels, height, width), channels 1 or 3.
-        labels: int64 (n,) class indices, or uint8 (n, classes) 0/1 for multi-label sets.
-        classes: number of classes.
+        labels: int64 (n,) class indices, or uint8 (n, classes) 0/1 for multi-label sets. Images outside
+            the training set may have class indices from ``classes`` on: identities seen in tests only.
+        classes: number of classes of the training set.
         augmentation: which random views keep the meaning of an image.
+        truth: what answers a query, where labels alone do not say it.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     labels: NDArray[Any]
     classes: int
     augmentation: Augmentation = Augmentation()
+    truth: Truth | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def multi_hot(self) -> NDArray[np.uint8]:
-        """Labels as uint8 (n, classes) 0/1, whatever form the data set has."""
-        if self.labels.ndim == 2:
-            return np.asarray(self.labels, dtype=np.uint8)
-        return np.asarray(np.eye(self.classes, dtype=np.uint8)[self.labels])
+    def multi_hot(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Labels of some images as uint8 (m, classes) 0/1, whatever form the data set has."""
+        labels = self.labels[indices]
+        if labels.ndim == 2:
+            return np.asarray(labels, dtype=np.uint8)
+        return np.asarray(np.eye(self.classes, dtype=np.uint8)[labels])
 
 
 @dataclass(frozen=True)
@@ -172,119 +238,60 @@ class RankingRule:
     normalizer: Literal["relevant", "min", "hits"] = "relevant"
 
 
-# -- What plug-ins look like ---------------------------------------------------------------------
-
-
-class Dataset(Protocol):
-    """A data set and its retrieval protocol (``bench/datasets/<name>.py``)."""
-
-    version: ClassVar[int]
-    #: rank cut-off of mAP when the grid names none; None = the whole database
-    default_k: ClassVar[int | None]
-    Params: ClassVar[type[Parameters]]
-
-    def __init__(self, params: Any) -> None: ...
-
-    def prepare(self, root: Path) -> str:
-        """Download or check what the set needs below ``root``; return one line that says what is there.
-
-        Raises:
-            DataError: what is missing, where it was looked for, and how to get it.
-        """
-        ...
-
-    def load(self, root: Path) -> ImageSet:
-        """Read the images from ``root``; never downloads."""
-        ...
-
-    def splits(self, images: ImageSet) -> Splits:
-        """Draw the protocol's splits from the split seed; the same for every method and bit length."""
-        ...
-
-
-class Network(Protocol):
-    """An image encoder without a head (``models/teachers``, ``models/students``)."""
-
-    version: ClassVar[int]
-    Params: ClassVar[type[Parameters]]
-    preprocessing: Preprocessing
-
-    def __init__(self, params: Any) -> None: ...
-
-    def weights_id(self) -> str:
-        """Fingerprint of the initial weights, ``"none"`` for random ones; needs no torch.
-
-        Raises:
-            WeightsError: the weights cannot be had; says what to install or pass.
-        """
-        ...
-
-    def feature_dim(self, image_size: int) -> int:
-        """Width of the feature for square inputs of ``image_size`` pixels."""
-        ...
-
-    def build(self) -> nn.Module:
-        """A new module: float (n, 3, s, s) normalised images -> float (n, feature_dim(s)).
-
-        Random weights come from torch's global generator, which the caller seeds.
-        """
-        ...
-
-
-class Method(Protocol):
-    """A way to distil a teacher into a student, step 1 (``bench/methods/<name>.py``)."""
-
-    version: ClassVar[int]
-    #: how many teachers the method takes, least and most
-    teachers: ClassVar[tuple[int, int]]
-    #: whether student and teacher features must have one width (a projection is then added and dropped)
-    same_width: ClassVar[bool]
-    Params: ClassVar[type[Parameters]]
-
-    def __init__(self, params: Any) -> None: ...
-
-    def terms(self, student: Tensor, teachers: list[Tensor]) -> dict[str, Tensor]:
-        """Weighted loss terms by name for one batch; their sum is minimised.
-
-        Args:
-            student: float (n, d_s) features with gradient.
-            teachers: one float (n, d_t) tensor of features per teacher, without gradient.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class HashingTask:
-    """What a hashing loss may know when it is made."""
+    """What a hashing loss may know when it is made; ``multi_label``: some image has not exactly one label."""
 
     bits: int
     classes: int
     train_images: int
     seed: int
+    multi_label: bool = False
 
 
-class Loss(Protocol):
-    """A hashing loss, step 2 (``bench/losses/<name>.py``)."""
+@dataclass(frozen=True)
+class DistillationTask:
+    """What a method may know when step 1 begins.
 
-    version: ClassVar[int]
-    Params: ClassVar[type[Parameters]]
+    Attributes:
+        trunk: the student as built: float (n, 3, s, s) -> float (n, width). It is trained in place.
+        width: of the student's feature.
+        targets: cached outputs by teacher and view, float16 (images, d) each, rows in the order of the
+            pool; empty for methods that use the networks themselves.
+        networks: live teachers, frozen and in eval mode; empty for methods that use cached outputs.
+        network_tensors: what their own training kept beside them (``Method.tensors``).
+        labels: float (images, classes) 0/1 for methods that use labels, else None.
+        images: size of the pool.
+        seed: of the training.
+    """
 
-    def __init__(self, params: Any, task: HashingTask) -> None: ...
+    trunk: nn.Module
+    width: int
+    targets: list[list[Tensor]]
+    networks: list[nn.Module]
+    network_tensors: list[dict[str, Tensor]]
+    labels: Tensor | None
+    images: int
+    seed: int
 
-    @classmethod
-    def check(cls, bits: int) -> str | None:
-        """Why this loss cannot make codes of ``bits`` bits, or None if it can."""
-        ...
 
-    def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:
-        """Weighted loss terms by name for one batch; their sum is minimised.
+@dataclass(frozen=True)
+class DistillationBatch:
+    """One batch of step 1.
 
-        Args:
-            codes: float (n, bits), raw output of the hash head with gradient.
-            labels: float (n, classes) 0/1.
-            index: int64 (n,) position of each image in the training set.
-        """
-        ...
+    Attributes:
+        inputs: float (n, 3, s, s), the views that the student was shown.
+        index: int64 (n,) positions in the pool.
+        teachers: one float (n, d) per teacher: its cached output for these views.
+        labels: float (n, classes) 0/1 for methods that use labels, else None.
+        epoch: from 0.
+    """
+
+    inputs: Tensor
+    index: Tensor
+    teachers: list[Tensor]
+    labels: Tensor | None
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -292,16 +299,21 @@ class Retrieval:
     """What a metric on codes sees.
 
     Attributes:
-        query, database: packed uint8 codes (q, bits / 8) and (n, bits / 8).
+        query, database: packed uint8 codes (q, bits / 8) and (n, bits / 8), compared by Hamming distance;
+            or, where ``bits`` is 0, float32 embeddings (q, d) and (n, d) of length 1, compared by cosine.
         query_labels, database_labels: int (n,) or 0/1 (n, classes).
+        query_index, database_index: int64 (q,) and (n,), their places in the data set, for ``truth``.
     """
 
-    query: NDArray[np.uint8]
-    database: NDArray[np.uint8]
+    query: NDArray[Any]
+    database: NDArray[Any]
     query_labels: NDArray[Any]
     database_labels: NDArray[Any]
     bits: int
     protocol: RankingRule
+    query_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    database_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    truth: Truth | None = None
 
 
 @dataclass(frozen=True)
@@ -312,7 +324,8 @@ class Deployment:
         net: eval mode, on ``device``; a metric must leave it unchanged.
         image_size: side of the square input in pixels.
         precision: ``fp32``, or ``bf16`` for autocast.
-        bits: length of the codes it makes.
+        bits: length of the codes it makes; 0 for a network whose feature is the embedding.
+        original: the net before step 1 changed its architecture; None where it did not.
     """
 
     net: nn.Module
@@ -320,6 +333,7 @@ class Deployment:
     device: torch.device
     precision: Literal["fp32", "bf16"]
     bits: int
+    original: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -344,25 +358,3 @@ class Measurement:
 
     values: dict[str, MetricValue]
     per_query: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-
-class Metric(Protocol):
-    """A metric (``bench/metrics/<name>.py``)."""
-
-    version: ClassVar[int]
-    #: ``codes``: computed from a Retrieval; ``network``: from a Deployment; ``system``: from a System
-    subject: ClassVar[Subject]
-    noise: ClassVar[Noise]
-    Params: ClassVar[type[Parameters]]
-
-    def __init__(self, params: Any) -> None:
-        """Called before any work is done.
-
-        Raises:
-            MissingPackageError: an optional package is not installed.
-        """
-        ...
-
-    def compute(self, subject: Any) -> Measurement:
-        """Measure ``subject``, a Retrieval, Deployment or System as the class attribute says."""
-        ...

@@ -235,18 +235,17 @@ def test_validation_can_choose_the_epoch_but_never_sees_a_query(tiny, folder, mo
     from bench.stages import finetune
 
     touched = []
-    original = finetune.encode
+    original = finetune.outputs_of
 
-    def spy(net, student, dataset, indices, spec, context):
+    def spy(net, preprocessing, dataset, indices, spec, context):
         touched.append((set(indices), dataset.splits))
-        return original(net, student, dataset, indices, spec, context)
+        return original(net, preprocessing, dataset, indices, spec, context)
 
-    monkeypatch.setattr(finetune, "encode", spy)
+    monkeypatch.setattr(finetune, "outputs_of", spy)
     edit = ("[csq, dch]", "[{name: csq, params: {select: val, eval_every: 1}}]")
     assert tiny("run", "--only", "method=none", edit=edit).code == 0
-    during_training = touched[:-2]
-    assert len(during_training) == 4
-    assert all(not indices & set(splits.query) for indices, splits in during_training)
+    assert len(touched) == 4
+    assert all(not indices & set(splits.query) for indices, splits in touched)
     (index,) = (json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "finetune"))
     scores = [entry["val_map"] for entry in index["summary"]["history"]]
     assert index["summary"]["kept_epoch"] == 1 + scores.index(max(scores))
@@ -259,9 +258,9 @@ def test_step_one_never_looks_at_query_or_validation_images(done, folder):
 
     data = loading.load("synthetic", {}, Path("data"), None)
     for part in ("database", "train"):
-        pool = set(features.pool(data, part))
+        pool = set(features.pool(data, part, 1.0))
         assert not pool & (set(data.splits.query) | set(data.splits.val))
-    assert len(features.pool(data, "database")) == 160 - 20 - 16
+    assert len(features.pool(data, "database", 1.0)) == 160 - 20 - 16
 
 
 def test_cached_features_are_those_of_the_live_teacher(done, folder):
@@ -274,7 +273,7 @@ def test_cached_features_are_those_of_the_live_teacher(done, folder):
     teacher = plugin(plugin.Params())
     with seeded(0, torch.device("cpu")):
         net = teacher.build().eval()
-    chosen = features.pool(data, "database")[:8]
+    chosen = features.pool(data, "database", 1.0)[:8]
     for path in artifacts(folder, "features"):
         view = json.loads((path / "artifact.json").read_text())["spec"]["view"]
         cached = load_file(path / "features.safetensors")["features"].astype(np.float32)

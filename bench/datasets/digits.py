@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
@@ -22,7 +23,7 @@ FILE = "datasets/data/digits.csv.gz"
 
 
 @DATASETS.register
-class Digits:
+class Digits(Dataset):
     """UCI optical digits (test part) as scikit-learn ships them."""
 
     version = 1

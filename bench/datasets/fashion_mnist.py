@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError, MissingDataError
+from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
@@ -30,7 +31,7 @@ FOLDERS = ("FashionMNIST/raw", "fashion_mnist", "fashion-mnist", ".")
 
 
 @DATASETS.register
-class FashionMnist:
+class FashionMnist(Dataset):
     """The four idx files, packed or not."""
 
     version = 1

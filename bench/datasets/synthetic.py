@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
 
 
 @DATASETS.register
-class Synthetic:
+class Synthetic(Dataset):
     """Deterministic, tiny, learnable; single- or multi-label."""
 
     version = 1

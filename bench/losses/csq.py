@@ -8,13 +8,15 @@ The quantization term is the squared form of the public code, (|tanh u| - 1)^2, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.linalg import hadamard
 
+from bench.centers import constant_bits, majority
+from bench.interfaces import Loss
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @LOSSES.register
-class Csq:
+class Csq(Loss):
     """Binary cross-entropy between the relaxed code and the center of the image's labels."""
 
     version = 1
@@ -41,7 +43,7 @@ class Csq:
     def __init__(self, params: Params, task: HashingTask) -> None:
         import torch
 
-        self.params = params
+        super().__init__(params, task)
         generator = np.random.default_rng(task.seed)
         self.centers = torch.from_numpy(hash_centers(task.classes, task.bits, generator)).float()
         # A bit on which the labels of an image disagree evenly takes the sign of one fixed random code.
@@ -56,9 +58,7 @@ class Csq:
 
     def targets(self, labels: Tensor) -> Tensor:
         """Center of each image: float (n, bits) of +-1 from labels (n, classes), majority over its labels."""
-        centers, tie_break = self.centers.to(labels), self.tie_break.to(labels)
-        votes = labels @ centers
-        return (votes + 0.5 * tie_break * (votes == 0)).sign()
+        return majority(labels, self.centers, self.tie_break)
 
     def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:
         """Center and quantization terms; logits 2u, because (tanh u + 1) / 2 = sigmoid(2u) saturates."""
@@ -67,6 +67,10 @@ class Csq:
         center = F.binary_cross_entropy_with_logits(2 * codes, (self.targets(labels) + 1) / 2)
         quantization = (codes.tanh().abs() - 1).square().mean()
         return {"center": center, "quantization": self.params.quantization_weight * quantization}
+
+    def summary(self) -> dict[str, Any]:
+        """Bits that are the same in all centers; the first rows of a Hadamard matrix have some."""
+        return {"constant_bits": constant_bits(self.centers)}
 
 
 def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:
@@ -87,5 +91,5 @@ def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDA
         if distances.min() > best_distance:
             best, best_distance = centers, distances.min()
         if distances.min() > bits / 4 and distances.mean() >= bits / 2:
-            break
+            return centers
     return best

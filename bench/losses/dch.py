@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from bench.interfaces import Loss
 from bench.registry import LOSSES
-from bench.types import HashingParameters, HashingTask
+from bench.types import HashingParameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,7 @@ MAX_COSINE = 0.99
 
 
 @LOSSES.register
-class Dch:
+class Dch(Loss):
     """Similar pairs close, dissimilar pairs far, every code close to a corner of the cube."""
 
     version = 1
@@ -38,13 +39,7 @@ class Dch:
         gamma: float = Field(20.0, gt=0, description="scale of the Cauchy distribution")
         quantization_weight: float = Field(0.1, ge=0, description="lambda, weight of the quantization term")
 
-    def __init__(self, params: Params, task: HashingTask) -> None:
-        self.params = params
-
-    @classmethod
-    def check(cls, bits: int) -> str | None:
-        """Any code length works."""
-        return None
+    params: Params
 
     def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:
         """Cauchy cross-entropy over all pairs of the batch, and Cauchy quantization loss."""

@@ -8,35 +8,50 @@ was pretrained; no labels are used. Mean squared error over batch and dimensions
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationParameters
+from bench.types import DistillationBatch, DistillationParameters
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @METHODS.register
-class Cukd:
+class Cukd(Method):
     """One frozen teacher, features of one width; a projection bridges widths during step 1 only."""
 
     version = 1
     teachers = (1, 1)
-    same_width = True
 
     class Params(DistillationParameters):
         """Published settings for CIFAR-10: Adam at 1e-4, constant, 160 epochs of batches of 64."""
 
         epochs: int = Field(160, ge=1)
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
+    def network(self) -> nn.Module:
+        """The student, and where its feature is not as wide as the teacher's, a linear map behind it."""
+        from torch import nn
 
-    def terms(self, student: Tensor, teachers: list[Tensor]) -> dict[str, Tensor]:
+        if not self._projected():
+            return self.task.trunk
+        return nn.Sequential(self.task.trunk, nn.Linear(self.task.width, self._wanted()))
+
+    def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:
         """Mean squared error between student and teacher features, float (n, d) each."""
         from torch.nn import functional as F
 
-        return {"mse": F.mse_loss(student, teachers[0])}
+        return {"mse": F.mse_loss(outputs, batch.teachers[0])}
+
+    def summary(self) -> dict[str, Any]:
+        """Whether widths had to be bridged."""
+        return {"projection": self._projected()}
+
+    def _wanted(self) -> int:
+        return int(self.task.targets[0][0].shape[1])
+
+    def _projected(self) -> bool:
+        return self.task.width != self._wanted()

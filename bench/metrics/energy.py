@@ -12,12 +12,13 @@ from typing import ClassVar
 from pydantic import Field
 
 from bench.errors import BenchError, require
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 
 @METRICS.register
-class Energy:
+class Energy(Metric):
     """NVML's total energy since the driver was loaded, read before and after (Volta and newer GPUs)."""
 
     version = 1

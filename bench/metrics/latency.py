@@ -17,6 +17,7 @@ from pydantic import Field
 
 from bench import timing
 from bench.errors import BenchError
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
@@ -28,7 +29,7 @@ Variant = Literal["fp32", "bf16", "channels_last", "compile"]
 
 
 @METRICS.register
-class Latency:
+class Latency(Metric):
     """Median of all samples after a warm-up; CUDA events on a GPU, the monotonic clock on a CPU."""
 
     version = 2

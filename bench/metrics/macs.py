@@ -4,7 +4,7 @@
 operation; where they do not, one of them has missed some, the larger count stands, and the record says so.
 ``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch`` is torch's
 FlopCounterMode halved; ``macs_thop`` and ``params_thop`` are what thop prints, which looks at modules of
-known types alone.
+known types alone. ``macs_before`` is the network before step 1 changed its architecture.
 
     measure: {macs: {}}
 """
@@ -16,8 +16,10 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
@@ -29,7 +31,7 @@ PRODUCTS = frozenset({"conv", "linear", "addmm", "matmul", "mm", "bmm", "baddbmm
 
 
 @METRICS.register
-class MultiplyAdds:
+class MultiplyAdds(Metric):
     """fvcore on a deep copy in eval mode, checked against torch's own counter."""
 
     version = 2
@@ -66,16 +68,18 @@ class MultiplyAdds:
         def value(count: int, unit: str = "multiply-adds") -> MetricValue:
             return MetricValue(count, unit, False, "exact")
 
-        return Measurement(
-            {
-                "macs": MetricValue(macs, "multiply-adds", False, "exact", detail=detail),
-                "flops": value(2 * macs, "floating-point operations"),
-                "macs_fvcore": value(sum(by_operator.values())),
-                "macs_torch": value(torch_count),
-                "macs_thop": value(thop_count),
-                "params_thop": value(thop_params, "parameters"),
-            }
-        )
+        values = {
+            "macs": MetricValue(macs, "multiply-adds", False, "exact", detail=detail),
+            "flops": value(2 * macs, "floating-point operations"),
+            "macs_fvcore": value(sum(by_operator.values())),
+            "macs_torch": value(torch_count),
+            "macs_thop": value(thop_count),
+            "params_thop": value(thop_params, "parameters"),
+        }
+        if subject.original is not None:
+            before = self.compute(replace(subject, net=subject.original, original=None))
+            values["macs_before"] = before.values["macs"]
+        return Measurement(values)
 
 
 def _fvcore(net: nn.Module, image: Tensor) -> tuple[dict[str, int], dict[str, int]]:

@@ -1,4 +1,4 @@
-"""Mean average precision of the codes under the protocol's ranking rule, with what it depends on.
+"""Mean average precision of codes or embeddings under the protocol's ranking rule, with what it depends on.
 
 The protocol's own value comes first. Beside it, at the same k: the value that DeepHash's evaluator would
 print (database order, divided by the hits), to set rows beside published tables, and what the best and
@@ -9,12 +9,15 @@ measure: {map: {}}
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.bootstrap import mean_over_queries
-from bench.hamming import average_precision, average_precision_from_histograms, distance_histograms
+from bench.hamming import average_precision, average_precision_from_histograms
+from bench.histograms import Histograms, by_query
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, RankingRule, Retrieval, Subject
 
@@ -25,12 +28,13 @@ def map_name(rule: RankingRule) -> str:
 
 
 @METRICS.register
-class MeanAveragePrecision:
+class MeanAveragePrecision(Metric):
     """Mean of AP@k over all queries, those with nothing to find included at 0."""
 
     version = 2
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
+    embeddings = True
 
     class Params(Parameters):
         """Nothing to set: the rule is the protocol's."""
@@ -43,22 +47,33 @@ class MeanAveragePrecision:
         own = subject.protocol
         deephash = RankingRule(own.k, "index", "hits")
         bounds = [RankingRule(own.k, ties, own.normalizer) for ties in ("best", "worst")]
-        arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-        counts, relevant = distance_histograms(*arrays)
+        rules = list(dict.fromkeys((own, deephash, *bounds)))
+        per_query = {map_name(rule): np.empty(len(subject.query)) for rule in rules}
+        hitless = 0
+        for histograms in by_query(subject):
+            hitless += int(np.count_nonzero(histograms.relevant.sum(axis=1) == 0))
+            for rule in rules:
+                per_query[map_name(rule)][histograms.part] = scores(subject, histograms, rule)
         detail = {
             "queries": len(subject.query),
             "database": len(subject.database),
-            "hitless": int(np.count_nonzero(relevant.sum(axis=1) == 0)),
+            "hitless": hitless,
             "k": min(own.k or len(subject.database), len(subject.database)),
         }
-        values, per_query = {}, {}
-        for rule in dict.fromkeys((own, deephash, *bounds)):
-            if rule.ties == "index":
-                scores = average_precision(*arrays, k=rule.k, ties="index", normalizer=rule.normalizer)
-            else:
-                scores = average_precision_from_histograms(
-                    counts, relevant, k=rule.k, ties=rule.ties, normalizer=rule.normalizer
-                )
-            per_query[map_name(rule)] = scores
-            values[map_name(rule)] = mean_over_queries(scores, **detail)
+        values = {name: mean_over_queries(aps, **detail) for name, aps in per_query.items()}
         return Measurement(values, per_query)
+
+
+def scores(subject: Retrieval, histograms: Histograms, rule: RankingRule) -> NDArray[np.float64]:
+    """AP of some queries, float64 (q,), under ``rule``."""
+    how: dict[str, Any] = {"k": rule.k, "normalizer": rule.normalizer}
+    if rule.ties != "index":
+        return average_precision_from_histograms(
+            histograms.counts, histograms.relevant, ties=rule.ties, **how
+        )
+    if histograms.ranked is not None:
+        return average_precision_from_histograms(
+            np.ones_like(histograms.ranked), histograms.ranked, ties="expected", **how
+        )
+    labels = subject.query_labels[histograms.part], subject.database_labels
+    return average_precision(subject.query[histograms.part], subject.database, *labels, ties="index", **how)

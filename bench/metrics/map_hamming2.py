@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.bootstrap import mean_over_queries
 from bench.hamming import average_precision_from_histograms, distance_histograms
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.ties import Ties
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
@@ -24,7 +25,7 @@ ORDERS: tuple[Ties, ...] = ("expected", "best", "worst")
 
 
 @METRICS.register
-class MapHamming2:
+class MapHamming2(Metric):
     """Mean over all queries, under each order of the ties."""
 
     version = 1

@@ -20,6 +20,7 @@ from bench import onnx_sessions, timing
 from bench.bootstrap import mean_over_queries
 from bench.errors import require
 from bench.hamming import average_precision, pack_codes
+from bench.interfaces import Metric
 from bench.onnx_sessions import Images, OnnxSession
 from bench.registry import METRICS
 from bench.ties import Floats
@@ -27,7 +28,7 @@ from bench.types import BatchSizes, Measurement, MetricValue, Noise, Parameters,
 
 
 @METRICS.register
-class OnnxRuntime:
+class OnnxRuntime(Metric):
     """Latency by the host's clock, on as many threads as torch uses."""
 
     version = 1

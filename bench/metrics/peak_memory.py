@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from bench.errors import BenchError
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @METRICS.register
-class PeakMemory:
+class PeakMemory(Metric):
     """Peak bytes of a forward pass in the grid's precision, after one to warm up; 1 MB = 10^6 bytes."""
 
     version = 1

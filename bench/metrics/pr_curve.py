@@ -15,13 +15,14 @@ import numpy as np
 from pydantic import Field
 
 from bench.hamming import distance_histograms, hits_within
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.ties import Floats, Ints
 from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
 
 @METRICS.register
-class PrecisionRecallCurve:
+class PrecisionRecallCurve(Metric):
     """Macro averages: every query weighs the same."""
 
     version = 1

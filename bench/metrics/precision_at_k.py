@@ -10,17 +10,19 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from bench.cuts import at_cuts
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
 
 @METRICS.register
-class PrecisionAtK:
+class PrecisionAtK(Metric):
     """Mean over queries of the expectation over all orders of items at the same distance."""
 
     version = 2
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
+    embeddings = True
 
     class Params(Parameters):
         """Where the ranking is cut."""

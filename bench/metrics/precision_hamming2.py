@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.bootstrap import mean_over_queries
 from bench.hamming import distance_histograms
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
@@ -21,7 +22,7 @@ RADIUS = 2
 
 
 @METRICS.register
-class PrecisionHamming2:
+class PrecisionHamming2(Metric):
     """Means over all queries."""
 
     version = 1

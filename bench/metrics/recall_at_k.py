@@ -11,17 +11,19 @@ import numpy as np
 from pydantic import Field
 
 from bench.cuts import at_cuts
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
 
 @METRICS.register
-class RecallAtK:
+class RecallAtK(Metric):
     """Mean over queries of the expectation over all orders of items at the same distance."""
 
     version = 1
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
+    embeddings = True
 
     class Params(Parameters):
         """Where the ranking is cut."""

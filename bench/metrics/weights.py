@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 
 
 @METRICS.register
-class WeightsSize:
+class WeightsSize(Metric):
     """Bytes of the state dict in the precision it is trained and saved in; 1 MB = 10^6 bytes."""
 
     version = 1

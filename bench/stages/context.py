@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import loading
+from bench.interfaces import Network
 from bench.loading import LoadedDataset
 from bench.registry import STUDENTS, TEACHERS, Registry
 from bench.stage import Stage
 from bench.store import Store
-from bench.types import Network
 
 if TYPE_CHECKING:
     import torch

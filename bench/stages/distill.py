@@ -1,7 +1,8 @@
-"""Stage ``distill`` (step 1): the student learns from cached features of frozen teachers, no labels."""
+"""Stage ``distill`` (step 1): the student learns from frozen teachers, by one of the methods."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,62 +14,135 @@ from torch import Tensor, nn
 
 from bench.registry import METHODS
 from bench.stage import Stage
-from bench.stages import features, views
+from bench.stages import features, networks, views
 from bench.stages.context import Context
-from bench.stages.training import fit, seeded
-from bench.types import DistillationParameters
+from bench.stages.training import fit, seeded, shuffled
+from bench.types import DistillationBatch, DistillationParameters, DistillationTask
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Write ``student.safetensors``: the trunk's state dict, no projection, no head.
-
-    Epoch e shows every image in view e modulo the number of views.
-    """
-    spec, image_size = stage.spec, stage.spec["image_size"]
+    """Write the student's state dict and architecture, without the layers that only training needs."""
+    spec = stage.spec
     plugin = METHODS.get(spec["method"]["name"])
     params = plugin.Params.of(spec["method"]["params"])
     assert isinstance(params, DistillationParameters)
-    method = plugin(params)
     dataset = context.dataset(spec["dataset"])
-    indices = features.pool(dataset, params.pool)
+    indices = features.pool(dataset, params.pool, params.pool_fraction)
     student = context.student(spec["student"])
-    targets = _targets(stage, context)
-    crops = [features.crops(dataset, view) for view in range(len(targets[0]))]
+    labels = None
+    if plugin.uses_labels(params):
+        labels = torch.from_numpy(dataset.images.multi_hot(indices)).float().to(context.device)
+    targets, live = _cached(stage, context), _live(stage, context)
 
     with seeded(spec["seed"], context.device):
         trunk = student.build()
-        projection = _projection(student.feature_dim(image_size), targets, plugin.same_width)
-    net = context.place(nn.Sequential(trunk, projection)).train()
+        task = DistillationTask(
+            trunk=trunk,
+            width=student.feature_dim(spec["image_size"]),
+            targets=targets,
+            networks=[net for net, _ in live],
+            network_tensors=[tensors for _, tensors in live],
+            labels=labels,
+            images=len(indices),
+            seed=spec["seed"],
+        )
+        method = plugin(params, task)
+        net = context.place(method.network()).train()
+        shown = _Shown(plugin, dataset.images, targets, spec["seed"])
+        order = shuffled(len(indices), params.batch_size, spec["seed"])
 
-    def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:
-        view, chosen = epoch % len(crops), indices[positions]
-        pixels = torch.from_numpy(dataset.images.pixels[chosen]).to(context.device)
-        inputs = views.render(pixels, crops[view][chosen], student.preprocessing, image_size)
-        with context.autocast(spec["precision"]):
-            output = net(inputs).float()
-        wanted = [teacher[view][positions].to(context.device).float() for teacher in targets]
-        context.advance(len(chosen))
-        return method.terms(output, wanted)
+        def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:
+            chosen, index = indices[positions], torch.from_numpy(positions)
+            pixels = torch.from_numpy(dataset.images.pixels[chosen]).to(context.device)
+            crops = shown.crops(epoch, chosen)
+            inputs = views.render(pixels, crops, student.preprocessing, spec["image_size"])
+            batch = DistillationBatch(
+                inputs=inputs,
+                index=index,
+                teachers=[outputs.to(context.device).float() for outputs in shown.targets(epoch, index)],
+                labels=None if labels is None else labels[index.to(context.device)],
+                epoch=epoch,
+            )
+            context.advance(len(chosen))
+            with context.autocast(spec["precision"]):
+                outputs = net(inputs)
+                return method.terms(outputs.float() if isinstance(outputs, Tensor) else outputs, batch)
 
-    history = fit(net.parameters(), params, len(indices), spec["seed"], step)
-    save_file(
-        {name: tensor.contiguous() for name, tensor in trunk.state_dict().items()},
-        folder / "student.safetensors",
-    )
-    return {"history": history, "images": len(indices), "projection": not isinstance(projection, nn.Identity)}
+        history = fit(
+            method.parameter_groups(net),
+            params,
+            lambda epoch: method.batches(epoch) or order(epoch),
+            step,
+            adjust_gradients=method.adjust_gradients,
+        )
+        trained, architecture = method.student()
+    networks.save(trained, folder / networks.STUDENT)
+    (folder / networks.ARCHITECTURE).write_text(json.dumps(architecture))
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in method.tensors().items()}
+    if kept:
+        save_file(kept, folder / networks.EXTRA)
+    return {"history": history, "images": len(indices), **method.summary()}
 
 
-def _targets(stage: Stage, context: Context) -> list[list[Tensor]]:
+class _Shown:
+    """Which view of each image a batch shows, and what the teachers said of it.
+
+    Cached random views: part j of a batch of p parts shows view (p * epoch + j) modulo the number of views.
+    Otherwise every epoch has a fresh random view, and teachers said what they said of the evaluation view.
+    """
+
+    def __init__(self, method: Any, images: Any, targets: list[list[Tensor]], seed: int) -> None:
+        self.parts, self.images, self.outputs, self.seed = method.views_per_step, images, targets, seed
+        self.cached = len(targets[0]) if targets and method.shared_views else 0
+        self._drawn: dict[int, NDArray[np.float64]] = {}
+
+    def crops(self, epoch: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Crops of the images ``chosen``, float64 (n, 4)."""
+        split = np.array_split(chosen, self.parts)
+        return np.concatenate([self._view(epoch, part)[rows] for part, rows in enumerate(split)])
+
+    def targets(self, epoch: int, index: Tensor) -> list[Tensor]:
+        """Per teacher float16 (n, d) of the positions ``index``."""
+        split = torch.tensor_split(index, self.parts)
+        number = [(self.parts * epoch + part) % (self.cached or 1) for part in range(self.parts)]
+        return [
+            torch.cat([teacher[view][rows] for view, rows in zip(number, split, strict=True)])
+            for teacher in self.outputs
+        ]
+
+    def _view(self, epoch: int, part: int) -> NDArray[np.float64]:
+        number = self.parts * epoch + part
+        if self.cached:
+            stream, seed, number = views.DISTILL_STREAM, features.VIEW_SEED, number % self.cached
+        else:
+            stream, seed = views.STUDENT_STREAM, self.seed
+        if number not in self._drawn:
+            if not self.cached:
+                # Only the views of this epoch are needed again.
+                self._drawn = {n: crops for n, crops in self._drawn.items() if n >= self.parts * epoch}
+            self._drawn[number] = views.random_crops(self.images, stream, seed, number)
+        return self._drawn[number]
+
+
+def _cached(stage: Stage, context: Context) -> list[list[Tensor]]:
     """Per teacher, per view: float16 (pool, d)."""
     targets: dict[str, list[Tensor]] = {}
-    for role, features_stage in stage.inputs.items():
-        teacher = role.partition("/")[0]
-        tensor = context.tensors(features_stage, "features.safetensors")["features"]
-        targets.setdefault(teacher, []).append(tensor)
+    for role, needed in stage.inputs.items():
+        if needed.kind == "features":
+            tensor = context.tensors(needed, "features.safetensors")["features"]
+            targets.setdefault(role.partition("/")[0], []).append(tensor)
     return list(targets.values())
 
 
-def _projection(width: int, targets: list[list[Tensor]], same_width: bool) -> nn.Module:
-    """Linear map to the teacher's width where a method compares features one by one; dropped afterwards."""
-    wanted = targets[0][0].shape[1]
-    return nn.Linear(width, wanted) if same_width and width != wanted else nn.Identity()
+def _live(stage: Stage, context: Context) -> list[tuple[nn.Module, dict[str, Tensor]]]:
+    """Teachers that are used as networks, frozen, and what their training kept beside them."""
+    found = []
+    for needed in stage.inputs.values():
+        if needed.kind == "distill":
+            network = context.teacher(needed.spec["student"])
+            net, _ = networks.distilled(network, needed.spec["image_size"], needed, context)
+            tensors = {
+                name: tensor.to(context.device) for name, tensor in networks.kept(needed, context).items()
+            }
+            found.append((context.place(net).eval().requires_grad_(False), tensors))
+    return found

@@ -1,25 +1,53 @@
-"""Stage ``encode``: the fine-tuned network turns query and database images into binary codes."""
+"""Stage ``encode``: the trained network turns query and database images into codes or embeddings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from safetensors.numpy import save_file
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
+from bench.hamming import pack_codes
+from bench.loading import LoadedDataset
 from bench.stage import Stage
-from bench.stages import finetune
+from bench.stages import networks, views
 from bench.stages.context import Context
+from bench.types import Preprocessing
+
+#: Content of the artifact: ``query`` and ``database``.
+CODES = "codes.safetensors"
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Write ``codes.safetensors``: ``query`` and ``database``, packed uint8 (n, ceil(bits / 8))."""
+    """Write packed codes, uint8 (n, ceil(bits / 8)); without step 2, unit embeddings, float32 (n, d)."""
     dataset = context.dataset(stage.spec["dataset"])
-    student, net = finetune.load_network(stage.inputs["finetune"], context)
+    net, preprocessing = networks.deployed(stage, context)
     parts = {"query": dataset.splits.query, "database": dataset.splits.database}
-    codes = {
-        name: finetune.encode(net, student, dataset, indices, stage.spec, context)
+    outputs = {
+        name: outputs_of(net, preprocessing, dataset, indices, stage.spec, context)
         for name, indices in parts.items()
     }
-    save_file(codes, folder / "codes.safetensors")
-    return {name: len(array) for name, array in codes.items()}
+    if "finetune" in stage.inputs:
+        codes = {name: torch.from_numpy(pack_codes(values.numpy())) for name, values in outputs.items()}
+    else:
+        codes = {name: torch.nn.functional.normalize(values, dim=1) for name, values in outputs.items()}
+    save_file(codes, folder / CODES)
+    return {name: len(values) for name, values in codes.items()}
+
+
+def outputs_of(
+    net: nn.Module,
+    preprocessing: Preprocessing,
+    dataset: LoadedDataset,
+    indices: NDArray[Any],
+    spec: Any,
+    context: Context,
+) -> Tensor:
+    """What ``net`` says of ``indices`` in the evaluation view: float32 (n, d) on the CPU."""
+    crops = views.centre_crops(dataset.images)
+    size = spec["image_size"]
+    inputs = views.batches(dataset.images, indices, crops, preprocessing, size, context.device)
+    return views.embed(net, inputs, context, spec["precision"])

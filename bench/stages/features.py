@@ -1,4 +1,4 @@
-"""Stage ``features``: what one teacher says about one view of every pool image. Computed once, no labels."""
+"""Stage ``features``: what one teacher says of one view of every pool image. Asked once, without labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from bench.errors import CellError
 from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import views
@@ -18,18 +19,34 @@ from bench.stages.training import seeded
 
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0
+#: Draws the fraction of a pool.
+POOL_SEED = 0
 
 
-def pool(dataset: LoadedDataset, part: str) -> NDArray[np.int64]:
-    """Indices that step 1 may look at: never a query, never a validation image."""
+def pool(dataset: LoadedDataset, part: str, fraction: float) -> NDArray[np.int64]:
+    """Indices that step 1 may look at, sorted: never a query, never a validation image.
+
+    A fraction is drawn once, the same for all seeds, and smaller ones lie inside larger ones.
+
+    Raises:
+        CellError: there is none.
+    """
     splits = dataset.splits
     if part == "train":
-        return splits.train
-    return np.setdiff1d(splits.database, np.concatenate([splits.val, splits.query]))
+        whole = splits.train
+    else:
+        whole = np.setdiff1d(splits.database, np.concatenate([splits.val, splits.query]))
+    order = np.random.default_rng(POOL_SEED).permutation(whole)
+    chosen = np.sort(order[: max(1, round(fraction * len(whole)))])
+    if not len(chosen):
+        raise CellError(f"{splits.protocol} has no images in pool '{part}'; name the set's training images")
+    return chosen
 
 
-def crops(dataset: LoadedDataset, view: int) -> NDArray[np.float64]:
-    """The crops of a view, the same for teacher and student."""
+def crops(dataset: LoadedDataset, view: int | None) -> NDArray[np.float64]:
+    """The crops of a view, the same for teacher and student; None is the evaluation view."""
+    if view is None:
+        return views.centre_crops(dataset.images)
     return views.random_crops(dataset.images, views.DISTILL_STREAM, VIEW_SEED, view)
 
 
@@ -37,9 +54,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Write ``features.safetensors``: ``features`` float16 (pool, d), rows in the order of ``pool``."""
     spec = stage.spec
     dataset = context.dataset(spec["dataset"])
-    teacher = context.teacher(spec["teacher"])
+    teacher: Any = context.teacher(spec["teacher"])
     image_size = spec["image_size"] or teacher.preprocessing.image_size
-    indices = pool(dataset, spec["pool"])
+    indices = pool(dataset, spec["pool"], spec["pool_fraction"])
     inputs = views.batches(
         dataset.images,
         indices,
@@ -48,9 +65,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         image_size,
         context.device,
     )
-    # Seeded for teachers with weights: none; others load what they start from.
+    # Seeded for teachers without weights; others load what they start from.
     with seeded(0, context.device):
-        net = context.place(teacher.build())
+        net = context.place(teacher.build_classifier() if spec["output"] == "logits" else teacher.build())
     features = views.embed(net, inputs, context, spec["precision"])
     save_file({"features": features.to(torch.float16)}, folder / "features.safetensors")
-    return {"images": len(indices), "width": features.shape[1], "image_size": image_size}
+    return {"teacher_queries": len(indices), "width": features.shape[1], "image_size": image_size}

@@ -8,30 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.hamming import average_precision, pack_codes
 from bench.loading import LoadedDataset
 from bench.registry import LOSSES
 from bench.stage import Stage
-from bench.stages import views
+from bench.stages import networks, views
 from bench.stages.context import Context
-from bench.stages.training import fit, seeded
-from bench.types import HashingParameters, HashingTask, Network
+from bench.stages.encode import outputs_of
+from bench.stages.training import fit, seeded, shuffled
+from bench.types import HashingParameters, HashingTask
 from models.heads import hash_network
-
-#: File name and only content of the artifact: the state dict of trunk and head.
-WEIGHTS = "network.safetensors"
-
-
-def load_network(stage: Stage, context: Context) -> tuple[Network, nn.Module]:
-    """The student and its fine-tuned deployed network, from the artifact of a finetune stage."""
-    spec = stage.spec
-    student = context.student(spec["student"])
-    net = hash_network(student.build(), student.feature_dim(spec["image_size"]), spec["bits"])
-    net.load_state_dict(context.tensors(stage, WEIGHTS))
-    return student, context.place(net).eval()
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -44,51 +32,53 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     splits = dataset.splits
     # Nothing is chosen when the last epoch is kept, so nothing needs to be held out.
     train = splits.train if params.select == "val" else np.union1d(splits.train, splits.val)
-    loss = plugin(params, HashingTask(spec["bits"], dataset.images.classes, len(train), seed))
-    labels = torch.from_numpy(dataset.images.multi_hot()[train]).float().to(context.device)
+    labels = torch.from_numpy(dataset.images.multi_hot(train)).float().to(context.device)
+    multi_label = bool((labels.sum(dim=1) != 1).any())
+    loss = plugin(
+        params, HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label)
+    )
 
     student = context.student(spec["student"])
     with seeded(seed, context.device):
-        trunk = student.build()
-        net: nn.Module = hash_network(trunk, student.feature_dim(image_size), spec["bits"])
-    if "distill" in stage.inputs:
-        trunk.load_state_dict(context.tensors(stage.inputs["distill"], "student.safetensors"))
-    net = context.place(net)
-    crops: dict[int, NDArray[np.float64]] = {}
+        trunk, width = networks.distilled(student, image_size, stage.inputs.get("distill"), context)
+        net: nn.Module = context.place(hash_network(trunk, width, spec["bits"]))
+        own = list(loss.parameters())
+        for parameter in own:
+            parameter.data = parameter.data.to(context.device)
+        crops: dict[int, NDArray[np.float64]] = {}
 
-    def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:
-        if epoch not in crops:
+        def begin_epoch(epoch: int) -> None:
             net.train()
+            loss.begin_epoch(epoch)
             crops.clear()
             crops[epoch] = views.random_crops(dataset.images, views.FINETUNE_STREAM, seed, epoch)
-        chosen = train[positions]
-        pixels = torch.from_numpy(dataset.images.pixels[chosen]).to(context.device)
-        inputs = views.render(pixels, crops[epoch][chosen], student.preprocessing, image_size)
-        with context.autocast(spec["precision"]):
-            codes = net(inputs).float()
-        context.advance(len(chosen))
-        index = torch.from_numpy(positions).to(context.device)
-        return loss.terms(codes, labels[index], index)
 
-    best = _Best(net, params, dataset, lambda indices: encode(net, student, dataset, indices, spec, context))
-    history = fit(net.parameters(), params, len(train), seed, step, best.end_of_epoch)
-    save_file({name: tensor.contiguous() for name, tensor in best.state().items()}, folder / WEIGHTS)
-    return {"history": history, "images": len(train), "kept_epoch": best.epoch}
+        def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:
+            chosen = train[positions]
+            pixels = torch.from_numpy(dataset.images.pixels[chosen]).to(context.device)
+            inputs = views.render(pixels, crops[epoch][chosen], student.preprocessing, image_size)
+            with context.autocast(spec["precision"]):
+                codes = net(inputs).float()
+            context.advance(len(chosen))
+            index = torch.from_numpy(positions).to(context.device)
+            return loss.terms(codes, labels[index], index)
 
+        def codes_of(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+            outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, context)
+            return pack_codes(outputs.numpy())
 
-def encode(
-    net: nn.Module,
-    student: Network,
-    dataset: LoadedDataset,
-    indices: NDArray[np.int64],
-    spec: Any,
-    context: Context,
-) -> NDArray[np.uint8]:
-    """Packed codes of ``indices`` in the evaluation view: uint8 (n, ceil(bits / 8))."""
-    crops = views.centre_crops(dataset.images)
-    size = spec["image_size"]
-    inputs = views.batches(dataset.images, indices, crops, student.preprocessing, size, context.device)
-    return pack_codes(views.embed(net, inputs, context, spec["precision"]).numpy())
+        best = _Best(net, params, dataset, codes_of)
+        history = fit(
+            [{"params": [*net.parameters(), *own]}],
+            params,
+            shuffled(len(train), params.batch_size, seed),
+            step,
+            begin_epoch=begin_epoch,
+            end_of_epoch=best.end_of_epoch,
+        )
+    best.restore()
+    networks.save(net, folder / networks.NETWORK)
+    return {"history": history, "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
 
 
 class _Best:
@@ -111,8 +101,9 @@ class _Best:
         if score > self._score:
             self._score, self.epoch = score, number
             self._state = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
-        self.net.train()
         return {"val_map": score}
 
-    def state(self) -> dict[str, Tensor]:
-        return self._state if self._state is not None else self.net.state_dict()
+    def restore(self) -> None:
+        """Put the kept weights back into the network."""
+        if self._state is not None:
+            self.net.load_state_dict(self._state)

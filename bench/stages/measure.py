@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.hamming import cross_check
 from bench.registry import METRICS
 from bench.stage import Stage
-from bench.stages import finetune, views
+from bench.stages import networks, views
 from bench.stages.context import Context
+from bench.stages.encode import CODES
 from bench.types import Deployment, RankingRule, Retrieval, System
+from models.heads import hash_network
 
 #: File of an artifact that holds the per-query values, float64 (q, ...) each.
 PER_QUERY = "per_query.safetensors"
@@ -39,45 +41,54 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 def _retrieval(stage: Stage, context: Context) -> Retrieval:
     spec, encode = stage.spec, stage.inputs["encode"]
     dataset = context.dataset(spec["dataset"])
-    codes = context.tensors(encode, "codes.safetensors")
+    codes = context.tensors(encode, CODES)
     labels = dataset.images.labels
     rule = dict(spec["protocol"])
     query, database = codes["query"].numpy(), codes["database"].numpy()
-    cross_check(query, database)
+    bits = encode.inputs["finetune"].spec["bits"] if "finetune" in encode.inputs else 0
+    if bits:
+        cross_check(query, database)
     return Retrieval(
         query=query,
         database=database,
         query_labels=labels[dataset.splits.query],
         database_labels=labels[dataset.splits.database],
-        bits=encode.inputs["finetune"].spec["bits"],
+        bits=bits,
         protocol=RankingRule(**{**rule, "k": None if rule["k"] == "all" else rule["k"]}),
+        query_index=dataset.splits.query,
+        database_index=dataset.splits.database,
+        truth=dataset.images.truth,
     )
 
 
 def _deployment(stage: Stage, context: Context) -> Deployment:
-    from models.heads import hash_network
+    """A network with the right architecture; no cost depends on the values of its weights."""
+    spec, distill = stage.spec, stage.inputs.get("distill")
+    student, size = context.student(spec["student"]), spec["image_size"]
 
-    spec = stage.spec
-    student = context.student(spec["student"])
-    net = hash_network(student.build(), student.feature_dim(spec["image_size"]), spec["bits"])
+    def headed(trunk: nn.Module, width: int) -> nn.Module:
+        net = hash_network(trunk, width, spec["bits"]) if spec["bits"] else trunk
+        return net.to(context.device).eval()
+
     return Deployment(
-        net=net.to(context.device).eval(),
-        image_size=spec["image_size"],
+        net=headed(*networks.untrained(student, size, distill, context)),
+        image_size=size,
         device=context.device,
         precision=spec["precision"],
         bits=spec["bits"],
+        original=headed(*networks.untrained(student, size, None, context)) if distill else None,
     )
 
 
 def _system(stage: Stage, context: Context) -> System:
     encode = stage.inputs["encode"]
     spec, dataset = encode.spec, context.dataset(stage.spec["dataset"])
-    student, net = finetune.load_network(encode.inputs["finetune"], context)
+    net, preprocessing = networks.deployed(encode, context)
     parts = {part: getattr(dataset.splits, part) for part in ("query", "database", "train")}
 
     def batches(part: str) -> Iterator[Tensor]:
         crops = views.centre_crops(dataset.images)
-        form = student.preprocessing, spec["image_size"], context.device
+        form = preprocessing, spec["image_size"], context.device
         return views.batches(dataset.images, parts[part], crops, *form)
 
     retrieval = _retrieval(stage, context)

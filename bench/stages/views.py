@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.stages.context import Context
 
 #: Streams of random numbers that must never meet.
-DISTILL_STREAM, FINETUNE_STREAM = 1, 2
+DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM = 1, 2, 3
 
 #: Images per batch when nothing is trained: large enough to keep two cores busy, small enough for any memory.
 EVALUATION_BATCH = 128

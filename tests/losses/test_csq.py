@@ -53,6 +53,40 @@ def test_centers_are_far_apart(bits, classes):
         assert distances.min() >= bits / 2
 
 
+@pytest.mark.parametrize(
+    ("bits", "classes", "constant"), [(16, 10, 1), (32, 10, 2), (64, 10, 4), (32, 21, 1), (64, 21, 2)]
+)
+def test_constant_bits_are_reported(bits, classes, constant):
+    assert make(bits, classes).summary() == {"constant_bits": constant}
+
+
+class Counting:
+    """A generator that counts draws and keeps the last."""
+
+    def __init__(self, seed):
+        self.generator, self.draws = np.random.default_rng(seed), 0
+
+    def permuted(self, rows, axis):
+        self.draws += 1
+        self.last = self.generator.permuted(rows, axis=axis)
+        return self.last
+
+
+@pytest.mark.parametrize(("bits", "classes", "seed"), [(32, 70, 0), (32, 70, 1), (32, 66, 2), (16, 80, 0)])
+def test_rows_beyond_hadamard_are_redrawn_until_far_apart_20_times_at_most(bits, classes, seed):
+    generator = Counting(seed)
+    centers = hash_centers(classes, bits, generator).astype(int)
+    distances = (bits - centers @ centers.T)[np.triu_indices(classes, 1)] / 2
+    assert (centers[2 * bits :].sum(axis=1) == 0).all()
+    if bits == 16:  # no balanced row of 16 bits is more than 4 away from all of [H; -H]
+        assert generator.draws == 20
+        return
+    assert generator.draws < 20
+    assert distances.min() > bits / 4
+    assert distances.mean() >= bits / 2
+    np.testing.assert_array_equal(centers[2 * bits :], generator.last)
+
+
 def test_labels_vote_and_even_votes_take_one_fixed_code():
     loss = make(classes=4, seed=5)
     labels = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])

@@ -39,6 +39,31 @@ class _Tiny:
 class TinyTeacher(_Tiny):
     width = 24
 
+    def build_classifier(self):
+        from torch import nn
+
+        return nn.Sequential(self.build(), nn.Linear(self.width, 10))
+
+
+@TEACHERS.register_as("tiny_residual")
+class TinyResidual(_Tiny):
+    """Two residual blocks, which can be pruned."""
+
+    width = 16
+
+    def build(self):
+        from torch import nn
+
+        from models.blocks import BasicBlock
+
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 5, stride=4),
+            BasicBlock(8, 8),
+            BasicBlock(8, self.width, stride=2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+
 
 @STUDENTS.register_as("tiny_student")
 class TinyStudent(_Tiny):

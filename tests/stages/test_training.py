@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.errors import CellError
-from bench.stages.training import fit, seeded
+from bench.stages.training import fit, seeded, shuffled
 from bench.types import TrainingParameters
 
 TARGET = torch.tensor([1.0, -2.0, 3.0])
@@ -21,7 +21,7 @@ def quadratic(settings: TrainingParameters, images=64, seed=0, seen=None):
             seen.append((epoch, positions))
         return {"fit": (weight - TARGET).square().mean(), "other": 0 * weight.sum()}
 
-    history = fit([weight], settings, images, seed, step)
+    history = fit([{"params": [weight]}], settings, shuffled(images, settings.batch_size, seed), step)
     return weight.detach(), history
 
 
@@ -70,7 +70,7 @@ def test_a_loss_that_is_not_finite_says_what_to_change():
         return {"good": weight.sum(), "bad": (weight * (float("nan") if epoch == 1 else 1.0)).sum()}
 
     with pytest.raises(CellError, match=r"term 'bad' is nan in epoch 2 of 3; lower lr \(now 0.5\)"):
-        fit([weight], settings, 8, 0, step)
+        fit([{"params": [weight]}], settings, shuffled(8, 8, 0), step)
 
 
 def test_seeding_leaves_the_global_generator_alone():

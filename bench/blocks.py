@@ -1,0 +1,65 @@
+"""The values of one cell as they stand in the specs of stages: names, versions, resolved parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.config import resolve
+from bench.registry import Registry
+from bench.types import TrainingParameters
+
+
+@dataclass(frozen=True)
+class DatasetBlock:
+    """A data set as it stands in specs, its protocol as it stands in records, and its split sizes."""
+
+    block: dict[str, Any]
+    protocol: dict[str, Any]
+    rule: dict[str, Any]
+    sizes: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """As in the grid."""
+        return str(self.block["name"])
+
+    def size(self, part: str) -> int:
+        """Images in a part; 0 where nothing is known while the data are missing."""
+        return self.sizes.get(part, 0)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The resolved values of one cell.
+
+    Attributes:
+        common: what all stages of training share, ``image_size`` and ``precision``.
+        bits: code length; 0 for embeddings.
+    """
+
+    dataset: DatasetBlock
+    teachers: list[dict[str, Any]]
+    student: dict[str, Any]
+    method: dict[str, Any]
+    loss: dict[str, Any]
+    common: dict[str, Any]
+    bits: int
+    seed: int
+
+    def params(self) -> dict[str, Any]:
+        """The ``params`` block of the record."""
+        return {
+            "dataset": self.dataset.block["params"],
+            "teachers": [{**teacher["params"], "weights": teacher["weights"]} for teacher in self.teachers],
+            "student": {**self.student["params"], "weights": self.student["weights"]},
+            "method": self.method["params"],
+            "loss": self.loss["params"],
+            **self.common,
+        }
+
+
+def plugin_block(registry: Registry[Any], entry: Any, defaults: TrainingParameters) -> dict[str, Any]:
+    """Name, version and resolved parameters of a method or loss."""
+    params = resolve(registry, entry, defaults).model_dump(mode="json")
+    return {"name": entry.name, "version": registry.get(entry.name).version, "params": params}

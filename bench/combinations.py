@@ -1,0 +1,62 @@
+"""Which values of a grid cannot go together: found before any work, with the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bench.config import Grid, resolve
+from bench.registry import DATASETS, LOSSES, METHODS, TEACHERS
+from bench.selection import Point
+
+
+def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
+    """Pairs of the axis that is to blame and the reason, in one line."""
+    dataset, method, loss = (point.values[axis] for axis in ("dataset", "method", "loss"))
+    yield from _teachers(point, METHODS.get(method.name))
+    labelled = DATASETS.get(dataset.name)(resolve(DATASETS, dataset)).labelled
+    yield from _labels(grid, method, dataset.name, labelled)
+    plugin = LOSSES.get(loss.name)
+    if not plugin.trains:
+        return
+    if not labelled:
+        cure = f"use loss: none, which compares embeddings, or exclude {loss.name} here"
+        yield "loss", f"loss '{loss.name}' needs labels, and {dataset.name} has none for training; {cure}"
+    bits = point.values["bits"]
+    refusal = plugin.check(bits)
+    if refusal:
+        yield "bits", f"{refusal}; drop it or add exclude: [{{loss: {loss.name}, bits: {bits}}}]"
+
+
+def _teachers(point: Point, method: Any) -> Iterator[tuple[str, str]]:
+    name, teachers = point.values["method"].name, point.values["teacher"]
+    least, most = method.teachers
+    if not most:
+        return
+    if not least <= len(teachers) <= most:
+        wanted = f"{least}" if least == most else f"{least} to {most}"
+        message = f"method '{name}' takes {wanted} teacher(s), this combination has {len(teachers)}"
+        yield "method", f"{message}; change or exclude it"
+    student = point.values["student"].name
+    other = [teacher.name for teacher in teachers if teacher.name != student]
+    if method.same_network and other:
+        message = f"method '{name}' starts from the teacher's own network, but teacher {other[0]} has student"
+        yield "method", f"{message} {student}; name the same network on both axes, or exclude the pair"
+    for teacher in teachers:
+        if method.teacher_output == "logits" and not hasattr(TEACHERS.get(teacher.name), "build_classifier"):
+            message = f"method '{name}' needs a teacher with a classifier; {teacher.name} has none"
+            yield "method", f"{message}; choose another teacher or exclude it"
+
+
+def _labels(grid: Grid, method: Any, dataset: str, labelled: bool) -> Iterator[tuple[str, str]]:
+    plugin = METHODS.get(method.name)
+    params = resolve(METHODS, method, grid.defaults.distill)
+    if not plugin.trains or not plugin.uses_labels(params):
+        return
+    if not labelled:
+        message = f"method '{method.name}' needs labels, and {dataset} has none for training"
+        yield "method", f"{message}; choose another method or exclude it"
+    pool = getattr(params, "pool", "train")
+    if pool != "train":
+        message = f"method '{method.name}' uses labels, and only training images may show theirs"
+        yield "method", f"{message}; set its params to {{pool: train}}"

@@ -1,0 +1,94 @@
+"""Images of your own: a folder with one subfolder per class, in the class-balanced protocol.
+
+Every class gives the same number of query and training images, drawn from the split seed; the database is
+all but the queries.
+
+    dataset: [{name: image_folder, params: {folder: flowers, query_per_class: 20, train_per_class: 100}}]
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from bench.errors import DataError, MissingDataError
+from bench.image_files import Fit, ImageFiles, below
+from bench.interfaces import Dataset
+from bench.registry import DATASETS
+from bench.splits import ClassBalanced, class_balanced
+from bench.types import Augmentation, ImageSet, Splits
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+@DATASETS.register
+class ImageFolder(Dataset):
+    """Class names are the names of the subfolders, in alphabetical order."""
+
+    version = 1
+    default_k = None
+
+    class Params(ClassBalanced):
+        """Where the images are, how they are brought to one size, and the protocol's quotas."""
+
+        folder: str = Field("images", description="relative to the data root; one subfolder per class")
+        side: int = Field(256, ge=16, description="pixels; training sees random crops of 7/8 of it")
+        fit: Fit = Field("crop", description="crop: centre square; pad: grey bars; squash: change the shape")
+        flip: bool = Field(True, description="false where a mirror image means something else")
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def prepare(self, root: Path) -> str:
+        """Count what is there; nothing can be downloaded."""
+        images = self.load(root)
+        where = below(root, self.params.folder)
+        return f"image_folder: {len(images):,} images in {images.classes} classes in {where}"
+
+    def load(self, root: Path) -> ImageSet:
+        """List the files; labels int64 (n,). Images are decoded when they are asked for."""
+        folder = below(root, self.params.folder)
+        if not folder.is_dir():
+            raise MissingDataError(
+                f"image_folder: {folder} is not there; make it, with one subfolder of images per class, or "
+                "name another folder below the data root in 'folder'"
+            )
+        classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and _visible(entry.name))
+        if len(classes) < 2:
+            raise DataError(
+                f"image_folder: {folder} has {len(classes)} subfolders; make one per class, two or more"
+            )
+        paths: list[Path] = []
+        counts: list[int] = []
+        for entry in classes:
+            found = _images(entry)
+            if not found:
+                raise DataError(f"image_folder: no images in {entry}; put some there or delete the folder")
+            paths += found
+            counts.append(len(found))
+        labels = np.repeat(np.arange(len(classes)), counts)
+        pixels = ImageFiles(tuple(paths), self.params.side, self.params.fit)
+        crop = 224 / 256
+        return ImageSet(pixels, labels, len(classes), Augmentation(crop, self.params.flip, crop))
+
+    def splits(self, images: ImageSet) -> Splits:
+        """Class-balanced; see ``bench.splits``."""
+        return class_balanced("image_folder", images.labels, images.classes, self.params)
+
+
+def _images(folder: Path) -> list[Path]:
+    """All images below ``folder``, however deep, in one order on every machine."""
+    return sorted(
+        Path(place, name)
+        for place, _, names in os.walk(folder)
+        for name in names
+        if _visible(name) and Path(name).suffix.lower() in SUFFIXES
+    )
+
+
+def _visible(name: str) -> bool:
+    """Desktops leave thumbnails and the like behind, under names that begin with a dot."""
+    return not name.startswith(".")

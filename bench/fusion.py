@@ -1,0 +1,45 @@
+"""Similarities between two views of a batch, and how those of several teachers become one.
+
+"Let All be Whitened: Multi-teacher Distillation for Efficient Visual Retrieval", arXiv 2312.09716.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def similarities(features: Tensor) -> Tensor:
+    """Cosines of the first half of the rows with the second: float (2n, d) -> (n, n), positives diagonal."""
+    first, second = F.normalize(features, dim=1).chunk(2)
+    return first @ second.T
+
+
+def fuse(teachers: list[Tensor], fusion: str, generator: torch.Generator) -> Tensor:
+    """One float (n, n) matrix of several.
+
+    Args:
+        fusion: ``maxmin``: largest on the diagonal, smallest elsewhere; ``mean``; ``maxmean``: largest on
+            the diagonal, mean elsewhere; ``rand``: each entry that of a random teacher.
+        generator: on the CPU, for ``rand``.
+    """
+    stacked = torch.stack(teachers)
+    if fusion == "rand":
+        chosen = torch.randint(len(teachers), stacked.shape[1:], generator=generator).to(stacked.device)
+        return stacked.gather(0, chosen[None])[0]
+    if fusion == "mean":
+        return stacked.mean(dim=0)
+    others = stacked.amin(dim=0) if fusion == "maxmin" else stacked.mean(dim=0)
+    positive = torch.eye(len(others), dtype=torch.bool, device=others.device)
+    return torch.where(positive, stacked.amax(dim=0), others)
+
+
+def symmetric_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Sum over rows and over columns of KL(teacher || student) of their softmax, mean over the batch."""
+
+    def kl(own: Tensor, wanted: Tensor) -> Tensor:
+        logs = [F.log_softmax(x / temperature, dim=1) for x in (own, wanted)]
+        return F.kl_div(logs[0], logs[1], reduction="batchmean", log_target=True)
+
+    return kl(student, teacher) + kl(student.T, teacher.T)

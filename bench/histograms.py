@@ -1,0 +1,71 @@
+"""How many items, and how many relevant ones, lie at each distance from a query: all that scores need.
+
+Codes have a Hamming distance for a bin. For embeddings every distinct cosine similarity is a bin of its
+own, so that the same closed forms rank them, ties included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import scan
+from bench.hamming import distance_histograms
+from bench.relevance import relevance
+from bench.ties import Ints
+from bench.types import Retrieval
+
+#: Bytes per query and item that ranking embeddings and scoring the ranks takes.
+_RANK_BYTES = 160
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """Of some queries.
+
+    Attributes:
+        part: which queries.
+        counts, relevant: int64 (q, bins), nearest first; all items and the relevant ones.
+        ranked: int64 (q, n) 0/1, relevance by rank with ties in the order of the database; None for codes,
+            whose ranking ``bench.hamming`` makes where it is asked for.
+    """
+
+    part: slice
+    counts: Ints
+    relevant: Ints
+    ranked: Ints | None = None
+
+
+def by_query(subject: Retrieval) -> Iterator[Histograms]:
+    """All queries of a retrieval, for embeddings so many at a time that memory stays bounded."""
+    queries, items = len(subject.query), len(subject.database)
+    labels = subject.query_labels, subject.database_labels
+    if subject.bits:
+        counts, relevant = distance_histograms(subject.query, subject.database, *labels)
+        yield Histograms(slice(0, queries), counts, relevant)
+        return
+    judged = relevance(*labels, queries, items).block(slice(0, items))
+    for part in scan.chunks(queries, _RANK_BYTES * items, scan.MEMORY_MB):
+        similarity = similarities(subject.query[part], subject.database)
+        order = np.argsort(-similarity, axis=1, kind="stable")
+        ordered = np.take_along_axis(similarity, order, axis=1)
+        relevant = np.stack([judged.relevant(query) for query in range(part.start, part.stop)])
+        ranked = np.take_along_axis(relevant, order, axis=1).astype(np.int64)
+        bins = np.zeros(order.shape, np.int64)
+        bins[:, 1:] = (np.diff(ordered, axis=1) != 0).cumsum(axis=1)
+        cells = (bins + items * np.arange(len(bins))[:, None]).ravel()
+        counts = np.bincount(cells, minlength=bins.size).reshape(bins.shape)
+        hits = np.bincount(cells, ranked.ravel(), bins.size).astype(np.int64).reshape(bins.shape)
+        yield Histograms(part, counts, hits, ranked)
+
+
+def similarities(query: NDArray[np.float32], database: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cosine similarities by FAISS: float32 unit vectors (q, d) and (n, d) -> (q, n)."""
+    found = faiss.pairwise_distances(
+        np.ascontiguousarray(query), np.ascontiguousarray(database), faiss.METRIC_INNER_PRODUCT
+    )
+    return np.asarray(found)

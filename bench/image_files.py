@@ -1,0 +1,166 @@
+"""Images that stay in their files and are decoded when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.errors import DataError
+
+Fit = Literal["crop", "pad", "squash"]
+
+#: Decoders at work at once; PIL lets go of the interpreter while it decodes and resizes.
+THREADS = min(16, os.cpu_count() or 1)
+#: What ``pad`` puts around an image: close to zero after any usual normalisation.
+GREY = 128
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """``bench.types.Pixels`` of image files, all brought to one square size.
+
+    EXIF orientation is ignored: boxes and annotations of the published sets refer to the pixels as they
+    are stored, and the code behind published numbers (PIL, torchvision) does not turn images either.
+
+    Attributes:
+        paths: one file per image, in any format and mode that PIL reads as RGB.
+        side: of the square result in pixels.
+        fit: ``crop`` resizes the shorter side and cuts the centre square, ``squash`` resizes to the square
+            whatever the shape was, ``pad`` resizes the longer side and fills the rest with mid-grey.
+        boxes: image -> left, top, right, bottom in pixels of the file, cut out before anything else.
+    """
+
+    paths: tuple[Path, ...]
+    side: int
+    fit: Fit = "crop"
+    boxes: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, 3, side, side)."""
+        return (len(self.paths), 3, self.side, self.side)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """uint8 (m, 3, side, side) RGB of the images at ``indices``, in the order asked for.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        # Whatever picks from an array (slices, masks, negative numbers) means the same here.
+        chosen = np.arange(len(self.paths))[indices].tolist()
+        result = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+
+        def fill(place: int) -> None:
+            result[place] = self._read(chosen[place])
+
+        # A pool per call costs far less than one image, and no thread outlives the call (or a fork).
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(fill, range(len(chosen))):
+                pass
+        return result
+
+    def digest(self) -> str:
+        """sha256 in hex of names below the common folder, file sizes and how images are cut and resized.
+
+        Contents are left out: to read hundreds of thousands of files for every plan would cost minutes.
+
+        Raises:
+            DataError: a file is missing.
+        """
+        digest = hashlib.sha256(f"image files 1 {len(self)} {self.side} {self.fit}\n".encode())
+        names = [os.fspath(path) for path in self.paths]
+        root = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
+        for name in names:
+            try:
+                size = os.stat(name).st_size
+            except OSError as error:
+                raise DataError(_unreadable(name, error)) from error
+            relative = name[len(root) :].lstrip(os.sep).replace(os.sep, "/")
+            digest.update(f"{size} {relative}\n".encode(errors="surrogateescape"))
+        for index, box in sorted(self.boxes.items()):
+            digest.update(f"{int(index)} {[float(edge) for edge in box]}\n".encode())
+        return digest.hexdigest()
+
+    def _read(self, index: int) -> NDArray[np.uint8]:
+        """One image as uint8 (3, side, side)."""
+        path = self.paths[index]
+        # Decoders meet damage in many ways, each with an exception of its own.
+        try:
+            with Image.open(path) as file:
+                image = _as_rgb(file)
+            if index in self.boxes:
+                image = image.crop(_within(self.boxes[index], image.size))
+            image = _FITS[self.fit](image, self.side)
+        except Exception as error:
+            raise DataError(_unreadable(path, error)) from error
+        return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
+
+
+def below(root: Path, name: str) -> Path:
+    """The folder or file ``name`` relative to the data root.
+
+    Raises:
+        DataError: it would lie outside.
+    """
+    relative = os.path.normpath(name)
+    if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
+        raise DataError(
+            f"'{name}' is not below the data root {root}; give a path relative to it, without '..'"
+        )
+    return root / relative
+
+
+def _as_rgb(file: Image.Image) -> Image.Image:
+    # Palettes with transparency lose it on a detour only: PIL warns about the direct way.
+    if file.mode == "P" and "transparency" in file.info:
+        return file.convert("RGBA").convert("RGB")
+    return file.convert("RGB")
+
+
+def _within(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """``box`` in whole pixels inside the image; annotators draw beyond the edge now and then."""
+    (left, top, right, bottom), (width, height) = map(round, box), size
+    inside = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+        raise ValueError(f"box {box} holds nothing of an image of {width} x {height} pixels")
+    return inside
+
+
+def _crop(image: Image.Image, side: int) -> Image.Image:
+    short = min(image.size)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    return image.resize((side, side), Image.Resampling.BILINEAR, (left, top, left + short, top + short))
+
+
+def _squash(image: Image.Image, side: int) -> Image.Image:
+    return image.resize((side, side), Image.Resampling.BILINEAR)
+
+
+def _pad(image: Image.Image, side: int) -> Image.Image:
+    scale = side / max(image.size)
+    width, height = (max(1, round(scale * edge)) for edge in image.size)
+    square = Image.new("RGB", (side, side), (GREY, GREY, GREY))
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    square.paste(resized, ((side - width) // 2, (side - height) // 2))
+    return square
+
+
+_FITS = {"crop": _crop, "pad": _pad, "squash": _squash}
+
+
+def _unreadable(path: str | Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: no such image; fetch the data set again, or correct the name in its list"
+    return f"{path}: not a readable image ({error}); delete it and fetch it again"

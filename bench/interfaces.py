@@ -1,0 +1,250 @@
+"""What plug-ins look like: the six interfaces of the suite.
+
+A plug-in is a class in a file of its own, registered under the file's name. Subclassing its interface is
+not required; it brings the defaults of the optional members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.types import (
+    DistillationBatch,
+    DistillationTask,
+    HashingTask,
+    ImageSet,
+    Judge,
+    Measurement,
+    Noise,
+    Parameters,
+    Preprocessing,
+    Splits,
+    Subject,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Dataset(Protocol):
+    """A data set and its retrieval protocol (``bench/datasets/<name>.py``)."""
+
+    version: ClassVar[int]
+    #: rank cut-off of mAP when the grid names none; None = the whole database
+    default_k: ClassVar[int | None]
+    #: what says which images answer a query; metrics on codes are chosen by it
+    judged_by: ClassVar[Judge] = "labels"
+    Params: ClassVar[type[Parameters]]
+
+    def __init__(self, params: Any) -> None: ...
+
+    @property
+    def labelled(self) -> bool:
+        """Whether training images have labels: without, there are no hashing losses."""
+        return True
+
+    def sizes(self) -> dict[str, int]:
+        """Published size of the parts ``query``, ``train`` (with val) and ``database``, where there is one.
+
+        It lets a plan say what work there is before the data are at hand.
+        """
+        return {}
+
+    def prepare(self, root: Path) -> str:
+        """Download or check what the set needs below ``root``; return one line that says what is there.
+
+        Raises:
+            MissingDataError: what is missing, where it was looked for, and how to get it.
+            DataError: what is there is damaged.
+        """
+        ...
+
+    def load(self, root: Path) -> ImageSet:
+        """Read the images from ``root``; never downloads. Raises as ``prepare``."""
+        ...
+
+    def splits(self, images: ImageSet) -> Splits:
+        """Draw the protocol's splits from the split seed; the same for every method and bit length."""
+        ...
+
+
+class Network(Protocol):
+    """An image encoder without a head (``models/teachers``, ``models/students``)."""
+
+    version: ClassVar[int]
+    Params: ClassVar[type[Parameters]]
+    preprocessing: Preprocessing
+
+    def __init__(self, params: Any) -> None: ...
+
+    def weights_id(self) -> str:
+        """Fingerprint of the initial weights, ``"none"`` for random ones; needs no torch.
+
+        Raises:
+            WeightsError: the weights cannot be had; says what to install or pass.
+        """
+        ...
+
+    def feature_dim(self, image_size: int) -> int:
+        """Width of the feature for square inputs of ``image_size`` pixels."""
+        ...
+
+    def build(self) -> nn.Module:
+        """A new module: float (n, 3, s, s) normalised images -> float (n, feature_dim(s)).
+
+        Random weights come from torch's global generator, which the caller seeds.
+        """
+        ...
+
+    # Optional: ``build_classifier()``, the same network with the classifier of its pretraining, for
+    # methods whose ``teacher_output`` is "logits".
+
+
+class Method(Protocol):
+    """A way to distil teachers into a student, step 1 (``bench/methods/<name>.py``).
+
+    One instance serves one training.
+    """
+
+    version: ClassVar[int]
+    #: whether there is a step 1 at all
+    trains: ClassVar[bool] = True
+    #: how many teachers the method takes, least and most
+    teachers: ClassVar[tuple[int, int]]
+    #: what it uses of a teacher: cached "features" or "logits" of frozen networks, or the "network" itself
+    teacher_output: ClassVar[Literal["features", "logits", "network"]] = "features"
+    #: whether the student must be the same network as the teacher
+    same_network: ClassVar[bool] = False
+    #: whether step 1 leaves a network of another architecture, whose cost has to be measured anew
+    reshapes: ClassVar[bool] = False
+    #: whether teachers see the random views that the student sees; else they see the evaluation view once
+    shared_views: ClassVar[bool] = True
+    #: in how many views a batch shows its images; it then consists of so many equal parts
+    views_per_step: ClassVar[int] = 1
+    #: method that trains live teachers on the labels of the target first; they start from their own weights
+    teacher_trained_by: ClassVar[str | None] = None
+    Params: ClassVar[type[Parameters]]
+
+    params: Any
+    task: DistillationTask
+
+    def __init__(self, params: Any, task: DistillationTask) -> None:
+        self.params, self.task = params, task
+
+    @classmethod
+    def uses_labels(cls, params: Any) -> bool:
+        """Whether training looks at labels; then the pool must be the training images."""
+        return False
+
+    @classmethod
+    def teacher_params(cls, params: Any) -> dict[str, Any]:
+        """Parameters of ``teacher_trained_by``."""
+        return {}
+
+    def network(self) -> nn.Module:
+        """What is trained and shown the images; the student itself unless something is put around it."""
+        return self.task.trunk
+
+    def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
+        """Parameters to train, as torch's optimizers take them; ``lr_scale`` multiplies the learning rate."""
+        return [{"params": list(network.parameters())}]
+
+    def batches(self, epoch: int) -> Iterable[NDArray[np.int64]] | None:
+        """Positions in the pool, batch by batch; None = shuffled, what is left over at the end dropped."""
+        return None
+
+    def terms(self, outputs: Any, batch: DistillationBatch) -> dict[str, Tensor]:
+        """Weighted loss terms by name; their sum is minimised.
+
+        Args:
+            outputs: what ``network()`` made of the batch, with gradient; of a trunk, float (n, width).
+            batch: everything else.
+        """
+        ...
+
+    def adjust_gradients(self, epoch: int) -> None:
+        """Called between the backward pass and the optimizer's step."""
+
+    def student(self) -> tuple[nn.Module, dict[str, Any]]:
+        """The trained student, and its architecture if step 1 changed it (see ``models.reshape``)."""
+        return self.task.trunk, {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What else is worth keeping beside the student."""
+        return {}
+
+    def summary(self) -> dict[str, Any]:
+        """What a reader should know of this training, plain JSON values."""
+        return {}
+
+
+class Loss(Protocol):
+    """A hashing loss, step 2 (``bench/losses/<name>.py``). One instance serves one training."""
+
+    version: ClassVar[int]
+    #: whether there is a step 2; without, the student's feature is the embedding, and cosine compares it
+    trains: ClassVar[bool] = True
+    Params: ClassVar[type[Parameters]]
+
+    params: Any
+    task: HashingTask
+
+    def __init__(self, params: Any, task: HashingTask) -> None:
+        self.params, self.task = params, task
+
+    @classmethod
+    def check(cls, bits: int) -> str | None:
+        """Why this loss cannot make codes of ``bits`` bits, or None if it can."""
+        return None
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """What the loss itself learns, beside the network; moved to the device in place."""
+        return ()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before every epoch, from 0."""
+
+    def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:
+        """Weighted loss terms by name for one batch; their sum is minimised.
+
+        Args:
+            codes: float (n, bits), raw output of the hash head with gradient.
+            labels: float (n, classes) 0/1.
+            index: int64 (n,) position of each image in the training set.
+        """
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """What a reader should know of this training, plain JSON values."""
+        return {}
+
+
+class Metric(Protocol):
+    """A metric (``bench/metrics/<name>.py``)."""
+
+    version: ClassVar[int]
+    #: ``codes``: computed from a Retrieval; ``network``: from a Deployment; ``system``: from a System
+    subject: ClassVar[Subject]
+    noise: ClassVar[Noise]
+    #: for metrics on codes: the kind of data set they judge; None = any
+    judges: ClassVar[Judge | None] = "labels"
+    #: for metrics on codes: whether they also take float embeddings (``Retrieval.bits`` is 0)
+    embeddings: ClassVar[bool] = False
+    Params: ClassVar[type[Parameters]]
+
+    def __init__(self, params: Any) -> None:
+        """Called before any work is done.
+
+        Raises:
+            MissingPackageError: an optional package is not installed.
+        """
+        ...
+
+    def compute(self, subject: Any) -> Measurement:
+        """Measure ``subject``, a Retrieval, Deployment or System as the class attribute says."""
+        ...

@@ -1,0 +1,146 @@
+"""Capacity dynamic distillation: the student starts as large as its teacher and shrinks while it learns.
+
+"Towards a Smaller Student: Capacity Dynamic Distillation for Efficient Image Retrieval", arXiv 2303.09230.
+A 1 x 1 indicator in every residual block learns which channels are needed, under a group lasso whose
+conflict with retrieval is settled by resetting gradients; what is not needed is pruned at the end. The
+teacher is the same network, first trained on the labels of the target.
+
+    teacher: [resnet50]
+    student: [resnet50]
+    method: [{name: cdd, params: {epochs: 120, free_epochs: 20}}]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench import identities
+from bench.interfaces import Method
+from bench.registry import METHODS
+from bench.types import DistillationBatch, DistillationTask
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from models.retrieval_network import RetrievalOutputs
+
+
+@METHODS.register
+class CapacityDynamic(Method):
+    """One live teacher of the student's architecture, labels of the training images."""
+
+    version = 1
+    teachers = (1, 1)
+    teacher_output = "network"
+    same_network = True
+    reshapes = True
+    shared_views = False
+    teacher_trained_by = "retrieval"
+
+    class Params(identities.IdentityParameters):
+        """Published settings on MSMT17."""
+
+        teacher_epochs: int = Field(120, ge=1, description="of training the teacher on the target")
+        free_epochs: int = Field(20, ge=0, description="epochs before gradients are reset")
+        temperature: float = Field(2.0, gt=0, description="of the soft targets")
+        fit_weight: float = Field(0.5, ge=0, description="of the blocks' outputs")
+        lasso_weight: float = Field(0.004, gt=0, description="lambda, of the compression loss")
+        bank: int = Field(24000, ge=2, description="teacher features that neighbours are looked for in")
+        neighbors: int = Field(2, ge=1)
+        reset_share: float = Field(0.5, gt=0, lt=1, description="rho, share of channels that matter least")
+        threshold: float = Field(1e-5, gt=0, description="norm below which a channel is pruned")
+
+    def __init__(self, params: Params, task: DistillationTask) -> None:
+        from models.gradient_reset import GradientReset
+        from models.indicators import add_indicators, observe
+        from models.retrieval_network import RetrievalNetwork
+
+        super().__init__(params, task)
+        assert task.labels is not None
+        self._labels = task.labels.argmax(dim=1).cpu().numpy()
+        self._before = sum(parameter.numel() for parameter in task.trunk.parameters())
+        self._teacher = task.networks[0]
+        self._seen = observe(self._teacher.get_submodule("trunk"))
+        self._indicators = add_indicators(task.trunk)
+        self._net = RetrievalNetwork(task.trunk, task.width, params.embedding, task.labels.shape[1])
+        self._reset = GradientReset(params.bank, params.neighbors, params.reset_share, params.lasso_weight)
+        self._channels: dict[str, int] = {}
+
+    @classmethod
+    def uses_labels(cls, params: Params) -> bool:
+        """Always."""
+        return True
+
+    @classmethod
+    def teacher_params(cls, params: Params) -> dict[str, Any]:
+        """The same settings, for as many epochs as the teacher has of its own."""
+        return {**params.shared(), "epochs": params.teacher_epochs}
+
+    def network(self) -> nn.Module:
+        """Trunk with indicators, embedding and classifier."""
+        return self._net
+
+    def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
+        """The layers behind the trunk learn faster."""
+        head = [*self._net.neck.parameters(), *self._net.classifier.parameters()]
+        scaled = {"params": head, "lr_scale": self.params.head_lr_scale}
+        return [{"params": list(self._net.trunk.parameters())}, scaled]
+
+    def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """Several images of each identity."""
+        return identities.batches(self._labels, self.params, self.task.seed, epoch)
+
+    def terms(self, outputs: RetrievalOutputs, batch: DistillationBatch) -> dict[str, Tensor]:
+        """Retrieval losses, soft targets, fit of every block, and before resetting the lasso."""
+        import torch
+        from torch.nn import functional as F
+
+        from models.gradient_reset import lasso
+        from models.retrieval_network import identity_loss, triplet_loss
+
+        p = self.params
+        assert batch.labels is not None
+        with torch.no_grad():
+            wanted = self._teacher(batch.inputs).float() @ self.task.network_tensors[0]["classifier"].T
+        soft = F.kl_div(
+            F.log_softmax(outputs.logits / p.temperature, dim=1),
+            F.log_softmax(wanted / p.temperature, dim=1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        teacher = {name: seen.pooled.float() for name, seen in self._seen.items()}
+        fit = [
+            (teacher[name] - indicator.before.float()).norm(dim=1).mean()
+            for name, indicator in self._indicators.items()
+        ]
+        terms = {
+            "identity": identity_loss(outputs.logits, batch.labels, p.label_smoothing),
+            "triplet": triplet_loss(outputs.feature, batch.labels, p.margin),
+            "soft": p.temperature**2 * soft,
+            "fit": p.fit_weight * torch.stack(fit).sum(),
+        }
+        if batch.epoch < p.free_epochs:
+            terms["lasso"] = p.lasso_weight * lasso(self._indicators)
+        else:
+            after = {name: indicator.after.float() for name, indicator in self._indicators.items()}
+            self._reset.update(teacher, after)
+        return terms
+
+    def adjust_gradients(self, epoch: int) -> None:
+        """After the free epochs, channels that nothing needs feel the lasso alone."""
+        if epoch >= self.params.free_epochs:
+            self._reset.apply(self._indicators)
+
+    def student(self) -> tuple[nn.Module, dict[str, Any]]:
+        """Pruned trunk and embedding; the channels that are left are the architecture."""
+        from models.pruning import prune
+        from models.reshape import embedded
+
+        pruned, self._channels = prune(self._net.trunk, self.params.threshold)
+        embedding = {"kind": "neck", "width": self.params.embedding}
+        return embedded(pruned, self._net.neck), {"channels": self._channels, "embedding": embedding}

@@ -1,0 +1,124 @@
+"""Multi-teacher distillation with whitening: one student, the fused similarities of several teachers.
+
+"Let All be Whitened: Multi-teacher Distillation for Efficient Visual Retrieval", arXiv 2312.09716. The
+similarities of different teachers live on different scales; whitened features make them comparable. Only
+similarities between two views are matched, so widths may differ.
+
+    teacher: [[efficientnet_lite0, efficientnet_lite1]]
+    method: [{name: whiten_mtd, params: {fusion: maxmin, views: 4}}]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.interfaces import Method
+from bench.registry import METHODS
+from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Fusion = Literal["maxmin", "mean", "maxmean", "rand"]
+
+
+@METHODS.register
+class WhitenMtd(Method):
+    """Any number of frozen teachers; symmetric KL between two views of a batch."""
+
+    version = 1
+    teachers = (1, 16)
+    views_per_step = 2
+    reshapes = True
+
+    class Params(DistillationParameters):
+        """Published settings: Adam at 1e-3, cosine, 200 epochs, whitened to 512 dimensions."""
+
+        epochs: int = Field(200, ge=1)
+        lr: float = Field(1e-3, gt=0)
+        weight_decay: float = Field(1e-6, ge=0)
+        schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
+        batch_size: int = Field(256, ge=4, description="images per step; each pair counts as two")
+        views: int = Field(4, ge=2)
+        fusion: Fusion = Field(
+            "maxmin",
+            description="of the teachers' similarities: maxmin takes the largest of a positive pair and the "
+            "smallest of the others; maxmean their mean for the others; rand one teacher per entry",
+        )
+        pairs: Literal["views", "labels"] = Field(
+            "views",
+            description="what a positive pair is: two views of one image, or two images of one label "
+            "(landmark), which needs labels",
+        )
+        whitened_width: int = Field(512, ge=2, description="dimensions that whitening keeps, at most all")
+        embedding: int | None = Field(
+            512, ge=2, description="width of the linear layer behind the student's feature; null = none"
+        )
+        temperature: float = Field(0.05, gt=0, description="of teachers and student")
+
+    def __init__(self, params: Params, task: DistillationTask) -> None:
+        import torch
+
+        from models.reshape import embedded, embedding
+        from models.whitening import Whitening
+
+        super().__init__(params, task)
+        self._draw = torch.Generator().manual_seed(task.seed)
+        # All views, as the student will be shown all of them.
+        learnt = [torch.cat(views).float() for views in task.targets]
+        self._whiten = [
+            Whitening.learn(features, min(params.whitened_width, *features.shape)) for features in learnt
+        ]
+        self._net = task.trunk
+        if params.embedding:
+            self._net = embedded(task.trunk, embedding("whitened", task.width, params.embedding))
+
+    @classmethod
+    def uses_labels(cls, params: Params) -> bool:
+        """Only to pair images."""
+        return params.pairs == "labels"
+
+    def network(self) -> nn.Module:
+        """The student with the layer that gives its embedding."""
+        return self._net
+
+    def student(self) -> tuple[nn.Module, dict[str, Any]]:
+        """The layer stays with the student."""
+        width = self.params.embedding
+        return self._net, {"embedding": {"kind": "whitened", "width": width}} if width else {}
+
+    def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """First the images of view one, then their partners of view two, in the same order."""
+        generator = np.random.default_rng([self.task.seed, epoch])
+        order = generator.permutation(self.task.images)
+        half = min(self.params.batch_size // 2, len(order))
+        partner = np.arange(self.task.images) if self.task.labels is None else self._partners(generator)
+        if self.task.labels is not None:
+            order = order[partner[order] >= 0]
+        for start in range(0, max(len(order) - half, 0) + 1, half):
+            images = order[start : start + half]
+            yield np.concatenate([images, partner[images]])
+
+    def _partners(self, generator: np.random.Generator) -> NDArray[np.int64]:
+        """For every image another one of its first label; -1 where there is none."""
+        assert self.task.labels is not None
+        label = self.task.labels.argmax(dim=1).cpu().numpy()
+        partner = np.full(len(label), -1)
+        for value in np.unique(label):
+            members = generator.permutation(np.flatnonzero(label == value))
+            if len(members) > 1:
+                partner[members] = np.roll(members, 1)
+        return partner
+
+    def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:
+        """KL of the fused against the student's similarities, rows and columns."""
+        from bench.fusion import fuse, similarities, symmetric_kl
+
+        teachers = [similarities(white(x)) for white, x in zip(self._whiten, batch.teachers, strict=True)]
+        fused = fuse(teachers, self.params.fusion, self._draw)
+        return {"kl": symmetric_kl(similarities(outputs), fused, self.params.temperature)}

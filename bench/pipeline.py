@@ -1,0 +1,155 @@
+"""The stages of one cell: what has to be made from what, and which cells may share it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from bench.blocks import Blocks
+from bench.registry import DATASETS, LOSSES, METHODS, METRICS
+from bench.stage import Stage
+
+#: Seed of what all seeds of a cell share: live teachers are as frozen as those with published weights.
+SHARED_SEED = 0
+
+
+def stages(blocks: Blocks, metrics: Sequence[dict[str, Any]], hardware: str) -> dict[str, Stage]:
+    """The leaves of one cell: a measure stage per metric.
+
+    Args:
+        metrics: blocks of name, version and params.
+        hardware: fingerprint that timed metrics are keyed by.
+    """
+    distill = _distill(blocks, blocks.seed) if METHODS.get(blocks.method["name"]).trains else None
+    encode = _encode(blocks, distill)
+    return {
+        f"measure/{metric['name']}": _measure(metric, blocks, distill, encode, hardware) for metric in metrics
+    }
+
+
+def applies(metric: Any, dataset: str, loss: str) -> bool:
+    """Whether a metric has something to measure in cells of this data set and loss."""
+    if metric.subject == "network":
+        return True
+    judged = metric.judges in (None, DATASETS.get(dataset).judged_by)
+    return judged and (LOSSES.get(loss).trains or metric.embeddings)
+
+
+def _distill(blocks: Blocks, seed: int) -> Stage:
+    dataset, params = blocks.dataset, blocks.method["params"]
+    pool = params["pool_fraction"] * dataset.size(params["pool"])
+    return Stage(
+        "distill",
+        f"{_slug(blocks)}__s{seed}",
+        {**_shared(blocks), "method": blocks.method, "seed": seed},
+        _teachers(blocks),
+        images=round(params["epochs"] * pool),
+        cost_class=f"{_cost_class(blocks)}/{blocks.method['name']}",
+    )
+
+
+def _teachers(blocks: Blocks) -> dict[str, Stage]:
+    """What step 1 needs of its teachers."""
+    plugin: Any = METHODS.get(blocks.method["name"])
+    if plugin.teacher_output != "network":
+        return _outputs(blocks, plugin)
+    trainer = METHODS.get(plugin.teacher_trained_by)
+    params = trainer.Params.of(plugin.teacher_params(plugin.Params.of(blocks.method["params"])))
+    method = {
+        "name": plugin.teacher_trained_by,
+        "version": trainer.version,
+        "params": params.model_dump(mode="json"),
+    }
+    return {
+        f"teacher{i}": _distill(
+            Blocks(**{**vars(blocks), "teachers": [], "student": teacher, "method": method}), SHARED_SEED
+        )
+        for i, teacher in enumerate(blocks.teachers)
+    }
+
+
+def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
+    """One stage per teacher and view, shared by whatever asks the same teacher the same."""
+    dataset, params = blocks.dataset, blocks.method["params"]
+    precision = blocks.common["precision"]
+    size, pool, fraction = params["teacher_image_size"], params["pool"], params["pool_fraction"]
+    views = range(params["views"]) if plugin.shared_views else [None]
+    return {
+        f"teacher{i}/view{view}": Stage(
+            "features",
+            f"{dataset.name}__{teacher['name']}__{pool}__view{view}",
+            {
+                "dataset": dataset.block,
+                "teacher": teacher,
+                "view": view,
+                "pool": pool,
+                "pool_fraction": fraction,
+                "output": plugin.teacher_output,
+                "image_size": size,
+                "precision": precision,
+            },
+            images=round(fraction * dataset.size(pool)),
+            cost_class=f"{teacher['name']}/{size or 'native'}/{precision}",
+        )
+        for (i, teacher), view in itertools.product(enumerate(blocks.teachers), views)
+    }
+
+
+def _encode(blocks: Blocks, distill: Stage | None) -> Stage:
+    dataset, loss, before = blocks.dataset, blocks.loss, {"distill": distill} if distill else {}
+    slug = f"{_slug(blocks)}__{loss['name']}__{blocks.bits}b__s{blocks.seed}"
+    cost: dict[str, Any] = {
+        "images": dataset.size("query") + dataset.size("database"),
+        "cost_class": _cost_class(blocks),
+    }
+    if not LOSSES.get(loss["name"]).trains:
+        # Embeddings of a student that nothing has trained are the same for all seeds.
+        seeded = {} if distill or blocks.student["weights"] != "none" else {"seed": blocks.seed}
+        return Stage("encode", slug, {**_shared(blocks), **seeded}, before, **cost)
+    finetune = Stage(
+        "finetune",
+        slug,
+        {**_shared(blocks), "loss": loss, "bits": blocks.bits, "seed": blocks.seed},
+        before,
+        images=loss["params"]["epochs"] * dataset.size("train"),
+        cost_class=cost["cost_class"],
+    )
+    return Stage("encode", slug, {"dataset": dataset.block, **blocks.common}, {"finetune": finetune}, **cost)
+
+
+def _measure(
+    block: dict[str, Any], blocks: Blocks, distill: Stage | None, encode: Stage, hardware: str
+) -> Stage:
+    name, metric = block["name"], METRICS.get(block["name"])
+    where = {"hardware": hardware} if metric.noise == "timed" else {}
+    if metric.subject != "network":
+        rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
+        cost_class = f"{name}/{blocks.dataset.name}"
+        what = {"metric": block, **rule, **where}
+        return Stage("measure", f"{name}__{encode.slug}", what, {"encode": encode}, cost_class=cost_class)
+    # What a network costs does not depend on the values of its weights: one measurement serves all cells
+    # that deploy the same architecture. Methods that change it have one for every network they leave.
+    reshaped = METHODS.get(blocks.method["name"]).reshapes and distill is not None
+    spec = {"metric": block, "student": blocks.student, "bits": blocks.bits, **blocks.common, **where}
+    student = f"{blocks.student['name']}/{blocks.common['image_size']}"
+    return Stage(
+        "measure",
+        f"{name}__{_slug(blocks) if reshaped else blocks.student['name']}__{blocks.bits}b",
+        spec,
+        {"distill": distill} if reshaped and distill else {},
+        cost_class=f"{name}/{student}",
+    )
+
+
+def _shared(blocks: Blocks) -> dict[str, Any]:
+    return {"dataset": blocks.dataset.block, "student": blocks.student, **blocks.common}
+
+
+def _slug(blocks: Blocks) -> str:
+    return f"{blocks.dataset.name}__{blocks.student['name']}__{blocks.method['name']}"
+
+
+def _cost_class(blocks: Blocks) -> str:
+    """Stages that train or run the same network at the same size cost about the same per image."""
+    return f"{blocks.student['name']}/{blocks.common['image_size']}/{blocks.common['precision']}"

@@ -1,0 +1,96 @@
+"""What re-identification sets have in common: images of identities by cameras, in fixed parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.errors import DataError, MissingDataError
+from bench.image_files import ImageFiles
+from bench.image_lists import PartedImages
+from bench.types import Augmentation, CameraTruth, Parameters
+
+
+class SquashedImages(Parameters):
+    """At which size images are kept."""
+
+    side: int = Field(256, ge=16, description="pixels; both sides are resized, whatever the shape was")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One image: which identity, seen by which camera; numbers as published."""
+
+    path: Path
+    identity: int
+    camera: int
+
+
+def found(name: str, root: Path, folders: Sequence[str], needed: Sequence[str], cure: str) -> Path:
+    """The first of ``folders`` below ``root`` that holds everything that is ``needed``.
+
+    Raises:
+        MissingDataError: there is none; ends with ``cure``.
+    """
+    for folder in (root / inner for inner in folders):
+        if all((folder / entry).exists() for entry in needed):
+            return folder
+    raise MissingDataError(f"{name}: {', '.join(needed)} are not in {root / folders[0]}; {cure}")
+
+
+def image_set(
+    name: str, folder: Path, parts: Mapping[str, Sequence[Shot]], side: int, training: Sequence[str]
+) -> PartedImages:
+    """Number the images part by part, and the identities: those to train on first.
+
+    Args:
+        name: of the set, for messages.
+        folder: where it lies, for messages.
+        parts: images by part; each must have some.
+        side: of the square images in pixels.
+        training: names of the parts to train on. Their identities become labels from 0, those of the other
+            parts go on from ``classes``: a number may name one person in training and another in tests.
+
+    Raises:
+        DataError: a part without images.
+    """
+    empty = [part for part, shots in parts.items() if not shots]
+    if empty:
+        raise DataError(f"{name}: no images for {' and '.join(empty)} in {folder}; fetch the set again")
+    known = sorted({shot.identity for part in training for shot in parts[part]})
+    others = sorted({shot.identity for part in parts if part not in training for shot in parts[part]})
+    own = {identity: label for label, identity in enumerate(known)}
+    other = {identity: label for label, identity in enumerate(others, len(known))}
+    shots: list[Shot] = []
+    labels: list[int] = []
+    indices: dict[str, NDArray[np.int64]] = {}
+    for part, some in parts.items():
+        indices[part] = np.arange(len(shots), len(shots) + len(some))
+        numbers = own if part in training else other
+        labels += [numbers[shot.identity] for shot in some]
+        shots += some
+    return PartedImages(
+        ImageFiles(tuple(shot.path for shot in shots), side, "squash"),
+        np.array(labels, np.int64),
+        len(known),
+        Augmentation(),
+        CameraTruth(np.array([shot.camera for shot in shots], np.int64)),
+        indices,
+    )
+
+
+def summary(name: str, folder: Path, images: PartedImages) -> str:
+    """One line that says what is there.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    assert isinstance(images.pixels, ImageFiles)
+    images.pixels.digest()
+    counts = ", ".join(f"{len(index):,} {part}" for part, index in images.parts.items())
+    return f"{name}: {len(images):,} images ({counts}), {images.classes} identities to train on, in {folder}"

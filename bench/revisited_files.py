@@ -1,0 +1,186 @@
+"""Revisited Oxford and Paris as published: a ground-truth pickle beside a folder of JPEG files.
+
+    <root>/roxford5k/gnd_roxford5k.pkl
+    <root>/roxford5k/jpg/<name>.jpg
+
+Images are numbered: database in the order of the ground truth, then queries, then training images.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from bench import safe_pickle
+from bench.errors import DataError, MissingDataError
+from bench.image_files import ImageFiles, below
+from bench.image_lists import FixedSplits, PartedImages, fixed_splits
+from bench.interfaces import Dataset
+from bench.types import ImageSet, Judge, RevisitedTruth, Splits
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+GROUND_TRUTH = "https://github.com/filipradenovic/revisitop"
+Box = tuple[float, float, float, float]
+
+
+class RevisitedParams(FixedSplits):
+    """At which size images are kept, and what to train on: the sets themselves have no training images."""
+
+    side: int = Field(1024, ge=16, description="pixels; the longer side is resized, the rest is padded")
+    train_folder: str | None = Field(
+        None, description="training images, relative to the data root; null = the set can only be evaluated"
+    )
+    train_labels: bool = Field(
+        False, description="whether the folders inside train_folder are landmarks; else there are no labels"
+    )
+
+    @model_validator(mode="after")
+    def _labels_of_something(self) -> Self:
+        if self.train_labels and self.train_folder is None:
+            raise ValueError("train_labels needs a train_folder that has a folder for each landmark")
+        return self
+
+
+class RevisitedDataset(Dataset):
+    """Base of the two sets; a plug-in adds its name, sizes and sources.
+
+    Queries are cropped to their box, as the protocol demands. The published protocol describes images at
+    their own size and aspect ratio; here every image lies in a square, whose padding keeps the aspect
+    ratio at the cost of computing it.
+    """
+
+    default_k = None
+    judged_by: ClassVar[Judge] = "revisited"
+    #: as in the grid; names folder and ground truth too
+    name: ClassVar[str]
+    #: number of queries and database images in the published ground truth
+    published: ClassVar[dict[str, int]]
+    #: where the images come from
+    source: ClassVar[str]
+    params: Any
+
+    def __init__(self, params: RevisitedParams) -> None:
+        self.params = params
+
+    @property
+    def labelled(self) -> bool:
+        """As ``train_labels`` says."""
+        return bool(self.params.train_labels)
+
+    def sizes(self) -> dict[str, int]:
+        """Those of the published ground truth; training images are the user's own."""
+        return dict(self.published)
+
+    def prepare(self, root: Path) -> str:
+        """Check that the ground truth and all images are there; nothing is downloaded."""
+        images = self.load(root)
+        assert isinstance(images.pixels, ImageFiles)
+        counts = ", ".join(f"{len(index):,} {part}" for part, index in images.parts.items())
+        return f"{self.name}: {len(images):,} images ({counts}) in {self._folder(root)}"
+
+    def load(self, root: Path) -> PartedImages:
+        """Read the ground truth; images stay in their files until they are asked for."""
+        p, folder = self.params, self._folder(root)
+        gnd = folder / f"gnd_{self.name}.pkl"
+        try:
+            database, queries, boxes, lists = _read(gnd)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{gnd}: not a ground truth of Revisited Oxford and Paris ({error!r}); fetch it again from "
+                f"{GROUND_TRUTH}"
+            ) from error
+        paths = [folder / "jpg" / f"{name}.jpg" for name in database + queries]
+        absent = [path for path in paths if not path.is_file()]
+        if absent:
+            raise MissingDataError(
+                f"{self.name}: {len(absent)} of {len(paths)} images are not in {folder / 'jpg'} (first: "
+                f"{absent[0].name}); unpack the images of {self.source} there, without folders inside"
+            )
+        items = len(database)
+        files, landmarks = ([], []) if p.train_folder is None else self._train(below(root, p.train_folder))
+        classes = max(landmarks, default=0) + 1
+        # Queries and database have no labels; that of no landmark stands for it.
+        labels = np.r_[np.full(len(paths), classes, np.int64), np.array(landmarks, np.int64)]
+        pixels = ImageFiles(
+            (*paths, *files), p.side, "pad", {items + number: box for number, box in enumerate(boxes)}
+        )
+        parts = {
+            "query": np.arange(items, len(paths)),
+            "train": np.arange(len(paths), len(labels)),
+            "database": np.arange(items),
+        }
+        truth = RevisitedTruth(
+            *(
+                {items + number: one[kind] for number, one in enumerate(lists)}
+                for kind in ("easy", "hard", "junk")
+            )
+        )
+        return PartedImages(pixels, labels, classes, truth=truth, parts=parts)
+
+    def splits(self, images: ImageSet) -> Splits:
+        """Queries and database as published; a share of the training images, if there are any, is val."""
+        assert isinstance(images, PartedImages)
+        if len(images.parts["train"]):
+            return fixed_splits(f"{self.name}-revisited", images, self.params)
+        query, none, database = (images.parts[part] for part in ("query", "train", "database"))
+        return Splits(f"{self.name}-revisited-q{len(query)}-d{len(database)}", query, none, none, database)
+
+    def _folder(self, root: Path) -> Path:
+        """The folder that holds the ground truth."""
+        file = f"gnd_{self.name}.pkl"
+        for folder in (root / self.name, root / "datasets" / self.name, root):
+            if (folder / file).is_file():
+                return folder
+        raise MissingDataError(
+            f"{self.name}: {file} is not in {root / self.name}; fetch it from {GROUND_TRUTH}, and the images "
+            f"from {self.source} into {root / self.name / 'jpg'}"
+        )
+
+    def _train(self, folder: Path) -> tuple[list[Path], list[int]]:
+        """Training images and their landmarks, 0 for all where there are no labels."""
+        if not folder.is_dir():
+            raise MissingDataError(
+                f"{self.name}: the training images are not in {folder}; put them there or name their folder "
+                "in train_folder, relative to the data root"
+            )
+        if not self.params.train_labels:
+            files = _images(folder)
+            landmarks = [0] * len(files)
+        else:
+            by_landmark = [_images(inner) for inner in sorted(folder.iterdir()) if inner.is_dir()]
+            by_landmark = [files for files in by_landmark if files]
+            files = [file for landmark in by_landmark for file in landmark]
+            landmarks = [number for number, landmark in enumerate(by_landmark) for _ in landmark]
+        if not files:
+            inside = "folders with images, one a landmark," if self.params.train_labels else "images"
+            raise DataError(f"{self.name}: no {inside} in {folder}; correct train_folder or train_labels")
+        return files, landmarks
+
+
+def _read(path: Path) -> tuple[list[str], list[str], list[Box], list[dict[str, NDArray[np.int64]]]]:
+    """Database and query names, boxes and index lists of the queries."""
+    content = safe_pickle.load(path, "latin1")
+    database, queries = ([str(name) for name in content[key]] for key in ("imlist", "qimlist"))
+    lists, boxes = [], list[Box]()
+    for entry in content["gnd"]:
+        one = {kind: np.asarray(entry[kind], np.int64).reshape(-1) for kind in ("easy", "hard", "junk")}
+        everything = np.concatenate(list(one.values()))
+        if len(everything) and not 0 <= everything.min() <= everything.max() < len(database):
+            raise ValueError(f"an index beyond the {len(database)} database images")
+        left, top, right, bottom = map(float, entry["bbx"])
+        lists.append(one)
+        boxes.append((left, top, right, bottom))
+    if len(lists) != len(queries):
+        raise ValueError(f"{len(queries)} queries, but lists for {len(lists)}")
+    return database, queries, boxes, lists
+
+
+def _images(folder: Path) -> list[Path]:
+    """All image files below a folder, in an order that does not depend on the machine."""
+    found = (Path(inner, name) for inner, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)

@@ -1,0 +1,78 @@
+"""Networks as the artifacts of earlier stages left them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bench.stage import Stage
+from bench.stages.context import Context
+from bench.types import Preprocessing
+from models.heads import hash_network
+from models.reshape import reshape
+
+#: Files of a distill artifact: state dict of the student, its architecture, and what else was kept.
+STUDENT, ARCHITECTURE, EXTRA = "student.safetensors", "architecture.json", "extra.safetensors"
+#: File of a finetune artifact: the state dict of trunk and head.
+NETWORK = "network.safetensors"
+
+
+def save(net: nn.Module, path: Path) -> None:
+    """Write a state dict."""
+    save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+
+
+def untrained(
+    network: Any, image_size: int, distill: Stage | None, context: Context
+) -> tuple[nn.Module, int]:
+    """A student with the architecture that step 1 left, and the width of its feature; weights as built.
+
+    Args:
+        network: the plug-in of the student.
+        distill: its step 1, if there was one.
+    """
+    trunk, width = network.build(), network.feature_dim(image_size)
+    if distill is None:
+        return trunk, width
+    return reshape(trunk, width, json.loads((_folder(distill, context) / ARCHITECTURE).read_text()))
+
+
+def distilled(
+    network: Any, image_size: int, distill: Stage | None, context: Context
+) -> tuple[nn.Module, int]:
+    """The student after step 1, or as built if there was none, and the width of its feature."""
+    trunk, width = untrained(network, image_size, distill, context)
+    if distill is not None:
+        trunk.load_state_dict(context.tensors(distill, STUDENT))
+    return trunk, width
+
+
+def kept(distill: Stage, context: Context) -> dict[str, Tensor]:
+    """What step 1 kept beside the student."""
+    path = _folder(distill, context) / EXTRA
+    return load_file(path) if path.is_file() else {}
+
+
+def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]:
+    """The network whose outputs an encode stage keeps, in eval mode, and what it expects of its input.
+
+    It is trunk and hash head, or the trunk alone where there was no step 2.
+    """
+    finetune = encode.inputs.get("finetune")
+    spec = (finetune or encode).spec
+    student = context.student(spec["student"])
+    distill = (finetune or encode).inputs.get("distill")
+    if finetune is None:
+        net, _ = distilled(student, spec["image_size"], distill, context)
+    else:
+        net = hash_network(*untrained(student, spec["image_size"], distill, context), spec["bits"])
+        net.load_state_dict(context.tensors(finetune, NETWORK))
+    return context.place(net).eval(), student.preprocessing
+
+
+def _folder(stage: Stage, context: Context) -> Path:
+    return context.store.path(stage.kind, stage.slug, stage.key)

@@ -1,0 +1,82 @@
+"""A folder of images with one subfolder per class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import splits
+from bench.datasets.image_folder import ImageFolder
+from bench.errors import DataError, MissingDataError
+
+SUFFIXES = ["png", "jpg", "JPEG", "bmp", "webp"]
+
+
+def write(root, classes=3, per_class=10):
+    """Images of the class's own grey level in several formats, one of them a level deeper."""
+    for label in range(classes):
+        folder = root / "pets" / f"class{label}"
+        (folder / "more").mkdir(parents=True)
+        for number in range(per_class):
+            name = f"more/{number}.png" if number == 0 else f"{number}.{SUFFIXES[number % len(SUFFIXES)]}"
+            Image.fromarray(np.full((20, 10 + number), 50 * label, np.uint8)).convert("RGB").save(
+                folder / name
+            )
+        (folder / "notes.txt").write_text("no image")
+        (folder / ".thumb.png").write_bytes(b"no image")
+    (root / "pets" / ".cache").mkdir()
+    (root / "pets" / "readme.md").write_text("no class")
+
+
+def dataset(**params):
+    quotas = {"query_per_class": 2, "train_per_class": 5, "val_per_class": 1, "side": 16}
+    return ImageFolder(ImageFolder.Params.of({"folder": "pets", **quotas, **params}))
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_subfolders_are_classes(tmp_path, fit):
+    write(tmp_path)
+    plugin = dataset(fit=fit, flip=False)
+    images = plugin.load(tmp_path)
+    assert (len(images), images.classes, images.pixels.fit) == (30, 3, fit)
+    assert not images.augmentation.flip
+    np.testing.assert_array_equal(np.bincount(images.labels), [10, 10, 10])
+    centre = images.pixels[np.arange(30)][:, 0, 8, 8].astype(int)
+    np.testing.assert_allclose(centre, 50 * images.labels, atol=3)
+    parts = plugin.splits(images)
+    splits.manifest(images, parts)
+    assert [len(parts.query), len(parts.train), len(parts.val), len(parts.database)] == [6, 12, 3, 24]
+    assert "30 images in 3 classes" in plugin.prepare(tmp_path)
+
+
+def test_the_manifest_knows_which_files_there_are(tmp_path):
+    write(tmp_path)
+
+    def digest():
+        images = dataset().load(tmp_path)
+        return splits.manifest(images, dataset().splits(images))["images_sha256"]
+
+    first = digest()
+    assert digest() == first
+    (tmp_path / "pets/class0/3.bmp").rename(tmp_path / "pets/class0/33.bmp")
+    assert digest() != first
+
+
+def test_what_is_missing_or_does_not_fit_is_named(tmp_path):
+    with pytest.raises(MissingDataError, match=f"image_folder: {tmp_path}/pets is not there"):
+        dataset().load(tmp_path)
+    (tmp_path / "pets" / "one").mkdir(parents=True)
+    with pytest.raises(DataError, match="has 1 subfolders"):
+        dataset().load(tmp_path)
+    (tmp_path / "pets" / "two").mkdir()
+    with pytest.raises(DataError, match="no images in .*one"):
+        dataset().prepare(tmp_path)
+    with pytest.raises(DataError, match="not below the data root"):
+        dataset(folder="../pets").load(tmp_path)
+
+
+def test_classes_that_are_too_small_are_an_error(tmp_path):
+    write(tmp_path, per_class=6)
+    with pytest.raises(DataError, match="class 0 has 6 images"):
+        dataset().splits(dataset().load(tmp_path))
