@@ -81,8 +81,8 @@ class ListDataset(Dataset):
     classes: ClassVar[int]
     #: labels become class indices, and an image without exactly one label is an error
     single_label: ClassVar[bool] = False
-    #: sizes of query, train and database in the published lists
-    published: ClassVar[tuple[int, int, int]]
+    #: sizes of query, train and database in the published lists; None where they could not be counted
+    published: ClassVar[tuple[int, int, int | None]]
     #: what to fetch, from where, how large
     source: ClassVar[str]
     params: Any
@@ -92,7 +92,8 @@ class ListDataset(Dataset):
 
     def sizes(self) -> dict[str, int]:
         """Those of the published lists."""
-        return dict(zip(("query", "train", "database"), self.published, strict=True))
+        parts = zip(("query", "train", "database"), self.published, strict=True)
+        return {name: size for name, size in parts if size is not None}
 
     def prepare(self, root: Path) -> str:
         """Check that all lists and images are there, and count them; nothing can be downloaded."""

@@ -98,7 +98,7 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
 
 def _encode(blocks: Blocks, distill: Stage | None) -> Stage:
     dataset, loss, before = blocks.dataset, blocks.loss, {"distill": distill} if distill else {}
-    slug = f"{_slug(blocks)}__{loss['name']}__{blocks.bits}b__s{blocks.seed}"
+    slug = f"{_slug(blocks)}__{loss['name']}__{_code(blocks)}__s{blocks.seed}"
     cost: dict[str, Any] = {
         "images": dataset.size("query") + dataset.size("database"),
         "cost_class": _cost_class(blocks),
@@ -135,7 +135,7 @@ def _measure(
     student = f"{blocks.student['name']}/{blocks.common['image_size']}"
     return Stage(
         "measure",
-        f"{name}__{_slug(blocks) if reshaped else blocks.student['name']}__{blocks.bits}b",
+        f"{name}__{_slug(blocks) if reshaped else blocks.student['name']}__{_code(blocks)}",
         spec,
         {"distill": distill} if reshaped and distill else {},
         cost_class=f"{name}/{student}",
@@ -148,6 +148,10 @@ def _shared(blocks: Blocks) -> dict[str, Any]:
 
 def _slug(blocks: Blocks) -> str:
     return f"{blocks.dataset.name}__{blocks.student['name']}__{blocks.method['name']}"
+
+
+def _code(blocks: Blocks) -> str:
+    return f"{blocks.bits}b" if blocks.bits else "float"
 
 
 def _cost_class(blocks: Blocks) -> str:

@@ -47,7 +47,8 @@ class Cell:
         """Readable name, used for files."""
         i = self.info
         teacher = "+".join(i.teachers) or "no-teacher"
-        return f"{i.dataset}__{teacher}__{i.student}__{i.method}__{i.loss}__{i.bits}b__s{i.seed}"
+        code = f"{i.bits}b" if i.bits else "float"
+        return f"{i.dataset}__{teacher}__{i.student}__{i.method}__{i.loss}__{code}__s{i.seed}"
 
     @property
     def record_file(self) -> str:

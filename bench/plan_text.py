@@ -49,7 +49,7 @@ def plan_text(summary: dict[str, Any]) -> str:
             cell["student"],
             cell["method"],
             cell["loss"],
-            cell["bits"],
+            cell["bits"] or "float",
             cell["seed"],
         ]
         for cell in summary["cells"]

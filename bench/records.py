@@ -38,7 +38,7 @@ class Failure(_Part):
 
 
 class CellInfo(_Part):
-    """The point of the grid, as a reader would name it.
+    """The point of the grid, as a reader would name it; ``bits`` is 0 for float embeddings.
 
     ``protocol`` holds the split rule and its parameters (``split``), the manifest hash, the ranking
     rule (``k``, ``ties``, ``normalizer``), and ``limit`` where ``--limit`` made it incomparable.

@@ -1,4 +1,4 @@
-"""MS COCO 2014 in the lists of HashNet: 122,218 photographs of 80 kinds of objects, several each.
+"""MS COCO 2014 in the lists of HashNet: photographs of 80 kinds of objects, several each.
 
 T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; Z. Cao et al., "HashNet: Deep
 Learning to Hash by Continuation", ICCV 2017. Training and validation images that show any of the objects are
@@ -23,7 +23,7 @@ class Coco(ListDataset):
     default_k = 5000
     name = "coco"
     classes = 80
-    published = (5_000, 10_000, 117_218)
+    published = (5_000, 10_000, None)
     source = "MS COCO, the train and val images of 2014, about 19 GB, from https://cocodataset.org"
 
     class Params(ListFiles):

@@ -24,10 +24,10 @@ class ImageNet100(ListDataset):
     name = "imagenet100"
     classes = 100
     single_label = True
-    published = (5_000, 13_000, 128_503)
+    published = (5_000, 13_000, None)
     source = (
         "ImageNet, the train and val images of ILSVRC 2012, about 145 GB, from https://image-net.org after "
-        "registration; the lists use 133,503 of them"
+        "registration"
     )
 
     class Params(ListFiles):

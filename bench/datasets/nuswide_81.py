@@ -23,7 +23,7 @@ class NusWide81(ListDataset):
     default_k = 5000
     name = "nuswide_81"
     classes = 81
-    published = (5_000, 10_000, 168_692)
+    published = (5_000, 10_000, None)
     source = (
         "NUS-WIDE, 269,648 images, named at https://lms.comp.nus.edu.sg/wp-content/uploads/2019/"
         "research/nuswide/NUS-WIDE.html; the lists use fewer"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.records import Record
-from bench.report.wording import assignments, one_line
+from bench.report.wording import FLOAT, assignments, one_line
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +22,8 @@ class Configuration:
     method: str
 
     def __str__(self) -> str:
-        return f"{self.student} · {self.method} · {self.loss} · {self.bits} bit"
+        code = f"{self.bits} bit" if self.bits else FLOAT
+        return f"{self.student} · {self.method} · {self.loss} · {code}"
 
 
 _Scope = tuple[str, ...]

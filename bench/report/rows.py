@@ -20,6 +20,11 @@ from bench.report.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
 
+#: Accuracies that a group may be judged by, the first it has; ``map`` in a grid's charts means this one.
+ACCURACIES = ("map", "map_revisited:medium", "map_reid", "map_videos@all")
+#: What is shown beside them.
+_SCORES = {"map_revisited": ("mp_at_k",), "map_reid": ("cmc",)}
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -114,8 +119,22 @@ class Group:
 
     def resolve(self, name: str) -> str | None:
         """The full name of ``name``: ``map`` and ``map@all`` find ``map@all:expected:relevant``."""
-        beginnings = (f"{name}@", f"{name}:")
-        return next((full for full in self.metrics if full == name or full.startswith(beginnings)), None)
+        names = ACCURACIES if name == "map" else (name,)
+        return next((full for one in names for full in self.metrics if _names(one, full)), None)
+
+    @property
+    def accuracy(self) -> str | None:
+        """The full name of the accuracy by which the group is judged."""
+        return self.resolve("map")
+
+    @property
+    def further_accuracies(self) -> list[str]:
+        """The other scores of a protocol that has several, such as easy and hard."""
+        base = re.split("[@:]", self.accuracy or "map")[0]
+        scores = {base, *_SCORES.get(base, ())} - {"map"}
+        return [
+            name for name in self.metrics if re.split("[@:]", name)[0] in scores and name != self.accuracy
+        ]
 
     def rows_with(self, *names: str) -> list[Row]:
         """The rows that have every one of these metrics (full names)."""
@@ -209,10 +228,15 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
     return f"95 % interval {' and '.join(parts)}" if parts else ""
 
 
+def _names(name: str, full: str) -> bool:
+    """Whether ``name`` stands for ``full``."""
+    return full == name or full.startswith((f"{name}@", f"{name}:"))
+
+
 def _row(configuration: Configuration, records: list[Record], teachers: set[str]) -> Row:
     cell = records[0].cell
     role: Role = "undistilled" if cell.method == "none" else "distilled"
-    if cell.student in teachers:
+    if role == "undistilled" and cell.student in teachers:
         role, configuration = "teacher", replace(configuration, student=f"{configuration.student} (teacher)")
     metrics = {name: metric for record in reversed(records) for name, metric in record.metrics.items()}
     return Row(

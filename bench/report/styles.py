@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from bench.report.rows import Group, Row
+from bench.report.wording import FLOAT
 
 #: Okabe and Ito's colours, which colour-blind readers can tell apart, without yellow (too pale for
 #: markers), black (teachers) and grey (no distillation). One more shape than colours: pairs repeat late.
@@ -51,10 +52,11 @@ class Styles:
         looks = {names.get(row.role, f"method {row.configuration.method}"): self._look(row) for row in rows}
         losses = sorted({row.configuration.loss for row in rows})
         bits = sorted({row.configuration.bits for row in rows})
+        lengths = {length: f"{length} bit" if length else FLOAT for length in bits}
         return [
             *(_entry(method, *looks[method], 7) for method in sorted(looks)),
             *(_entry(f"loss {loss}", _NEUTRAL, "s", 7, self._fills[loss]) for loss in losses),
-            *(_entry(f"{length} bit", _NEUTRAL, "s", self._sizes[length]) for length in bits),
+            *(_entry(words, _NEUTRAL, "s", self._sizes[length]) for length, words in lengths.items()),
         ]
 
     def _look(self, row: Row) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from bench.report.names import Configuration
 from bench.report.rows import Estimate, Group, Row, Summary, interval_words
 
 #: The cost columns, by base name.
-COSTS = ("params", "macs", "latency_ms", "weights_mb")
+COSTS = ("params", "params_before", "macs", "macs_before", "latency_ms", "weights_mb")
 
 #: Marks timings that the measurement itself found unsteady.
 UNSTEADY = "†"
@@ -95,13 +95,12 @@ class _Column:
 
 def _group_columns(group: Group) -> list[_Column]:
     columns = _configuration_columns([row.configuration for row in group.rows])
-    if accuracy := group.resolve("map"):
-        ties, normalizer = wording.ranking_rule(accuracy)
-        main = _metric_column(group, accuracy)
-        columns += [
-            replace(main, detail=f"{ties} ties, ÷ {normalizer}", bold=_clear_wins(group, accuracy)),
-            _Column("seeds", [str(row.seeds) for row in group.rows]),
-        ]
+    if accuracy := group.accuracy:
+        main = replace(_metric_column(group, accuracy), bold=_clear_wins(group, accuracy))
+        if rule := wording.ranking_rule(accuracy):
+            main = replace(main, detail=f"{rule[0]} ties, ÷ {rule[1]}")
+        columns += [main, _Column("seeds", [str(row.seeds) for row in group.rows])]
+        columns += [_metric_column(group, name) for name in group.further_accuracies]
         for order in ("best", "worst"):
             bound = group.resolve(f"{accuracy.partition(':')[0]}:{order}")
             if bound and bound != accuracy:
@@ -110,10 +109,11 @@ def _group_columns(group: Group) -> list[_Column]:
 
 
 def _configuration_columns(configurations: list[Configuration]) -> list[_Column]:
-    return [
-        _Column(name, [str(getattr(one, name)) for one in configurations], numeric=name == "bits")
-        for name in ("dataset", "student", "method", "loss", "bits")
+    named = [
+        _Column(name, [str(getattr(one, name)) for one in configurations], numeric=False)
+        for name in ("dataset", "student", "method", "loss")
     ]
+    return [*named, _Column("bits", [str(one.bits or wording.FLOAT) for one in configurations])]
 
 
 def _metric_column(group: Group, name: str, *, spread: bool = True) -> _Column:
@@ -152,8 +152,10 @@ def _clear_wins(group: Group, name: str) -> frozenset[int]:
 def _notes(group: Group) -> list[str]:
     """What a reader must know to quote a number of the group's table."""
     notes = []
-    if accuracy := group.resolve("map"):
+    if accuracy := group.accuracy:
         notes.append(wording.definition(accuracy))
+        if any(row.configuration.bits == 0 for row in group.rows):
+            notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
         spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
         notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
         if group.resolve(f"{accuracy.partition(':')[0]}:best"):

@@ -9,6 +9,9 @@ from typing import Any
 
 from bench.records import Metric
 
+#: In place of a code length, where there is no code.
+FLOAT = "float"
+
 TITLES = {
     "map": "mAP",
     "map_hamming2": "mAP within radius 2",
@@ -17,8 +20,15 @@ TITLES = {
     "precision_hamming2": "precision within radius 2",
     "recall_hamming2": "recall within radius 2",
     "pr_curve": "area under precision-recall",
+    "map_revisited": "mAP",
+    "mp_at_k": "precision",
+    "map_reid": "mAP",
+    "cmc": "CMC",
+    "map_videos": "mAP",
     "params": "parameters",
+    "params_before": "parameters before step 1",
     "macs": "MACs",
+    "macs_before": "MACs before step 1",
     "flops": "FLOPs",
     "latency_ms": "latency",
     "throughput_ips": "throughput",
@@ -78,10 +88,11 @@ def title(name: str) -> str:
     return f"{words} ({variant})" if variant and base != "map" else words
 
 
-def ranking_rule(name: str) -> tuple[str, str]:
-    """Tie rule and normaliser of a mAP's name: ``map@all:expected:relevant``."""
-    ties, _, normalizer = name.partition(":")[2].partition(":")
-    return ties, normalizer
+def ranking_rule(name: str) -> tuple[str, str] | None:
+    """Tie rule and normaliser of a mAP's name, ``map@all:expected:relevant``; None if it has none."""
+    base, _, rule = name.partition(":")
+    ties, colon, normalizer = rule.partition(":")
+    return (ties, normalizer) if base.partition("@")[0] == "map" and colon else None
 
 
 def definition(name: str) -> str:
@@ -96,7 +107,7 @@ def definition(name: str) -> str:
     if base != "map":
         return ""
     cut = rest.partition(":")[0]
-    ties, normalizer = ranking_rule(name)
+    ties, normalizer = ranking_rule(name) or ("", "")
     ranked = "the whole database" if cut == "all" else f"the first {cut} items"
     parts = [f"mean average precision over {ranked}", TIES.get(ties, ""), NORMALIZERS.get(normalizer, "")]
     return f"{title(name)} ({name}): {', '.join(filter(None, parts))}."
@@ -105,7 +116,7 @@ def definition(name: str) -> str:
 def unit(name: str, metric: Metric, values: Iterable[float]) -> tuple[float, str]:
     """One unit for a whole column or axis: what to divide by, and what to call it."""
     base = name.partition("@")[0]
-    if base == "params":
+    if base.startswith("params"):
         return 1e6, "M"
     if base.startswith(("macs", "flops")):
         return (1e9, "G") if max(values, default=0.0) >= 1e9 else (1e6, "M")

@@ -34,9 +34,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     train = splits.train if params.select == "val" else np.union1d(splits.train, splits.val)
     labels = torch.from_numpy(dataset.images.multi_hot(train)).float().to(context.device)
     multi_label = bool((labels.sum(dim=1) != 1).any())
-    loss = plugin(
-        params, HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label)
-    )
+    loss = plugin(params, HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label))
 
     student = context.student(spec["student"])
     with seeded(seed, context.device):

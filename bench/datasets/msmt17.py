@@ -1,0 +1,92 @@
+"""MSMT17: 4,101 persons seen by 15 cameras; a person is to be found again in another camera's images.
+
+L. Wei et al., "Person Transfer GAN to Bridge Domain Gap for Person Re-Identification", CVPR 2018. Parts are
+lists of ``path number``; the third field of an image's name is its camera. Numbers of persons in the tests
+have nothing to do with those in training.
+
+    dataset: [msmt17]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from bench import reid_files
+from bench.errors import DataError
+from bench.image_files import below
+from bench.image_lists import PartedImages
+from bench.interfaces import Dataset
+from bench.registry import DATASETS
+from bench.reid_files import Shot, SquashedImages
+from bench.types import ImageSet, Judge, Splits
+
+#: Part -> its list, and the folder that the paths in it start from.
+PARTS = {
+    "train": ("list_train.txt", "train"),
+    "val": ("list_val.txt", "train"),
+    "query": ("list_query.txt", "test"),
+    "database": ("list_gallery.txt", "test"),
+}
+FOLDERS = ("MSMT17", "MSMT17_V1", "msmt17", ".")
+
+
+@DATASETS.register
+class Msmt17(Dataset):
+    """The lists and the folders ``train`` and ``test`` of the release.
+
+    Images are resized to a square whatever their shape: people come out wider than they are.
+    """
+
+    version = 1
+    default_k = None
+    judged_by: ClassVar[Judge] = "cameras"
+
+    class Params(SquashedImages):
+        """Validation images are listed, too."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def sizes(self) -> dict[str, int]:
+        """Of the training list, for plans; what counts are the lists that are found."""
+        return {"train": 32621}
+
+    def prepare(self, root: Path) -> str:
+        """Check that all images are there; nothing is downloaded."""
+        return reid_files.summary("msmt17", _folder(root), self.load(root))
+
+    def load(self, root: Path) -> PartedImages:
+        """Read the lists; images stay in their files until they are asked for."""
+        folder = _folder(root)
+        parts = {part: _shots(folder / name, folder / inner) for part, (name, inner) in PARTS.items()}
+        return reid_files.image_set("msmt17", folder, parts, self.params.side, ["train", "val"])
+
+    def splits(self, images: ImageSet) -> Splits:
+        """As listed; nothing is drawn."""
+        assert isinstance(images, PartedImages)
+        return Splits("msmt17", **{part: images.parts[part] for part in PARTS})
+
+
+def _folder(root: Path) -> Path:
+    source = "the set is given out on request by the authors of its paper (CVPR 2018)"
+    needed = sorted({entry for pair in PARTS.values() for entry in pair})
+    return reid_files.found("msmt17", root, FOLDERS, needed, f"{source}; unpack it into {root / FOLDERS[0]}")
+
+
+def _shots(path: Path, folder: Path) -> list[Shot]:
+    """Read one list: ``0000/0000_000_01_0303morning_0015_0.jpg 0`` is person 0 by camera 1."""
+    shots = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            name, identity = line.split()
+            shot = Shot(below(folder, name), int(identity), int(name.rpartition("/")[2].split("_")[2]))
+        except (ValueError, IndexError) as error:
+            raise DataError(
+                f"{path}:{number}: '{line.strip()}' is not '<folder>/<person>_<number>_<camera>_....jpg "
+                "<person>'; fetch the list again"
+            ) from error
+        shots.append(shot)
+    return shots

@@ -1,0 +1,148 @@
+"""SVD: short videos, of which the near-duplicates of a query are to be found; images are their frames.
+
+Q.-Y. Jiang et al., "SVD: A Large-Scale Short Video Dataset for Near-Duplicate Video Retrieval", ICCV 2019.
+Training images are the frames of all videos in the train ground truth. Frames are read, not video files:
+
+    <root>/SVD/metadata/{query-id,labeled-data-id,unlabeled-data-id,train_groundtruth,test_groundtruth}
+    <root>/SVD/frames/<video id without .mp4>/*.jpg
+
+    dataset: [{name: svd, params: {max_frames: 20}}]
+"""
+
+from __future__ import annotations
+
+import os.path
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from bench.errors import DataError, MissingDataError
+from bench.image_files import ImageFiles
+from bench.image_lists import FixedSplits, PartedImages
+from bench.interfaces import Dataset
+from bench.registry import DATASETS
+from bench.types import Augmentation, FrameTruth, ImageSet, Judge, Splits
+
+IDS = ("metadata/query-id", "metadata/labeled-data-id", "metadata/unlabeled-data-id")
+JUDGED = ("metadata/train_groundtruth", "metadata/test_groundtruth")
+EXTRACT = "extract up to 60 frames of every video, evenly spread, to frames/<video id>/*.jpg"
+
+
+@DATASETS.register
+class Svd(Dataset):
+    """Test queries, the candidates judged for them, and all unlabelled videos; training has no labels."""
+
+    version = 1
+    default_k = None
+    judged_by: ClassVar[Judge] = "frames"
+    labelled = False
+
+    class Params(FixedSplits):
+        """Which frames are used, and at which size; validation images are frames of whole videos."""
+
+        max_frames: int = Field(60, ge=1, description="frames of a video, evenly spread")
+        side: int = Field(256, ge=16, description="pixels; the shorter side is resized, the centre cut")
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def prepare(self, root: Path) -> str:
+        """Check that the lists and the frames of all videos are there; nothing is downloaded."""
+        images = self.load(root)
+        counts = ", ".join(f"{len(index):,} {part}" for part, index in images.parts.items())
+        return f"svd: frames of {counts} in {_folder(root)}"
+
+    def load(self, root: Path) -> PartedImages:
+        """Read the lists and the names of the frames; frames stay in their files."""
+        folder = _folder(root)
+        queries, labelled, unlabelled = (_ids(folder / name) for name in IDS)
+        train, test = (_judged(folder / name) for name in JUDGED)
+        strange = [query for query in test if query not in queries]
+        if strange or not test:
+            what = f"query {strange[0]} is not in query-id" if strange else "no queries"
+            raise DataError(f"{folder / JUDGED[1]}: {what}; fetch the lists again")
+        learnt = dict.fromkeys(v for query, one in train.items() for v in (query, *one) if v not in test)
+        distractors = (video for video in unlabelled if video not in labelled and video not in queries)
+        judged = (video for one in test.values() for video in one if video not in test)
+        searched = dict.fromkeys([*judged, *distractors])
+        number = {video: place for place, video in enumerate(dict.fromkeys([*test, *learnt, *searched]))}
+        frames = _frames(folder / "frames", list(number), self.params.max_frames)
+        videos = np.repeat(np.arange(len(number)), [len(one) for one in frames])
+        parts = {
+            part: np.flatnonzero(np.isin(videos, [number[video] for video in some]))
+            for part, some in (("query", list(test)), ("train", list(learnt)), ("database", list(searched)))
+        }
+        truth = {
+            number[query]: {number[video]: answer for video, answer in one.items() if video in number}
+            for query, one in (train | test).items()
+            if query in number
+        }
+        return PartedImages(
+            ImageFiles(tuple(path for one in frames for path in one), self.params.side),
+            np.zeros(len(videos), np.int64),  # no labels: one class for all
+            1,
+            Augmentation(evaluation_crop=224 / 256),
+            FrameTruth(videos, truth),
+            parts,
+        )
+
+    def splits(self, images: ImageSet) -> Splits:
+        """Parts as published; a share of the training videos, with all their frames, is validation."""
+        assert isinstance(images, PartedImages)
+        assert isinstance(images.truth, FrameTruth)
+        p, train = self.params, images.parts["train"]
+        videos = np.random.default_rng(p.split_seed).permutation(np.unique(images.truth.videos[train]))
+        some = min(max(1, round(p.val_share * len(videos))), max(len(videos) - 1, 0))
+        held = np.isin(images.truth.videos[train], videos[:some])
+        protocol = f"svd-f{p.max_frames}-v{p.val_share:g}-s{p.split_seed}"
+        return Splits(protocol, images.parts["query"], train[~held], train[held], images.parts["database"])
+
+
+def _folder(root: Path) -> Path:
+    for folder in (root / "SVD", root / "svd", root):
+        if all((folder / name).exists() for name in (*IDS, *JUDGED, "frames")):
+            return folder
+    raise MissingDataError(
+        f"svd: {', '.join((*IDS, *JUDGED))} and frames are not in {root / 'SVD'}; fetch SVD (see "
+        f"https://svdbase.github.io) and {EXTRACT}"
+    )
+
+
+def _ids(path: Path) -> dict[str, None]:
+    """What a list holds, in its order: unlike a list, a dict knows at once what is in it."""
+    return dict.fromkeys(_id(name) for name in path.read_text(encoding="utf-8", errors="replace").split())
+
+
+def _id(name: str) -> str:
+    """Name of a video's folder of frames; never one outside of ``frames``."""
+    return os.path.basename(name).removesuffix(".mp4")
+
+
+def _judged(path: Path) -> dict[str, dict[str, bool]]:
+    """Query -> {candidate: whether it is a near-duplicate}."""
+    judged: dict[str, dict[str, bool]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        fields = line.split()
+        if fields and (len(fields) != 3 or fields[2] not in {"0", "1"}):
+            raise DataError(f"{path}:{number}: '{line}' is not '<query> <candidate> 0|1'; fetch it again")
+        if fields:
+            judged.setdefault(_id(fields[0]), {})[_id(fields[1])] = fields[2] == "1"
+    return judged
+
+
+def _frames(folder: Path, videos: list[str], most: int) -> list[list[Path]]:
+    """At most ``most`` frames of each video, evenly spread."""
+    found = []
+    for video in videos:
+        paths = sorted((folder / video).glob("*.jpg"))
+        chosen = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
+        found.append([paths[place] for place in chosen])
+    empty = [video for video, paths in zip(videos, found, strict=True) if not paths]
+    if empty:
+        raise MissingDataError(
+            f"svd: {len(empty)} of {len(videos)} videos have no frames in {folder} (first: {empty[0]}); "
+            f"{EXTRACT}"
+        )
+    return found

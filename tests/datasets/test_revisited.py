@@ -1,0 +1,203 @@
+"""Revisited Oxford and Paris from small files in the published layout."""
+
+from __future__ import annotations
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from bench import splits
+from bench.datasets.roxford5k import ROxford5k
+from bench.datasets.rparis6k import RParis6k
+from bench.errors import DataError, MissingDataError
+from bench.metrics.revisited import Revisited
+from bench.types import RankingRule, Retrieval
+
+DATABASE = ["all_souls_000013", "bodleian_000001", "oxford_000317", "radcliffe_000002", "trinity_000009"]
+QUERIES = ["all_souls_000051", "keble_000245"]
+
+
+def picture(path, colour, size=(40, 20)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path, quality=95)
+
+
+def ground_truth():
+    return {
+        "imlist": DATABASE,
+        "qimlist": QUERIES,
+        "gnd": [
+            {"bbx": [10.0, 5.0, 20.0, 15.0], "easy": [0], "hard": [3, 1], "junk": [4]},
+            {"bbx": [0.0, 0.0, 40.0, 20.0], "easy": [], "hard": np.array([2]), "junk": []},
+        ],
+    }
+
+
+def write_files(root, name="roxford5k", gnd=None, protocol=2):
+    folder = root / name
+    for number, image in enumerate(DATABASE):
+        picture(folder / "jpg" / f"{image}.jpg", (40 * number, 0, 0))
+    for image in QUERIES:
+        picture(folder / "jpg" / f"{image}.jpg", (0, 0, 0))
+    # The first query shows something in its box only.
+    query = Image.new("RGB", (40, 20))
+    query.paste((0, 250, 0), (8, 3, 22, 17))
+    query.save(folder / "jpg" / f"{QUERIES[0]}.jpg", quality=95)
+    with (folder / f"gnd_{name}.pkl").open("wb") as file:
+        pickle.dump(ground_truth() if gnd is None else gnd, file, protocol)
+    return folder
+
+
+def write_training_images(root):
+    for landmark, count in (("b", 12), ("a", 8)):
+        for number in range(count):
+            picture(root / "landmarks" / landmark / f"{number}.jpg", (0, 0, 200))
+    (root / "landmarks" / "empty").mkdir()
+    (root / "landmarks" / "a" / "notes.txt").write_text("no image")
+
+
+def dataset(plugin=ROxford5k, **params):
+    return plugin(plugin.Params(**{"side": 32, **params}))
+
+
+@pytest.mark.parametrize("plugin", [ROxford5k, RParis6k])
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_published_files_are_read(tmp_path, plugin, protocol):
+    write_files(tmp_path, plugin.name, protocol=protocol)
+    evaluation = dataset(plugin)
+    assert re.search(
+        rf"{plugin.name}: 7 images \(2 query, 0 train, 5 database\)", evaluation.prepare(tmp_path)
+    )
+    images = evaluation.load(tmp_path)
+    parts = evaluation.splits(images)
+    assert parts.query.tolist() == [5, 6]
+    assert parts.database.tolist() == [0, 1, 2, 3, 4]
+    assert len(parts.train) == len(parts.val) == 0
+    assert images.pixels.shape == (7, 3, 32, 32)
+    assert {q: v.tolist() for q, v in images.truth.easy.items()} == {5: [0], 6: []}
+    assert {q: v.tolist() for q, v in images.truth.hard.items()} == {5: [3, 1], 6: [2]}
+    assert {q: v.tolist() for q, v in images.truth.junk.items()} == {5: [4], 6: []}
+    assert all(v.dtype == np.int64 for v in images.truth.hard.values())
+    assert not evaluation.labelled
+    assert splits.manifest(images, parts)["query"] == [[5, 7]]
+
+
+def test_queries_are_cropped_and_nothing_else_is(tmp_path):
+    write_files(tmp_path)
+    pixels = dataset().load(tmp_path).pixels
+    query, whole = pixels[np.array([5, 6])]
+    assert query[1].min() > 200  # the box is square and green, so nothing is padded
+    assert whole[1, :8].mean() == pytest.approx(128, abs=1)  # the other is twice as wide as high
+    database = pixels[np.arange(5)]
+    assert database[:, 0, 16, 16].astype(int).tolist() == pytest.approx([0, 40, 80, 120, 160], abs=4)
+
+
+def test_training_images_without_labels(tmp_path):
+    write_files(tmp_path)
+    write_training_images(tmp_path)
+    chosen = dataset(train_folder="landmarks", val_share=0.25)
+    images = chosen.load(tmp_path)
+    parts = chosen.splits(images)
+    assert not chosen.labelled
+    assert (images.classes, len(images)) == (1, 27)
+    assert images.labels[7:].tolist() == [0] * 20
+    assert images.labels[:7].tolist() == [1] * 7
+    assert (len(parts.train), len(parts.val)) == (15, 5)
+    assert sorted([*parts.train, *parts.val]) == list(range(7, 27))
+    assert parts.database.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_folders_are_landmarks(tmp_path):
+    write_files(tmp_path)
+    write_training_images(tmp_path)
+    chosen = dataset(train_folder="landmarks", train_labels=True)
+    images = chosen.load(tmp_path)
+    assert chosen.labelled
+    assert images.classes == 2
+    assert images.labels[7:].tolist() == [0] * 8 + [1] * 12
+    assert images.labels[:7].tolist() == [2] * 7
+    assert images.multi_hot(chosen.splits(images).train).sum(1).min() == 1
+    other = dataset(train_folder="landmarks", train_labels=True, split_seed=1)
+    assert chosen.splits(images).val.tolist() != other.splits(images).val.tolist()
+
+
+def test_truth_reaches_the_metric_in_the_order_of_the_splits(tmp_path):
+    write_files(tmp_path)
+    images = dataset().load(tmp_path)
+    parts = dataset().splits(images)
+    angles = np.array([0.1, 0.4, 0.2, 0.3, 0.05, 0.0, 0.2])  # the junk is nearest to the first query
+    units = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    labels = images.labels
+    subject = Retrieval(
+        units[parts.query],
+        units[parts.database],
+        labels[parts.query],
+        labels[parts.database],
+        0,
+        RankingRule(),
+        parts.query,
+        parts.database,
+        images.truth,
+    )
+    per_query = Revisited(Revisited.Params()).compute(subject).per_query
+    np.testing.assert_allclose(per_query["map_revisited:easy"], [1, np.nan])
+    # Ranked 0, 2, 3, 1 without junk; positives at 0, 2, 3.
+    medium = (1 + (1 / 2 + 2 / 3) / 2 + (2 / 3 + 3 / 4) / 2) / 3
+    np.testing.assert_allclose(per_query["map_revisited:medium"], [medium, 1])
+    # Without image 0, too: 2, 3, 1.
+    hard = ((0 + 1 / 2) / 2 + (1 / 2 + 2 / 3) / 2) / 2
+    np.testing.assert_allclose(per_query["map_revisited:hard"], [hard, 1])
+
+
+@pytest.mark.parametrize("plugin", [ROxford5k, RParis6k])
+def test_what_is_missing(tmp_path, plugin):
+    where = re.escape(str(tmp_path / plugin.name))
+    with pytest.raises(
+        MissingDataError, match=f"{plugin.name}: .* not in {where}; fetch it from https://.*vgg"
+    ):
+        dataset(plugin).prepare(tmp_path)
+    folder = write_files(tmp_path, plugin.name)
+    (folder / "jpg" / f"{DATABASE[1]}.jpg").unlink()
+    with pytest.raises(MissingDataError, match=rf"1 of 7 images .*\(first: {DATABASE[1]}.jpg\)"):
+        dataset(plugin).load(tmp_path)
+
+
+def test_missing_training_images(tmp_path):
+    write_files(tmp_path)
+    with pytest.raises(MissingDataError, match="roxford5k: the training images are not in"):
+        dataset(train_folder="landmarks").load(tmp_path)
+    picture(tmp_path / "flat" / "1.jpg", (0, 0, 0))
+    with pytest.raises(DataError, match="no folders with images, one a landmark"):
+        dataset(train_folder="flat", train_labels=True).load(tmp_path)
+    with pytest.raises(DataError, match="not below the data root"):
+        dataset(train_folder="../elsewhere").load(tmp_path)
+    with pytest.raises(ValidationError, match="train_labels needs a train_folder"):
+        dataset(train_labels=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gnd": ground_truth()["gnd"][:1]},
+        {"gnd": [{**one, "junk": [5]} for one in ground_truth()["gnd"]]},
+        {"gnd": [{**one, "bbx": [1.0, 2.0]} for one in ground_truth()["gnd"]]},
+        {"gnd": [{"bbx": [0, 0, 1, 1]}]},
+        {"imlist": None},
+    ],
+    ids=["too few", "index", "box", "keys", "names"],
+)
+def test_damaged_ground_truth(tmp_path, change):
+    write_files(tmp_path, gnd={**ground_truth(), **change})
+    with pytest.raises(DataError, match="gnd_roxford5k.pkl: not a ground truth of Revisited") as caught:
+        dataset().load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_published_sizes():
+    assert dataset(ROxford5k).sizes() == {"query": 70, "database": 4993}
+    assert dataset(RParis6k).sizes() == {"query": 70, "database": 6322}
+    assert ROxford5k.judged_by == "revisited"
