@@ -209,6 +209,8 @@ def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
     _include(plugins)
     registry = REGISTRIES[kind]
     summaries = {name: _summary(registry.get(name)) for name in registry.names()}
+    if kind == "methods":
+        summaries = {name: f"{text} [{_needs(registry.get(name))}]" for name, text in summaries.items()}
     summaries |= {f"{family}:<name>": f"any model of {family}" for family in registry.families}
     if as_json:
         click.echo(json.dumps(summaries, indent=1))
@@ -310,6 +312,20 @@ def _summary(plugin: type) -> str:
     module = sys.modules[plugin.__module__].__doc__
     lines = (module or plugin.__doc__ or "").strip().splitlines()
     return lines[0] if lines else ""
+
+
+def _needs(method: Any) -> str:
+    """What a method takes: ``1 teacher (cached features), no labels``."""
+    least, most = method.teachers
+    if not method.trains:
+        return "nothing"
+    if method.teacher_output == "network":
+        output = "live, trained first"
+    else:
+        output = f"cached {method.teacher_output}"
+    number = str(least) if least == most else f"{least} to {most}"
+    teachers = f"{number} teacher{'s' if most > 1 else ''} ({output})" if most else "no teacher"
+    return f"{teachers}, {'labels' if method.uses_labels(method.Params()) else 'no labels'}"
 
 
 def _latest_results() -> Path:

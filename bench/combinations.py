@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.config import Grid, resolve
-from bench.registry import DATASETS, LOSSES, METHODS, TEACHERS
+from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
 from bench.selection import Point
 
 
@@ -37,15 +37,21 @@ def _teachers(point: Point, method: Any) -> Iterator[tuple[str, str]]:
         wanted = f"{least}" if least == most else f"{least} to {most}"
         message = f"method '{name}' takes {wanted} teacher(s), this combination has {len(teachers)}"
         yield "method", f"{message}; change or exclude it"
-    student = point.values["student"].name
-    other = [teacher.name for teacher in teachers if teacher.name != student]
+    student = point.values["student"]
+    other = [teacher.name for teacher in teachers if _network(teacher) != _network(student)]
     if method.same_network and other:
         message = f"method '{name}' starts from the teacher's own network, but teacher {other[0]} has student"
-        yield "method", f"{message} {student}; name the same network on both axes, or exclude the pair"
+        cure = "name the same network with the same params on both axes, or exclude the pair"
+        yield "method", f"{message} {student.name}; {cure}"
     for teacher in teachers:
         if method.teacher_output == "logits" and not hasattr(TEACHERS.get(teacher.name), "build_classifier"):
             message = f"method '{name}' needs a teacher with a classifier; {teacher.name} has none"
             yield "method", f"{message}; choose another teacher or exclude it"
+
+
+def _network(entry: Any) -> tuple[str, dict[str, Any]]:
+    """A network without the weights it starts from."""
+    return entry.name, resolve(STUDENTS, entry).model_dump(mode="json", exclude={"weights"})
 
 
 def _labels(grid: Grid, method: Any, dataset: str, labelled: bool) -> Iterator[tuple[str, str]]:

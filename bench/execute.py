@@ -16,6 +16,7 @@ from bench.errors import BenchError, RecordError, UsageError
 from bench.plan import Cell, Plan
 from bench.progress import ProgressReport
 from bench.records import ArtifactReference, Failure, Metric, Record, StageInfo
+from bench.registry import METHODS
 from bench.stage import Stage
 from bench.store import Store
 
@@ -135,6 +136,9 @@ def _check_networks(stages: list[Stage], context: Any) -> None:
             if block is not None and json.dumps(block) not in built:
                 built.add(json.dumps(block))
                 make(block).build()
+        method = stage.spec.get("method")
+        if method is not None:
+            METHODS.get(method["name"]).check_network(context.student(stage.spec["student"]).build())
 
 
 def _all_stages(cell: Cell) -> dict[str, Stage]:
@@ -187,9 +191,18 @@ def _ok_record(
     stages = {}
     for name, stage in _all_stages(cell).items():
         found = machine.store.index(_folder(machine, stage))
-        seconds = found["seconds"] if found else None
-        stages[name] = StageInfo(key=stage.key, seconds=seconds, cached=stage.key not in made)
+        stages[name] = StageInfo(
+            key=stage.key,
+            seconds=found["seconds"] if found else None,
+            cached=stage.key not in made,
+            summary=_told(found["summary"]) if found else {},
+        )
     return _record(cell, described, status="ok", metrics=metrics, per_query=per_query, stages=stages)
+
+
+def _told(summary: dict[str, Any]) -> dict[str, Any]:
+    """A stage's summary without what the record has elsewhere, and without the curves of training."""
+    return {name: value for name, value in summary.items() if name not in {"history", "values", "per_query"}}
 
 
 def _whole_query(metrics: dict[str, Metric]) -> dict[str, Metric]:

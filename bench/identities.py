@@ -1,15 +1,21 @@
-"""What training on identities shares: parameters, and batches of several images of each identity."""
+"""What training on identities shares: parameters, network, losses, batches of several images of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.types import DistillationParameters
+from bench.interfaces import Method
+from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from models.retrieval_network import RetrievalOutputs
 
 
 class IdentityParameters(DistillationParameters):
@@ -25,6 +31,7 @@ class IdentityParameters(DistillationParameters):
     schedule: Literal["constant", "cosine", "flat_cosine"] = "flat_cosine"
     pool: Literal["database", "train"] = "train"
     embedding: int = Field(512, ge=2, description="width of the retrieval feature")
+    triplet_weight: float = Field(1.0, ge=0)
     margin: float = Field(0.35, ge=0, description="of the triplet loss")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
 
@@ -55,3 +62,55 @@ def batches(
     count = max(1, params.batch_size // size)
     for start in range(0, max(len(shuffled) - count, 0) + 1, count):
         yield shuffled[start : start + count].reshape(-1)
+
+
+class IdentityMethod(Method):
+    """A method that trains trunk, embedding and classifier with labels of the training images."""
+
+    reshapes = True
+    params: Any
+
+    def __init__(self, params: IdentityParameters, task: DistillationTask) -> None:
+        from models.retrieval_network import RetrievalNetwork
+
+        super().__init__(params, task)
+        assert task.labels is not None
+        self._labels = task.labels.argmax(dim=1).cpu().numpy()
+        self.net = RetrievalNetwork(task.trunk, task.width, params.embedding, task.labels.shape[1])
+
+    @classmethod
+    def uses_labels(cls, params: Any) -> bool:
+        """Always."""
+        return True
+
+    def network(self) -> nn.Module:
+        """Trunk, embedding and classifier."""
+        return self.net
+
+    def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
+        """The layers behind the trunk learn faster."""
+        head = [*self.net.neck.parameters(), *self.net.classifier.parameters()]
+        scaled = {"params": head, "lr_scale": self.params.head_lr_scale}
+        return [{"params": list(self.net.trunk.parameters())}, scaled]
+
+    def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """Several images of each identity; of images with several labels, the first counts."""
+        return batches(self._labels, self.params, self.task.seed, epoch)
+
+    def terms(self, outputs: RetrievalOutputs, batch: DistillationBatch) -> dict[str, Tensor]:
+        """Identity and triplet loss."""
+        from models.retrieval_network import identity_loss, triplet_loss
+
+        p = self.params
+        assert batch.labels is not None
+        return {
+            "identity": identity_loss(outputs.logits, batch.labels, p.label_smoothing),
+            "triplet": p.triplet_weight * triplet_loss(outputs.feature, batch.labels, p.margin),
+        }
+
+    def student(self) -> tuple[nn.Module, dict[str, Any]]:
+        """Trunk and embedding."""
+        from models.reshape import embedded
+
+        kept = embedded(self.net.trunk, self.net.neck)
+        return kept, {"embedding": {"kind": "neck", "width": self.params.embedding}}

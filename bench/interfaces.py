@@ -142,6 +142,14 @@ class Method(Protocol):
         return False
 
     @classmethod
+    def check_network(cls, trunk: nn.Module) -> None:
+        """Refuse a student that the method cannot train; called before any work.
+
+        Raises:
+            UsageError: why, and what can be used.
+        """
+
+    @classmethod
     def teacher_params(cls, params: Any) -> dict[str, Any]:
         """Parameters of ``teacher_trained_by``."""
         return {}

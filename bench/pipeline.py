@@ -51,6 +51,8 @@ def _distill(blocks: Blocks, seed: int) -> Stage:
 
 def _teachers(blocks: Blocks) -> dict[str, Stage]:
     """What step 1 needs of its teachers."""
+    if not blocks.teachers:
+        return {}
     plugin: Any = METHODS.get(blocks.method["name"])
     if plugin.teacher_output != "network":
         return _outputs(blocks, plugin)
@@ -73,7 +75,7 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     """One stage per teacher and view, shared by whatever asks the same teacher the same."""
     dataset, params = blocks.dataset, blocks.method["params"]
     precision = blocks.common["precision"]
-    size, pool, fraction = params["teacher_image_size"], params["pool"], params["pool_fraction"]
+    size, pool, fraction = (params[name] for name in ("teacher_image_size", "pool", "pool_fraction"))
     views = range(params["views"]) if plugin.shared_views else [None]
     return {
         f"teacher{i}/view{view}": Stage(

@@ -212,7 +212,9 @@ class _Builder:
         plugin = DATASETS.get(entry.name)
         asked = self.grid.protocol
         k = asked.k if asked.k is not None else plugin.default_k or "all"
-        rule = {"k": k, "ties": asked.ties, "normalizer": asked.normalizer}
+        # Other judges than labels have rules of their own, which their metrics hold.
+        ranked = {"k": k, "ties": asked.ties, "normalizer": asked.normalizer}
+        rule = ranked if plugin.judged_by == "labels" else {}
         block = {"name": entry.name, "version": plugin.version, "params": params, "limit": self.choice.limit}
         try:
             loaded = loading.load(entry.name, params, self.data_root, self.choice.limit)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from typing import Any
 
 from tabulate import tabulate
 
 from bench.estimate import estimate
-from bench.plan import Plan
+from bench.plan import Cell, Plan
 from bench.progress import human_seconds
 from bench.store import Store
 
+#: Columns of the list of cells.
+HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
+
 
 def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
-    """Plain JSON values; seconds and bytes of work that is not cached, ``null`` where nothing is known."""
+    """Plain JSON values; images, seconds and bytes of work that is not cached, as far as they are known."""
     stages = plan.stages()
     cached = {stage.key for stage in stages if store.index(store.path(stage.kind, stage.slug, stage.key))}
     todo = [stage for stage in stages if stage.key not in cached]
@@ -28,16 +32,41 @@ def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
                 "stage": kind,
                 "total": total,
                 "cached": total - len(kind_todo),
+                "images": sum(stage.images for stage in kind_todo),
                 "seconds": round(sum(cost.seconds or 0 for cost in known), 1),
                 "bytes": round(sum(cost.bytes or 0 for cost in known)),
                 "unknown": len(kind_todo) - len(known),
             }
         )
+    variants = _variants(plan.selected)
     cells = [
-        {"slug": cell.slug, "key": cell.key, **cell.info.model_dump(exclude={"protocol"})}
+        {
+            "slug": cell.slug,
+            "key": cell.key,
+            **cell.info.model_dump(exclude={"protocol"}),
+            "variant": variants[cell.key],
+        }
         for cell in plan.selected
     ]
     return {"grid": plan.name, "cells": cells, "stages": rows, "missing": plan.missing}
+
+
+def _variants(cells: list[Cell]) -> dict[str, str]:
+    """Cell key -> the parameters that tell it from cells of the same names, ``pool_fraction=0.1``."""
+    named: dict[str, list[tuple[str, dict[str, str]]]] = defaultdict(list)
+    for cell in cells:
+        flat = {
+            name: json.dumps(value)
+            for part in ("dataset", "student", "method", "loss")
+            for name, value in cell.params[part].items()
+        }
+        named[f"{cell.slug}/{cell.info.image_size}"].append((cell.key, flat))
+    found = {}
+    for variants in named.values():
+        for key, flat in variants:
+            differing = [name for name in flat if any(other.get(name) != flat[name] for _, other in variants)]
+            found[key] = ", ".join(f"{name}={flat[name]}" for name in differing)
+    return found
 
 
 def plan_text(summary: dict[str, Any]) -> str:
@@ -51,6 +80,7 @@ def plan_text(summary: dict[str, Any]) -> str:
             cell["loss"],
             cell["bits"] or "float",
             cell["seed"],
+            cell["variant"],
         ]
         for cell in summary["cells"]
     ]
@@ -59,6 +89,7 @@ def plan_text(summary: dict[str, Any]) -> str:
             row["stage"],
             row["total"],
             row["cached"],
+            f"{row['images']:,}" if row["images"] else "-",
             human_seconds(row["seconds"]) + (f" + {row['unknown']} not known" if row["unknown"] else ""),
             f"{row['bytes'] / 1e6:.1f} MB",
         ]
@@ -71,8 +102,8 @@ def plan_text(summary: dict[str, Any]) -> str:
         closing += f", and {unknown} stages of kinds that have not run on this machine yet"
     parts = [
         f"Grid {summary['grid']}: {len(cells)} cells",
-        tabulate(cells, ["dataset", "teacher", "student", "method", "loss", "bits", "seed"]),
-        tabulate(stages, ["stage", "total", "cached", "time to come", "disk to come"]),
+        tabulate(cells, [*HEADS, ""]),
+        tabulate(stages, ["stage", "total", "cached", "images to come", "time to come", "disk to come"]),
         closing,
     ]
     parts += [f"Missing: {line}" for line in summary["missing"]]

@@ -68,11 +68,16 @@ class Metric(_Part):
 
 
 class StageInfo(_Part):
-    """Where the work of a cell came from; ``seconds`` is what it cost when it was done, if still known."""
+    """Where the work of a cell came from; ``seconds`` is what it cost when it was done, if still known.
+
+    ``summary`` is what the stage found worth telling: images and teacher queries, channels that were kept,
+    bits that are constant, the epoch that was chosen.
+    """
 
     key: str
     seconds: float | None
     cached: bool
+    summary: dict[str, Any] = Field(default_factory=dict)
 
 
 class ArtifactReference(_Part):

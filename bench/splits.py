@@ -26,18 +26,27 @@ class ClassBalanced(Parameters):
     query_per_class: int = Field(100, ge=1)
     train_per_class: int = Field(500, ge=2, description="labelled images per class, validation included")
     val_per_class: int = Field(50, ge=1, description="of which are held out for choosing an epoch")
+    database_per_class: int | None = Field(
+        None, ge=2, description="images in the database, training included; null = all but the queries"
+    )
     split_seed: int = Field(0, ge=0, description="draws the splits; not the training seed")
 
 
 def class_balanced(name: str, labels: NDArray[np.int64], classes: int, params: ClassBalanced) -> Splits:
     """Per class: query images, then training images, of which the last are validation.
 
-    The database is everything but the queries.
+    The database is everything but the queries, or so many images per class, the training images first.
 
     Raises:
-        DataError: a class has too few images for the quotas.
+        DataError: a class has too few images for the quotas, or they do not fit together.
     """
-    quota = params.query_per_class + params.train_per_class
+    wanted = params.database_per_class
+    quota = params.query_per_class + max(params.train_per_class, wanted or 0)
+    if wanted is not None and wanted < params.train_per_class:
+        raise DataError(
+            f"{name}: database_per_class {wanted} has no room for train_per_class "
+            f"{params.train_per_class}; raise it"
+        )
     if params.val_per_class >= params.train_per_class:
         raise DataError(
             f"{name}: val_per_class {params.val_per_class} leaves nothing of train_per_class "
@@ -45,25 +54,24 @@ def class_balanced(name: str, labels: NDArray[np.int64], classes: int, params: C
         )
     counts = np.bincount(labels, minlength=classes)
     if counts.min() < quota:
+        larger = "train" if quota - params.query_per_class == params.train_per_class else "database"
         raise DataError(
             f"{name}: class {counts.argmin()} has {counts.min()} images, fewer than query_per_class + "
-            f"train_per_class = {quota}; lower them"
+            f"{larger}_per_class = {quota}; lower them"
         )
     generator = np.random.default_rng(params.split_seed)
-    query, train, val = [], [], []
+    query, train, val, database = [], [], [], []
     for label in range(classes):
-        members = generator.permutation(np.flatnonzero(labels == label))[:quota]
-        query.append(members[: params.query_per_class])
-        train.append(members[params.query_per_class : quota - params.val_per_class])
-        val.append(members[quota - params.val_per_class :])
-    chosen = np.sort(np.concatenate(query))
-    return Splits(
-        protocol=f"{name}-balanced-q{params.query_per_class}-t{params.train_per_class}-s{params.split_seed}",
-        query=chosen,
-        train=np.sort(np.concatenate(train)),
-        val=np.sort(np.concatenate(val)),
-        database=np.setdiff1d(np.arange(len(labels)), chosen),
-    )
+        members = generator.permutation(np.flatnonzero(labels == label))
+        asked, rest = np.split(members, [params.query_per_class])
+        query.append(asked)
+        train.append(rest[: params.train_per_class - params.val_per_class])
+        val.append(rest[params.train_per_class - params.val_per_class : params.train_per_class])
+        database.append(rest[:wanted])
+    size = f"-d{wanted}" if wanted else ""
+    quotas = f"q{params.query_per_class}-t{params.train_per_class}{size}"
+    parts = (np.sort(np.concatenate(part)) for part in (query, train, val, database))
+    return Splits(f"{name}-balanced-{quotas}-s{params.split_seed}", *parts)
 
 
 def limited(splits: Splits, limit: int) -> Splits:

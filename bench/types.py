@@ -51,18 +51,28 @@ class TrainingParameters(Parameters):
 
 
 class DistillationParameters(TrainingParameters):
-    """Step 1 with cached teacher features: which images, which views of them, seen at which size."""
+    """Step 1: on which images."""
 
-    views: int = Field(4, ge=1, description="augmented views per image, shared by teacher and student")
     pool: Literal["database", "train"] = Field(
         "database", description="unlabelled images to distil on: all but query and validation, or train only"
     )
     pool_fraction: float = Field(
         1.0, gt=0, le=1, description="share of the pool that is used, drawn once for all seeds"
     )
+
+
+class FrozenTeacherParameters(DistillationParameters):
+    """Step 1 with cached outputs of frozen teachers: seen at which size."""
+
     teacher_image_size: int | None = Field(
         None, ge=16, description="input side of the teacher in pixels; null = the size it was trained at"
     )
+
+
+class SharedViewsParameters(FrozenTeacherParameters):
+    """Step 1 in which teachers see the random views that the student sees: how many of them."""
+
+    views: int = Field(4, ge=1, description="augmented views per image, shared by teacher and student")
 
 
 class HashingParameters(TrainingParameters):
@@ -282,7 +292,7 @@ class DistillationBatch:
     Attributes:
         inputs: float (n, 3, s, s), the views that the student was shown.
         index: int64 (n,) positions in the pool.
-        teachers: one float (n, d) per teacher: its cached output for these views.
+        teachers: one float (n, d) per teacher: its output for these views, cached or of the live network.
         labels: float (n, classes) 0/1 for methods that use labels, else None.
         epoch: from 0.
     """

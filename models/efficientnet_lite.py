@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from bench.errors import MissingPackageError, WeightsError
 from bench.types import Preprocessing
-from models.weights import load_state_dict, read_state_dict
+from models.weights import read_state_dict
 from models.zoo import TimmNetwork
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def lite_preprocessing(image_size: int) -> Preprocessing:
@@ -36,14 +36,6 @@ class EfficientNetLite(TimmNetwork):
     def feature_dim(self, image_size: int) -> int:
         """1280 at any size."""
         return 1280
-
-    def build_classifier(self) -> nn.Module:
-        """The network with its last layer: float (n, 3, s, s) -> float (n, 1000), logits for ImageNet."""
-        path = self.weights_file()
-        net = self.make()
-        if path is not None:
-            load_state_dict(net, self.read(path), path)
-        return net
 
     def weights_file(self) -> Path | None:
         """The file to load; published weights lie in an installed package."""

@@ -53,6 +53,7 @@ class BaseNetwork(ABC):
             # Files are often saved with the classifier: the tensors that stripping removed, and no
             # others, may be left over. A file without them fits as well.
             load_state_dict(net, state, path, drop=complete - set(net.state_dict()))
+        self.adapt(net)
         return net
 
     def weights_file(self) -> Path | None:
@@ -74,6 +75,9 @@ class BaseNetwork(ABC):
     @abstractmethod
     def make(self) -> nn.Module:
         """The network with its classifier, before any file is loaded."""
+
+    def adapt(self, net: nn.Module) -> None:  # noqa: B027  (most networks have nothing to adapt)
+        """Change what parameters ask for and no weights depend on, in place."""
 
     @abstractmethod
     def strip(self, net: nn.Module) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.errors import UsageError, WeightsError, did_you_mean
 from bench.types import Preprocessing
 from models.network import BaseNetwork
+from models.resnet_options import TorchvisionParams, adapt
+from models.weights import load_state_dict
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +45,14 @@ class ZooNetwork(BaseNetwork):
     def preprocessing(self) -> Preprocessing:
         """As published with the weights; imports the library."""
         return self.published_preprocessing()
+
+    def build_classifier(self) -> nn.Module:
+        """The network with its last layer: float (n, 3, s, s) -> float (n, classes), logits."""
+        path = self.weights_file()
+        net = self.make()
+        if path is not None:
+            load_state_dict(net, self.read(path), path)
+        return net
 
     @abstractmethod
     def published_preprocessing(self) -> Preprocessing:
@@ -124,6 +134,7 @@ class TorchvisionNetwork(ZooNetwork):
 
     library = "torchvision"
     tag: ClassVar[str] = "DEFAULT"
+    Params = TorchvisionParams
 
     def weights_id(self) -> str:
         """For published weights, the tag too."""
@@ -156,6 +167,10 @@ class TorchvisionNetwork(ZooNetwork):
         parent = net.get_submodule(linear[-1].rpartition(".")[0])
         if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[-2], nn.Dropout):
             parent[-2] = nn.Identity()
+
+    def adapt(self, net: nn.Module) -> None:
+        """Other pooling and stride for ResNets."""
+        adapt(net, self.params, f"torchvision:{self.arch}")
 
     def published_preprocessing(self) -> Preprocessing:
         """From the transforms that torchvision publishes with the weights."""

@@ -109,6 +109,25 @@ def test_ls_describes_every_name(bench, kind):
     assert all(name in bench("ls", kind).out for name in described)
 
 
+def test_ls_says_what_methods_need(bench):
+    needs = json.loads(bench("ls", "methods", "--json").out)
+    assert needs["cukd"].endswith("[1 teacher (cached features), no labels]")
+    assert needs["cdd"].endswith("[1 teacher (live, trained first), labels]")
+    assert needs["whiten_mtd"].endswith("[1 to 16 teachers (cached features), no labels]")
+    assert needs["retrieval"].endswith("[no teacher, labels]")
+
+
+def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
+    edit = ("loss: [csq, dch]", "loss: [{name: dch, params: {gamma: 5}}, {name: dch, params: {gamma: 9}}]")
+    planned = json.loads(tiny("plan", "--json", edit=edit).out)
+    assert {cell["variant"] for cell in planned["cells"]} == {"gamma=5.0", "gamma=9.0"}
+    images = {row["stage"]: row["images"] for row in planned["stages"]}
+    # 80 images with labels in 2 epochs, 4 cells; 20 queries and 140 others in each of them.
+    assert images["finetune"] == 4 * 2 * 80
+    assert images["encode"] == 4 * 160
+    assert "gamma=9.0" in tiny("plan", edit=edit).out
+
+
 def test_measure_prints_the_cost_card(bench):
     card = json.loads(bench("measure", "cukd_v1", "--image-size", 64, "--json").out)
     metrics = card["metrics"]

@@ -28,7 +28,7 @@ def test_every_command_exists(bench):
 
 def test_every_link_leads_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+        assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
 def test_the_table_is_that_of_the_published_records():

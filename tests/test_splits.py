@@ -34,6 +34,21 @@ def test_quotas_hold_per_class_and_queries_are_nowhere_else(seed, classes, split
     splits.manifest(images(labels), parts)
 
 
+def test_a_smaller_database_keeps_the_other_parts_and_holds_the_training_images():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), 20))
+    whole = splits.class_balanced("x", labels, 3, PARAMS)
+    small = splits.class_balanced("x", labels, 3, PARAMS.model_copy(update={"database_per_class": 8}))
+    for part in ("query", "train", "val"):
+        np.testing.assert_array_equal(getattr(small, part), getattr(whole, part))
+    assert (np.bincount(labels[small.database]) == 8).all()
+    assert set(small.train) | set(small.val) <= set(small.database) < set(whole.database)
+    assert (whole.protocol, small.protocol) == ("x-balanced-q2-t5-s0", "x-balanced-q2-t5-d8-s0")
+    with pytest.raises(DataError, match="database_per_class 3 has no room for train_per_class 5; raise it"):
+        splits.class_balanced("x", labels, 3, PARAMS.model_copy(update={"database_per_class": 3}))
+    with pytest.raises(DataError, match=r"fewer than query_per_class \+ database_per_class = 22"):
+        splits.class_balanced("x", labels, 3, PARAMS.model_copy(update={"database_per_class": 20}))
+
+
 def test_a_class_that_is_too_small_is_named():
     labels = np.array([0] * 10 + [1] * 6)
     with pytest.raises(DataError, match="class 1 has 6 images, fewer than .* = 7"):

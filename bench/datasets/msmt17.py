@@ -1,4 +1,4 @@
-"""MSMT17: 4,101 persons seen by 15 cameras; a person is to be found again in another camera's images.
+"""MSMT17: persons seen by several cameras; each is to be found again in another camera's images.
 
 L. Wei et al., "Person Transfer GAN to Bridge Domain Gap for Person Re-Identification", CVPR 2018. Parts are
 lists of ``path number``; the third field of an image's name is its camera. Numbers of persons in the tests

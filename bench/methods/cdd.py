@@ -12,15 +12,11 @@ teacher is the same network, first trained on the labels of the target.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from bench import identities
-from bench.interfaces import Method
+from bench.identities import IdentityMethod, IdentityParameters
 from bench.registry import METHODS
 from bench.types import DistillationBatch, DistillationTask
 
@@ -31,24 +27,28 @@ if TYPE_CHECKING:
 
 
 @METHODS.register
-class CapacityDynamic(Method):
+class CapacityDynamic(IdentityMethod):
     """One live teacher of the student's architecture, labels of the training images."""
 
     version = 1
     teachers = (1, 1)
     teacher_output = "network"
     same_network = True
-    reshapes = True
     shared_views = False
     teacher_trained_by = "retrieval"
 
-    class Params(identities.IdentityParameters):
+    class Params(IdentityParameters):
         """Published settings on MSMT17."""
 
         teacher_epochs: int = Field(120, ge=1, description="of training the teacher on the target")
         free_epochs: int = Field(20, ge=0, description="epochs before gradients are reset")
         temperature: float = Field(2.0, gt=0, description="of the soft targets")
         fit_weight: float = Field(0.5, ge=0, description="of the blocks' outputs")
+        indicator_lr_scale: float = Field(
+            1.0,
+            gt=0,
+            description="factor of lr for the indicators, if a schedule is too short for them",
+        )
         lasso_weight: float = Field(0.004, gt=0, description="lambda, of the compression loss")
         bank: int = Field(24000, ge=2, description="teacher features that neighbours are looked for in")
         neighbors: int = Field(2, ge=1)
@@ -58,42 +58,32 @@ class CapacityDynamic(Method):
     def __init__(self, params: Params, task: DistillationTask) -> None:
         from models.gradient_reset import GradientReset
         from models.indicators import add_indicators, observe
-        from models.retrieval_network import RetrievalNetwork
 
-        super().__init__(params, task)
-        assert task.labels is not None
-        self._labels = task.labels.argmax(dim=1).cpu().numpy()
-        self._before = sum(parameter.numel() for parameter in task.trunk.parameters())
-        self._teacher = task.networks[0]
-        self._seen = observe(self._teacher.get_submodule("trunk"))
         self._indicators = add_indicators(task.trunk)
-        self._net = RetrievalNetwork(task.trunk, task.width, params.embedding, task.labels.shape[1])
-        self._reset = GradientReset(params.bank, params.neighbors, params.reset_share, params.lasso_weight)
+        super().__init__(params, task)
+        self._seen = observe(task.networks[0].get_submodule("trunk"))
         self._channels: dict[str, int] = {}
+        self._reset = GradientReset(params.bank, params.neighbors, params.reset_share, params.lasso_weight)
 
     @classmethod
-    def uses_labels(cls, params: Params) -> bool:
-        """Always."""
-        return True
+    def check_network(cls, trunk: nn.Module) -> None:
+        """There must be a block that can be pruned."""
+        from models.indicators import find_sites
+
+        find_sites(trunk)
 
     @classmethod
     def teacher_params(cls, params: Params) -> dict[str, Any]:
         """The same settings, for as many epochs as the teacher has of its own."""
         return {**params.shared(), "epochs": params.teacher_epochs}
 
-    def network(self) -> nn.Module:
-        """Trunk with indicators, embedding and classifier."""
-        return self._net
-
     def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """The layers behind the trunk learn faster."""
-        head = [*self._net.neck.parameters(), *self._net.classifier.parameters()]
-        scaled = {"params": head, "lr_scale": self.params.head_lr_scale}
-        return [{"params": list(self._net.trunk.parameters())}, scaled]
-
-    def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
-        """Several images of each identity."""
-        return identities.batches(self._labels, self.params, self.task.seed, epoch)
+        """Indicators may have a rate of their own."""
+        indicators = [indicator.weight for indicator in self._indicators.values()]
+        apart = {id(parameter) for parameter in indicators}
+        trunk, head = super().parameter_groups(network)
+        trunk["params"] = [parameter for parameter in trunk["params"] if id(parameter) not in apart]
+        return [trunk, {"params": indicators, "lr_scale": self.params.indicator_lr_scale}, head]
 
     def terms(self, outputs: RetrievalOutputs, batch: DistillationBatch) -> dict[str, Tensor]:
         """Retrieval losses, soft targets, fit of every block, and before resetting the lasso."""
@@ -101,12 +91,9 @@ class CapacityDynamic(Method):
         from torch.nn import functional as F
 
         from models.gradient_reset import lasso
-        from models.retrieval_network import identity_loss, triplet_loss
 
         p = self.params
-        assert batch.labels is not None
-        with torch.no_grad():
-            wanted = self._teacher(batch.inputs).float() @ self.task.network_tensors[0]["classifier"].T
+        wanted = batch.teachers[0] @ self.task.network_tensors[0]["classifier"].T
         soft = F.kl_div(
             F.log_softmax(outputs.logits / p.temperature, dim=1),
             F.log_softmax(wanted / p.temperature, dim=1),
@@ -118,12 +105,9 @@ class CapacityDynamic(Method):
             (teacher[name] - indicator.before.float()).norm(dim=1).mean()
             for name, indicator in self._indicators.items()
         ]
-        terms = {
-            "identity": identity_loss(outputs.logits, batch.labels, p.label_smoothing),
-            "triplet": triplet_loss(outputs.feature, batch.labels, p.margin),
-            "soft": p.temperature**2 * soft,
-            "fit": p.fit_weight * torch.stack(fit).sum(),
-        }
+        terms = super().terms(outputs, batch)
+        terms["soft"] = p.temperature**2 * soft
+        terms["fit"] = p.fit_weight * torch.stack(fit).sum()
         if batch.epoch < p.free_epochs:
             terms["lasso"] = p.lasso_weight * lasso(self._indicators)
         else:
@@ -141,6 +125,15 @@ class CapacityDynamic(Method):
         from models.pruning import prune
         from models.reshape import embedded
 
-        pruned, self._channels = prune(self._net.trunk, self.params.threshold)
-        embedding = {"kind": "neck", "width": self.params.embedding}
-        return embedded(pruned, self._net.neck), {"channels": self._channels, "embedding": embedding}
+        pruned, self._channels = prune(self.net.trunk, self.params.threshold)
+        _, architecture = super().student()
+        return embedded(pruned, self.net.neck), {"channels": self._channels, **architecture}
+
+    def summary(self) -> dict[str, Any]:
+        """By block: all channels, those that are left, and those whose gradients were reset."""
+        masks = self._reset.masks
+        return {
+            "channels_before": {name: len(seen.weight) for name, seen in self._indicators.items()},
+            "channels": self._channels,
+            "reset_channels": {name: int((~mask).sum()) for name, mask in masks.items()},
+        }

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationParameters
+from bench.types import DistillationBatch, SharedViewsParameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +27,7 @@ class Cukd(Method):
     version = 1
     teachers = (1, 1)
 
-    class Params(DistillationParameters):
+    class Params(SharedViewsParameters):
         """Published settings for CIFAR-10: Adam at 1e-4, constant, 160 epochs of batches of 64."""
 
         epochs: int = Field(160, ge=1)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationParameters
+from bench.types import DistillationBatch, SharedViewsParameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +29,7 @@ class Logits(Method):
     teachers = (1, 1)
     teacher_output = "logits"
 
-    class Params(DistillationParameters):
+    class Params(SharedViewsParameters):
         """How soft the targets are."""
 
         temperature: float = Field(4.0, gt=0, description="divides the logits of teacher and student")

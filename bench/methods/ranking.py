@@ -19,7 +19,7 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,13 +33,12 @@ class Ranking(Method):
     teachers = (1, 1)
     shared_views = False
 
-    class Params(DistillationParameters):
+    class Params(FrozenTeacherParameters):
         """Adam at 1e-4, cosine, 30 epochs; weight decay spares biases and normalisation."""
 
         epochs: int = Field(30, ge=1)
         weight_decay: float = Field(1e-4, ge=0)
         schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
-        views: int = Field(1, ge=1, le=1, description="the teacher is asked once per image")
         mixtures: float = Field(2.0, ge=0, description="mixed samples per image of a batch")
         mixing: Literal["uniform", "half", "beta"] = Field(
             "uniform", description="weights: uniform in [0.2, 0.8]; always 0.5; or Beta(alpha, alpha)"
@@ -73,8 +72,8 @@ class Ranking(Method):
         """Half a batch of images, then for each of them one of its neighbours in the teacher's space."""
         generator = np.random.default_rng([self.task.seed, epoch])
         order = generator.permutation(self.task.images)
-        half = max(1, min(self.params.batch_size, self.task.images) // 2)
-        for start in range(0, max(len(order) // 2 - half, 0) + 1, half):
+        half = min(self.params.batch_size, self.task.images) // 2
+        for start in range(0, len(order) // 2 - half + 1, half) if half else ():
             images = order[start : start + half]
             choice = generator.integers(self._near.shape[1], size=len(images))
             yield np.concatenate([images, self._near[images, choice]])

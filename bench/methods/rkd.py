@@ -14,7 +14,7 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationParameters
+from bench.types import DistillationBatch, SharedViewsParameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +27,8 @@ class Rkd(Method):
     version = 1
     teachers = (1, 1)
 
-    class Params(DistillationParameters):
-        """Weights of the paper's metric-learning experiments."""
+    class Params(SharedViewsParameters):
+        """Angles count twice as much as distances, as in the authors' metric-learning runs (1 and 2)."""
 
         distance_weight: float = Field(25.0, ge=0)
         angle_weight: float = Field(

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+from bench.types import DistillationBatch, DistillationTask, SharedViewsParameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +36,7 @@ class WhitenMtd(Method):
     views_per_step = 2
     reshapes = True
 
-    class Params(DistillationParameters):
+    class Params(SharedViewsParameters):
         """Published settings: Adam at 1e-3, cosine, 200 epochs, whitened to 512 dimensions."""
 
         epochs: int = Field(200, ge=1)
@@ -93,27 +93,20 @@ class WhitenMtd(Method):
         return self._net, {"embedding": {"kind": "whitened", "width": width}} if width else {}
 
     def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
-        """First the images of view one, then their partners of view two, in the same order."""
-        generator = np.random.default_rng([self.task.seed, epoch])
-        order = generator.permutation(self.task.images)
-        half = min(self.params.batch_size // 2, len(order))
-        partner = np.arange(self.task.images) if self.task.labels is None else self._partners(generator)
-        if self.task.labels is not None:
-            order = order[partner[order] >= 0]
-        for start in range(0, max(len(order) - half, 0) + 1, half):
-            images = order[start : start + half]
-            yield np.concatenate([images, partner[images]])
+        """First the images of view one, then their partners of view two, in the same order.
 
-    def _partners(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        """For every image another one of its first label; -1 where there is none."""
-        assert self.task.labels is not None
-        label = self.task.labels.argmax(dim=1).cpu().numpy()
-        partner = np.full(len(label), -1)
-        for value in np.unique(label):
-            members = generator.permutation(np.flatnonzero(label == value))
-            if len(members) > 1:
-                partner[members] = np.roll(members, 1)
-        return partner
+        A partner is the image itself; or, of every label once an epoch, two different images, so that no
+        other image of a batch is of the same label.
+        """
+        generator = np.random.default_rng([self.task.seed, epoch])
+        if self.task.labels is None:
+            order = generator.permutation(self.task.images)
+            pairs = np.stack([order, order])
+        else:
+            pairs = _pairs(self.task.labels.argmax(dim=1).cpu().numpy(), generator)
+        half = min(self.params.batch_size // 2, pairs.shape[1])
+        for start in range(0, pairs.shape[1] - half + 1, half) if half > 1 else ():
+            yield pairs[:, start : start + half].reshape(-1)
 
     def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:
         """KL of the fused against the student's similarities, rows and columns."""
@@ -122,3 +115,10 @@ class WhitenMtd(Method):
         teachers = [similarities(white(x)) for white, x in zip(self._whiten, batch.teachers, strict=True)]
         fused = fuse(teachers, self.params.fusion, self._draw)
         return {"kl": symmetric_kl(similarities(outputs), fused, self.params.temperature)}
+
+
+def _pairs(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Two different images of every label that has them, labels in random order: int64 (2, labels)."""
+    members = (np.flatnonzero(labels == label) for label in generator.permutation(np.unique(labels)))
+    drawn = [generator.choice(images, 2, replace=False) for images in members if len(images) > 1]
+    return np.array(drawn, np.int64).reshape(-1, 2).T

@@ -27,13 +27,22 @@ class WeightsSize(Metric):
         self.params = params
 
     def compute(self, subject: Deployment) -> Measurement:
-        """Parameters and buffers, because both ship; a packed code has ceil(bits / 8) bytes."""
+        """Parameters and buffers, because both ship; packed codes, or embeddings in float32."""
         state = subject.net.state_dict().values()
         size = sum(tensor.numel() * tensor.element_size() for tensor in state)
-        code = (subject.bits + 7) // 8
+        code = -(-subject.bits // 8) if subject.bits else 4 * _width(subject)
         return Measurement(
             {
                 "weights_mb": MetricValue(size / 1e6, "MB", False, "exact"),
                 "code_bytes": MetricValue(code, "bytes", False, "exact"),
             }
         )
+
+
+def _width(subject: Deployment) -> int:
+    """Dimensions of the embedding."""
+    import torch
+
+    with torch.inference_mode():
+        image = torch.zeros(1, 3, subject.image_size, subject.image_size, device=subject.device)
+        return int(subject.net(image).shape[1])

@@ -60,6 +60,13 @@ NORMALIZERS = {
     "hits": "divided by the number of relevant items among the first k",
 }
 
+#: What the accuracies of instance retrieval ask for.
+_INSTANCE = {
+    "map_revisited": "as Revisited Oxford and Paris define it; junk is left out of the ranking",
+    "map_reid": "without images of the query's identity by its own camera",
+    "map_videos": "over videos by Chamfer similarity of frames, divided by the near-duplicates found",
+}
+
 #: Metrics whose ``@`` names a batch size, not a rank.
 _BATCHED = (
     "latency_ms",
@@ -104,6 +111,8 @@ def definition(name: str) -> str:
         return "Latency: median time of one batch after warm-up."
     if base == "query_ms":
         return "Network + search: latency of one image plus one exact search over the database."
+    if instance := _INSTANCE.get(base.partition(":")[0]):
+        return f"{title(name)}: mean average precision {instance}."
     if base != "map":
         return ""
     cut = rest.partition(":")[0]

@@ -56,17 +56,21 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             pixels = torch.from_numpy(dataset.images.pixels[chosen]).to(context.device)
             crops = shown.crops(epoch, chosen)
             inputs = views.render(pixels, crops, student.preprocessing, spec["image_size"])
+            said = [outputs.to(context.device) for outputs in shown.targets(epoch, index)]
+            with torch.no_grad(), context.autocast(spec["precision"]):
+                said += [network(inputs) for network in task.networks]
             batch = DistillationBatch(
                 inputs=inputs,
                 index=index,
-                teachers=[outputs.to(context.device).float() for outputs in shown.targets(epoch, index)],
+                teachers=[outputs.float() for outputs in said],
                 labels=None if labels is None else labels[index.to(context.device)],
                 epoch=epoch,
             )
             context.advance(len(chosen))
             with context.autocast(spec["precision"]):
                 outputs = net(inputs)
-                return method.terms(outputs.float() if isinstance(outputs, Tensor) else outputs, batch)
+            # Losses subtract similar numbers: products of features in bfloat16 would leave noise.
+            return method.terms(outputs.float() if isinstance(outputs, Tensor) else outputs, batch)
 
         history = fit(
             method.parameter_groups(net),

@@ -54,7 +54,7 @@ def _retrieval(stage: Stage, context: Context) -> Retrieval:
         query_labels=labels[dataset.splits.query],
         database_labels=labels[dataset.splits.database],
         bits=bits,
-        protocol=RankingRule(**{**rule, "k": None if rule["k"] == "all" else rule["k"]}),
+        protocol=RankingRule(**{**rule, "k": None if rule.get("k") == "all" else rule.get("k")}),
         query_index=dataset.splits.query,
         database_index=dataset.splits.database,
         truth=dataset.images.truth,

@@ -14,7 +14,7 @@ from pydantic import Field
 from bench.errors import UsageError
 from bench.registry import TEACHERS
 from bench.types import Preprocessing
-from models.network import NetworkParams
+from models.resnet_options import TorchvisionParams
 from models.zoo import TorchvisionNetwork
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class AlexNet(TorchvisionNetwork):
     tag = "IMAGENET1K_V1"
     preprocessing = Preprocessing()
 
-    class Params(NetworkParams):
+    class Params(TorchvisionParams):
         """Which layer is the feature."""
 
         layer: Literal["fc7", "fc6"] = Field("fc7", description="layer that gives the feature")

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from bench import splits
 from bench.datasets.msmt17 import Msmt17
@@ -14,25 +13,8 @@ from bench.datasets.veri776 import VeRi776
 from bench.errors import DataError, MissingDataError
 from bench.metrics.reid import ReIdentification
 from bench.types import RankingRule, Retrieval
+from tests.layouts import VERI, two_halves, write_veri
 
-VERI = {
-    "image_train": [
-        "0001_c001_00016450_0.jpg",
-        "0001_c003_00016460_0.jpg",
-        "0004_c002_00018000_0.jpg",
-        "0004_c020_00018060_1.jpg",
-        "-1_c005_00000000_0.jpg",
-    ],
-    "image_query": ["0002_c002_00030600_0.jpg"],
-    "image_test": [
-        "0002_c002_00030605_0.jpg",
-        "0002_c003_00030700_0.jpg",
-        "0003_c002_00001000_0.jpg",
-        "0003_c004_00001100_0.jpg",
-        "0002_c004_00030800_0.jpg",
-        "-1_c001_00000000_1.jpg",
-    ],
-}
 MSMT17 = {
     "list_train.txt": [
         "0000/0000_000_01_0303morning_0015_0.jpg 0",
@@ -51,24 +33,11 @@ MSMT17 = {
 }
 
 
-def picture(path, size=(10, 30)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.new("RGB", size, (0, 0, 255))
-    image.paste((255, 0, 0), (0, 0, size[0], size[1] // 2))
-    image.save(path, quality=95)
-
-
-def write_veri(root, folder="VeRi"):
-    for part, names in VERI.items():
-        for name in names:
-            picture(root / folder / part / name)
-
-
 def write_msmt17(root, folder="MSMT17"):
     for name, lines in MSMT17.items():
         inner = "train" if name in {"list_train.txt", "list_val.txt"} else "test"
         for line in lines:
-            picture(root / folder / inner / line.split()[0])
+            two_halves(root / folder / inner / line.split()[0])
         (root / folder / name).write_text("\n".join(lines) + "\n")
 
 
@@ -178,7 +147,7 @@ def test_missing_and_strange_images(tmp_path):
     with pytest.raises(DataError, match="no such image"):
         msmt17().prepare(tmp_path)
     write_veri(tmp_path)
-    picture(tmp_path / "VeRi/image_test/cover.jpg")
+    two_halves(tmp_path / "VeRi/image_test/cover.jpg")
     with pytest.raises(DataError, match="cover.jpg: not named <vehicle>_c<camera>_"):
         veri().load(tmp_path)
 
@@ -192,6 +161,6 @@ def test_a_part_without_images(tmp_path):
 
 def test_published_sizes():
     assert veri().sizes() == {"query": 1678, "train": 37778, "database": 11579}
-    assert msmt17().sizes()["query"] == 11659
+    assert msmt17().sizes() == {"train": 32621}
     assert {VeRi776.judged_by, Msmt17.judged_by} == {"cameras"}
     assert veri().labelled

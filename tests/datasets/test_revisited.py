@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
 from pydantic import ValidationError
 
 from bench import splits
@@ -16,40 +14,7 @@ from bench.datasets.rparis6k import RParis6k
 from bench.errors import DataError, MissingDataError
 from bench.metrics.revisited import Revisited
 from bench.types import RankingRule, Retrieval
-
-DATABASE = ["all_souls_000013", "bodleian_000001", "oxford_000317", "radcliffe_000002", "trinity_000009"]
-QUERIES = ["all_souls_000051", "keble_000245"]
-
-
-def picture(path, colour, size=(40, 20)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path, quality=95)
-
-
-def ground_truth():
-    return {
-        "imlist": DATABASE,
-        "qimlist": QUERIES,
-        "gnd": [
-            {"bbx": [10.0, 5.0, 20.0, 15.0], "easy": [0], "hard": [3, 1], "junk": [4]},
-            {"bbx": [0.0, 0.0, 40.0, 20.0], "easy": [], "hard": np.array([2]), "junk": []},
-        ],
-    }
-
-
-def write_files(root, name="roxford5k", gnd=None, protocol=2):
-    folder = root / name
-    for number, image in enumerate(DATABASE):
-        picture(folder / "jpg" / f"{image}.jpg", (40 * number, 0, 0))
-    for image in QUERIES:
-        picture(folder / "jpg" / f"{image}.jpg", (0, 0, 0))
-    # The first query shows something in its box only.
-    query = Image.new("RGB", (40, 20))
-    query.paste((0, 250, 0), (8, 3, 22, 17))
-    query.save(folder / "jpg" / f"{QUERIES[0]}.jpg", quality=95)
-    with (folder / f"gnd_{name}.pkl").open("wb") as file:
-        pickle.dump(ground_truth() if gnd is None else gnd, file, protocol)
-    return folder
+from tests.layouts import DATABASE, picture, revisited_truth, write_revisited
 
 
 def write_training_images(root):
@@ -67,7 +32,7 @@ def dataset(plugin=ROxford5k, **params):
 @pytest.mark.parametrize("plugin", [ROxford5k, RParis6k])
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_published_files_are_read(tmp_path, plugin, protocol):
-    write_files(tmp_path, plugin.name, protocol=protocol)
+    write_revisited(tmp_path, plugin.name, protocol=protocol)
     evaluation = dataset(plugin)
     assert re.search(
         rf"{plugin.name}: 7 images \(2 query, 0 train, 5 database\)", evaluation.prepare(tmp_path)
@@ -87,7 +52,7 @@ def test_published_files_are_read(tmp_path, plugin, protocol):
 
 
 def test_queries_are_cropped_and_nothing_else_is(tmp_path):
-    write_files(tmp_path)
+    write_revisited(tmp_path)
     pixels = dataset().load(tmp_path).pixels
     query, whole = pixels[np.array([5, 6])]
     assert query[1].min() > 200  # the box is square and green, so nothing is padded
@@ -97,7 +62,7 @@ def test_queries_are_cropped_and_nothing_else_is(tmp_path):
 
 
 def test_training_images_without_labels(tmp_path):
-    write_files(tmp_path)
+    write_revisited(tmp_path)
     write_training_images(tmp_path)
     chosen = dataset(train_folder="landmarks", val_share=0.25)
     images = chosen.load(tmp_path)
@@ -112,7 +77,7 @@ def test_training_images_without_labels(tmp_path):
 
 
 def test_folders_are_landmarks(tmp_path):
-    write_files(tmp_path)
+    write_revisited(tmp_path)
     write_training_images(tmp_path)
     chosen = dataset(train_folder="landmarks", train_labels=True)
     images = chosen.load(tmp_path)
@@ -126,7 +91,7 @@ def test_folders_are_landmarks(tmp_path):
 
 
 def test_truth_reaches_the_metric_in_the_order_of_the_splits(tmp_path):
-    write_files(tmp_path)
+    write_revisited(tmp_path)
     images = dataset().load(tmp_path)
     parts = dataset().splits(images)
     angles = np.array([0.1, 0.4, 0.2, 0.3, 0.05, 0.0, 0.2])  # the junk is nearest to the first query
@@ -160,14 +125,14 @@ def test_what_is_missing(tmp_path, plugin):
         MissingDataError, match=f"{plugin.name}: .* not in {where}; fetch it from https://.*vgg"
     ):
         dataset(plugin).prepare(tmp_path)
-    folder = write_files(tmp_path, plugin.name)
+    folder = write_revisited(tmp_path, plugin.name)
     (folder / "jpg" / f"{DATABASE[1]}.jpg").unlink()
     with pytest.raises(MissingDataError, match=rf"1 of 7 images .*\(first: {DATABASE[1]}.jpg\)"):
         dataset(plugin).load(tmp_path)
 
 
 def test_missing_training_images(tmp_path):
-    write_files(tmp_path)
+    write_revisited(tmp_path)
     with pytest.raises(MissingDataError, match="roxford5k: the training images are not in"):
         dataset(train_folder="landmarks").load(tmp_path)
     picture(tmp_path / "flat" / "1.jpg", (0, 0, 0))
@@ -182,16 +147,16 @@ def test_missing_training_images(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"gnd": ground_truth()["gnd"][:1]},
-        {"gnd": [{**one, "junk": [5]} for one in ground_truth()["gnd"]]},
-        {"gnd": [{**one, "bbx": [1.0, 2.0]} for one in ground_truth()["gnd"]]},
+        {"gnd": revisited_truth()["gnd"][:1]},
+        {"gnd": [{**one, "junk": [5]} for one in revisited_truth()["gnd"]]},
+        {"gnd": [{**one, "bbx": [1.0, 2.0]} for one in revisited_truth()["gnd"]]},
         {"gnd": [{"bbx": [0, 0, 1, 1]}]},
         {"imlist": None},
     ],
     ids=["too few", "index", "box", "keys", "names"],
 )
 def test_damaged_ground_truth(tmp_path, change):
-    write_files(tmp_path, gnd={**ground_truth(), **change})
+    write_revisited(tmp_path, gnd={**revisited_truth(), **change})
     with pytest.raises(DataError, match="gnd_roxford5k.pkl: not a ground truth of Revisited") as caught:
         dataset().load(tmp_path)
     assert "\n" not in str(caught.value)

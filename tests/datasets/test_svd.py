@@ -6,36 +6,13 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from bench import splits
 from bench.datasets.svd import Svd
 from bench.errors import DataError, MissingDataError
 from bench.metrics.videos import Videos
 from bench.types import RankingRule, Retrieval
-
-#: Number of frames by video: q* ask, l* are labelled, u* are not.
-FRAMES = {"q1": 3, "q2": 2, "qt": 4, "l1": 5, "l2": 1, "l3": 2, "lt1": 3, "lt2": 2, "u1": 7, "u2": 1}
-LISTS = {
-    "query-id": ["q1", "q2", "qt"],
-    "labeled-data-id": ["l1", "l2", "l3", "lt1", "lt2", "unused"],
-    "unlabeled-data-id": ["u1", "u2"],
-    "train_groundtruth": ["qt lt1 1", "qt lt2 0", "qt l3 0"],
-    "test_groundtruth": ["q1 l1 1", "q1 l2 0", "q2 l2 1", "q2 l3 1", "q2 q1 0"],
-}
-
-
-def write_files(root, *, suffix=".mp4", **changes):
-    for name, lines in {**LISTS, **changes}.items():
-        content = "\n".join(re.sub(r"\b([qlu]\w*)", rf"\1{suffix}", line) for line in lines)
-        path = root / "SVD" / "metadata" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content + "\n")
-    for video, count in FRAMES.items():
-        for number in range(count):
-            path = root / "SVD" / "frames" / video / f"{number:04}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (20, 30), (0, 10 * number, 0)).save(path)
+from tests.layouts import FRAMES, write_svd
 
 
 def dataset(**params):
@@ -50,7 +27,7 @@ def videos_of(images, index):
 
 @pytest.mark.parametrize("suffix", ["", ".mp4"])
 def test_published_layout(tmp_path, suffix):
-    write_files(tmp_path, suffix=suffix)
+    write_svd(tmp_path, suffix=suffix)
     assert dataset().prepare(tmp_path).startswith("svd: frames of 5 query, 11 train, 16 database in")
     images = dataset().load(tmp_path)
     parts = dataset(val_share=0.3).splits(images)
@@ -70,7 +47,7 @@ def test_published_layout(tmp_path, suffix):
 
 
 def test_truth_is_by_video(tmp_path):
-    write_files(tmp_path)
+    write_svd(tmp_path)
     images = dataset().load(tmp_path)
     names = {
         int(v): path.parent.name for v, path in zip(images.truth.videos, images.pixels.paths, strict=True)
@@ -86,7 +63,7 @@ def test_truth_is_by_video(tmp_path):
 
 
 def test_each_query_has_its_own_candidates(tmp_path):
-    write_files(tmp_path)
+    write_svd(tmp_path)
     images = dataset().load(tmp_path)
     parts = dataset().splits(images)
     # Every frame of a video is the same; the angle to both queries is by video.
@@ -103,7 +80,7 @@ def test_each_query_has_its_own_candidates(tmp_path):
 
 
 def test_frames_are_spread_evenly(tmp_path):
-    write_files(tmp_path)
+    write_svd(tmp_path)
     images = dataset(max_frames=3).load(tmp_path)
     frames = [path.name for path in images.pixels.paths if path.parent.name == "u1"]
     assert frames == ["0000.jpg", "0003.jpg", "0006.jpg"]
@@ -121,7 +98,7 @@ def test_what_is_missing(tmp_path):
     where = re.escape(str(tmp_path / "SVD"))
     with pytest.raises(MissingDataError, match=f"svd: .* not in {where}; .*60 frames of every video, evenly"):
         dataset().prepare(tmp_path)
-    write_files(tmp_path)
+    write_svd(tmp_path)
     for path in (tmp_path / "SVD/frames/u2").iterdir():
         path.unlink()
     with pytest.raises(MissingDataError, match=r"1 of 10 videos have no frames in .*\(first: u2\); extract"):
@@ -130,17 +107,17 @@ def test_what_is_missing(tmp_path):
 
 @pytest.mark.parametrize("line", ["q1 l1", "q1 l1 2", "q1 l1 1 0"])
 def test_lines_that_say_something_else(tmp_path, line):
-    write_files(tmp_path, suffix="", test_groundtruth=["q1 l1 1", "", line])
+    write_svd(tmp_path, suffix="", test_groundtruth=["q1 l1 1", "", line])
     with pytest.raises(DataError, match=f"test_groundtruth:3: '{line}' is not"):
         dataset().load(tmp_path)
 
 
 def test_lists_that_do_not_fit_together(tmp_path):
-    write_files(tmp_path, suffix="", test_groundtruth=["x1 l1 1"])
+    write_svd(tmp_path, suffix="", test_groundtruth=["x1 l1 1"])
     with pytest.raises(
         DataError, match="test_groundtruth: query x1 is not in query-id; fetch the lists again"
     ):
         dataset().load(tmp_path)
-    write_files(tmp_path, test_groundtruth=[])
+    write_svd(tmp_path, test_groundtruth=[])
     with pytest.raises(DataError, match="test_groundtruth: no queries"):
         dataset().load(tmp_path)

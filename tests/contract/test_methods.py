@@ -1,0 +1,285 @@
+"""What every method of step 1 must do, run for each one on arrival."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from bench import registry
+from bench.registry import METHODS, STUDENTS, TEACHERS
+from bench.stages.training import fit, shuffled
+from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+from models.reshape import reshape
+from tests.conftest import PLUGINS
+
+IMAGES, CLASSES, TEACHER_WIDTH, BATCH = 40, 4, 24, 16
+#: Sizes that suit a tiny task; each method takes those that it knows.
+SMALL = {"epochs": 12, "batch_size": BATCH, "lr": 3e-3, "embedding": 8, "images_per_identity": 4}
+TRAINED = [name for name in METHODS.names() if METHODS.get(name).trains]
+
+
+@pytest.fixture(autouse=True)
+def _plugins():
+    registry.include(PLUGINS / "tiny.py")
+
+
+@pytest.fixture(params=TRAINED)
+def name(request):
+    return request.param
+
+
+def parameters(plugin, **more):
+    known = plugin.Params.model_fields
+    return plugin.Params.of({key: value for key, value in {**SMALL, **more}.items() if key in known})
+
+
+def student_plugin(plugin):
+    chosen = TEACHERS.get("tiny_residual") if plugin.same_network else STUDENTS.get("tiny_student")
+    return chosen(chosen.Params())
+
+
+def live_teacher(plugin, params, labels):
+    """A teacher as an earlier step 1 leaves it: frozen, with what that kept beside it."""
+    torch.manual_seed(0)
+    trainer = METHODS.get(plugin.teacher_trained_by)
+    network = student_plugin(plugin)
+    task = DistillationTask(network.build(), network.feature_dim(16), [], [], [], labels, len(labels), seed=0)
+    method = trainer(trainer.Params.of(plugin.teacher_params(params)), task)
+    net, _ = method.student()
+    return net.eval().requires_grad_(False), {key: one.detach() for key, one in method.tensors().items()}
+
+
+def make(name, *, seed=3, images=IMAGES, teachers=None, **more):
+    """A method on images of noise whose teachers say noise of another width, and the images."""
+    plugin = METHODS.get(name)
+    params = parameters(plugin, **more)
+    student = student_plugin(plugin)
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.eye(CLASSES)[torch.arange(images) % CLASSES] if plugin.uses_labels(params) else None
+    least, most = plugin.teachers
+    count = min(most, 2) if teachers is None else teachers
+    targets, live = [], []
+    if plugin.teacher_output == "network":
+        live = [live_teacher(plugin, params, labels) for _ in range(max(least, 1))]
+    elif most:
+        views = params.views if plugin.shared_views else 1
+        targets = [
+            [torch.randn(images, TEACHER_WIDTH + i, generator=generator).half() for _ in range(views)]
+            for i in range(count)
+        ]
+    torch.manual_seed(seed)
+    task = DistillationTask(
+        trunk=student.build(),
+        width=student.feature_dim(16),
+        targets=targets,
+        networks=[net for net, _ in live],
+        network_tensors=[tensors for _, tensors in live],
+        labels=labels,
+        images=images,
+        seed=seed,
+    )
+    return plugin(params, task), torch.randn(images, 3, 16, 16, generator=generator)
+
+
+def epoch_of(method, epoch=0):
+    default = shuffled(method.task.images, method.params.batch_size, method.task.seed)
+    return list(method.batches(epoch) or default(epoch))
+
+
+def batch_of(method, images, positions, epoch=0):
+    """What the stage would put together: part j of a batch shows view j."""
+    index = torch.from_numpy(positions)
+    parts = torch.tensor_split(index, method.views_per_step)
+    teachers = [
+        torch.cat([views[part][rows] for part, rows in enumerate(parts)]).float()
+        for views in method.task.targets
+    ]
+    with torch.no_grad():
+        teachers += [network(images[index]) for network in method.task.networks]
+    labels = None if method.task.labels is None else method.task.labels[index]
+    return DistillationBatch(images[index], index, teachers, labels, epoch)
+
+
+def terms_of(method, net, images, positions, epoch=0):
+    batch = batch_of(method, images, positions, epoch)
+    return method.terms(net(batch.inputs), batch)
+
+
+def total(terms):
+    return torch.stack(list(terms.values())).sum()
+
+
+def train(method, images):
+    """Train as the stage does; the sum of all terms by epoch."""
+    net = method.network().train()
+
+    def step(epoch, positions):
+        return terms_of(method, net, images, positions, epoch)
+
+    history = fit(
+        method.parameter_groups(net),
+        method.params,
+        lambda epoch: epoch_of(method, epoch),
+        step,
+        adjust_gradients=method.adjust_gradients,
+    )
+    return [sum(value for term, value in entry.items() if term != "lr") for entry in history]
+
+
+def test_parameters_extend_the_common_ones_and_refuse_unknown_keys(name):
+    plugin = METHODS.get(name)
+    assert isinstance(plugin.Params(), DistillationParameters)
+    with pytest.raises(ValueError, match="extra"):
+        plugin.Params.of({"no_such_key": 1})
+
+
+def test_declarations_fit_together(name):
+    plugin = METHODS.get(name)
+    params = plugin.Params()
+    least, most = plugin.teachers
+    assert 0 <= least <= most
+    assert isinstance(plugin.version, int)
+    assert plugin.views_per_step >= 1
+    assert plugin.teacher_output in {"features", "logits", "network"}
+    if plugin.teacher_output == "network":
+        # Live teachers are trained first, on settings that their own method takes.
+        trainer = METHODS.get(plugin.teacher_trained_by)
+        assert trainer.trains
+        assert trainer.uses_labels(trainer.Params.of(plugin.teacher_params(params)))
+    elif most:
+        # Frozen teachers are asked about every view that the student is shown, or about one.
+        assert params.teacher_image_size is None
+        assert plugin.shared_views == (getattr(params, "views", 1) > 1)
+    if plugin.uses_labels(params):
+        assert params.pool == "train"
+
+
+def test_terms_are_finite_and_their_gradient_reaches_every_weight(name):
+    method, images = make(name)
+    net = method.network().train()
+    terms = terms_of(method, net, images, epoch_of(method)[0])
+    assert terms
+    total(terms).backward()
+    assert all(term.ndim == 0 and torch.isfinite(term) for term in terms.values())
+    for key, parameter in method.task.trunk.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+        # Biases before a normalisation change nothing.
+        assert parameter.ndim == 1 or parameter.grad.abs().max() > 0, key
+
+
+def test_the_optimizer_gets_every_parameter_once(name):
+    method, _ = make(name)
+    net = method.network()
+    given = [id(one) for group in method.parameter_groups(net) for one in group["params"]]
+    assert sorted(given) == sorted(id(one) for one in net.parameters())
+
+
+def test_training_lowers_the_loss_and_leaves_the_teachers_alone(name):
+    method, images = make(name)
+    teachers = [(net, {k: v.clone() for k, v in net.state_dict().items()}) for net in method.task.networks]
+    cached = [[view.clone() for view in views] for views in method.task.targets]
+    losses = train(method, images)
+    assert losses[-1] < 0.95 * losses[0]
+    for net, before in teachers:
+        assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+        assert all(one.grad is None for one in net.parameters())
+    for views, before in zip(method.task.targets, cached, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(views, before, strict=True))
+
+
+def test_the_seed_decides_batches_and_terms(name):
+    found = []
+    for seed in (3, 3, 4):
+        method, images = make(name, seed=seed)
+        batches = [epoch_of(method, epoch) for epoch in range(2)]
+        net = method.network().train()
+        found.append((batches, terms_of(method, net, images, np.arange(BATCH))))
+    (batches, terms), again, other = found
+    np.testing.assert_equal(again[0], batches)
+    assert again[1] == terms
+    assert any((a != b).any() for a, b in zip(batches[0], batches[1], strict=True))
+    assert any((a != b).any() for a, b in zip(batches[0], other[0][0], strict=True))
+
+
+def test_global_generators_feed_new_layers_and_nothing_else(name):
+    states = []
+    for seed, images in ((3, IMAGES), (4, 2 * IMAGES)):
+        method, _ = make(name, seed=seed, images=images)
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        again = type(method)(method.params, dataclasses.replace(method.task, trunk=new_trunk(method)))
+        net = again.network()
+        epoch_of(again)
+        assert (np.random.random(), random.random()) == numbers(0)
+        states.append((sum(one.numel() for one in net.parameters()), torch.get_rng_state()))
+    # Neither the pool nor the seed changes what new layers take.
+    assert states[0][0] == states[1][0]
+    assert torch.equal(states[0][1], states[1][1])
+
+
+def new_trunk(method):
+    return student_plugin(type(method)).build()
+
+
+def numbers(seed):
+    np.random.seed(seed)
+    random.seed(seed)
+    return np.random.random(), random.random()
+
+
+@pytest.mark.parametrize("images", [IMAGES, 37, 7])
+def test_batches_lie_in_the_pool_and_have_the_size_asked_for(name, images):
+    method, _ = make(name, images=images)
+    epochs = [epoch_of(method, epoch) for epoch in range(3)]
+    assert len({len(batches) for batches in epochs}) == 1
+    assert epochs[0]
+    for positions in (positions for batches in epochs for positions in batches):
+        assert positions.dtype == np.int64
+        assert positions.min() >= 0
+        assert positions.max() < images
+        assert len(positions) % method.views_per_step == 0
+        if images >= IMAGES:
+            assert len(positions) == BATCH
+        assert 2 <= len(positions) <= BATCH
+
+
+def test_a_small_pool_trains_too(name):
+    method, images = make(name, images=5)
+    assert np.isfinite(train(method, images)).all()
+
+
+def test_the_architecture_makes_the_student_again(name):
+    method, images = make(name, epochs=3)
+    train(method, images)
+    student, architecture = method.student()
+    assert type(method).reshapes or architecture == {}
+    fresh = new_trunk(method)
+    again, width = reshape(fresh, method.task.width, json.loads(json.dumps(architecture)))
+    again.load_state_dict(student.state_dict(), strict=True)
+    with torch.no_grad():
+        expected, found = student.eval()(images[:8]), again.eval()(images[:8])
+    assert found.shape == (8, width)
+    torch.testing.assert_close(found, expected)
+
+
+def test_what_is_kept_beside_the_student_can_be_written(name):
+    method, images = make(name, epochs=2)
+    train(method, images)
+    method.student()
+    json.dumps(method.summary())
+    assert all(isinstance(tensor, torch.Tensor) for tensor in method.tensors().values())
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if METHODS.get(name).teachers[1] > 1])
+@pytest.mark.parametrize("teachers", [1, 3])
+def test_methods_for_several_teachers_take_any_number(name, teachers):
+    method, images = make(name, teachers=teachers)
+    net = method.network().train()
+    assert torch.isfinite(total(terms_of(method, net, images, epoch_of(method)[0])))
