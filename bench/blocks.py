@@ -28,6 +28,10 @@ class DatasetBlock:
         """Images in a part; 0 where nothing is known while the data are missing."""
         return self.sizes.get(part, 0)
 
+    def pool_size(self, pool: str) -> int:
+        """Images that step 1 may look at; published sizes do not say how many are held out."""
+        return self.sizes.get(f"pool/{pool}", self.size(pool))
+
 
 @dataclass(frozen=True)
 class Blocks:

@@ -56,8 +56,17 @@ def _network(entry: Any) -> tuple[str, dict[str, Any]]:
 
 def _labels(grid: Grid, method: Any, dataset: str, labelled: bool) -> Iterator[tuple[str, str]]:
     plugin = METHODS.get(method.name)
+    if not plugin.trains:
+        return
     params = resolve(METHODS, method, grid.defaults.distill)
-    if not plugin.trains or not plugin.uses_labels(params):
+    refusal = plugin.check(params)
+    if refusal:
+        yield "method", f"method '{method.name}': {refusal}"
+    instances = DATASETS.get(dataset).judged_by != "labels"
+    if instances and getattr(params, "pool", "train") != "train":
+        message = f"method '{method.name}' would learn from the images that {dataset} is tested on"
+        yield "method", f"{message}; set its params to {{pool: train}}"
+    if not plugin.uses_labels(params):
         return
     if not labelled:
         message = f"method '{method.name}' needs labels, and {dataset} has none for training"

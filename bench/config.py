@@ -285,6 +285,8 @@ def _explain(
         return (*prefix, *location, "<key>"), f"unknown key '{name}'{where}{listed}"
     if detail["type"] == "missing":
         return (*prefix, *location[:-1]), f"missing key '{location[-1]}'{where}"
+    if detail["type"] == "value_error":
+        return (*prefix, *location), f"{detail['msg'].removeprefix('Value error, ')}{where}"
     shown = json.dumps(detail.get("input"), default=str)
     got = "" if len(shown) > 60 else f", not {shown}"
     field = ".".join(str(part) for part in location if isinstance(part, str)) or "grid"

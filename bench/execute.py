@@ -136,9 +136,13 @@ def _check_networks(stages: list[Stage], context: Any) -> None:
             if block is not None and json.dumps(block) not in built:
                 built.add(json.dumps(block))
                 make(block).build()
-        method = stage.spec.get("method")
-        if method is not None:
-            METHODS.get(method["name"]).check_network(context.student(stage.spec["student"]).build())
+        method, student = stage.spec.get("method"), stage.spec.get("student")
+        if method is not None and json.dumps([method["name"], student]) not in built:
+            built.add(json.dumps([method["name"], student]))
+            METHODS.get(method["name"]).check_network(context.student(student).build())
+        if stage.spec.get("output") == "logits" and json.dumps([stage.spec["teacher"]]) not in built:
+            built.add(json.dumps([stage.spec["teacher"]]))
+            context.teacher(stage.spec["teacher"]).build_classifier()
 
 
 def _all_stages(cell: Cell) -> dict[str, Stage]:

@@ -43,7 +43,7 @@ class IdentityParameters(DistillationParameters):
 def batches(
     labels: NDArray[np.int64], params: IdentityParameters, seed: int, epoch: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Positions of batches in which every identity has ``images_per_identity`` images.
+    """Positions of batches of groups: ``images_per_identity`` images of one identity each.
 
     An identity with fewer images left over fills up with images that it has shown already. Small sets are
     one batch.
@@ -75,13 +75,24 @@ class IdentityMethod(Method):
 
         super().__init__(params, task)
         assert task.labels is not None
-        self._labels = task.labels.argmax(dim=1).cpu().numpy()
-        self.net = RetrievalNetwork(task.trunk, task.width, params.embedding, task.labels.shape[1])
+        self._labels = task.first_labels()
+        self._several = task.labels.ndim == 2 and bool((task.labels.sum(axis=1) != 1).any())
+        self.net = RetrievalNetwork(task.trunk, task.width, params.embedding, task.classes)
 
     @classmethod
     def uses_labels(cls, params: Any) -> bool:
         """Always."""
         return True
+
+    @classmethod
+    def check(cls, params: Any) -> str | None:
+        """A batch must hold two groups for the triplet loss to have a negative."""
+        if 2 * params.images_per_identity > params.batch_size:
+            return (
+                f"images_per_identity {params.images_per_identity} leaves room for one identity in a batch "
+                f"of {params.batch_size}; lower it"
+            )
+        return None
 
     def network(self) -> nn.Module:
         """Trunk, embedding and classifier."""
@@ -104,7 +115,7 @@ class IdentityMethod(Method):
         p = self.params
         assert batch.labels is not None
         return {
-            "identity": identity_loss(outputs.logits, batch.labels, p.label_smoothing),
+            "identity": identity_loss(outputs.logits, batch.labels, p.label_smoothing, several=self._several),
             "triplet": p.triplet_weight * triplet_loss(outputs.feature, batch.labels, p.margin),
         }
 

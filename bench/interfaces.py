@@ -142,6 +142,11 @@ class Method(Protocol):
         return False
 
     @classmethod
+    def check(cls, params: Any) -> str | None:
+        """Why these parameters cannot work together, or None if they can."""
+        return None
+
+    @classmethod
     def check_network(cls, trunk: nn.Module) -> None:
         """Refuse a student that the method cannot train; called before any work.
 

@@ -38,7 +38,7 @@ def applies(metric: Any, dataset: str, loss: str) -> bool:
 
 def _distill(blocks: Blocks, seed: int) -> Stage:
     dataset, params = blocks.dataset, blocks.method["params"]
-    pool = params["pool_fraction"] * dataset.size(params["pool"])
+    pool = params["pool_fraction"] * dataset.pool_size(params["pool"])
     return Stage(
         "distill",
         f"{_slug(blocks)}__s{seed}",
@@ -91,7 +91,7 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
                 "image_size": size,
                 "precision": precision,
             },
-            images=round(fraction * dataset.size(pool)),
+            images=round(fraction * dataset.pool_size(pool)),
             cost_class=f"{teacher['name']}/{size or 'native'}/{precision}",
         )
         for (i, teacher), view in itertools.product(enumerate(blocks.teachers), views)
@@ -106,9 +106,8 @@ def _encode(blocks: Blocks, distill: Stage | None) -> Stage:
         "cost_class": _cost_class(blocks),
     }
     if not LOSSES.get(loss["name"]).trains:
-        # Embeddings of a student that nothing has trained are the same for all seeds.
-        seeded = {} if distill or blocks.student["weights"] != "none" else {"seed": blocks.seed}
-        return Stage("encode", slug, {**_shared(blocks), **seeded}, before, **cost)
+        # Without step 1, the seed draws the weights that none are published for.
+        return Stage("encode", slug, {**_shared(blocks), "seed": blocks.seed}, before, **cost)
     finetune = Stage(
         "finetune",
         slug,

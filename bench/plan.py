@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from pydantic import ValidationError
+
 from bench import loading, pipeline, selection, store, yaml_nodes
 from bench.blocks import Blocks, DatasetBlock, plugin_block
 from bench.combinations import refusals as refusals_of
@@ -137,25 +140,37 @@ class _Builder:
     def _cell(self, point: Point) -> Cell | None:
         """The cell at ``point``, or None after noting why it cannot be."""
         values = point.values
+        unfit = self._unfit_defaults(point)
+        if unfit:
+            self.problems += unfit
+            return None
         refusals = list(refusals_of(point, self.grid))
         if refusals:
             self.problems += [self.file.problem(point.places[axis], reason) for axis, reason in refusals]
             return None
         defaults, image_size = self.grid.defaults, values["image_size"]
+        trains = METHODS.get(values["method"].name).trains, LOSSES.get(values["loss"].name).trains
         method = plugin_block(METHODS, values["method"], defaults.distill)
         # A method that takes no teacher gives one cell, however many teachers the axis has; so does a loss
         # that makes no codes, however many code lengths there are.
         teachers = values["teacher"] if METHODS.get(method["name"]).teachers[1] else []
+        student = self._network(STUDENTS, values["student"])
         blocks = Blocks(
             dataset=self._dataset(values["dataset"], point.places["dataset"]),
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
-            student=self._network(STUDENTS, values["student"]),
+            student=student,
             method=method,
             loss=plugin_block(LOSSES, values["loss"], defaults.finetune),
             common={"image_size": image_size, "precision": defaults.precision},
-            bits=values["bits"] if LOSSES.get(values["loss"].name).trains else 0,
-            seed=values["seed"],
+            bits=values["bits"] if trains[1] else 0,
+            # Where nothing is trained and nothing drawn, seeds are one and the same.
+            seed=values["seed"] if any(trains) or student["weights"] == "none" else 0,
         )
+        if blocks.dataset.sizes.get("train") == 0 and (trains[1] or method["params"].get("pool") == "train"):
+            message = f"{values['dataset'].name} has no training images as it is set up here"
+            cure = "name some in its params, or use method: none with loss: none"
+            self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
+            return None
         measured = [
             block
             for name, block in self.metrics.items()
@@ -172,7 +187,7 @@ class _Builder:
             method=values["method"].name,
             loss=values["loss"].name,
             bits=blocks.bits,
-            seed=values["seed"],
+            seed=blocks.seed,
             image_size=image_size,
         )
         params = {**blocks.params(), "measure": {block["name"]: block["params"] for block in measured}}
@@ -181,6 +196,21 @@ class _Builder:
         identity = {"cell": info.model_dump(), "params": params}
         cell_key = store.content_key({**identity, "stages": anywhere})
         return Cell(info, params, stages, cell_key, store.content_key({**identity, "stages": keys}))
+
+    def _unfit_defaults(self, point: Point) -> list[Problem]:
+        """Parameters that the grid sets for all and this method or loss cannot have."""
+        found = []
+        for axis, registry in (("method", METHODS), ("loss", LOSSES)):
+            entry, name = point.values[axis], "distill" if axis == "method" else "finetune"
+            shared = getattr(self.grid.defaults, name)
+            try:
+                resolve(registry, entry, shared)
+            except ValidationError as error:
+                detail = error.errors()[0]
+                what = f"{axis} '{entry.name}' does not take defaults.{name}.{detail['loc'][0]}"
+                message = f"{what} as it is ({detail['msg'].lower()}); set it in the params of {entry.name}"
+                found.append(self.file.problem(point.places[axis], message))
+        return found
 
     def _metrics(self) -> dict[str, dict[str, Any]]:
         """What is measured wherever it applies, the protocol's accuracy first: name -> block."""
@@ -229,6 +259,8 @@ class _Builder:
         sizes = {
             "query": len(parts.query),
             "train": len(parts.train) + len(parts.val),
+            "pool/train": len(parts.train),
+            "pool/database": len(np.union1d(parts.database, parts.train)) - len(parts.val),
             "database": len(parts.database),
         }
         self.manifests[store.file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest
@@ -242,7 +274,7 @@ class _Builder:
             weights = plugin(params).weights_id()
         except (WeightsError, MissingPackageError) as error:
             self.missing[str(error)] = None
-            weights = "missing"
+            weights = f"missing: {getattr(params, 'weights', '')}"
         # The key holds what is in the weights, not where they lie: a copy elsewhere is the same work.
         self.weights[weights] = getattr(params, "weights", None)
         kept = params.model_dump(mode="json", exclude={"weights"})

@@ -21,7 +21,7 @@ from bench.errors import DataError, MissingDataError
 from bench.image_files import ImageFiles, below
 from bench.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.interfaces import Dataset
-from bench.types import ImageSet, Judge, RevisitedTruth, Splits
+from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Splits
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 GROUND_TRUTH = "https://github.com/filipradenovic/revisitop"
@@ -95,6 +95,9 @@ class RevisitedDataset(Dataset):
                 f"{GROUND_TRUTH}"
             ) from error
         paths = [folder / "jpg" / f"{name}.jpg" for name in database + queries]
+        outside = [name for name in database + queries if Path(name).name != name]
+        if outside:
+            raise DataError(f"{gnd}: image name '{outside[0]}' leads out of {folder / 'jpg'}; fetch it again")
         absent = [path for path in paths if not path.is_file()]
         if absent:
             raise MissingDataError(
@@ -103,6 +106,12 @@ class RevisitedDataset(Dataset):
             )
         items = len(database)
         files, landmarks = ([], []) if p.train_folder is None else self._train(below(root, p.train_folder))
+        own = {path.resolve() for path in paths} & {path.resolve() for path in files}
+        if own:
+            raise DataError(
+                f"{self.name}: {len(own)} of its own images are below train_folder {p.train_folder} (first: "
+                f"{min(own).name}); name a folder of other images"
+            )
         classes = max(landmarks, default=0) + 1
         # Queries and database have no labels; that of no landmark stands for it.
         labels = np.r_[np.full(len(paths), classes, np.int64), np.array(landmarks, np.int64)]
@@ -120,7 +129,8 @@ class RevisitedDataset(Dataset):
                 for kind in ("easy", "hard", "junk")
             )
         )
-        return PartedImages(pixels, labels, classes, truth=truth, parts=parts)
+        views = Augmentation(crop=1.0, shift=0.0625)
+        return PartedImages(pixels, labels, classes, views, truth, parts)
 
     def splits(self, images: ImageSet) -> Splits:
         """Queries and database as published; a share of the training images, if there are any, is val."""

@@ -92,7 +92,7 @@ class _Array:
 
 def _values(raw: Any, kind: _Type, shape: tuple[int, ...], order: Literal["C", "F"]) -> NDArray[Any]:
     # latin1 is how Python 2's byte strings come out where they were read as text.
-    data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
+    data = raw.encode("latin1") if isinstance(raw, str) else bytes(memoryview(raw))
     # A copy, for what lies on bytes cannot be written to.
     return np.frombuffer(data, kind.dtype).reshape(shape, order=order).copy(order="K")
 

@@ -54,7 +54,8 @@ class DistillationParameters(TrainingParameters):
     """Step 1: on which images."""
 
     pool: Literal["database", "train"] = Field(
-        "database", description="unlabelled images to distil on: all but query and validation, or train only"
+        "database",
+        description="images to distil on, none of validation: database and train, or train only",
     )
     pool_fraction: float = Field(
         1.0, gt=0, le=1, description="share of the pool that is used, drawn once for all seeds"
@@ -108,12 +109,14 @@ class Augmentation:
     Attributes:
         crop: side of the crop relative to the image; 1.0 = whole image. Evaluation uses the centre
             crop of side ``evaluation_crop``.
+        shift: how far a crop may lie outside of the image, relative to its side; borders are repeated.
         flip: whether half of the views are mirrored; off where a mirror image changes the meaning.
     """
 
     crop: float = 0.875
     flip: bool = True
     evaluation_crop: float = 1.0
+    shift: float = 0.0
 
 
 class Pixels(Protocol):
@@ -199,7 +202,9 @@ class ImageSet:
         labels = self.labels[indices]
         if labels.ndim == 2:
             return np.asarray(labels, dtype=np.uint8)
-        return np.asarray(np.eye(self.classes, dtype=np.uint8)[labels])
+        hot = np.zeros((len(labels), self.classes), np.uint8)
+        hot[np.arange(len(labels)), labels] = 1
+        return hot
 
 
 @dataclass(frozen=True)
@@ -270,7 +275,9 @@ class DistillationTask:
             pool; empty for methods that use the networks themselves.
         networks: live teachers, frozen and in eval mode; empty for methods that use cached outputs.
         network_tensors: what their own training kept beside them (``Method.tensors``).
-        labels: float (images, classes) 0/1 for methods that use labels, else None.
+        labels: int64 (images,) class indices or uint8 (images, classes) 0/1 for methods that use labels,
+            else None.
+        classes: number of them.
         images: size of the pool.
         seed: of the training.
     """
@@ -280,9 +287,15 @@ class DistillationTask:
     targets: list[list[Tensor]]
     networks: list[nn.Module]
     network_tensors: list[dict[str, Tensor]]
-    labels: Tensor | None
+    labels: NDArray[Any] | None
+    classes: int
     images: int
     seed: int
+
+    def first_labels(self) -> NDArray[np.int64]:
+        """One class index per image, the first of several: int64 (images,)."""
+        assert self.labels is not None
+        return self.labels if self.labels.ndim == 1 else self.labels.argmax(axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -335,7 +348,7 @@ class Deployment:
         image_size: side of the square input in pixels.
         precision: ``fp32``, or ``bf16`` for autocast.
         bits: length of the codes it makes; 0 for a network whose feature is the embedding.
-        original: the net before step 1 changed its architecture; None where it did not.
+        original: the same net before step 1 pruned it; None where it did not.
     """
 
     net: nn.Module

@@ -27,7 +27,7 @@ class NetworkParams(Parameters):
 class BaseNetwork(ABC):
     """An encoder that starts from the weights that were asked for, or not at all.
 
-    Callers use what ``bench.types.Network`` lists; subclasses make the whole network and say how its
+    Callers use what ``bench.interfaces.Network`` lists; subclasses make the whole network and say how its
     classifier comes off.
     """
 

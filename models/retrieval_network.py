@@ -46,14 +46,15 @@ class RetrievalNetwork(nn.Module):
         return RetrievalOutputs(feature, embedded, self.classifier(embedded).float())
 
 
-def identity_loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+def identity_loss(logits: Tensor, labels: Tensor, smoothing: float, *, several: bool = False) -> Tensor:
     """Cross-entropy with label smoothing; for several labels per image, binary cross-entropy per class.
 
     Args:
         logits: float (n, classes).
         labels: float (n, classes) 0/1.
+        several: whether images of the set have several labels, or none.
     """
-    if bool((labels.sum(dim=1) == 1).all()):
+    if not several:
         return F.cross_entropy(logits, labels.argmax(dim=1), label_smoothing=smoothing)
     smoothed = labels * (1 - smoothing) + smoothing / 2
     return F.binary_cross_entropy_with_logits(logits, smoothed)

@@ -52,6 +52,7 @@ class ZooNetwork(BaseNetwork):
         net = self.make()
         if path is not None:
             load_state_dict(net, self.read(path), path)
+        self.adapt(net)
         return net
 
     @abstractmethod

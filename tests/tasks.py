@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,7 +22,8 @@ def task(targets=(), width=6, *, images=None, labels=None, seed=0, trunk=None):
         targets=[[one] for one in targets],
         networks=[],
         network_tensors=[],
-        labels=labels,
+        labels=None if labels is None else np.asarray(labels, np.uint8),
+        classes=0 if labels is None else labels.shape[1],
         images=images,
         seed=seed,
     )

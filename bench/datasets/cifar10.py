@@ -79,7 +79,7 @@ class Cifar10(Dataset):
         batches = cifar_batches.load("cifar10", root, FOLDER, FILES, b"labels", CLASSES)
         pixels = np.concatenate([pixels for pixels, _ in batches])
         labels = np.concatenate([labels for _, labels in batches])
-        return ImageSet(pixels, labels, CLASSES, Augmentation(crop=0.875, flip=True))
+        return ImageSet(pixels, labels, CLASSES, Augmentation(crop=1.0, flip=True, shift=0.125))
 
     def splits(self, images: ImageSet) -> Splits:
         """Query and training images per class; which images are searched depends on the protocol."""

@@ -56,7 +56,7 @@ class Cifar100(Dataset):
             np.concatenate([train, test]),
             np.concatenate([train_labels, test_labels]),
             CLASSES,
-            Augmentation(crop=0.875, flip=True),
+            Augmentation(crop=1.0, flip=True, shift=0.125),
             parts={"query": np.arange(len(train), count), "train": trained, "database": trained},
         )
 

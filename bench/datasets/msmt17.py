@@ -49,7 +49,7 @@ class Msmt17(Dataset):
         self.params = params
 
     def sizes(self) -> dict[str, int]:
-        """Of the training list, for plans; what counts are the lists that are found."""
+        """Of training and validation list, for plans; what counts are the lists that are found."""
         return {"train": 32621}
 
     def prepare(self, root: Path) -> str:

@@ -66,6 +66,16 @@ class CapacityDynamic(IdentityMethod):
         self._reset = GradientReset(params.bank, params.neighbors, params.reset_share, params.lasso_weight)
 
     @classmethod
+    def check(cls, params: Any) -> str | None:
+        """Without epochs of resetting gradients, next to nothing is pruned."""
+        if params.free_epochs >= params.epochs:
+            return (
+                f"free_epochs {params.free_epochs} leaves none of {params.epochs} epochs for resetting "
+                "gradients, which is what lets channels go; lower it"
+            )
+        return super().check(params)
+
+    @classmethod
     def check_network(cls, trunk: nn.Module) -> None:
         """There must be a block that can be pruned."""
         from models.indicators import find_sites

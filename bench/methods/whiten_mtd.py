@@ -43,7 +43,7 @@ class WhitenMtd(Method):
         lr: float = Field(1e-3, gt=0)
         weight_decay: float = Field(1e-6, ge=0)
         schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
-        batch_size: int = Field(256, ge=4, description="images per step; each pair counts as two")
+        batch_size: int = Field(512, ge=4, description="images per step, 256 pairs as published")
         views: int = Field(4, ge=2)
         fusion: Fusion = Field(
             "maxmin",
@@ -95,15 +95,15 @@ class WhitenMtd(Method):
     def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         """First the images of view one, then their partners of view two, in the same order.
 
-        A partner is the image itself; or, of every label once an epoch, two different images, so that no
-        other image of a batch is of the same label.
+        A partner is the image itself; or, of every label once an epoch, two different images, the
+        first where it has several, so that no other image of a batch is of the same one.
         """
         generator = np.random.default_rng([self.task.seed, epoch])
         if self.task.labels is None:
             order = generator.permutation(self.task.images)
             pairs = np.stack([order, order])
         else:
-            pairs = _pairs(self.task.labels.argmax(dim=1).cpu().numpy(), generator)
+            pairs = _pairs(self.task.first_labels(), generator)
         half = min(self.params.batch_size // 2, pairs.shape[1])
         for start in range(0, pairs.shape[1] - half + 1, half) if half > 1 else ():
             yield pairs[:, start : start + half].reshape(-1)

@@ -4,7 +4,7 @@
 operation; where they do not, one of them has missed some, the larger count stands, and the record says so.
 ``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch`` is torch's
 FlopCounterMode halved; ``macs_thop`` and ``params_thop`` are what thop prints, which looks at modules of
-known types alone. ``macs_before`` is the network before step 1 changed its architecture.
+known types alone. ``macs_before`` is the network before step 1 pruned it.
 
     measure: {macs: {}}
 """

@@ -28,7 +28,7 @@ class ParameterCount(Metric):
         self.params = params
 
     def compute(self, subject: Deployment) -> Measurement:
-        """Count, shared parameters once; ``params_before`` where step 1 changed the architecture."""
+        """Count, shared parameters once; ``params_before`` where step 1 pruned the network."""
         count = sum(parameter.numel() for parameter in subject.net.parameters())
         values = {"params": MetricValue(count, "parameters", False, "exact")}
         if subject.original is not None:

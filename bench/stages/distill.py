@@ -17,7 +17,7 @@ from bench.stage import Stage
 from bench.stages import features, networks, views
 from bench.stages.context import Context
 from bench.stages.training import fit, seeded, shuffled
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+from bench.types import DistillationBatch, DistillationParameters, DistillationTask, ImageSet
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -29,9 +29,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     dataset = context.dataset(spec["dataset"])
     indices = features.pool(dataset, params.pool, params.pool_fraction)
     student = context.student(spec["student"])
-    labels = None
-    if plugin.uses_labels(params):
-        labels = torch.from_numpy(dataset.images.multi_hot(indices)).float().to(context.device)
+    labels = dataset.images.labels[indices] if plugin.uses_labels(params) else None
     targets, live = _cached(stage, context), _live(stage, context)
 
     with seeded(spec["seed"], context.device):
@@ -43,6 +41,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             networks=[net for net, _ in live],
             network_tensors=[tensors for _, tensors in live],
             labels=labels,
+            classes=dataset.images.classes,
             images=len(indices),
             seed=spec["seed"],
         )
@@ -63,7 +62,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
                 inputs=inputs,
                 index=index,
                 teachers=[outputs.float() for outputs in said],
-                labels=None if labels is None else labels[index.to(context.device)],
+                labels=None if labels is None else _hot(dataset.images, chosen).to(context.device),
                 epoch=epoch,
             )
             context.advance(len(chosen))
@@ -88,11 +87,17 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     return {"history": history, "images": len(indices), **method.summary()}
 
 
+def _hot(images: ImageSet, chosen: NDArray[np.int64]) -> Tensor:
+    """Labels of some images: float (n, classes) 0/1."""
+    return torch.from_numpy(images.multi_hot(chosen)).float()
+
+
 class _Shown:
     """Which view of each image a batch shows, and what the teachers said of it.
 
-    Cached random views: part j of a batch of p parts shows view (p * epoch + j) modulo the number of views.
-    Otherwise every epoch has a fresh random view, and teachers said what they said of the evaluation view.
+    Cached random views: the first part of a batch goes through them epoch by epoch, a second part shows
+    another one, and over the epochs every pair of views. Otherwise every epoch has fresh random views, and
+    teachers said what they said of the evaluation view.
     """
 
     def __init__(self, method: Any, images: Any, targets: list[list[Tensor]], seed: int) -> None:
@@ -108,16 +113,21 @@ class _Shown:
     def targets(self, epoch: int, index: Tensor) -> list[Tensor]:
         """Per teacher float16 (n, d) of the positions ``index``."""
         split = torch.tensor_split(index, self.parts)
-        number = [(self.parts * epoch + part) % (self.cached or 1) for part in range(self.parts)]
+        number = [self._number(epoch, part) if self.cached else 0 for part in range(self.parts)]
         return [
             torch.cat([teacher[view][rows] for view, rows in zip(number, split, strict=True)])
             for teacher in self.outputs
         ]
 
+    def _number(self, epoch: int, part: int) -> int:
+        """Which of the cached views a part shows."""
+        first, others = epoch % self.cached, max(self.cached - 1, 1)
+        return first if not part else (first + 1 + (epoch // self.cached + part - 1) % others) % self.cached
+
     def _view(self, epoch: int, part: int) -> NDArray[np.float64]:
         number = self.parts * epoch + part
         if self.cached:
-            stream, seed, number = views.DISTILL_STREAM, features.VIEW_SEED, number % self.cached
+            stream, seed, number = views.DISTILL_STREAM, features.VIEW_SEED, self._number(epoch, part)
         else:
             stream, seed = views.STUDENT_STREAM, self.seed
         if number not in self._drawn:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from bench.errors import CellError
 from bench.hamming import pack_codes
 from bench.loading import LoadedDataset
 from bench.stage import Stage
@@ -30,6 +31,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         name: outputs_of(net, preprocessing, dataset, indices, stage.spec, context)
         for name, indices in parts.items()
     }
+    bad = [name for name, values in outputs.items() if not values.isfinite().all()]
+    if bad:
+        raise CellError(f"outputs for the {bad[0]} are not finite: training diverged; lower lr")
     if "finetune" in stage.inputs:
         codes = {name: torch.from_numpy(pack_codes(values.numpy())) for name, values in outputs.items()}
     else:

@@ -35,7 +35,8 @@ def pool(dataset: LoadedDataset, part: str, fraction: float) -> NDArray[np.int64
     if part == "train":
         whole = splits.train
     else:
-        whole = np.setdiff1d(splits.database, np.concatenate([splits.val, splits.query]))
+        seen = np.union1d(splits.database, splits.train)
+        whole = np.setdiff1d(seen, np.concatenate([splits.val, splits.query]))
     order = np.random.default_rng(POOL_SEED).permutation(whole)
     chosen = np.sort(order[: max(1, round(fraction * len(whole)))])
     if not len(chosen):

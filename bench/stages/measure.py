@@ -70,13 +70,14 @@ def _deployment(stage: Stage, context: Context) -> Deployment:
         net = hash_network(trunk, width, spec["bits"]) if spec["bits"] else trunk
         return net.to(context.device).eval()
 
+    whole = networks.unpruned(student, size, distill, context) if distill else None
     return Deployment(
         net=headed(*networks.untrained(student, size, distill, context)),
         image_size=size,
         device=context.device,
         precision=spec["precision"],
         bits=spec["bits"],
-        original=headed(*networks.untrained(student, size, None, context)) if distill else None,
+        original=headed(*whole) if whole else None,
     )
 
 

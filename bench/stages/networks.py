@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.stage import Stage
 from bench.stages.context import Context
+from bench.stages.training import seeded
 from bench.types import Preprocessing
 from models.heads import hash_network
 from models.reshape import reshape
@@ -41,6 +42,14 @@ def untrained(
     return reshape(trunk, width, json.loads((_folder(distill, context) / ARCHITECTURE).read_text()))
 
 
+def unpruned(network: Any, image_size: int, distill: Stage, context: Context) -> tuple[nn.Module, int] | None:
+    """The same as ``untrained`` with all its channels; None where step 1 pruned nothing."""
+    architecture = json.loads((_folder(distill, context) / ARCHITECTURE).read_text())
+    if architecture.pop("channels", None) is None:
+        return None
+    return reshape(network.build(), network.feature_dim(image_size), architecture)
+
+
 def distilled(
     network: Any, image_size: int, distill: Stage | None, context: Context
 ) -> tuple[nn.Module, int]:
@@ -67,7 +76,9 @@ def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]
     student = context.student(spec["student"])
     distill = (finetune or encode).inputs.get("distill")
     if finetune is None:
-        net, _ = distilled(student, spec["image_size"], distill, context)
+        # Only weights that nothing has trained or published depend on the seed.
+        with seeded(spec.get("seed", 0), context.device):
+            net, _ = distilled(student, spec["image_size"], distill, context)
     else:
         net = hash_network(*untrained(student, spec["image_size"], distill, context), spec["bits"])
         net.load_state_dict(context.tensors(finetune, NETWORK))

@@ -34,7 +34,7 @@ def random_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray
     generator = np.random.Generator(np.random.Philox(key=[(stream << 32) + seed, view]))
     draws = generator.random((len(images), 3))
     augmentation: Augmentation = images.augmentation
-    corners = draws[:, :2] * (1 - augmentation.crop)
+    corners = draws[:, :2] * (1 - augmentation.crop + 2 * augmentation.shift) - augmentation.shift
     flips = (draws[:, 2] < 0.5) & augmentation.flip
     return np.column_stack([corners, np.full(len(images), augmentation.crop), flips])
 

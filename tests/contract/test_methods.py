@@ -48,7 +48,8 @@ def live_teacher(plugin, params, labels):
     torch.manual_seed(0)
     trainer = METHODS.get(plugin.teacher_trained_by)
     network = student_plugin(plugin)
-    task = DistillationTask(network.build(), network.feature_dim(16), [], [], [], labels, len(labels), seed=0)
+    counts = labels.shape[1], len(labels)
+    task = DistillationTask(network.build(), network.feature_dim(16), [], [], [], labels, *counts, seed=0)
     method = trainer(trainer.Params.of(plugin.teacher_params(params)), task)
     net, _ = method.student()
     return net.eval().requires_grad_(False), {key: one.detach() for key, one in method.tensors().items()}
@@ -60,7 +61,8 @@ def make(name, *, seed=3, images=IMAGES, teachers=None, **more):
     params = parameters(plugin, **more)
     student = student_plugin(plugin)
     generator = torch.Generator().manual_seed(1)
-    labels = torch.eye(CLASSES)[torch.arange(images) % CLASSES] if plugin.uses_labels(params) else None
+    hot = np.eye(CLASSES, dtype=np.uint8)[np.arange(images) % CLASSES]
+    labels = hot if plugin.uses_labels(params) else None
     least, most = plugin.teachers
     count = min(most, 2) if teachers is None else teachers
     targets, live = [], []
@@ -80,6 +82,7 @@ def make(name, *, seed=3, images=IMAGES, teachers=None, **more):
         networks=[net for net, _ in live],
         network_tensors=[tensors for _, tensors in live],
         labels=labels,
+        classes=CLASSES,
         images=images,
         seed=seed,
     )
@@ -101,7 +104,9 @@ def batch_of(method, images, positions, epoch=0):
     ]
     with torch.no_grad():
         teachers += [network(images[index]) for network in method.task.networks]
-    labels = None if method.task.labels is None else method.task.labels[index]
+    labels = None
+    if method.task.labels is not None:
+        labels = torch.from_numpy(method.task.labels[positions]).float()
     return DistillationBatch(images[index], index, teachers, labels, epoch)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from models.retrieval_network import RetrievalNetwork, identity_loss, triplet_lo
 from tests.conftest import PLUGINS
 
 LABELS = torch.eye(3)[[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]]
+HOT = LABELS.numpy().astype(np.uint8)
 IMAGES = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
 
@@ -36,7 +38,7 @@ def make(**params):
     deployed.eval().requires_grad_(False)
     nn.init.normal_(teacher.classifier.weight)
     tensors = {"classifier": teacher.classifier.weight.detach()}
-    task = DistillationTask(trunk(), 16, [], [deployed], [tensors], LABELS, len(LABELS), seed=0)
+    task = DistillationTask(trunk(), 16, [], [deployed], [tensors], HOT, 3, len(HOT), seed=0)
     settings = {"embedding": 8, "images_per_identity": 2, "free_epochs": 1, **params}
     return CapacityDynamic(CapacityDynamic.Params(**settings), task), teacher
 

@@ -90,13 +90,13 @@ def test_identity_loss_for_several_labels_against_a_loop(smoothing):
             soft = target * (1 - smoothing) + smoothing / 2
             probability = 1 / (1 + math.exp(-one))
             expected -= (soft * math.log(probability) + (1 - soft) * math.log(1 - probability)) / 28
-    assert float(identity_loss(logits, MULTI, smoothing)) == pytest.approx(expected)
+    assert float(identity_loss(logits, MULTI, smoothing, several=True)) == pytest.approx(expected)
 
 
 @kinds
 def test_gradient_of_the_identity_loss(labels):
     logits = noise(7, 4).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: identity_loss(x, labels, 0.1), logits)
+    assert torch.autograd.gradcheck(lambda x: identity_loss(x, labels, 0.1, several=labels is MULTI), logits)
 
 
 # -- The sampler ---------------------------------------------------------------------------------

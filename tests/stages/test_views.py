@@ -39,6 +39,19 @@ def test_crops_lie_inside_and_flips_happen_only_where_allowed():
     assert views.random_crops(image_set(500, flip=False), 1, 0, 0)[:, 3].sum() == 0
 
 
+def test_shifted_views_keep_the_scale_and_repeat_the_border():
+    images = image_set(500, crop=1.0, shift=0.25)
+    crops = views.random_crops(images, 1, 0, 0)
+    assert (np.abs(crops[:, :2]) <= 0.25).all()
+    assert crops[:, :2].min() < -0.2
+    assert crops[:, :2].max() > 0.2
+    pixels = torch.from_numpy(images.pixels[:1])
+    rendered = views.render(pixels, np.array([[0.25, 0.0, 1.0, 0.0]]), PLAIN, 16) * 255
+    torch.testing.assert_close(rendered[0, :, :, :12], pixels[0, :, :, 4:].float(), atol=1e-3, rtol=0)
+    repeated = pixels[0, :, :, -1:].float().expand(-1, -1, 4)
+    torch.testing.assert_close(rendered[0, :, :, 12:], repeated, atol=1e-3, rtol=0)
+
+
 def test_the_whole_image_at_its_own_size_is_the_image():
     images = image_set(crop=1.0)
     pixels = torch.from_numpy(images.pixels[:4])
