@@ -80,7 +80,7 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     return {
         f"teacher{i}/view{view}": Stage(
             "features",
-            f"{dataset.name}__{teacher['name']}__{pool}__view{view}",
+            f"{dataset.name}__{teacher['name']}__{pool}__{plugin.teacher_output}__view{view}",
             {
                 "dataset": dataset.block,
                 "teacher": teacher,

@@ -203,7 +203,7 @@ def test_losses_of_step_one_are_computed_in_full_precision(grid, monkeypatch, me
 
     monkeypatch.setattr(plugin, "terms", spy)
     network = "[tiny_residual]"
-    short = "params: {epochs: 1, batch_size: 32, teacher_epochs: 1, images_per_identity: 4, embedding: 8, free_epochs: 0}"
+    short = "params: {epochs: 1, teacher_epochs: 1, images_per_identity: 4, embedding: 8, free_epochs: 0}"
     entry = f"[{{name: cdd, {short}}}]" if method == "cdd" else "[rkd]"
     bf16 = ("--set", "defaults.precision=bf16")
     result = grid("run", *bf16, teacher=network, student=network, method=entry)
@@ -257,12 +257,12 @@ REFUSED = {
     ),
     "defaults that do not suit": (
         {"method": "[retrieval]", "batch": "2"},
-        "grid.yaml:11:12: method 'retrieval' does not take defaults.distill.batch_size as it is (input should "
-        "be greater than or equal to 4); set it in the params of retrieval",
+        "grid.yaml:11:12: method 'retrieval' does not take defaults.distill.batch_size as it is (input "
+        "should be greater than or equal to 4); set it in the params of retrieval",
     ),
     "learning from what is searched": (
         {"dataset": "[veri776]", "method": "[cukd]"},
-        "grid.yaml:11:12: method 'cukd' would learn from the images that veri776 is tested on; set its params",
+        "grid.yaml:11:12: method 'cukd' would learn from the images that veri776 is tested on; set its",
     ),
     "labels without training images": (
         {"dataset": "[{name: roxford5k, params: {train_labels: true}}]"},
@@ -312,14 +312,17 @@ def test_landmarks_vehicles_and_videos(grid, bench, folder):
         layouts.picture(root / "others" / f"{number}.jpg", (20 * number, 100, 0))
     own = {"roxford5k": ", train_folder: others"}
     sets = ", ".join(
-        f"{{name: {name}, params: {{side: 32{own.get(name, '')}}}}}" for name in ("roxford5k", "veri776", "svd")
+        f"{{name: {name}, params: {{side: 32{own.get(name, '')}}}}}"
+        for name in ("roxford5k", "veri776", "svd")
     )
     more = """\
 include:
   - {dataset: [{name: veri776, params: {side: 32}}], loss: csq}
 report: {pareto: [[map, macs]]}
 """
-    result = grid("run", dataset=f"[{sets}]", method="[none, {name: ranking, params: {pool: train}}]", more=more)
+    result = grid(
+        "run", dataset=f"[{sets}]", method="[none, {name: ranking, params: {pool: train}}]", more=more
+    )
     assert result.code == 0, result.err
     found = {(r.cell.dataset, r.cell.method, r.cell.loss): set(r.metrics) for r in loaded()}
     expected = {
