@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bench import loading, pipeline, selection, store, yaml_nodes
 from bench.blocks import Blocks, DatasetBlock, plugin_block
-from bench.combinations import refusals as refusals_of
+from bench.combinations import refusals
 from bench.config import DEFAULT_METRICS, GridFile, resolve
 from bench.errors import (
     ConfigError,
@@ -139,56 +139,28 @@ class _Builder:
 
     def _cell(self, point: Point) -> Cell | None:
         """The cell at ``point``, or None after noting why it cannot be."""
-        values = point.values
-        unfit = self._unfit_defaults(point)
-        if unfit:
-            self.problems += unfit
+        blocks = self._blocks(point) if self._possible(point) else None
+        if blocks is None:
             return None
-        refusals = list(refusals_of(point, self.grid))
-        if refusals:
-            self.problems += [self.file.problem(point.places[axis], reason) for axis, reason in refusals]
-            return None
-        defaults, image_size = self.grid.defaults, values["image_size"]
-        trains = METHODS.get(values["method"].name).trains, LOSSES.get(values["loss"].name).trains
-        method = plugin_block(METHODS, values["method"], defaults.distill)
-        # A method that takes no teacher gives one cell, however many teachers the axis has; so does a loss
-        # that makes no codes, however many code lengths there are.
-        teachers = values["teacher"] if METHODS.get(method["name"]).teachers[1] else []
-        student = self._network(STUDENTS, values["student"])
-        blocks = Blocks(
-            dataset=self._dataset(values["dataset"], point.places["dataset"]),
-            teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
-            student=student,
-            method=method,
-            loss=plugin_block(LOSSES, values["loss"], defaults.finetune),
-            common={"image_size": image_size, "precision": defaults.precision},
-            bits=values["bits"] if trains[1] else 0,
-            # Where nothing is trained and nothing drawn, seeds are one and the same.
-            seed=values["seed"] if any(trains) or student["weights"] == "none" else 0,
+        dataset, method, student, loss = (
+            point.values[axis].name for axis in ("dataset", "method", "student", "loss")
         )
-        if blocks.dataset.sizes.get("train") == 0 and (trains[1] or method["params"].get("pool") == "train"):
-            message = f"{values['dataset'].name} has no training images as it is set up here"
-            cure = "name some in its params, or use method: none with loss: none"
-            self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
-            return None
         measured = [
-            block
-            for name, block in self.metrics.items()
-            if applies(METRICS.get(name), values["dataset"].name, values["loss"].name)
+            block for name, block in self.metrics.items() if applies(METRICS.get(name), dataset, loss)
         ]
         self.measured |= {block["name"] for block in measured}
         stages = pipeline.stages(blocks, measured, self.hardware)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
-            dataset=values["dataset"].name,
+            dataset=dataset,
             protocol={**blocks.dataset.protocol, **blocks.dataset.rule, **limit},
-            teachers=[teacher.name for teacher in teachers],
-            student=values["student"].name,
-            method=values["method"].name,
-            loss=values["loss"].name,
+            teachers=[teacher["name"] for teacher in blocks.teachers],
+            student=student,
+            method=method,
+            loss=loss,
             bits=blocks.bits,
             seed=blocks.seed,
-            image_size=image_size,
+            image_size=blocks.common["image_size"],
         )
         params = {**blocks.params(), "measure": {block["name"]: block["params"] for block in measured}}
         keys = {role: stage.key for role, stage in stages.items()}
@@ -196,6 +168,40 @@ class _Builder:
         identity = {"cell": info.model_dump(), "params": params}
         cell_key = store.content_key({**identity, "stages": anywhere})
         return Cell(info, params, stages, cell_key, store.content_key({**identity, "stages": keys}))
+
+    def _possible(self, point: Point) -> bool:
+        """Whether the values of this point go together; notes why they do not."""
+        problems = self._unfit_defaults(point) or [
+            self.file.problem(point.places[axis], reason) for axis, reason in refusals(point, self.grid)
+        ]
+        self.problems += problems
+        return not problems
+
+    def _blocks(self, point: Point) -> Blocks | None:
+        """What the stages of this point are made from, or None after noting what its data lack."""
+        values, defaults = point.values, self.grid.defaults
+        method = plugin_block(METHODS, values["method"], defaults.distill)
+        distils, hashes = METHODS.get(method["name"]).trains, LOSSES.get(values["loss"].name).trains
+        # A method that takes no teacher gives one cell, however many teachers the axis has; so does a loss
+        # that makes no codes, however many code lengths there are; and so do seeds that draw nothing.
+        teachers = values["teacher"] if METHODS.get(method["name"]).teachers[1] else []
+        student = self._network(STUDENTS, values["student"])
+        dataset = self._dataset(values["dataset"], point.places["dataset"])
+        if dataset.sizes.get("train") == 0 and (hashes or method["params"].get("pool") == "train"):
+            message = f"{dataset.name} has no training images as it is set up here"
+            cure = "name some in its params, or use method: none with loss: none"
+            self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
+            return None
+        return Blocks(
+            dataset=dataset,
+            teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
+            student=student,
+            method=method,
+            loss=plugin_block(LOSSES, values["loss"], defaults.finetune),
+            common={"image_size": values["image_size"], "precision": defaults.precision},
+            bits=values["bits"] if hashes else 0,
+            seed=values["seed"] if distils or hashes or student["weights"] == "none" else 0,
+        )
 
     def _unfit_defaults(self, point: Point) -> list[Problem]:
         """Parameters that the grid sets for all and this method or loss cannot have."""
@@ -207,7 +213,8 @@ class _Builder:
                 resolve(registry, entry, shared)
             except ValidationError as error:
                 detail = error.errors()[0]
-                what = f"{axis} '{entry.name}' does not take defaults.{name}.{detail['loc'][0]}"
+                where = ".".join(["defaults", name, *map(str, detail["loc"])])
+                what = f"{axis} '{entry.name}' does not take {where}"
                 message = f"{what} as it is ({detail['msg'].lower()}); set it in the params of {entry.name}"
                 found.append(self.file.problem(point.places[axis], message))
         return found
