@@ -51,6 +51,14 @@ def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
     return {"grid": plan.name, "cells": cells, "stages": rows, "missing": plan.missing}
 
 
+def _expected(row: dict[str, Any], known: str) -> str:
+    """What is known of a kind of stages, and of how many nothing is."""
+    if not row["unknown"]:
+        return known
+    to_come = row["total"] - row["cached"]
+    return "not known" if row["unknown"] == to_come else f"{known} + {row['unknown']} not known"
+
+
 def _variants(cells: list[Cell]) -> dict[str, str]:
     """Cell key -> the parameters that tell it from cells of the same names, ``pool_fraction=0.1``."""
     named: dict[str, list[tuple[str, dict[str, str]]]] = defaultdict(list)
@@ -90,16 +98,16 @@ def plan_text(summary: dict[str, Any]) -> str:
             row["total"],
             row["cached"],
             f"{row['images']:,}" if row["images"] else "-",
-            human_seconds(row["seconds"]) + (f" + {row['unknown']} not known" if row["unknown"] else ""),
-            f"{row['bytes'] / 1e6:.1f} MB",
+            _expected(row, human_seconds(row["seconds"])),
+            _expected(row, f"{row['bytes'] / 1e6:.1f} MB"),
         ]
         for row in summary["stages"]
     ]
-    total = human_seconds(sum(row["seconds"] for row in summary["stages"]))
-    unknown = sum(row["unknown"] for row in summary["stages"])
-    closing = f"Expected time for what is not cached: {total}"
+    seconds, unknown = (sum(row[name] for row in summary["stages"]) for name in ("seconds", "unknown"))
+    closing = f"Expected time for what is not cached: {human_seconds(seconds)}"
     if unknown:
-        closing += f", and {unknown} stages of kinds that have not run on this machine yet"
+        others = f"{unknown} stages of kinds that have not run on this machine yet"
+        closing = f"{closing}, and {others}" if seconds else f"Expected time: not known for {others}"
     parts = [
         f"Grid {summary['grid']}: {len(cells)} cells",
         tabulate(cells, [*HEADS, ""]),
