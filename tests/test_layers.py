@@ -33,7 +33,7 @@ LAYERS = {
         "bench.selection",
         "bench.estimate",
     ],
-    2: ["bench.methods", "bench.losses", "bench.datasets", "bench.metrics", "models"],
+    2: ["bench.methods", "bench.losses", "bench.datasets", "bench.metrics", "models", "bench.identities"],
     1: [
         "bench.config",
         "bench.yaml_nodes",
@@ -56,7 +56,6 @@ LAYERS = {
         "bench.instance",
         "bench.revisited_files",
         "bench.reid_files",
-        "bench.identities",
         "bench.gram",
         "bench.fusion",
         "bench.safe_pickle",
