@@ -61,10 +61,10 @@ def _expected(row: dict[str, Any], known: str) -> str:
 
 def _variants(cells: list[Cell]) -> dict[str, str]:
     """Cell key -> the parameters that tell it from cells of the same names, ``pool_fraction=0.1``."""
-    named: dict[str, list[tuple[str, dict[str, str]]]] = defaultdict(list)
+    named: dict[str, list[tuple[str, dict[tuple[str, str], str]]]] = defaultdict(list)
     for cell in cells:
         flat = {
-            name: json.dumps(value)
+            (part, name): json.dumps(value)
             for part in ("dataset", "student", "method", "loss")
             for name, value in cell.params[part].items()
         }
@@ -72,8 +72,8 @@ def _variants(cells: list[Cell]) -> dict[str, str]:
     found = {}
     for variants in named.values():
         for key, flat in variants:
-            differing = [name for name in flat if any(other.get(name) != flat[name] for _, other in variants)]
-            found[key] = ", ".join(f"{name}={flat[name]}" for name in differing)
+            differing = [at for at in flat if any(other.get(at) != flat[at] for _, other in variants)]
+            found[key] = ", ".join(f"{at[1]}={flat[at]}" for at in differing)
     return found
 
 

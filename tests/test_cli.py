@@ -126,6 +126,11 @@ def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
     assert images["finetune"] == 4 * 2 * 80
     assert images["encode"] == 4 * 160
     assert "gamma=9.0" in tiny("plan", edit=edit).out
+    # Methods and losses have parameters of the same names.
+    cukd = "{name: cukd, params: {epochs: %d, views: 2, teacher_image_size: 16}}"
+    edit = ("[none, {name: cukd, params: {views: 2, teacher_image_size: 16}}]", f"[{cukd % 3}, {cukd % 5}]")
+    planned = json.loads(tiny("plan", "--json", edit=edit).out)
+    assert {cell["variant"] for cell in planned["cells"]} == {"epochs=3", "epochs=5"}
 
 
 def test_measure_prints_the_cost_card(bench):
