@@ -34,7 +34,7 @@ FOLDERS = ("FashionMNIST/raw", "fashion_mnist", "fashion-mnist", ".")
 class FashionMnist(Dataset):
     """The four idx files, packed or not."""
 
-    version = 1
+    version = 2
     default_k = None
 
     class Params(ClassBalanced):
@@ -64,7 +64,7 @@ class FashionMnist(Dataset):
         labels = np.concatenate([labels for _, labels in parts]).astype(np.int64)
         if len(pixels) != len(labels) or labels.max(initial=0) > 9:
             raise DataError(f"{folder}: {len(pixels)} images but {len(labels)} labels; fetch the files again")
-        return ImageSet(pixels, labels, 10, Augmentation(flip=True))
+        return ImageSet(pixels, labels, 10, Augmentation(crop=1.0, flip=True, shift=0.125))
 
     def splits(self, images: ImageSet) -> Splits:
         """Class-balanced; see ``bench.splits``."""

@@ -20,7 +20,7 @@ from bench.types import Augmentation, ImageSet, Splits
 class Synthetic(Dataset):
     """Deterministic, tiny, learnable; single- or multi-label."""
 
-    version = 1
+    version = 2
     default_k = None
 
     class Params(ClassBalanced):
@@ -57,7 +57,12 @@ class Synthetic(Dataset):
         signal = np.einsum("nc,cijk->nijk", labels / labels.sum(1, keepdims=True), patterns)
         images = signal + p.noise * generator.normal(size=(len(first), 3, side, side))
         pixels = np.clip(128 + 50 * images, 0, 255).astype(np.uint8)
-        return ImageSet(pixels, labels if p.multi_label else first, p.classes, Augmentation(flip=False))
+        return ImageSet(
+            pixels,
+            labels if p.multi_label else first,
+            p.classes,
+            Augmentation(crop=1.0, flip=False, shift=0.125),
+        )
 
     def splits(self, images: ImageSet) -> Splits:
         """Class-balanced over the first label; see ``bench.splits``."""
