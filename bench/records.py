@@ -1,28 +1,36 @@
-"""The record of one cell: the only thing that tables, charts, the web page and the gate read.
+"""The record of one cell: what tables, charts, the web page and the gate read.
 
 One JSON file per cell, written when the cell ends, whatever its status. Older schemas are upgraded
-on load, newer ones refused. The columns are explained in ``results/README.md``.
+on load, newer ones refused. What is too long for it lies beside it under the same name: scores by query,
+examples of results, the log. The columns are explained in ``results/README.md``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench import atomic
 from bench.errors import RecordError, UsageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-#: How a record of version n becomes one of version n + 1.
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+#: How a record of version n becomes one of version n + 1. Version 2 added the histories of trainings.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda data: {**data, "schema_version": 2}
+}
 
 Status = Literal["ok", "failed", "skipped"]
+
+#: Folders of a results folder, beside ``records``.
+PER_QUERY, EXAMPLES, LOGS = "per_query", "examples", "logs"
 
 
 class _Part(BaseModel):
@@ -71,13 +79,15 @@ class StageInfo(_Part):
     """Where the work of a cell came from; ``seconds`` is what it cost when it was done, if still known.
 
     ``summary`` is what the stage found worth telling: images and teacher queries, channels that were kept,
-    bits that are constant, the epoch that was chosen.
+    bits that are constant, the epoch that was chosen. ``history`` has the mean of every loss term, ``lr``
+    and what else was watched, per epoch of a training.
     """
 
     key: str
     seconds: float | None
     cached: bool
     summary: dict[str, Any] = Field(default_factory=dict)
+    history: list[dict[str, float]] = Field(default_factory=list)
 
 
 class ArtifactReference(_Part):
@@ -114,6 +124,30 @@ class Record(_Part):
             if full.partition("@")[0] == name:
                 return full, metric
         return None
+
+
+class Example(_Part):
+    """One query and its first results by the cell's codes, nearest first.
+
+    ``query`` and ``results`` are places in the data set, ``distances`` Hamming distances, or 1 - cosine for
+    embeddings; ``right`` says of every result whether it answers the query, None where labels do not tell.
+    """
+
+    query: int
+    results: list[int]
+    distances: list[float]
+    right: list[bool | None]
+
+
+class Examples(_Part):
+    """Queries of one cell with their first results.
+
+    The picture beside it has one row per query of square tiles with a side of ``tile`` pixels: the query,
+    then its results.
+    """
+
+    tile: int
+    rows: list[Example]
 
 
 def save(record: Record, path: Path) -> None:
@@ -162,6 +196,7 @@ class Results:
         records: those of the present grid, in file-name order.
         missing: slugs of cells that have no record yet.
         superseded: number of records left over from earlier versions of the grid.
+        stems: record key -> name of the record's file, without ``.json``.
     """
 
     folder: Path
@@ -170,6 +205,44 @@ class Results:
     records: list[Record]
     missing: list[str]
     superseded: int
+    stems: dict[str, str] = field(default_factory=dict)
+
+    def per_query(self, record: Record) -> dict[str, NDArray[np.float64]]:
+        """Scores by query, float64 (q,) each, by full metric name; empty where none were kept.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self.folder / PER_QUERY / f"{self.stems[record.key]}.safetensors"
+        try:
+            return dict(load_file(path)) if path.is_file() else {}
+        except (OSError, SafetensorError) as error:
+            raise RecordError(f"{path}: damaged ({error}); delete it and run again") from error
+
+    def examples(self, record: Record) -> Examples | None:
+        """Queries with their first results; None where none were kept.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        path = self.folder / EXAMPLES / f"{self.stems[record.key]}.json"
+        try:
+            return Examples.model_validate_json(path.read_bytes()) if path.is_file() else None
+        except (OSError, ValidationError) as error:
+            raise RecordError(f"{path}: damaged; delete it and run again") from error
+
+    def sprite(self, record: Record) -> bytes:
+        """The pictures of ``examples``, a WebP image; empty where there are none."""
+        path = self.folder / EXAMPLES / f"{self.stems[record.key]}.webp"
+        return path.read_bytes() if path.is_file() else b""
+
+    def log(self, record: Record) -> str:
+        """What was logged while the cell was run; empty where nothing is left."""
+        path = self.folder / LOGS / f"{self.stems[record.key]}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str]) -> None:
@@ -196,11 +269,18 @@ def load_results(folder: Path) -> Results:
         pareto = [(str(accuracy), str(cost)) for accuracy, cost in index["pareto"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{path}: not readable ({error}); run the grid again") from error
-    records = [load(file) for file in sorted((folder / "records").glob("*.json"))]
-    current = [record for record in records if record.cell_key in cells]
-    present = {record.cell_key for record in current}
-    missing = [slug for key, slug in cells.items() if key not in present]
-    return Results(folder, name, pareto, current, missing, len(records) - len(current))
+    found = {file.stem: load(file) for file in sorted((folder / "records").glob("*.json"))}
+    current = {stem: record for stem, record in found.items() if record.cell_key in cells}
+    present = {record.cell_key for record in current.values()}
+    return Results(
+        folder=folder,
+        name=name,
+        pareto=pareto,
+        records=list(current.values()),
+        missing=[slug for key, slug in cells.items() if key not in present],
+        superseded=len(found) - len(current),
+        stems={record.key: stem for stem, record in current.items()},
+    )
 
 
 def _refuse_constant(text: str) -> float:

@@ -64,16 +64,21 @@ class Row:
 
     Attributes:
         role: ``teacher`` is the upper reference, ``undistilled`` (method ``none``) the lower one.
-        seeds: number of finished cells behind it.
+        records: the finished cells behind it, by seed.
         estimates: by full metric name.
         metrics: one record's metrics, for units, directions and conditions.
     """
 
     configuration: Configuration
     role: Role
-    seeds: int
+    records: list[Record]
     estimates: dict[str, Estimate]
     metrics: dict[str, Metric]
+
+    @property
+    def seeds(self) -> int:
+        """Number of finished cells behind it."""
+        return len(self.records)
 
     def unsteady(self, name: str) -> bool:
         """Whether the measurement of the metric ``name`` flagged itself as noisy."""
@@ -242,7 +247,7 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[str]
     return Row(
         configuration=configuration,
         role=role,
-        seeds=len(records),
+        records=sorted(records, key=lambda record: record.cell.seed),
         estimates={
             name: estimate([record.metrics[name] for record in records if name in record.metrics])
             for name in metrics
