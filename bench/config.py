@@ -131,13 +131,16 @@ class RankingProtocol(_Strict):
 
 
 class ReportOptions(_Strict):
-    """Which pairs of metrics are charted, accuracy first."""
+    """What a report shows: pairs of metrics to chart, accuracy first, and queries with their results."""
 
     pareto: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = [
         ["map", "macs"],
         ["map", "latency_ms"],
         ["map", "params"],
     ]
+    examples: int = Field(
+        8, ge=0, le=50, description="queries whose first results are kept as pictures; 0 = no pictures"
+    )
 
 
 class Grid(_Strict):

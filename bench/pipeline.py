@@ -14,18 +14,22 @@ from bench.stage import Stage
 SHARED_SEED = 0
 
 
-def stages(blocks: Blocks, metrics: Sequence[dict[str, Any]], hardware: str) -> dict[str, Stage]:
-    """The leaves of one cell: a measure stage per metric.
+def stages(
+    blocks: Blocks, metrics: Sequence[dict[str, Any]], hardware: str, examples: int
+) -> dict[str, Stage]:
+    """The leaves of one cell: a measure stage per metric, and the examples of what its codes find.
 
     Args:
         metrics: blocks of name, version and params.
         hardware: fingerprint that timed metrics are keyed by.
+        examples: number of queries to show.
     """
     distill = _distill(blocks, blocks.seed) if METHODS.get(blocks.method["name"]).trains else None
     encode = _encode(blocks, distill)
-    return {
+    leaves = {
         f"measure/{metric['name']}": _measure(metric, blocks, distill, encode, hardware) for metric in metrics
     }
+    return {**leaves, "examples": _examples(blocks, encode, examples)} if examples else leaves
 
 
 def applies(metric: Any, dataset: str, loss: str) -> bool:
@@ -141,6 +145,11 @@ def _measure(
         {"distill": distill} if reshaped and distill else {},
         cost_class=f"{name}/{student}",
     )
+
+
+def _examples(blocks: Blocks, encode: Stage, queries: int) -> Stage:
+    spec = {"dataset": blocks.dataset.block, "queries": queries}
+    return Stage("examples", encode.slug, spec, {"encode": encode}, cost_class=blocks.dataset.name)
 
 
 def _shared(blocks: Blocks) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class _Builder:
             block for name, block in self.metrics.items() if applies(METRICS.get(name), dataset, loss)
         ]
         self.measured |= {block["name"] for block in measured}
-        stages = pipeline.stages(blocks, measured, self.hardware)
+        stages = pipeline.stages(blocks, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
             dataset=dataset,

@@ -8,7 +8,7 @@ examples of results, the log. The columns are explained in ``results/README.md``
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,21 @@ Status = Literal["ok", "failed", "skipped"]
 
 #: Folders of a results folder, beside ``records``.
 PER_QUERY, EXAMPLES, LOGS = "per_query", "examples", "logs"
+
+
+#: Accuracies that a cell may be judged by, the first it has; ``map`` means this one.
+ACCURACIES = ("map", "map_revisited:medium", "map_reid", "map_videos@all")
+
+
+def resolve(name: str, names: Iterable[str]) -> str | None:
+    """The full name of a metric among ``names``, the first that fits; None if none does.
+
+    ``map`` and ``map@all`` find ``map@all:expected:relevant``, ``latency_ms`` finds ``latency_ms@1``.
+    """
+    known = list(names)
+    asked = ACCURACIES if name == "map" else (name,)
+    fits = (full for one in asked for full in known if full == one or full.startswith((f"{one}@", f"{one}:")))
+    return next(fits, None)
 
 
 class _Part(BaseModel):
@@ -113,17 +128,15 @@ class Record(_Part):
     environment: dict[str, Any]
     created: str
 
-    def metric(self, name: str) -> tuple[str, Metric] | None:
-        """The metric called ``name``, or the first one whose name starts with ``name@``.
+    @property
+    def accuracy(self) -> str | None:
+        """Full name of the accuracy that the cell is judged by."""
+        return resolve("map", self.metrics)
 
-        ``map`` finds ``map@all:expected:relevant``, ``latency_ms`` finds ``latency_ms@1``.
-        """
-        if name in self.metrics:
-            return name, self.metrics[name]
-        for full, metric in self.metrics.items():
-            if full.partition("@")[0] == name:
-                return full, metric
-        return None
+    def metric(self, name: str) -> tuple[str, Metric] | None:
+        """The metric called ``name``, in full or short, see ``resolve``; None if there is none."""
+        full = resolve(name, self.metrics)
+        return None if full is None else (full, self.metrics[full])
 
 
 class Example(_Part):

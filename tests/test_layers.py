@@ -16,6 +16,7 @@ LAYERS = {
     5: ["bench.cli", "bench.__main__"],
     4: [
         "bench.execute",
+        "bench.cell_files",
         "bench.executors",
         "bench.report",
         "bench.plan_text",

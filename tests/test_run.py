@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file
 
 from bench import records, scan, timing
@@ -54,7 +56,10 @@ def test_every_cell_gets_a_record_with_all_its_numbers(done, folder):
         assert record.environment["device"] == "cpu"
         assert record.environment["threads"] == 2
         assert record.params["loss"]["lr"] == 1e-3
-        assert list(record.stages)[-1].startswith("measure/")
+        assert list(record.stages)[-2].startswith("measure/")
+        assert [set(epoch) for epoch in record.stages["finetune"].history] == [
+            {"lr", *(["center" if record.cell.loss == "csq" else "pairs", "quantization"])}
+        ] * 2
         assert ("distill" in record.stages) == (record.cell.method == "cukd")
     (manifest,) = Path("results/tiny/splits").iterdir()
     assert found[0].cell.protocol["manifest"] in manifest.name
@@ -100,6 +105,35 @@ def test_map_in_the_record_is_that_of_the_stored_codes(done, folder):
     reference = record.per_query[name]
     kept = load_file(folder / "cache" / reference.artifact / "per_query.safetensors")[reference.tensor]
     np.testing.assert_allclose(kept, expected, atol=1e-12)
+
+
+def test_what_is_too_long_for_a_record_lies_beside_it(done, folder):
+    results = records.load_results(Path("results/tiny"))
+    for record in results.records:
+        name, metric = record.metric("map")
+        ((kept, scores),) = results.per_query(record).items()
+        assert kept == name
+        assert scores.mean() == pytest.approx(metric.value, abs=1e-6)
+        examples = results.examples(record)
+        assert len(examples.rows) == 8
+        assert Image.open(io.BytesIO(results.sprite(record))).size == (11 * examples.tile, 8 * examples.tile)
+        assert "finetune" in results.log(record)
+
+
+def test_examples_can_be_left_out(tiny, folder):
+    assert tiny("run", "--set", "report.examples=0", "--only", "loss=csq").code == 0
+    assert not Path("results/tiny/examples").exists()
+
+
+def test_the_log_of_a_failed_cell_has_its_traceback(tiny, folder, monkeypatch):
+    def broken(*_):
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr("bench.stages.finetune.run", broken)
+    tiny("run", "--only", "loss=csq", "--only", "method=none")
+    results = records.load_results(Path("results/tiny"))
+    assert "ValueError: no such luck" in results.log(results.records[0])
+    assert "Traceback" in results.log(results.records[0])
 
 
 def test_a_second_run_does_nothing_and_says_so(done, tiny, folder):
@@ -201,7 +235,7 @@ def test_an_unforeseen_error_keeps_its_traceback_in_the_log_only(tiny, monkeypat
     assert result.code == 1
     assert "Traceback" not in result.err + result.out
     assert "RuntimeError: a defect" in result.err
-    (log,) = Path("results/tiny/logs").iterdir()
+    (log,) = Path("results/tiny/logs").glob("run-*.log")
     assert "Traceback" in log.read_text()
 
 

@@ -14,14 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.records import Metric, Record, Results
+from bench.records import Metric, Record, Results, resolve
 from bench.report.names import Configuration, Names
 from bench.report.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
 
-#: Accuracies that a group may be judged by, the first it has; ``map`` in a grid's charts means this one.
-ACCURACIES = ("map", "map_revisited:medium", "map_reid", "map_videos@all")
 #: What is shown beside them.
 _SCORES = {"map_revisited": ("mp_at_k",), "map_reid": ("cmc",)}
 
@@ -124,8 +122,7 @@ class Group:
 
     def resolve(self, name: str) -> str | None:
         """The full name of ``name``: ``map`` and ``map@all`` find ``map@all:expected:relevant``."""
-        names = ACCURACIES if name == "map" else (name,)
-        return next((full for one in names for full in self.metrics if _names(one, full)), None)
+        return resolve(name, self.metrics)
 
     @property
     def accuracy(self) -> str | None:
@@ -231,11 +228,6 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
     if 1 in counts:
         parts.append("over queries where there is one seed" if seeds else "over queries (one seed)")
     return f"95 % interval {' and '.join(parts)}" if parts else ""
-
-
-def _names(name: str, full: str) -> bool:
-    """Whether ``name`` stands for ``full``."""
-    return full == name or full.startswith((f"{name}@", f"{name}:"))
 
 
 def _row(configuration: Configuration, records: list[Record], teachers: set[str]) -> Row:

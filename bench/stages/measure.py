@@ -13,15 +13,12 @@ from torch import Tensor, nn
 
 from bench.hamming import cross_check
 from bench.registry import METRICS
-from bench.stage import Stage
+from bench.stage import PER_QUERY, Stage
 from bench.stages import networks, views
 from bench.stages.context import Context
 from bench.stages.encode import CODES
 from bench.types import Deployment, RankingRule, Retrieval, System
 from models.heads import hash_network
-
-#: File of an artifact that holds the per-query values, float64 (q, ...) each.
-PER_QUERY = "per_query.safetensors"
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:

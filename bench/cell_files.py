@@ -1,0 +1,151 @@
+"""How the outcome of a cell becomes its record, and the files beside it."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from bench import atomic, records, timing
+from bench.errors import BenchError
+from bench.plan import Cell
+from bench.records import ArtifactReference, Failure, Metric, Record, StageInfo
+from bench.stage import PER_QUERY, Stage
+from bench.store import Store
+
+#: Significant digits of training curves: they are for looking at.
+CURVE_DIGITS = 5
+
+
+def save_finished(
+    cell: Cell, store: Store, indices: dict[str, dict[str, Any]], described: dict[str, Any], made: set[str],
+    out: Path,
+) -> Record:  # fmt: skip
+    """Write the record of a cell whose stages are all there, its scores by query and its examples.
+
+    Args:
+        indices: role of each of the cell's leaves -> index of its artifact.
+        described: the environment.
+        made: keys of the stages that were made for this cell.
+        out: the results folder.
+    """
+    metrics: dict[str, Metric] = {}
+    per_query: dict[str, ArtifactReference] = {}
+    for role in (role for role, stage in cell.stages.items() if stage.kind == "measure"):
+        summary = indices[role]["summary"]
+        metrics |= {name: Metric.model_validate(value) for name, value in summary["values"].items()}
+        artifact = str(_folder(store, cell.stages[role]).relative_to(store.root))
+        per_query |= {
+            name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
+        }
+    metrics |= _whole_query(metrics)
+    stages = {}
+    for name, stage in all_stages(cell).items():
+        found = store.index(_folder(store, stage))
+        summary = found["summary"] if found else {}
+        stages[name] = StageInfo(
+            key=stage.key,
+            seconds=found["seconds"] if found else None,
+            cached=stage.key not in made,
+            summary=_told(summary),
+            history=[_rounded(epoch) for epoch in summary.get("history", [])],
+        )
+    record = _record(cell, described, status="ok", metrics=metrics, per_query=per_query, stages=stages)
+    stem = Path(cell.record_file).stem
+    _save_scores(record, store, out / records.PER_QUERY / f"{stem}.safetensors")
+    if examples := cell.stages.get("examples"):
+        for file in indices["examples"]["files"]:
+            content = (_folder(store, examples) / file).read_bytes()
+            atomic.write_bytes((out / records.EXAMPLES / stem).with_suffix(Path(file).suffix), content)
+    records.save(record, out / "records" / cell.record_file)
+    return record
+
+
+def save_unfinished(
+    cell: Cell, stage: Stage, cause: Exception, described: dict[str, Any], out: Path, *, first: bool
+) -> Record:
+    """``failed`` for the cell that met the error, ``skipped`` for later ones that need the same stage."""
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    message = lines[0][:500]
+    if "out of memory" in message.lower():
+        message = f"out of memory; lower batch_size or image_size ({message[:200]})"
+    elif not isinstance(cause, BenchError):
+        message = f"{type(cause).__name__}: {message}; the log has the traceback"
+    if not first:
+        message = f"needs {stage.kind} {stage.slug}, which failed: {message}"
+    error = Failure(type=type(cause).__name__, stage=stage.kind, message=message)
+    record = _record(cell, described, status="failed" if first else "skipped", error=error)
+    records.save(record, out / "records" / cell.record_file)
+    return record
+
+
+def all_stages(cell: Cell) -> dict[str, Stage]:
+    """Every stage of a cell by a readable name, inputs before users."""
+    named: dict[str, Stage] = {}
+
+    def add(name: str, stage: Stage) -> None:
+        for role, needed in stage.inputs.items():
+            add(f"features/{role}" if needed.kind == "features" else role, needed)
+        named[name] = stage
+
+    for role, leaf in cell.stages.items():
+        add(role, leaf)
+    return named
+
+
+def _save_scores(record: Record, store: Store, path: Path) -> None:
+    """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs."""
+    if (name := record.accuracy) and (reference := record.per_query.get(name)):
+        scores = load_file(store.root / reference.artifact / PER_QUERY)[reference.tensor]
+        atomic.write_bytes(path, save({name: scores.astype(np.float32)}))
+
+
+def _told(summary: dict[str, Any]) -> dict[str, Any]:
+    """A stage's summary without what the record has elsewhere."""
+    return {name: value for name, value in summary.items() if name not in {"history", "values", "per_query"}}
+
+
+def _rounded(epoch: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.{CURVE_DIGITS}g}") for name, value in epoch.items()}
+
+
+def _whole_query(metrics: dict[str, Metric]) -> dict[str, Metric]:
+    """``query_ms@1``: the network's time for one image and one exact search, without reading the image."""
+    parts = [metrics.get(name) for name in ("latency_ms@1", "search_ms@1")]
+    if not all(parts):
+        return {}
+    encode, search = (part for part in parts if part)
+    whole_ms = encode.value + search.value
+    # A part that hardly counts does not make the sum unsteady.
+    noisy = any(
+        part.detail.get("noisy") and part.value > timing.NOISY * whole_ms for part in (encode, search)
+    )
+    detail = {
+        **{name: encode.detail.get(name) for name in ("device", "threads", "precision")},
+        **{name: search.detail.get(name) for name in ("k", "database")},
+        "encode_ms": encode.value,
+        "search_ms": search.value,
+        "noisy": noisy,
+    }
+    whole = {"value": whole_ms, "detail": detail, "samples": []}
+    return {"query_ms@1": encode.model_copy(update=whole)}
+
+
+def _record(cell: Cell, described: dict[str, Any], **more: Any) -> Record:
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return Record(
+        key=cell.record_key,
+        cell_key=cell.key,
+        cell=cell.info,
+        params=cell.params,
+        environment=described,
+        created=created,
+        **more,
+    )
+
+
+def _folder(store: Store, stage: Stage) -> Path:
+    return store.path(stage.kind, stage.slug, stage.key)
