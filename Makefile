@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-slow lint perf schema clean
+.PHONY: help bench test test-slow lint gate perf schema clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gate: $(INSTALLED)  ## train the gate's grid from nothing and check it against results/baselines/ci
+	rm -rf build/gate
+	BENCH_CACHE=build/gate/cache $(BIN)/python -m bench run --grid bench/grids/ci.yaml --out build/gate/ci
+	$(BIN)/python -m bench check --baseline results/baselines/ci build/gate/ci --junit build/gate/check.xml
 
 perf: $(INSTALLED)  ## speed of the numeric core against the plain way, as ratios
 	$(BIN)/python tests/perf/perf_hamming.py --large --json build/perf_hamming.json

@@ -6,20 +6,20 @@ Results go to stdout, progress and logs to stderr. Heavy imports happen inside t
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import __version__
-from bench.errors import BenchError, UsageError
+from bench import __version__, cli_results
+from bench.cli_options import grid_options, verb
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.plan import Plan
@@ -64,68 +64,23 @@ def _color() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
-class _StderrHandler(logging.Handler):
-    """Writes to what stderr is at that moment: while bars are shown, rich puts lines above them."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _verb(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that every verb has."""
-
-    @click.option("-v", "--verbose", is_flag=True, help="Show what is done in detail, and tracebacks.")
-    @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
-    @functools.wraps(function)
-    def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> Any:
-        level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-        handler = _StderrHandler()
-        handler.setLevel(level)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        bench = logging.getLogger("bench")
-        bench.handlers[:] = [handler]
-        bench.setLevel(logging.DEBUG)
-        bench.propagate = False
-        return function(*args, **options)
-
-    return wrapped
-
-
-def _grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say which cells of which grid."""
-    options = [
-        click.option("--grid", type=click.Path(path_type=Path), default="grid.yaml", show_default=True,
-                     help="The grid to read."),
-        click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
-                     help="Replace one value of the grid, for example axes.bits=[16]."),
-        click.option("--only", multiple=True, metavar="KEY=PATTERN",
-                     help="Only cells that match, for example student=cukd_v1 or bits=16,32."),
-        click.option("--skip", multiple=True, metavar="KEY=PATTERN", help="No cells that match."),
-        click.option("--limit", type=click.IntRange(min=2), metavar="N",
-                     help="Use at most N images per split; such records are marked as not comparable."),
-        click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
-                     help="Where data sets are [default: $BENCH_DATA or the cache]."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
-                     show_default=True, help="What to train and measure on."),
-        click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
-                     help="A .py file with plug-ins of your own."),
-    ]  # fmt: skip
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="hash-pareto")
 def cli() -> None:
     """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
 
 
+for _command in (cli_results.report, cli_results.compare, cli_results.check):
+    cli.add_command(_command)
+
+
 @cli.command()
-@_grid_options
+@grid_options
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder [default: results/<grid name>].")
 @click.option("--overwrite", type=click.Choice(["missing", "failed", "always"]), default="missing",
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
-@_verb
+@verb
 def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""
     from bench.execute import run_plan
@@ -150,9 +105,9 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
 
 
 @cli.command()
-@_grid_options
+@grid_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_verb
+@verb
 def plan(grid: Path, as_json: bool, **options: Any) -> None:
     """Show cells and stages of a grid, what is cached, and the expected time and disk; starts nothing."""
     from bench.plan_text import plan_summary, plan_text
@@ -160,18 +115,6 @@ def plan(grid: Path, as_json: bool, **options: Any) -> None:
     planned, machine = _prepare(grid, fetch=False, **options)
     summary = plan_summary(planned, machine.store)
     click.echo(json.dumps(summary, indent=1) if as_json else plan_text(summary))
-
-
-@cli.command()
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
-@_verb
-def report(folder: Path | None) -> None:
-    """Make tables and Pareto charts from the records in FOLDER [default: the last results folder run]."""
-    from bench.report.render import render
-
-    folder = folder or _latest_results()
-    for path in render(folder):
-        click.echo(path)
 
 
 @cli.command()
@@ -186,7 +129,7 @@ def report(folder: Path | None) -> None:
 @click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
               help="A .py file with plug-ins of your own.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_verb
+@verb
 def measure(model: str, as_json: bool, device: str, plugins: Sequence[Path], **options: Any) -> None:
     """The cost card of one model with a hash head: parameters, MACs, latency, size."""
     from bench.cost_card import cost_card, cost_text
@@ -201,7 +144,7 @@ def measure(model: str, as_json: bool, device: str, plugins: Sequence[Path], **o
 @click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
               help="A .py file with plug-ins of your own.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_verb
+@verb
 def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
     """List what a grid may name."""
     from bench.registry import REGISTRIES
@@ -229,7 +172,7 @@ def data() -> None:
 @click.argument("name")
 @click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
               help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
-@_verb
+@verb
 def prepare(name: str, data_root: Path | None) -> None:
     """Download or check the data set NAME, and show its splits."""
     from bench import loading
@@ -251,7 +194,7 @@ def prepare(name: str, data_root: Path | None) -> None:
 @click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
               help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_verb
+@verb
 def doctor(data_root: Path | None, as_json: bool) -> int:
     """Show what is installed, which devices there are, and which data and weights are at hand."""
     from bench import loading
@@ -326,11 +269,3 @@ def _needs(method: Any) -> str:
     number = str(least) if least == most else f"{least} to {most}"
     teachers = f"{number} teacher{'s' if most > 1 else ''} ({output})" if most else "no teacher"
     return f"{teachers}, {'labels' if method.uses_labels(method.Params()) else 'no labels'}"
-
-
-def _latest_results() -> Path:
-    """The results folder that was run into last."""
-    indices = sorted(Path("results").glob("*/grid.json"), key=lambda path: path.stat().st_mtime)
-    if not indices:
-        raise UsageError("no results folder here; first: python -m bench run --grid grid.yaml")
-    return indices[-1].parent

@@ -1,7 +1,7 @@
 """The errors a user may meet: one family, one line each, with the exit code on the class.
 
-Exit codes: 0 done, 1 a cell failed, 2 usage or configuration, 130 interrupted. Only ``bench.cli`` turns
-an error into an exit; everything below raises.
+Exit codes: 0 done, 1 a cell failed, 2 usage or configuration, 3 regression, 4 nothing to compare, 130
+interrupted. Only ``bench.cli`` turns an error into an exit; everything below raises.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ def require(what: str, extra: str, *packages: str) -> None:
     """Raise MissingPackageError unless all ``packages`` of an extra can be imported; imports none."""
     if any(importlib.util.find_spec(package) is None for package in packages):
         raise MissingPackageError(what, extra)
+
+
+class NothingToCompareError(BenchError):
+    """Two results have no configuration in common that could be compared."""
+
+    exit_code = 4
 
 
 class RecordError(UsageError):

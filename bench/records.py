@@ -165,8 +165,12 @@ class Examples(_Part):
 
 def save(record: Record, path: Path) -> None:
     """Write ``record`` to ``path`` at once or not at all."""
-    text = json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False)
-    atomic.write_text(path, text + "\n")
+    atomic.write_text(path, text(record))
+
+
+def text(record: Record) -> str:
+    """The JSON of a record."""
+    return json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
 
 def load(path: Path) -> Record:

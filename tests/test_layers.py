@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,17 @@ ROOT = Path(__file__).parent.parent
 
 #: Highest layer first; a module may import its own layer and those below.
 LAYERS = {
-    5: ["bench.cli", "bench.__main__"],
+    5: ["bench.cli", "bench.cli_options", "bench.cli_results", "bench.__main__"],
     4: [
         "bench.execute",
         "bench.cell_files",
+        "bench.pairing",
+        "bench.choosing",
+        "bench.compare",
+        "bench.compare_text",
+        "bench.check",
+        "bench.check_text",
+        "bench.baseline",
         "bench.executors",
         "bench.report",
         "bench.plan_text",
@@ -47,6 +55,7 @@ LAYERS = {
         "bench.scan",
         "bench.relevance",
         "bench.bootstrap",
+        "bench.statistics",
         "bench.centers",
         "bench.cifar_batches",
         "bench.cuts",
@@ -75,7 +84,15 @@ PLUGINS = [
     "models.students",
 ]
 FORBIDDEN_TO_PLUGINS = {"bench.config", "bench.store", "bench.records"}
-RECORD_READERS = ["bench.report"]
+#: What reads results and nothing else.
+RECORD_READERS = (
+    "bench.report",
+    "bench.pairing",
+    "bench.choosing",
+    "bench.compare",
+    "bench.check",
+    "bench.baseline",
+)
 MODULES = sorted((ROOT / "bench").rglob("*.py")) + sorted((ROOT / "models").rglob("*.py"))
 
 
@@ -122,8 +139,8 @@ def test_imports_point_down(path):
             assert not any(imported.startswith(package + ".") for package in PLUGINS), (
                 f"{module} imports {imported}"
             )
-        if any(module.startswith(package) for package in RECORD_READERS):
-            assert layer_of(imported) <= 1 or imported.startswith("bench.report"), (
+        if module.startswith(RECORD_READERS):
+            assert layer_of(imported) <= 1 or imported.startswith(RECORD_READERS), (
                 f"{module} imports {imported}"
             )
 
@@ -151,6 +168,14 @@ def loaded_by(code: str) -> set[str]:
 )
 def test_torch_is_not_imported(arguments, folder):
     assert "torch" not in loaded_by(f"from bench.cli import main; main({arguments!r})")
+
+
+@pytest.mark.parametrize("verb", ["report", "compare", "check"])
+def test_reading_results_needs_neither_torch_nor_search(verb, tmp_path):
+    folder = shutil.copytree(ROOT / "results/published/quick", tmp_path / "results")
+    others = {"report": [], "compare": [folder], "check": ["--baseline", folder]}[verb]
+    arguments = [verb, *map(str, others), str(folder)]
+    assert not {"torch", "timm", "faiss"} & loaded_by(f"from bench.cli import main; main({arguments!r})")
 
 
 def test_help_imports_next_to_nothing():

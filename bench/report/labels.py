@@ -16,7 +16,9 @@ _RING_STEP = 9.0
 _RING_COST = 6.0
 
 
-def place(anchors: Floats, sizes: Floats, radii: Floats, frame: Floats) -> Floats:
+def place(
+    anchors: Floats, sizes: Floats, radii: Floats, frame: Floats, obstacles: Floats | None = None
+) -> Floats:
     """Choose a centre for the label of every point, greedily from the top down.
 
     Args:
@@ -24,11 +26,14 @@ def place(anchors: Floats, sizes: Floats, radii: Floats, frame: Floats) -> Float
         sizes: (n, 2) width and height of the labels.
         radii: (n, 1) half the size of the markers at the points, which stay uncovered.
         frame: (4,) box to stay inside of, as left, bottom, right, top.
+        obstacles: (m, 4) boxes of what else stays uncovered.
 
     Returns:
         (n, 2) offsets from the points to the centres of their labels.
     """
     taken = np.hstack([anchors - radii, anchors + radii])
+    if obstacles is not None:
+        taken = np.vstack([taken, obstacles])
     rings = np.arange(_RINGS)
     offsets = np.zeros_like(anchors)
     for i in np.lexsort((anchors[:, 0], -anchors[:, 1])):

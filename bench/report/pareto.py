@@ -1,4 +1,4 @@
-"""Which points are worth having: the Pareto front."""
+"""Which points are worth having, and how much they cover: front and hypervolume."""
 
 from __future__ import annotations
 
@@ -23,3 +23,30 @@ def front(points: Sequence[Sequence[float]], higher_is_better: Sequence[bool]) -
     ours, theirs = values[:, None], values[None, :]
     dominates = np.all(theirs >= ours, axis=-1) & np.any(theirs > ours, axis=-1)
     return [int(index) for index in np.flatnonzero(~np.any(dominates, axis=1))]
+
+
+def hypervolume(
+    points: Sequence[Sequence[float]], higher_is_better: Sequence[bool], largest_cost: float
+) -> float | None:
+    """Return the share of costs and accuracies that some point is at least as good as, in [0, 1].
+
+    This is the hypervolume of Zitzler and Thiele (1999), divided by the rectangle of costs from 0 to
+    ``largest_cost`` and accuracies from 0 to 1. The reference point is the rectangle's worst corner:
+    accuracy 0 at the largest cost, or at cost 0 where more of it is better. Costs count linearly: of two
+    points at half and at a hundredth of the largest cost, equally accurate, the second covers twice as much.
+
+    Args:
+        points: (cost, accuracy) of each point.
+        higher_is_better: the good direction of costs and of accuracies.
+        largest_cost: right end of the rectangle; shares compare only where it is the same.
+
+    Returns:
+        None if a point lies outside the rectangle, or the rectangle has no area. No points cover 0.
+    """
+    values = np.asarray(points, dtype=float).reshape(-1, 2) / [largest_cost or np.nan, 1.0]
+    if not (largest_cost > 0 and np.all((values >= 0) & (values <= 1))):
+        return None
+    gains = np.where(higher_is_better, values, 1 - values)
+    widths, heights = gains[np.argsort(-gains[:, 0])].T
+    steps = -np.diff(widths, append=0.0)
+    return float(steps @ np.maximum.accumulate(heights))

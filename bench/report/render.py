@@ -1,28 +1,40 @@
-"""Write the report of a results folder: tables and charts, from its records alone."""
+"""Write the report of a results folder: web page, tables and charts, from its records alone."""
 
 from __future__ import annotations
 
 import logging
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench import atomic
 from bench.records import load_results
-from bench.report import tables
-from bench.report.plots import pareto_chart
-from bench.report.rows import Summary, summarise
-from bench.report.styles import Styles
+from bench.report import cell_table, tables
+from bench.report.chart_files import chart_files
+from bench.report.fronts import front_of
+from bench.report.rows import summarise
+from bench.report.web import site
 
 log = logging.getLogger(__name__)
 
+#: What earlier reports may have left behind.
+_OURS = ("table.*", "pareto_*.*", "cells/*.html", "examples/*.webp", "assets/*")
 
-def render(folder: Path) -> list[Path]:
-    """Write ``<folder>/report``: ``table.csv``, ``table.md``, ``table.tex`` and the Pareto charts.
 
-    The same records give the same bytes. Charts of an earlier report that are no longer drawn are removed.
+def render(
+    folder: Path, within: float = 0.02, *, formats: Sequence[str] = (), processes: int = 1
+) -> list[Path]:
+    """Write ``<folder>/report``: ``index.html`` with a page per cell, tables, Pareto charts, all records.
+
+    The same records give the same bytes. Files of an earlier report that are no longer made are removed.
+
+    Args:
+        folder: a results folder.
+        within: loss of accuracy that a recommended smaller student may bring.
+        formats: of the charts, see ``chart_files``.
+        processes: to draw charts in, see ``chart_files``.
 
     Returns:
-        The files written. Without a finished cell they are the tables alone, which say so.
+        The files for people, ``index.html`` first. Without a finished cell there are no charts.
 
     Raises:
         UsageError: nothing was run into ``folder``, or it cannot be written.
@@ -32,27 +44,26 @@ def render(folder: Path) -> list[Path]:
     if results.superseded:
         log.warning("%d records of earlier versions of this grid are left out", results.superseded)
     summary = summarise(results)
-    files = {
-        "table.csv": tables.csv(results.records).encode(),
-        "table.md": tables.markdown(summary).encode(),
-        "table.tex": tables.latex(summary).encode(),
-        **_charts(summary, results.pareto),
+    drawn = {
+        group.slug: {
+            pair: front for pair in results.pareto if (front := front_of(group, *pair, within=within))
+        }
+        for group in summary.groups
     }
+    fronts = {slug: list(found.values()) for slug, found in drawn.items()}
+    parquet = cell_table.parquet(results.records)
+    files = {
+        "table.csv": cell_table.csv(results.records).encode(),
+        **({"table.parquet": parquet} if parquet else {}),
+        "table.md": tables.markdown(summary, fronts).encode(),
+        "table.tex": tables.latex(summary, fronts).encode(),
+        **chart_files(summary, drawn, formats, processes),
+    }
+    pages = site(summary, results, within=within, downloads=list(files))
     target = folder / "report"
-    for name, content in files.items():
+    for name, content in (pages | files).items():
         atomic.write_bytes(target / name, content)
-    for stale in set(target.glob("pareto_*.*")) - {target / name for name in files}:
+    written = {target / name for name in pages | files}
+    for stale in {path for pattern in _OURS for path in target.glob(pattern)} - written:
         stale.unlink()
-    return [target / name for name in files]
-
-
-def _charts(summary: Summary, pairs: list[tuple[str, str]]) -> dict[str, bytes]:
-    styles = Styles(summary.groups)
-    charts = {}
-    for accuracy, cost in pairs:
-        for group in summary.groups:
-            parts = [accuracy, cost] + [group.slug] * (len(summary.groups) > 1)
-            stem = re.sub(r"[^\w@.-]", "-", f"pareto_{'_'.join(parts)}", flags=re.ASCII)
-            for form, content in pareto_chart(summary.name, group, accuracy, cost, styles).items():
-                charts[f"{stem}.{form}"] = content
-    return charts
+    return [target / name for name in ("index.html", *files)]

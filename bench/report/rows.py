@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from bench.records import Metric, Record, Results, resolve
+from bench.report import wording
 from bench.report.names import Configuration, Names
 from bench.report.wording import assignments, one_line
 
@@ -109,6 +110,11 @@ class Group:
         """Data set, machine and precision."""
         mark = " (limited, not comparable)" if self.limited else ""
         return f"{self.dataset} · {self.conditions}{mark}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tells the group from others of its data set: settings, protocol, machine and precision."""
+        return _facts(self.rows[0].records[0])
 
     @property
     def protocol_words(self) -> str:
@@ -252,8 +258,16 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[str]
 
 
 def _group_key(record: Record) -> str:
-    where = [record.environment.get(fact) for fact in ("cpu", "gpu", "device", "threads", "precision")]
-    return _canonical(record.cell.dataset, record.params.get("dataset"), _protocol(record), where)
+    return _canonical(record.cell.dataset, _facts(record))
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    where = ("cpu", "gpu", "device", "threads", "precision")
+    return {
+        **{f"dataset.{name}": value for name, value in record.params.get("dataset", {}).items()},
+        **_protocol(record),
+        **{name: record.environment.get(name) for name in where},
+    }
 
 
 def _row_key(record: Record) -> str:
@@ -271,8 +285,7 @@ def _protocol(record: Record) -> dict[str, Any]:
 def _conditions(environment: Mapping[str, Any]) -> str:
     on_gpu = str(environment.get("device")).startswith("cuda")
     machine = environment.get("gpu" if on_gpu else "cpu") or "unknown machine"
-    threads = environment.get("threads")
-    parts = (machine, f"{threads} threads" if threads else None, environment.get("precision"))
+    parts = (machine, wording.threads(environment.get("threads")), environment.get("precision"))
     return " · ".join(one_line(part) for part in parts if part)
 
 

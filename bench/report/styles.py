@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,21 @@ _TEACHER = ("#000000", "*")
 _UNDISTILLED = ("#7F7F7F", "o")
 _FILLS = ("full", "none", "left", "bottom", "right", "top")
 _NEUTRAL = "#404040"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A marker in matplotlib's codes.
+
+    Attributes:
+        fill: ``full``, ``none`` (hollow), or which half is filled.
+        size: diameter in printer's points, by code length alone.
+    """
+
+    colour: str
+    shape: str
+    fill: str
+    size: float
 
 
 class Styles:
@@ -39,6 +55,12 @@ class Styles:
     def colour(self, row: Row) -> str:
         """The colour of a row's method."""
         return self._look(row)[0]
+
+    def look(self, row: Row) -> Look:
+        """How a row is marked, for charts that are not drawn by matplotlib."""
+        configuration = row.configuration
+        fill, size = self._fills[configuration.loss], float(self._sizes[configuration.bits])
+        return Look(*self._look(row), fill, size)
 
     def marker(self, row: Row) -> dict[str, Any]:
         """The marker of a row, as keywords of ``plot``."""

@@ -134,9 +134,14 @@ def unit(name: str, metric: Metric, values: Iterable[float]) -> tuple[float, str
 
 def conditions(metric: Metric) -> str:
     """What a timed number was measured under: ``cuda, bf16, 8 threads``."""
-    threads = metric.detail.get("threads")
-    parts = [metric.detail.get("device"), metric.detail.get("precision"), threads and f"{threads} threads"]
+    detail = metric.detail
+    parts = [detail.get("device"), detail.get("precision"), threads(detail.get("threads"))]
     return ", ".join(one_line(part) for part in parts if part)
+
+
+def threads(number: object) -> str:
+    """``1 thread``, ``8 threads``; empty where nobody knows."""
+    return f"{number} thread{'' if number == 1 else 's'}" if number else ""
 
 
 def assignments(values: Mapping[str, Any]) -> str:

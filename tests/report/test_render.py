@@ -11,16 +11,42 @@ def test_report_of_a_run(run_records, write_results):
     folder = write_results(run_records, pareto=[("map", "macs"), ("map", "latency_ms")])
     written = render(folder)
     assert [path.name for path in written] == [
+        "index.html",
         "table.csv",
+        "table.parquet",
         "table.md",
         "table.tex",
-        "pareto_map_macs.png",
-        "pareto_map_macs.svg",
-        "pareto_map_latency_ms.png",
-        "pareto_map_latency_ms.svg",
+        *(f"pareto_map_{cost}.{form}" for cost in ("macs", "latency_ms") for form in ("png", "svg", "pdf")),
     ]
     assert all(path.stat().st_size > 0 for path in written)
-    assert sorted((folder / "report").iterdir()) == sorted(written)
+    assert len(list((folder / "report/cells").iterdir())) == len(run_records)
+    assert set(written) < set((folder / "report").rglob("*"))
+
+
+def test_the_same_records_give_the_same_bytes(run_records, write_results, monkeypatch):
+    folder = write_results(run_records, pareto=[("map", "macs")])
+    render(folder)
+    first = {path: path.read_bytes() for path in folder.rglob("report/*") if path.is_file()}
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    render(folder)
+    assert {path: path.read_bytes() for path in folder.rglob("report/*") if path.is_file()} == first
+
+
+def test_charts_drawn_in_other_processes_are_the_same(run_records, write_results, bench):
+    folder = write_results(run_records)
+    render(folder)
+    drawn = {path.name: path.read_bytes() for path in (folder / "report").glob("pareto_*")}
+    assert bench("report", folder).code == 0
+    assert {path.name: path.read_bytes() for path in (folder / "report").glob("pareto_*")} == drawn
+    assert len(drawn) == 9
+
+
+def test_many_charts_are_drawn_as_svg_unless_asked_otherwise(make_record, write_results):
+    records = [make_record(dataset=f"data{i}") for i in range(7)]
+    folder = write_results(records, pareto=[("map", "macs"), ("map", "params")])
+    assert {path.suffix for path in render(folder) if "pareto" in path.name} == {".svg"}
+    assert {path.suffix for path in render(folder, formats=["png"]) if "pareto" in path.name} == {".png"}
+    assert not list(folder.rglob("*.svg"))
 
 
 def test_groups_get_their_own_charts(make_record, write_results):
@@ -38,7 +64,9 @@ def test_groups_get_their_own_charts(make_record, write_results):
 def test_without_numbers_there_are_tables_only(run_records, write_results):
     unfinished = [record for record in run_records if record.status != "ok"]
     folder = write_results(unfinished, missing=["a-cell"])
-    assert [path.name for path in render(folder)] == ["table.csv", "table.md", "table.tex"]
+    assert [path.name for path in render(folder)][1:] == [
+        f"table.{form}" for form in ("csv", "parquet", "md", "tex")
+    ]
     text = (folder / "report" / "table.md").read_text()
     assert "No cell has numbers yet" in text
     assert "loss is not finite" in text

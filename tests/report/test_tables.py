@@ -1,12 +1,16 @@
 import csv
 import io
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bench.records import Failure, Results
-from bench.report import tables
+from bench.report import cell_table, columns, tables, tex
+from bench.report.fronts import front_of
 from bench.report.rows import summarise
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -18,6 +22,10 @@ HOSTILE = [
     "[a](http://b)",
     "=1+2",
     "x\ny\x00",
+    'say "no" -- or --- `not`',
+    "é ế Ω λ 中文 😀 ﬁ ＝ \u200d “x” – — …",
+    r"\input{/etc/passwd}",
+    "word" * 40,
 ]
 
 
@@ -25,17 +33,33 @@ def summary_of(records, missing=()):
     return summarise(Results(None, "fashion", [], records, list(missing), 0))
 
 
-@pytest.mark.parametrize(
-    ("name", "write"), [("report_table.md", tables.markdown), ("report_table.tex", tables.latex)]
-)
+def fronts_of(summary, pairs=(("map", "macs"), ("map", "latency_ms"))):
+    return {
+        group.slug: [one for pair in pairs if (one := front_of(group, *pair, 0.02))]
+        for group in summary.groups
+    }
+
+
+def markdown(records, missing=()):
+    summary = summary_of(records, missing)
+    return tables.markdown(summary, fronts_of(summary))
+
+
+def latex(records, missing=()):
+    summary = summary_of(records, missing)
+    return tables.latex(summary, fronts_of(summary))
+
+
+@pytest.mark.parametrize(("name", "write"), [("report_table.md", markdown), ("report_table.tex", latex)])
 def test_tables_are_as_reviewed(run_records, name, write):
-    assert (
-        write(summary_of(run_records, missing=["fashion_mnist__cukd_v2__s1"])) == (GOLDEN / name).read_text()
-    )
+    assert write(run_records, missing=["fashion_mnist__cukd_v2__s1"]) == (GOLDEN / name).read_text()
+
+
+# -- Every cell ----------------------------------------------------------------------------------
 
 
 def test_csv_has_every_cell_at_full_precision(run_records):
-    lines = list(csv.DictReader(io.StringIO(tables.csv(run_records))))
+    lines = list(csv.DictReader(io.StringIO(cell_table.csv(run_records))))
     assert [line["status"] for line in lines] == [record.status for record in run_records]
     for line, record in zip(lines, run_records, strict=True):
         assert {name: float(line[name]) for name in record.metrics} == {
@@ -45,48 +69,175 @@ def test_csv_has_every_cell_at_full_precision(run_records):
     assert lines[-2]["map@all:expected:relevant"] == ""
 
 
-@pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\r=1", "\t\r =1", "＝1", "＋1", "－1", "＠A", "﹢1"],
+)
 def test_csv_text_is_never_a_formula(make_record, text):
     error = Failure(type="E", stage="measure", message=text)
-    (line,) = csv.DictReader(io.StringIO(tables.csv([make_record(status="failed", error=error)])))
+    (line,) = csv.DictReader(io.StringIO(cell_table.csv([make_record(status="failed", error=error)])))
     assert line["error_message"].startswith("'")
+
+
+def test_csv_heads_are_never_formulas(make_record):
+    record = make_record()
+    metrics = {"=cmd()": record.metrics["macs"], "\t@x": record.metrics["macs"]}
+    text = cell_table.csv([record.model_copy(update={"metrics": metrics})])
+    heads = next(csv.reader(io.StringIO(text)))
+    assert {"'=cmd()", "'@x"} <= set(heads)
+
+
+def test_negative_numbers_stay_numbers(make_record):
+    record = make_record()
+    change = record.metrics["macs"].model_copy(update={"value": -0.25})
+    record = record.model_copy(update={"metrics": {"onnx_map_change:int8": change}})
+    (line,) = csv.DictReader(io.StringIO(cell_table.csv([record])))
+    assert line["onnx_map_change:int8"] == "-0.25"
+
+
+def test_parquet_has_the_same_cells_with_types(run_records):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = parquet.read_table(io.BytesIO(cell_table.parquet(run_records)))
+    assert table.num_rows == len(run_records)
+    types = {field.name: field.type for field in table.schema}
+    for name in ("bits", "seed", "image_size", "threads"):
+        assert types.pop(name) == pa.int64()
+    numbers = {name for record in run_records for name in record.metrics}
+    numbers |= {f"{name} {end}" for name in numbers if name.startswith("map") for end in ("low", "high")}
+    assert {name for name, kind in types.items() if kind == pa.float64()} == numbers
+    assert all(kind == pa.string() for name, kind in types.items() if name not in numbers)
+    for line, record in zip(table.to_pylist(), run_records, strict=True):
+        assert line["bits"] == record.cell.bits
+        assert json.loads(line["params_json"]) == record.params
+        for name in numbers & set(record.metrics):
+            assert line[name] == record.metrics[name].value
+        if record.status != "ok":
+            assert line["macs"] is None
+            assert line["error_message"] == record.error.message
+
+
+def test_parquet_is_the_same_every_time(run_records):
+    pytest.importorskip("pyarrow")
+    assert cell_table.parquet(run_records) == cell_table.parquet(run_records)
+
+
+def test_no_parquet_without_pyarrow(run_records, monkeypatch):
+    monkeypatch.setattr(cell_table.importlib.util, "find_spec", lambda name: None)
+    assert cell_table.parquet(run_records) is None
+
+
+# -- Any name ------------------------------------------------------------------------------------
+
+
+def hostile_records(make_record, name):
+    error = Failure(type="E", stage="distill", message=name)
+    failed = make_record(name, status="failed", error=error, dataset=name)
+    return [make_record(name, loss=name), make_record(name, method=name, loss=name, bits=16), failed]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_markdown_survives_any_name(make_record, name):
-    error = Failure(type="E", stage="distill", message=name)
-    records = [make_record(name, loss=name), make_record(name, status="failed", error=error, dataset=name)]
-    text = tables.markdown(summary_of(records))
+    text = markdown(hostile_records(make_record, name))
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-    assert columns == {14, 9}  # two tables, each of one width
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+    assert widths == {13, 8, 9}  # group, fronts, cells without numbers: each of one width
     assert not re.search(r"(?<!\\)<", text)
     assert not re.search(r"(?<!\\)\]\(", text)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_latex_survives_any_name(make_record, name):
-    error = Failure(type="E", stage="distill", message=name)
-    records = [make_record(name, loss=name), make_record(name, status="failed", error=error, dataset=name)]
-    text = tables.latex(summary_of(records))
+    text = latex(hostile_records(make_record, name))
+    assert text.isascii()
     body = [line.removesuffix(r" \\") for line in text.splitlines() if line.endswith(r" \\")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {12, 7}
-    escapes = r"\\[&%$#_{}]|\\text[a-z]+\{\}|\{[][*]\}|\$\\(?:pm|div)\$"
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {9, 6, 7}
+    commands = r"\\[&%$#_{}]|\\(?:text[a-z]+|dots|allowbreak)\{\}|\\['^~\"`=.urHvc]\{[A-Za-z]\}"
+    escapes = rf"{commands}|\{{[][*]?\}}|\$(?:\\[A-Za-z]+|-)\$"
     bare = "".join(re.sub(escapes, "", line).replace(" & ", "") for line in body)
     assert not set(bare) & set(r"\#$%&_{}~^<>[]*")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("é", r"\'{e}"),
+        ("e\u0301", r"\'{e}"),
+        ("ř ß", r"\v{r} \ss{}"),
+        ("Ω λ", r"$\Omega$ $\lambda$"),
+        ("中 😀", "(U+4E2D) (U+1F600)"),
+        ("a|b", r"a\textbar{}b"),
+        ("a-b --x ---", "a-b -{}-x -{}-{}-"),
+        ('"q"', "''q''"),
+        (r"\x{}", r"\textbackslash{}x\{\}"),
+    ],
+)
+def test_what_latex_writes(text, expected):
+    assert tex.escape(text) == expected
+
+
+def compile_latex(folder, text):
+    preamble = rf"\documentclass{{article}}\usepackage{{{','.join(tex.PACKAGES)}}}"
+    (folder / "table.tex").write_text(text)
+    document = preamble + r"\begin{document}\input{table}\end{document}"
+    (folder / "main.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
+
+
+needs_latex = pytest.mark.skipif(
+    shutil.which("pdflatex") is None,
+    reason="no pdflatex; install texlive-latex-base and texlive-latex-recommended",
+)
+
+
+@pytest.mark.slow
+@needs_latex
+def test_latex_compiles_whatever_the_names_are(make_record, tmp_path):
+    everything = "".join(map(chr, [*range(32, 127), *range(160, 1424), *range(0x2010, 0x2060)]))
+    names = [*HOSTILE, *(everything[start : start + 60] for start in range(0, len(everything), 60))]
+    records = [one for name in names for one in hostile_records(make_record, name)]
+    # Every data set is a group with its own tables, so this is also about many floats.
+    records += [make_record(dataset=name, bits=bits) for name in names[:20] for bits in (16, 32)]
+    compile_latex(tmp_path, latex(records))
+
+
+@pytest.mark.slow
+@needs_latex
+def test_tables_stay_within_the_width_of_the_text(run_records, make_record, tmp_path):
+    wide = make_record("a_student_with_a_long_name", "word" * 40, params={"student": {"a": 1}})
+    text = latex([*run_records, *hostile_records(make_record, "word" * 40), wide])
+    assert "Overfull" not in compile_latex(tmp_path, text)
+
+
+@pytest.mark.slow
+@needs_latex
+def test_a_long_table_goes_over_several_pages(make_record, tmp_path):
+    students = [make_record(f"student_{i}", bits=16, seed=seed) for i in range(90) for seed in range(2)]
+    text = latex(students)
+    assert text.count("(continued)") == 3 * 2  # as accurate as each other, all are on both fronts
+    log = compile_latex(tmp_path, text)
+    assert "Overfull" not in log
+    assert "Float too large" not in log
+
+
+# -- What the tables claim -----------------------------------------------------------------------
+
+
 def test_bold_only_where_intervals_are_apart(make_record):
     close = [make_record(method=method, bits=16) for method in ("none", "cukd")]
-    text = tables.markdown(summary_of(close))
+    text = markdown(close)
     assert "**" in text  # 0.03 apart, half widths 0.011
     overlapping = [make_record(loss=loss, bits=16) for loss in ("csq", "dch")]
-    assert "**" not in tables.markdown(summary_of(overlapping))
+    assert "**" not in markdown(overlapping)
 
 
 def test_limited_runs_are_marked_and_never_bold(make_record):
     records = [make_record(method=method, protocol={"limit": 50}) for method in ("none", "cukd")]
-    text = tables.markdown(summary_of(records))
+    text = markdown(records)
     assert "limited, not comparable" in text
     assert "**" not in text
 
@@ -94,7 +245,7 @@ def test_limited_runs_are_marked_and_never_bold(make_record):
 def test_a_missing_cost_leaves_a_dash(make_record):
     complete, partial = make_record(bits=16), make_record(bits=32)
     without = {name: metric for name, metric in partial.metrics.items() if name != "macs"}
-    text = tables.markdown(summary_of([complete, partial.model_copy(update={"metrics": without})]))
+    text = markdown([complete, partial.model_copy(update={"metrics": without})])
     assert "–" in text
 
 
@@ -102,14 +253,75 @@ def test_macs_share_one_unit(make_record):
     small, large = make_record(bits=16), make_record(bits=32)
     macs = large.metrics["macs"].model_copy(update={"value": 4.1e9})
     large = large.model_copy(update={"metrics": {**large.metrics, "macs": macs}})
-    assert "MACs (M)" in tables.markdown(summary_of([small]))
-    assert "MACs (G)" in tables.markdown(summary_of([small, large]))
+    assert "MACs (M)" in markdown([small])
+    assert "MACs (G)" in markdown([small, large])
 
 
 def test_unsteady_timings_are_marked(make_record):
     record = make_record()
     noisy = record.metrics["latency_ms@1"].model_copy(update={"detail": {"noisy": True}})
     record = record.model_copy(update={"metrics": {**record.metrics, "latency_ms@1": noisy}})
-    text = tables.markdown(summary_of([record]))
+    text = markdown([record])
     assert "2.10†" in text
     assert "†: unsteady timings" in text
+
+
+# -- Fronts --------------------------------------------------------------------------------------
+
+
+def test_fronts_of_a_run(run_records):
+    text = markdown(run_records)
+    assert "#### mAP@all against MACs" in text
+    assert "#### mAP@all against latency, batch 1" in text
+    assert (
+        "- Smallest student within 0.02 of the best (0.862): cukd_v1 · cukd · dch · 16 bit at 88.7 M MACs."
+        in text
+    )
+    assert (
+        "- Fastest student within 0.02 of the best (0.862): cukd_v1 · cukd · dch · 32 bit, the best itself,"
+        in text
+    )
+    assert re.search(
+        r"- Hypervolume 0\.\d{3}; of one method alone: cukd 0\.\d{3}, none 0\.\d{3}, teacher", text
+    )
+    assert "not ranked together" not in text
+
+
+def test_limited_runs_have_no_fronts(make_record):
+    text = markdown([make_record(bits=bits, protocol={"limit": 50}) for bits in (16, 32)])
+    assert "Fronts" not in text
+    assert "Hypervolume" not in text
+
+
+def test_groups_say_why_they_are_apart(make_record):
+    records = [make_record(), make_record(environment={"threads": 2})]
+    for text in (markdown(records), latex(records)):
+        assert re.search("2 groups, not ranked together: threads (2 against 8|8 against 2)", text)
+
+
+def test_many_close_rows_are_counted_not_listed(make_record):
+    base = make_record()
+    records = []
+    for i in range(30):
+        record = make_record(f"s{i:02d}", bits=16)
+        macs = base.metrics["macs"].model_copy(update={"value": 1e6 * (i + 1)})
+        accuracy = base.metrics["map@all:expected:relevant"]
+        accuracy = accuracy.model_copy(update={"value": accuracy.value - i / 10000})
+        records.append(
+            record.model_copy(update={"metrics": {"map@all:expected:relevant": accuracy, "macs": macs}})
+        )
+    text = markdown(records)
+    assert text.count("not distinguishable |") == columns.MOST_CLOSE
+    assert f"{29 - columns.MOST_CLOSE} more rows are not distinguishable from the front." in text
+
+
+def test_unsteady_rows_on_the_front_are_doubted(make_record):
+    record = make_record()
+    noisy = record.metrics["latency_ms@1"].model_copy(update={"detail": {"noisy": True}})
+    text = markdown([record.model_copy(update={"metrics": {**record.metrics, "latency_ms@1": noisy}})])
+    assert "†: unsteady timings; the front may change when they are measured again." in text
+
+
+def test_constant_columns_of_latex_become_a_note(make_record):
+    text = latex([make_record(bits=32, loss=loss) for loss in ("csq", "dch")])
+    assert "In all rows: bits = 32; seeds = 1;" in text

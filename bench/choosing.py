@@ -1,0 +1,93 @@
+"""Choose cells of a results folder by what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from bench.errors import UsageError, did_you_mean
+from bench.records import Record, Results
+from bench.report.names import Names
+from bench.report.wording import one_line
+
+#: What cells may be chosen by -> the fields of a cell and the blocks of its parameters that hang on it.
+#: Teachers hang on the method, because ``none`` has none.
+PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "dataset": (("dataset",), ("dataset",)),
+    "teacher": (("teachers",), ("teachers",)),
+    "student": (("student",), ("student",)),
+    "method": (("method", "teachers"), ("method", "teachers")),
+    "loss": (("loss",), ("loss",)),
+    "bits": (("bits",), ()),
+    "seed": (("seed",), ()),
+    "image_size": (("image_size",), ("image_size",)),
+}
+
+
+def filters(texts: Sequence[str]) -> dict[str, str]:
+    """Read ``KEY=VALUE`` texts from a command line.
+
+    Raises:
+        UsageError: a text has another form, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not value:
+            raise UsageError(f"'{one_line(text)}': write it as KEY=VALUE with KEY one of {', '.join(PARTS)}")
+        if key in found:
+            raise UsageError(f"{one_line(key)} is given twice; write {key}={found[key]},{value} for either")
+        found[key] = value
+    return found
+
+
+def choose(results: Results, names: Names, only: Mapping[str, str]) -> list[Record]:
+    """The records of which every key of ``only`` has the value given, in full or as a pattern.
+
+    Args:
+        results: where to look.
+        names: of all its records.
+        only: keys of ``PARTS`` -> values, ``csq``, ``cukd[views=2]``, ``csq,dch`` or ``cukd*``.
+
+    Raises:
+        UsageError: an unknown key, or nothing matches.
+    """
+    kept = results.records
+    for key, value in only.items():
+        if key not in PARTS:
+            hint = did_you_mean(key, PARTS) or ";"
+            raise UsageError(f"cells have no '{one_line(key)}'{hint} choose by one of: {', '.join(PARTS)}")
+        matching = [record for record in results.records if _is(record, names, key, value)]
+        if not matching:
+            choices = dict.fromkeys(
+                text for record in results.records for text in _called(record, names, key)
+            )
+            hint = did_you_mean(value, choices) or ";"
+            known = ", ".join(map(one_line, choices)) or "none, as there are no records"
+            raise UsageError(
+                f"no cell of {one_line(results.name)} has {key} '{one_line(value)}'{hint} there are: {known}"
+            )
+        kept = [record for record in kept if _is(record, names, key, value)]
+    if only and not kept:
+        asked = " and ".join(f"{key}={one_line(value)}" for key, value in only.items())
+        raise UsageError(f"no cell of {one_line(results.name)} has {asked} at once; give fewer of them")
+    return kept
+
+
+def _is(record: Record, names: Names, key: str, value: str) -> bool:
+    called = _called(record, names, key)
+    # A name as reports show it may hold commas and brackets, which mean something else in patterns.
+    return value in called or any(
+        fnmatchcase(name, pattern) for name in called for pattern in value.split(",")
+    )
+
+
+def _called(record: Record, names: Names, key: str) -> list[str]:
+    """What the part ``key`` of a cell goes by: in the grid, and in reports."""
+    cell = record.cell
+    if key == "teacher":
+        return list(dict.fromkeys([*cell.teachers, "+".join(cell.teachers)])) if cell.teachers else []
+    plain = str(getattr(cell, key))
+    if key in {"bits", "seed", "image_size"}:
+        return [plain]
+    return list(dict.fromkeys([plain, str(getattr(names(record), key))]))

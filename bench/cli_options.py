@@ -1,0 +1,61 @@
+"""Options that several verbs share, and where their log lines go."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to what stderr is at that moment: while bars are shown, rich puts lines above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that every verb has."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Show what is done in detail, and tracebacks.")
+    @click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> Any:
+        level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+        handler = _StderrHandler()
+        handler.setLevel(level)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        bench = logging.getLogger("bench")
+        bench.handlers[:] = [handler]
+        bench.setLevel(logging.DEBUG)
+        bench.propagate = False
+        return function(*args, **options)
+
+    return wrapped
+
+
+def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which cells of which grid."""
+    options = [
+        click.option("--grid", type=click.Path(path_type=Path), default="grid.yaml", show_default=True,
+                     help="The grid to read."),
+        click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE",
+                     help="Replace one value of the grid, for example axes.bits=[16]."),
+        click.option("--only", multiple=True, metavar="KEY=PATTERN",
+                     help="Only cells that match, for example student=cukd_v1 or bits=16,32."),
+        click.option("--skip", multiple=True, metavar="KEY=PATTERN", help="No cells that match."),
+        click.option("--limit", type=click.IntRange(min=2), metavar="N",
+                     help="Use at most N images per split; such records are marked as not comparable."),
+        click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
+                     help="Where data sets are [default: $BENCH_DATA or the cache]."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+                     show_default=True, help="What to train and measure on."),
+        click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
+                     help="A .py file with plug-ins of your own."),
+    ]  # fmt: skip
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)

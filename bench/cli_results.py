@@ -1,0 +1,132 @@
+"""The verbs that read results: report, compare and check. None of them needs torch or a plug-in."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench.cli_options import verb
+from bench.errors import UsageError
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER, required=False)
+@click.option("--within", type=click.FloatRange(min=0), default=0.02, show_default=True, metavar="X",
+              help="Recommend the smallest student whose accuracy is within X of the best.")  # fmt: skip
+@click.option("--format", "formats", multiple=True, type=click.Choice(["png", "svg", "pdf"]),
+              help="Of the charts; may be given several times [default: all, or SVG for many].")  # fmt: skip
+@verb
+def report(folder: Path | None, within: float, formats: Sequence[str]) -> None:
+    """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
+    from bench.environment import default_threads
+    from bench.report.render import render
+
+    # Whatever a report reads lives until its end: to look for garbage in it takes a third of the time.
+    gc.disable()
+    try:
+        paths = render(folder or _latest_results(), within, formats=formats, processes=default_threads())
+    finally:
+        gc.enable()
+    for path in paths:
+        click.echo(path)
+
+
+@click.command()
+@click.argument("a", type=_FOLDER)
+@click.argument("b", type=_FOLDER, required=False)
+@click.option("--a", "only_a", multiple=True, metavar="KEY=VALUE",
+              help="Only these cells of A, for example method=none.")  # fmt: skip
+@click.option("--b", "only_b", multiple=True, metavar="KEY=VALUE",
+              help="Only these cells of B [B: A itself, when --a or --b is given].")  # fmt: skip
+@click.option("--metric", default="map", show_default=True, help="The accuracy to compare.")
+@click.option("--cost", default="macs", show_default=True, help="The cost of the Pareto front.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@verb
+def compare(
+    a: Path,
+    b: Path | None,
+    only_a: Sequence[str],
+    only_b: Sequence[str],
+    metric: str,
+    cost: str,
+    as_json: bool,
+) -> None:
+    """Is B better than A? Results folders, or parts of them, paired by configuration, seed and query."""
+    from bench import compare_text
+    from bench.choosing import filters
+    from bench.compare import compare
+    from bench.records import load_results
+
+    if b is None and not (only_a or only_b):
+        raise UsageError("compare needs B, a second results folder, or --a and --b to compare parts of A")
+    base = load_results(a)
+    new = base if b is None else load_results(b)
+    result = compare(base, new, metric=metric, cost=cost, base_only=filters(only_a), new_only=filters(only_b))
+    click.echo(compare_text.as_json(result) if as_json else compare_text.text(result))
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER, required=False)
+@click.option("--baseline", type=_FOLDER, required=True, help="The results to hold FOLDER against.")
+@click.option("--metric", "metrics", multiple=True, default=["map"], show_default=True, metavar="NAME",
+              help="An accuracy to judge; may be given several times.")  # fmt: skip
+@click.option("--tolerance", type=click.FloatRange(min=0), metavar="X",
+              help="Fall of accuracy to allow [default: what the baseline's noise explains].")  # fmt: skip
+@click.option("--slower", type=click.FloatRange(min=1), default=1.25, show_default=True, metavar="RATIO",
+              help="Ratio of timings to allow, on the same hardware.")  # fmt: skip
+@click.option("--allow-missing", is_flag=True, help="Configurations of the baseline may be absent.")
+@click.option(
+    "--update", is_flag=True, help="Make FOLDER the baseline; review the change before you commit it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--junit", type=_FOLDER, metavar="FILE", help="Also write JUnit XML.")
+@click.option("--markdown", type=_FOLDER, metavar="FILE",
+              help="Also write Markdown; $GITHUB_STEP_SUMMARY gets it, too, where it is set.")  # fmt: skip
+@verb
+def check(
+    folder: Path | None, baseline: Path, metrics: Sequence[str], tolerance: float | None, slower: float,
+    allow_missing: bool, update: bool, as_json: bool, junit: Path | None, markdown: Path | None,
+) -> int:  # fmt: skip
+    """Is anything in FOLDER worse than the baseline? Exit 0 no, 3 yes, 4 nothing could be compared.
+
+    FOLDER is a results folder [default: the last one run into].
+    """
+    from bench import atomic, check_text
+    from bench.baseline import write_baseline
+    from bench.check import Limits, check
+    from bench.records import load_results
+
+    candidate = load_results(folder or _latest_results())
+    if update and not (baseline / "grid.json").is_file():
+        click.echo("\n".join(map(str, write_baseline(candidate, baseline))))
+        return 0
+    limits = Limits(tuple(metrics), tolerance, slower, allow_missing)
+    verdict = check(load_results(baseline), candidate, limits)
+    click.echo(check_text.as_json(verdict) if as_json else check_text.text(verdict))
+    if junit:
+        atomic.write_bytes(junit, check_text.junit(verdict))
+    if markdown:
+        atomic.write_text(markdown, check_text.markdown(verdict))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        # A job's steps share that file.
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(check_text.markdown(verdict))
+    if not update:
+        return verdict.exit_code
+    write_baseline(candidate, baseline)
+    click.echo(f"{baseline} is now {candidate.folder}; review it: git diff {baseline}", err=True)
+    return 0
+
+
+def _latest_results() -> Path:
+    """The results folder that was run into last."""
+    indices = sorted(Path("results").glob("*/grid.json"), key=lambda path: path.stat().st_mtime)
+    if not indices:
+        raise UsageError("no results folder here; first: python -m bench run --grid grid.yaml")
+    return indices[-1].parent

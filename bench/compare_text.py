@@ -1,0 +1,238 @@
+"""A comparison in words: the answer in one sentence, then what it rests on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from bench.compare import LEVEL, POWER, Compared, Comparison, FrontChange, Side
+from bench.report import wording
+from bench.report.names import Configuration
+
+#: Names that are listed before the rest is only counted.
+_LISTED = 6
+
+
+def as_json(comparison: Comparison) -> str:
+    """Everything that was found, at full precision."""
+    return json.dumps(dataclasses.asdict(comparison), indent=1, allow_nan=False)
+
+
+def text(comparison: Comparison) -> str:
+    """The answer, both sides, a line per configuration, and what else changed or could not be compared."""
+    several = len({one.name.dataset for one in comparison.pairs}) > 1
+    parts = [
+        answer(comparison),
+        f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}",
+        _table(comparison.pairs, several),
+        _costs(comparison.pairs),
+        "\n".join(map(_front, comparison.fronts)) or _no_front(comparison.cost),
+        _notes(comparison.pairs),
+        _not_compared(comparison),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+# -- The answer ------------------------------------------------------------------------------------
+
+
+def answer(comparison: Comparison) -> str:
+    """Whether B is better than A, how sure that is, and what would have been too small to be seen."""
+    pairs = comparison.pairs
+    tested = [one for one in pairs if one.verdict != "not tested"]
+    alike = [one for one in pairs if one.difference == 0 and one.detectable is None]
+    if len(alike) == len(pairs):
+        return f"A and B have the same scores in {_all(pairs)} ({_basis(pairs)})."
+    if not tested:
+        return (
+            f"Whether B is better than A cannot be told ({_basis(pairs)}): "
+            "that takes several seeds, or scores by query, which every new run keeps."
+        )
+    clauses = [f"{_verdict(tested)} ({_basis(tested)}, Holm-corrected p < {LEVEL:g})", *_rest(tested)]
+    if untested := len(pairs) - len(tested):
+        clauses.append(f"{untested} more cannot be tested, with one seed and no scores by query")
+    if alone := sum(one.seeds == 1 for one in tested):
+        which = "one seed" if alone == len(tested) else f"one seed in {alone} of them"
+        clauses[-1] += f" ({which}: says something about these trained networks, not about the method)"
+    return f"{'; '.join(clauses)}."
+
+
+def _verdict(tested: Sequence[Compared]) -> str:
+    better, worse = (_of(tested, verdict) for verdict in ("better", "worse"))
+    if not better and not worse:
+        where = _all(tested) if len(tested) == 1 else f"any of {len(tested)} configurations"
+        return f"No difference between A and B is shown in {where}"
+    if len(tested) == 1:
+        return f"B is {tested[0].verdict} than A in {_all(tested)}"
+    words = [("better", len(better)), ("worse", len(worse))]
+    (first, many), (second, few) = words if better else reversed(words)
+    many_of = f"{many} of {len(tested)} configurations" if many < len(tested) else _all(tested)
+    return f"B is {first} than A in {many_of} and {second} in {few or 'none'}"
+
+
+def _of(pairs: Iterable[Compared], verdict: str) -> list[Compared]:
+    return [one for one in pairs if one.verdict == verdict]
+
+
+def _all(pairs: Sequence[Compared]) -> str:
+    return f"all {len(pairs)} configurations" if len(pairs) > 1 else "the one configuration that both have"
+
+
+def _rest(tested: Sequence[Compared]) -> list[str]:
+    """What a difference too small to be shown may be, where none was."""
+    same = _of(tested, "no difference shown")
+    sizes = [one.detectable for one in same if one.detectable is not None]
+    parts = []
+    if same and len(same) < len(tested):
+        parts.append(f"the other {len(same)} show{'s' if len(same) == 1 else ''} no difference")
+    if sizes:
+        size = _ceiling(max(sizes))
+        parts.append(f"a difference of {size} or more would have been found with {100 * POWER:.0f} % power")
+    return [", and ".join(parts)] if parts else []
+
+
+def _basis(pairs: Sequence[Compared]) -> str:
+    """What was compared, over how much."""
+    metrics = ", ".join(dict.fromkeys(_title(one.metric) for one in pairs))
+    over = _range((one.seeds for one in pairs), "seed")
+    queries = [one.queries for one in pairs if one.queries is not None]
+    if queries:
+        over += f" and {_range(queries, 'query', 'queries')}"
+    if lacking := len(pairs) - len(queries):
+        over += f"; {f'{lacking} of them ' if queries else ''}without scores by query"
+    return f"{metrics}, paired over {over}"
+
+
+def _range(counts: Iterable[int], one: str, many: str = "") -> str:
+    """``3 seeds``, ``2 to 3 seeds``."""
+    ordered = sorted(set(counts))
+    noun = one if ordered == [1] else many or f"{one}s"
+    return f"{' to '.join(f'{count:,}' for count in dict.fromkeys((ordered[0], ordered[-1])))} {noun}"
+
+
+def _ceiling(value: float) -> str:
+    """Two significant digits, rounded up."""
+    places = max(0, 1 - math.floor(math.log10(value)))
+    return f"{math.ceil(value * 10**places - 1e-9) / 10**places:.{places}f}"
+
+
+# -- What it rests on --------------------------------------------------------------------------------
+
+
+def _side(side: Side) -> str:
+    chosen = ", ".join(f"{key}={wording.one_line(value)}" for key, value in side.only.items())
+    return f"{wording.one_line(side.folder)} (grid {side.grid}{'; ' if chosen else ''}{chosen})"
+
+
+def _table(pairs: list[Compared], several: bool) -> str:
+    spreads = [one.interval[1] - one.interval[0] for one in pairs if one.interval]
+    # The narrowest interval keeps two digits of its half.
+    narrowest = min((spread / 2 for spread in spreads if spread > 0), default=0.01)
+    places = min(6, max(3, 1 - math.floor(math.log10(narrowest))))
+    metrics = len({one.metric for one in pairs}) > 1
+    rows = [
+        [
+            _name(one.name, several),
+            *([_title(one.metric)] if metrics else []),
+            f"{one.base:.{places}f}",
+            f"{one.new:.{places}f}",
+            _difference(one, places),
+            _p(one.p_adjusted),
+            one.verdict,
+            "-" if one.detectable is None else f"{one.detectable:.{places}f}",
+        ]
+        for one in pairs
+    ]
+    heads = ["configuration", *(["metric"] if metrics else []), "A", "B", "B - A [95 % interval]", "p (Holm)",
+             "verdict", "detectable"]  # fmt: skip
+    alignment = ["left", *(["left"] if metrics else []), *["right"] * 2, "left", "right", "left", "right"]
+    return tabulate(rows, heads, tablefmt="simple", disable_numparse=True, colalign=alignment)
+
+
+def _title(metric: str) -> str:
+    return wording.one_line(wording.title(metric))
+
+
+def _name(name: Configuration, several: bool) -> str:
+    return f"{name.dataset}: {name}" if several else str(name)
+
+
+def _difference(one: Compared, places: int) -> str:
+    mean = f"{one.difference:+.{places}f}"
+    if one.interval is None:
+        return mean
+    low, high = one.interval
+    return f"{mean} [{low:+.{places}f}, {high:+.{places}f}]"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _costs(pairs: list[Compared]) -> str:
+    changes: dict[tuple[str, float, float, str], list[Configuration]] = defaultdict(list)
+    for one in pairs:
+        for cost in one.costs:
+            changes[cost.metric, cost.base, cost.new, cost.unit].append(one.name)
+    lines = [
+        f"- {_title(metric)}: {before:,.10g} -> {after:,.10g} {wording.one_line(unit)}"
+        f"{f' ({after / before - 1:+.2%})' if before else ''}: {_names(names, len(pairs))}"
+        for (metric, before, after, unit), names in changes.items()
+    ]
+    return "\n".join(["Costs that changed:", *lines]) if lines else ""
+
+
+def _front(front: FrontChange) -> str:
+    axes = f"{_title(front.accuracy)} against {_title(front.cost)}"
+    moves = [
+        f"{verb} {', '.join(map(str, names))}"
+        for verb, names in (("entered by", front.entered), ("left by", front.left))
+        if names
+    ]
+    share = ""
+    # Where everything costs the same there is nothing to cover.
+    if front.hypervolume and max(front.hypervolume) >= 0.0005:
+        before, after = (f"{volume:.3f}" for volume in front.hypervolume)
+        share = f"; hypervolume {before}" + (f" -> {after}" if after != before else ", as before")
+    return f"Front of {axes}, {front.dataset}, by means: {'; '.join(moves) or 'as before'}{share}."
+
+
+def _no_front(cost: str) -> str:
+    return f"No front: {wording.one_line(cost)} was not measured on both sides under the same conditions."
+
+
+def _notes(pairs: list[Compared]) -> str:
+    notes: dict[str, list[Configuration]] = defaultdict(list)
+    for one in pairs:
+        for note in one.notes:
+            notes[note].append(one.name)
+    lines = [f"- {note}: {_names(names, len(pairs))}" for note, names in notes.items()]
+    return "\n".join(["Notes:", *lines]) if lines else ""
+
+
+def _names(names: list[Configuration], total: int) -> str:
+    """A list of configurations that stays short."""
+    if len(names) == total > 1:
+        return f"all {total} configurations"
+    shown = ", ".join(map(str, names[:_LISTED]))
+    return shown if len(names) <= _LISTED else f"{shown}, and {len(names) - _LISTED} more"
+
+
+def _not_compared(comparison: Comparison) -> str:
+    reasons: dict[str, list[Configuration]] = defaultdict(list)
+    for name, reason in comparison.refused:
+        reasons[wording.one_line(reason)].append(name)
+    for gone in comparison.gone:
+        seeds = f"seed{'s' if len(gone.seeds) > 1 else ''} {', '.join(map(str, gone.seeds))}"
+        reasons[f"only in A ({seeds}), {gone.reason}"].append(gone.name)
+    for name in comparison.added:
+        reasons["only in B"].append(name)
+    lines = [f"- {reason}: {_names(names, 0)}" for reason, names in reasons.items()]
+    return "\n".join(["Not compared:", *lines]) if lines else ""

@@ -1,0 +1,113 @@
+"""Every cell in one line, whatever its status, for programs: CSV and Parquet at full precision."""
+
+from __future__ import annotations
+
+import csv as text_format
+import importlib.util
+import io
+import json
+import unicodedata
+from typing import Any
+
+from bench.records import Record
+from bench.report.wording import one_line
+
+#: What a spreadsheet takes for the start of a formula; their full-width forms are folded to these.
+_FORMULA = ("=", "+", "-", "@")
+_INTEGERS = ("bits", "seed", "image_size", "threads")
+
+
+def csv(records: list[Record]) -> str:
+    """Return a line per record; text is safe to open in a spreadsheet."""
+    lines = [_line(record) for record in records]
+    columns = _columns(lines)
+    buffer = io.StringIO()
+    writer = text_format.writer(buffer, lineterminator="\n")
+    writer.writerow([_safe(column) for column in columns])
+    writer.writerows([_safe(line.get(column)) for column in columns] for line in lines)
+    return buffer.getvalue()
+
+
+def parquet(records: list[Record]) -> bytes | None:
+    """Return the same table with types: counts as integers, metrics as doubles, the rest as text.
+
+    Text is as recorded, since nothing takes a Parquet column for formulas.
+
+    Returns:
+        None where pyarrow (extra ``parquet``) is not installed.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        return None
+    import pyarrow as pa
+    from pyarrow import parquet as parquet_format
+
+    lines = [_line(record) for record in records]
+    metrics = {column for record in records for column in _metrics(record)}
+
+    def array(column: str) -> Any:
+        values = [line.get(column) for line in lines]
+        if column in _INTEGERS:
+            return pa.array([None if value is None else int(value) for value in values], pa.int64())
+        if column in metrics:
+            return pa.array(values, pa.float64())
+        return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+    buffer = io.BytesIO()
+    parquet_format.write_table(pa.table({column: array(column) for column in _columns(lines)}), buffer)
+    return buffer.getvalue()
+
+
+def _columns(lines: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(column for line in lines for column in line))
+
+
+def _line(record: Record) -> dict[str, Any]:
+    cell, error = record.cell, record.error
+    facts = ("device", "gpu", "cpu", "threads", "precision", "git")
+    return {
+        "dataset": cell.dataset,
+        "teachers": "+".join(cell.teachers),
+        "student": cell.student,
+        "method": cell.method,
+        "loss": cell.loss,
+        "bits": cell.bits,
+        "seed": cell.seed,
+        "image_size": cell.image_size,
+        "status": record.status,
+        "error_stage": error.stage if error else None,
+        "error_type": error.type if error else None,
+        "error_message": error.message if error else None,
+        **{f"protocol.{name}": _plain(value) for name, value in cell.protocol.items()},
+        **_metrics(record),
+        "params_json": json.dumps(record.params, sort_keys=True),
+        **{name: _plain(record.environment.get(name)) for name in facts},
+        "created": record.created,
+        "cell_key": record.cell_key,
+        "key": record.key,
+    }
+
+
+def _metrics(record: Record) -> dict[str, float]:
+    values = {}
+    for name, metric in record.metrics.items():
+        values[name] = metric.value
+        if metric.interval is not None:
+            values[f"{name} low"], values[f"{name} high"] = metric.interval
+    return values
+
+
+def _plain(value: Any) -> Any:
+    """Lists and mappings as JSON; the rest as it is."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
+
+
+def _safe(value: Any) -> Any:
+    """Numbers as they are; text in one line that no spreadsheet takes for a formula.
+
+    The leading quote is what OWASP's page on CSV injection advises. Tabs and carriage returns, which it
+    names too, do not survive ``one_line``.
+    """
+    if value is None or isinstance(value, int | float):
+        return value
+    text = one_line(value)
+    return f"'{text}" if unicodedata.normalize("NFKC", text[:1]).startswith(_FORMULA) else text

@@ -1,0 +1,235 @@
+"""The columns of the tables for people: one line per configuration, means over seeds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.report import wording
+from bench.report.fronts import Front
+from bench.report.names import Configuration
+from bench.report.rows import Estimate, Group, Row, Summary, interval_words
+
+#: The cost columns, by base name, and those among them that a page of paper has room for.
+COSTS = ("params", "params_before", "macs", "macs_before", "latency_ms", "weights_mb")
+PAPER_COSTS = ("params", "macs", "latency_ms", "weights_mb")
+
+#: Marks timings that the measurement itself found unsteady.
+UNSTEADY = "†"
+
+_UNSTEADY_NOTE = f"{UNSTEADY}: unsteady timings; measure again on a quiet machine."
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of text; ``detail`` says unit and conditions, ``bold`` holds line numbers."""
+
+    head: str
+    cells: list[str]
+    detail: str = ""
+    numeric: bool = True
+    bold: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The unit and the decimal places of one metric, the same for all rows of a group."""
+
+    name: str
+    divisor: float
+    unit: str
+    places: int
+    detail: str
+
+    @classmethod
+    def of(cls, group: Group, name: str) -> Scale:
+        """The scale of the metric with the full name ``name``."""
+        metric = group.metrics[name]
+        values = [row.estimates[name].value for row in group.rows_with(name)]
+        divisor, unit = wording.unit(name, metric, values)
+        unit = wording.one_line(unit)
+        places = wording.decimals(value / divisor for value in values) if unit else 3
+        detail = ", ".join(filter(None, [unit, wording.conditions(metric)]))
+        return cls(name, divisor, unit, places, detail)
+
+    def text(self, row: Row, *, spread: bool = True) -> str:
+        """The row's number, with half of its interval if there is one; a dash where it has none."""
+        one = row.estimates.get(self.name)
+        if one is None:
+            return "–"
+        text = f"{one.value / self.divisor:.{self.places}f}"
+        if spread and one.half_width is not None:
+            text += f" ± {one.half_width / self.divisor:.{self.places}f}"
+        return text + UNSTEADY * row.unsteady(self.name)
+
+    def column(self, rows: list[Row], *, spread: bool = True) -> Column:
+        """The numbers of ``rows``."""
+        return Column(wording.title(self.name), [self.text(row, spread=spread) for row in rows], self.detail)
+
+
+# -- One group -----------------------------------------------------------------------------------
+
+
+def group_columns(group: Group, costs: Sequence[str] = COSTS) -> list[Column]:
+    """All rows of a group: configuration, accuracies, ``costs``."""
+    columns = _configuration_columns([row.configuration for row in group.rows])
+    if accuracy := group.accuracy:
+        main = replace(Scale.of(group, accuracy).column(group.rows), bold=_clear_wins(group, accuracy))
+        if rule := wording.ranking_rule(accuracy):
+            main = replace(main, detail=f"{rule[0]} ties, ÷ {rule[1]}")
+        columns += [main, Column("seeds", [str(row.seeds) for row in group.rows])]
+        columns += [Scale.of(group, name).column(group.rows) for name in group.further_accuracies]
+        for order in ("best", "worst"):
+            bound = group.resolve(f"{accuracy.partition(':')[0]}:{order}")
+            if bound and bound != accuracy:
+                numbers = Scale.of(group, bound).column(group.rows, spread=False)
+                columns.append(replace(numbers, detail=f"{order} ties"))
+    names = [name for cost in costs if (name := group.resolve(cost))]
+    return columns + [Scale.of(group, name).column(group.rows) for name in names]
+
+
+def without_constants(columns: list[Column]) -> tuple[list[Column], list[str]]:
+    """Take the columns with the same number in every one of several lines out, and say what it is."""
+    constant = [c for c in columns if c.numeric and len(c.cells) > 1 and len(set(c.cells)) == 1]
+    said = [f"{c.head} = {c.cells[0]}{f' ({c.detail})' if c.detail else ''}" for c in constant]
+    notes = [f"In all rows: {'; '.join(said)}."] if said else []
+    return [c for c in columns if c not in constant], notes
+
+
+def group_notes(group: Group) -> list[str]:
+    """What a reader must know to quote a number of the group's table."""
+    notes = []
+    if accuracy := group.accuracy:
+        notes.append(wording.definition(accuracy))
+        if any(row.configuration.bits == 0 for row in group.rows):
+            notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
+        spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
+        notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
+        if group.resolve(f"{accuracy.partition(':')[0]}:best"):
+            notes.append("Best and worst ties: relevant items first or last among equal distances.")
+        if _clear_wins(group, accuracy):
+            notes.append(
+                "Bold: the best of its bit length, teachers aside, with an interval apart from all others'."
+            )
+    costs = [full for cost in COSTS if (full := group.resolve(cost))]
+    notes += [note for cost in costs if (note := wording.definition(cost))]
+    if any(row.unsteady(cost) for row in group.rows for cost in costs):
+        notes.append(_UNSTEADY_NOTE)
+    if group.limited:
+        notes.append("Limited run: these numbers compare with nothing.")
+    return notes
+
+
+def _configuration_columns(configurations: list[Configuration]) -> list[Column]:
+    named = [
+        Column(name, [str(getattr(one, name)) for one in configurations], numeric=False)
+        for name in ("student", "method", "loss")
+    ]
+    return [*named, Column("bits", [str(one.bits or wording.FLOAT) for one in configurations])]
+
+
+def _clear_wins(group: Group, name: str) -> frozenset[int]:
+    """Lines that are best at their bit length, teachers aside, with an interval apart from all others'."""
+    contenders: dict[int, list[tuple[Estimate, int]]] = defaultdict(list)
+    for line, row in enumerate(group.rows):
+        if not group.limited and row.role != "teacher" and name in row.estimates:
+            contenders[row.configuration.bits].append((row.estimates[name], line))
+    wins = set()
+    for same_bits in contenders.values():
+        (best, line), *others = sorted(same_bits, key=lambda item: -item[0].value)
+        if others and all(best.above(other) for other, _ in others):
+            wins.add(line)
+    return frozenset(wins)
+
+
+# -- One front -----------------------------------------------------------------------------------
+
+#: Rows that are not distinguishable from the front are listed up to this number.
+MOST_CLOSE = 8
+
+
+def front_columns(front: Front) -> list[Column]:
+    """The rows on the front, then the most accurate of those that may belong there."""
+    on_front, close = front.standing("front"), front.standing("close")[:MOST_CLOSE]
+    rows = on_front + close
+    standings = ["on the front"] * len(on_front) + ["not distinguishable"] * len(close)
+    return [
+        Column("standing", standings, numeric=False),
+        *_configuration_columns([row.configuration for row in rows]),
+        *(Scale.of(front.group, name).column(rows) for name in (front.accuracy, front.cost)),
+    ]
+
+
+def front_title(front: Front) -> str:
+    """``mAP@all against MACs``."""
+    return f"{wording.title(front.accuracy)} against {wording.title(front.cost)}"
+
+
+def front_notes(front: Front) -> list[str]:
+    """What a front amounts to, and how far it is to be trusted."""
+    notes = []
+    if (left_out := len(front.standing("close")) - MOST_CLOSE) > 0:
+        notes.append(f"{left_out} more rows are not distinguishable from the front.")
+    notes += filter(None, [recommendation(front), hypervolume_words(front)])
+    if any(row.unsteady(front.cost) for row in front.standing("front", "close")):
+        notes.append(f"{UNSTEADY}: unsteady timings; the front may change when they are measured again.")
+    if len(rows := front.rows) < len(front.group.rows):
+        notes.append(f"{len(front.group.rows) - len(rows)} rows lack one of the two metrics.")
+    return notes
+
+
+def recommendation(front: Front) -> str:
+    """Name the student to take: ``Smallest student within 0.02 of the best (0.648): ... at 22.6 M MACs.``."""
+    row, best = front.recommended, front.best_student
+    if row is None or best is None:
+        return ""
+    y, x = Scale.of(front.group, front.accuracy), Scale.of(front.group, front.cost)
+    price = " ".join(filter(None, [x.text(row, spread=False), x.unit, wording.title(front.cost)]))
+    which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
+    sentence = f"{quickest(front)} student within {front.within:g} of the best"
+    return f"{sentence} ({y.text(best, spread=False)}): {which} at {price}."
+
+
+def quickest(front: Front) -> str:
+    """What the student of least cost is called: fastest where the cost is a time or a rate."""
+    unit = front.group.metrics[front.cost].unit
+    return "Fastest" if unit == "ms" or unit.endswith("/s") else "Smallest"
+
+
+def hypervolume_words(front: Front) -> str:
+    """Say how much is covered: ``Hypervolume 0.612; of one method alone: cdd 0.541, none 0.402.``."""
+    if front.hypervolume is None:
+        return ""
+    text = f"Hypervolume {front.hypervolume:.3f}"
+    if len(front.by_method) > 1:
+        parts = ", ".join(f"{method} {share:.3f}" for method, share in front.by_method.items())
+        text += f"; of one method alone: {parts}"
+    return f"{text}."
+
+
+def front_rules() -> list[str]:
+    """What the words of a front mean."""
+    return [
+        "On the front: no other row is at least as good in both and better in one.",
+        "Not distinguishable: off the front, but no row on it that costs no more has an interval of accuracy "
+        "wholly above. Intervals over seeds and over queries do not compare.",
+        "Hypervolume: share of the rectangle from accuracy 0 to 1 and from cost 0 to the largest in the "
+        "group for which some row is at least as accurate and costs no more. So a row of the largest cost "
+        "covers nothing.",
+    ]
+
+
+# -- Cells without numbers -----------------------------------------------------------------------
+
+
+def unfinished_columns(summary: Summary) -> list[Column]:
+    """The cells that failed or were skipped, and why."""
+    cells = summary.unfinished
+    return [
+        Column("dataset", [cell.configuration.dataset for cell in cells], numeric=False),
+        *_configuration_columns([cell.configuration for cell in cells]),
+        Column("seed", [str(cell.seed) for cell in cells]),
+        Column("status", [cell.status for cell in cells], numeric=False),
+        Column("reason", [cell.reason for cell in cells], numeric=False),
+    ]

@@ -1,0 +1,224 @@
+"""The interactive report: one folder of pages that works from a disk and from a server, without a network.
+
+Pages hold their data as JSON; a few small scripts draw it with plotly. Whatever comes from records is text
+that somebody else wrote: it is escaped where it lands, and file names are made of safe characters only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from bench.records import Record, Results
+from bench.report import web_examples
+from bench.report.cell_pages import CellPages
+from bench.report.columns import front_title
+from bench.report.fronts import Front, differences, front_of
+from bench.report.names import Configuration, Names
+from bench.report.rows import Group, Summary
+from bench.report.styles import Styles
+from bench.report.web_data import FACETS, GroupView, facet_choices
+from bench.report.wording import one_line
+
+_ASSETS = (
+    "style.css",
+    "theme.js",
+    "page.js",
+    "pareto.js",
+    "chart.js",
+    "table.js",
+    "examples.js",
+    "index.js",
+    "cell.js",
+)
+#: What a marker says about a row.
+_HINTS = {"method": "colour and shape", "loss": "filling", "bits": "size"}
+_DOWNLOADS = {
+    "csv": "every cell, numbers at full precision",
+    "parquet": "every cell, for pandas and databases",
+    "md": "means over seeds, for reading",
+    "tex": "means over seeds, for papers (booktabs)",
+    "svg": "chart for the web",
+    "pdf": "chart for papers",
+    "png": "chart for slides",
+}
+_LEVEL = 3  # of compression; 6 takes twice the time for a tenth less
+_NAME_LENGTH = 150  # characters; file systems allow 255 bytes, endings included
+
+
+def site(summary: Summary, results: Results, *, within: float, downloads: Sequence[str]) -> dict[str, bytes]:
+    """Make the pages of one report.
+
+    Args:
+        summary: of ``results``.
+        results: the records, with what lies beside them.
+        within: how far below the best student a smaller one may be to be recommended, at first.
+        downloads: names of the files beside ``index.html`` that are offered for download.
+
+    Returns:
+        Path in the report's folder -> content; the same records give the same bytes.
+
+    Raises:
+        RecordError: a file of examples is damaged.
+    """
+    maker = _Site(summary, results)
+    return {
+        "index.html": maker.index(within, downloads),
+        **maker.cells(),
+        **maker.pictures.files,
+        "records.zip": maker.archive(),
+        "assets/plotly.min.js": get_plotlyjs().encode(),
+        **{f"assets/{name}": (files("bench.report") / "templates" / name).read_bytes() for name in _ASSETS},
+    }
+
+
+class _Site:
+    """What the pages of one report share."""
+
+    def __init__(self, summary: Summary, results: Results) -> None:
+        self.summary, self.results = summary, results
+        self.stems = dict(_file_names(results))
+        self.pages = {key: f"cells/{stem}.html" for key, stem in self.stems.items()}
+        self.pictures = web_examples.choose(summary, results, self.stems)
+        self.cell_pages = CellPages()
+        self.templates = Environment(
+            loader=PackageLoader("bench.report"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.filters["embed"] = _embed
+        self.templates.globals["created"] = one_line(
+            max((one.created for one in results.records), default="")
+        )
+
+    def index(self, within: float, downloads: Sequence[str]) -> bytes:
+        """The page of all cells."""
+        styles = Styles(self.summary.groups)
+        views = [
+            GroupView(group, styles, list(self._fronts(group, within)), self.pages)
+            for group in self.summary.groups
+        ]
+        strips = {
+            view.group.slug: {
+                i: self.pictures.strips[row.records[0].key]
+                for i, row in enumerate(view.group.rows)
+                if row.records[0].key in self.pictures.strips
+            }
+            for view in views
+        }
+        return self._page(
+            "index.html",
+            root="",
+            counts=Counter(record.status for record in self.results.records),
+            missing=self.summary.missing,
+            superseded=self.results.superseded,
+            views=views,
+            differences=differences(self.summary.groups),
+            front_title=front_title,
+            facets=FACETS,
+            hints=_HINTS,
+            choices=facet_choices(views),
+            data={"groups": [view.data() for view in views]},
+            strips={slug: found for slug, found in strips.items() if found},
+            left_out=self.pictures.left_out,
+            unfinished=list(self._unfinished()),
+            within=within,
+            downloads={file: _DOWNLOADS.get(file.rpartition(".")[2], "") for file in downloads},
+        )
+
+    def _fronts(self, group: Group, within: float) -> Iterator[Front]:
+        for pair in self.results.pareto:
+            if front := front_of(group, *pair, within):
+                yield front
+
+    def cells(self) -> dict[str, bytes]:
+        """The page of every cell."""
+        made = {}
+        for group in self.summary.groups:
+            for row in group.rows:
+                seeds = [(record.cell.seed, f"../{self.pages[record.key]}") for record in row.records]
+                for record in row.records:
+                    page = self._cell(record, row.configuration, group=group.slug, seeds=seeds)
+                    made[self.pages[record.key]] = page
+        for record, configuration in self._without_numbers():
+            made[self.pages[record.key]] = self._cell(record, configuration, group="", seeds=[])
+        return made
+
+    def archive(self) -> bytes:
+        """All records as a results folder in a zip file, the same bytes for the same records."""
+        buffer = io.BytesIO()
+        folder = self.results.folder
+        parts = {"grid.json": folder / "grid.json"}
+        for key, name in sorted(self.stems.items(), key=lambda item: item[1]):
+            parts[f"records/{name}.json"] = folder / "records" / f"{self.results.stems[key]}.json"
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, path in parts.items():
+                entry = zipfile.ZipInfo(name)
+                entry.create_system, entry.external_attr = 3, 0o644 << 16
+                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
+        return buffer.getvalue()
+
+    def _cell(self, record: Record, configuration: Configuration, **more: Any) -> bytes:
+        return self._page(
+            "cell.html",
+            root="../",
+            configuration=configuration,
+            file=f"{self.stems[record.key]}.json",
+            strip=self.pictures.strips.get(record.key),
+            **self.cell_pages.context(record, self.results.log(record)),
+            **more,
+        )
+
+    def _page(self, template: str, **values: Any) -> bytes:
+        text = self.templates.get_template(template).render(name=self.summary.name, **values)
+        # A record may hold half a surrogate pair, which no encoding can express.
+        return text.encode("utf-8", errors="replace")
+
+    def _without_numbers(self) -> Iterator[tuple[Record, Configuration]]:
+        """Failed and skipped cells in the order of their configurations."""
+        records = [record for record in self.results.records if record.status != "ok"]
+        if records:
+            name = Names(self.results.records)
+            named = [(record, name(record)) for record in records]
+            yield from sorted(named, key=lambda pair: (pair[1], pair[0].cell.seed))
+
+    def _unfinished(self) -> Iterator[dict[str, Any]]:
+        for record, configuration in self._without_numbers():
+            error = record.error
+            yield {
+                "configuration": configuration,
+                "seed": record.cell.seed,
+                "status": record.status,
+                "reason": one_line(f"{error.stage}: {error.type}: {error.message}") if error else "",
+                "page": self.pages[record.key],
+            }
+
+
+def _file_names(results: Results) -> Iterator[tuple[str, str]]:
+    """Record key and a file name without ending, safe on any system and unique in any case."""
+    taken = set()
+    for record in results.records:
+        stem = results.stems[record.key]
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip(".")[:_NAME_LENGTH]
+        if name != stem or name.lower() in taken:
+            name = f"{name}-{hashlib.sha256(record.key.encode()).hexdigest()[:8]}"
+        taken.add(name.lower())
+        yield record.key, name
+
+
+def _embed(value: object) -> Markup:
+    """``value`` as JSON that cannot end the script element around it."""
+    return htmlsafe_json_dumps(value, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,316 @@
+"""What the web report shows of one comparable group: its metrics, its rows and its table, ready to draw."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.records import Metric
+from bench.report import wording
+from bench.report.columns import UNSTEADY, Scale
+from bench.report.fronts import Front
+from bench.report.rows import Estimate, Group, Row, interval_words
+from bench.report.styles import Look, Styles
+
+#: Costs in the order in which they are offered; others that a group has come after them.
+_COSTS = (
+    "macs",
+    "params",
+    "latency_ms",
+    "query_ms",
+    "search_ms",
+    "weights_mb",
+    "peak_memory_mb",
+    "energy_j",
+    "code_bytes",
+    "index_bytes",
+)
+#: Lower is better, but these repeat another cost or are none.
+_NO_COSTS = (
+    "flops",
+    "macs_fvcore",
+    "macs_thop",
+    "macs_torch",
+    "macs_before",
+    "params_thop",
+    "params_before",
+    "onnx_bits_changed",
+    "onnx_map_change",
+)
+#: Matplotlib's markers by the names of plotly and of the page's own pictures.
+_SHAPES = {
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+    "X": "x",
+    "p": "pentagon",
+    "*": "star",
+    "o": "circle",
+}
+#: Plotly knows no half-filled markers: a dot or a paler inside stand for them.
+_FILLS = {
+    "full": "solid",
+    "none": "hollow",
+    "left": "hollow-dot",
+    "bottom": "solid-dot",
+    "right": "pale",
+    "top": "pale-dot",
+}
+_SIZE = 1.75  # pixels on the screen per printer's point of a marker
+_KEY_SIZE = 12.0
+_INK = "#000000"
+
+#: What rows are filtered by, with titles.
+FACETS = {
+    "student": "Student",
+    "method": "Method",
+    "loss": "Loss",
+    "bits": "Code length",
+    "teacher": "Taught by",
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A marker: colour (None = the colour of text), shape and filling by name, diameter in pixels."""
+
+    colour: str | None
+    shape: str
+    fill: str
+    size: float
+
+    @classmethod
+    def of(cls, look: Look) -> Mark:
+        """The marker for the screen."""
+        size = round(look.size * _SIZE, 1)
+        colour = None if look.colour == _INK else look.colour
+        return cls(colour, _SHAPES[look.shape], _FILLS[look.fill], size)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column of the table; an ``optional`` one is shown only while it is an axis."""
+
+    name: str
+    title: str
+    detail: str
+    meaning: str
+    optional: bool
+
+
+class GroupView:
+    """One group as the page shows it.
+
+    Attributes:
+        accuracies: full names that the vertical axis offers, the main one first.
+        costs: the same for the horizontal axis.
+        bounds: mAP in the worst and the best tie order, where the records have them.
+        fronts: those that the grid asks for and that can be drawn.
+        scales: by full name, in the order of the table's columns.
+        marks: by row.
+        facets: by row, what the filters sort it by.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        styles: Styles,
+        fronts: Sequence[Front],
+        pages: Mapping[str, str],
+    ) -> None:
+        self.group, self.fronts, self._pages = group, fronts, pages
+        self._metrics, self._main = group.metrics, group.accuracy
+        self.bounds = _bounds(group)
+        usual = [*([self._main] if self._main else []), *group.further_accuracies]
+        charted = [front.accuracy for front in fronts]
+        self.accuracies = _accuracies(self._metrics, usual, charted, self.bounds)
+        self.costs = _costs(self._metrics, [front.cost for front in fronts])
+        names = dict.fromkeys([*self.accuracies, *self.bounds, *self.costs])
+        self.scales = {name: _scale(group, name) for name in names}
+        self.heads = [
+            Head(
+                name=name,
+                title=_title(name, self._main),
+                detail=scale.detail,
+                meaning=wording.definition(name),
+                optional=name in self.accuracies and name not in usual,
+            )
+            for name, scale in self.scales.items()
+        ]
+        self.marks = [Mark.of(styles.look(row)) for row in group.rows]
+        self.facets = [_facets(row) for row in group.rows]
+
+    @property
+    def covered(self) -> list[Front]:
+        """The fronts that have a hypervolume."""
+        return [front for front in self.fronts if front.hypervolume is not None]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know to quote a number of the table."""
+        group, notes = self.group, []
+        if self._main:
+            notes.append(wording.definition(self._main))
+            spread = interval_words(row.estimates[self._main] for row in group.rows_with(self._main))
+            notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
+        if self.bounds:
+            notes.append("Worst and best ties: relevant items last or first among equal distances.")
+        if any(row.configuration.bits == 0 for row in group.rows):
+            notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
+        notes += [wording.definition(cost) for cost in self.costs]
+        if any(row.unsteady(name) for row in group.rows for name in self.scales):
+            notes.append(f"{UNSTEADY}: unsteady timings; measure again on a quiet machine.")
+        return list(dict.fromkeys(filter(None, notes)))
+
+    def cells(self, row: Row) -> list[tuple[int, str]]:
+        """Seed and page of every cell behind a row."""
+        return [(record.cell.seed, self._pages[record.key]) for record in row.records]
+
+    def data(self) -> dict[str, Any]:
+        """Everything that the page's scripts need, as plain JSON."""
+        return {
+            "slug": self.group.slug,
+            "limited": self.group.limited,
+            "accuracies": self.accuracies,
+            "costs": self.costs,
+            "pairs": [[front.accuracy, front.cost] for front in self.fronts],
+            "names": list(self.scales),
+            "metrics": {head.name: self._metric(head) for head in self.heads},
+            "rows": [self._row(i, row) for i, row in enumerate(self.group.rows)],
+        }
+
+    def _metric(self, head: Head) -> dict[str, Any]:
+        scale = self.scales[head.name]
+        return {
+            "title": head.title,
+            "unit": scale.unit,
+            "detail": scale.detail,
+            "divisor": scale.divisor,
+            "places": scale.places,
+            "higher": self._metrics[head.name].higher_is_better,
+            "note": head.meaning,
+        }
+
+    def _row(self, i: int, row: Row) -> dict[str, Any]:
+        mark = self.marks[i]
+        return {
+            "name": str(row.configuration),
+            "role": row.role,
+            "facets": self.facets[i],
+            "bits": row.configuration.bits,
+            "seeds": row.seeds,
+            "page": self._pages[row.records[0].key],
+            "mark": [mark.colour, mark.shape, mark.fill, mark.size],
+            "values": [_numbers(row.estimates.get(name)) for name in self.scales],
+            "unsteady": [name for name in self.scales if row.unsteady(name)],
+        }
+
+
+def facet_choices(views: Sequence[GroupView]) -> dict[str, dict[str, Mark | None]]:
+    """By filter: what it offers over all groups, in natural order, each with the marker that stands for it.
+
+    A method has its colour and shape, a loss its filling, a code length its size.
+    """
+    choices: dict[str, dict[str, Mark | None]] = {facet: {} for facet in FACETS}
+    for view in views:
+        for facets, mark in zip(view.facets, view.marks, strict=True):
+            stands = {
+                "method": replace(mark, fill="solid", size=_KEY_SIZE),
+                "loss": Mark(None, "square", mark.fill, _KEY_SIZE),
+                "bits": Mark(None, "square", "solid", mark.size),
+            }
+            for facet, value in facets.items():
+                choices[facet].setdefault(value, stands.get(facet))
+    return {facet: dict(sorted(found.items(), key=_natural)) for facet, found in choices.items()}
+
+
+def finite(value: float) -> float | None:
+    """``value``, or None where JSON could not hold it."""
+    return value if math.isfinite(value) else None
+
+
+def _natural(item: tuple[str, Mark | None]) -> list[tuple[bool, int, str]]:
+    """Sorts 8 bit before 16 bit."""
+    parts = re.findall(r"\d+|\D+", item[0])
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def _facets(row: Row) -> dict[str, str]:
+    one = row.configuration
+    return {
+        "student": one.student,
+        "method": "teacher" if row.role == "teacher" else one.method,
+        "loss": one.loss,
+        "bits": f"{one.bits} bit" if one.bits else wording.FLOAT,
+        "teacher": wording.one_line(" + ".join(row.records[0].cell.teachers)) or "no teacher",
+    }
+
+
+def _numbers(one: Estimate | None) -> list[float | None] | None:
+    """Mean, and with an interval its ends and the number of seeds behind it."""
+    if one is None or finite(one.value) is None:
+        return None
+    if one.interval is None:
+        return [one.value]
+    return [one.value, finite(one.interval[0]), finite(one.interval[1]), one.n]
+
+
+def _scale(group: Group, name: str) -> Scale:
+    """As in the other tables, without decimal places where all are whole numbers, such as bytes."""
+    scale = Scale.of(group, name)
+    values = [row.estimates[name].value / scale.divisor for row in group.rows_with(name)]
+    return replace(scale, places=0) if all(value.is_integer() for value in values) else scale
+
+
+def _title(name: str, main: str | None) -> str:
+    """A metric's title, with how ties were ordered where that is not as in the main accuracy."""
+    title, rule, usual = wording.title(name), wording.ranking_rule(name), wording.ranking_rule(main or "")
+    if not rule or name == main:
+        return title
+    words = [f"{rule[0]} ties"]
+    if not usual or usual[1] != rule[1]:
+        words.append(f"÷ {rule[1]}")
+    return f"{title} ({', '.join(words)})"
+
+
+def _bounds(group: Group) -> list[str]:
+    if group.accuracy is None:
+        return []
+    base = group.accuracy.partition(":")[0]
+    found = [group.resolve(f"{base}:{order}") for order in ("worst", "best")]
+    return [name for name in found if name and name != group.accuracy]
+
+
+def _accuracies(
+    metrics: Mapping[str, Metric], usual: Sequence[str], charted: Sequence[str], bounds: Sequence[str]
+) -> list[str]:
+    """Names of accuracies, the usual ones first."""
+    others = [
+        name
+        for name, metric in metrics.items()
+        if metric.higher_is_better and metric.noise == "seeded" and name not in bounds
+    ]
+    return list(dict.fromkeys([*usual, *charted, *others]))
+
+
+def _costs(metrics: Mapping[str, Metric], charted: Sequence[str]) -> list[str]:
+    """Names of costs, known ones first; what the grid charts is offered whatever its direction."""
+    lower = [name for name, metric in metrics.items() if not metric.higher_is_better]
+    known = [name for base in _COSTS for name in sorted(lower, key=_batch) if _base(name) == base]
+    others = [name for name in lower if _base(name) not in (*_COSTS, *_NO_COSTS)]
+    return list(dict.fromkeys([*known, *charted, *others]))
+
+
+def _base(name: str) -> str:
+    return re.split("[@:]", name)[0]
+
+
+def _batch(name: str) -> tuple[str, int]:
+    """Sorts variants by name, then batch 1 before batch 64."""
+    batch = name.partition("@")[2].partition(":")[0]
+    return name.partition(":")[2], int(batch) if batch.isdecimal() else 0

@@ -1,0 +1,65 @@
+"""A report on a thousand records, from the command line, in the time that a reader will wait."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "results" / "published" / "methods" / "records"
+PAIRS = [["map", "macs"], ["map", "latency_ms"], ["map", "params"], ["map", "weights_mb"]]
+BITS = (32, 8, 12, 16, 24, 48, 64, 96, 128, 256)
+MOST_SECONDS = 10
+
+
+def vary(record, dataset, variant, seed, chance):
+    """A copy of a published record as another configuration or seed would have left it."""
+    record = json.loads(json.dumps(record))
+    name = f"{dataset}-{variant}-{seed}-{record['key']}"
+    record |= {"key": f"key-{name}", "cell_key": f"cell-{name}"}
+    record["cell"] |= {"seed": seed, "bits": BITS[variant % len(BITS)]}
+    if dataset:
+        record["cell"]["dataset"] = f"data_{dataset}"
+    if variant >= len(BITS):
+        record["cell"]["student"] += f"_{variant}"
+    factor, shift = chance.uniform(0.7, 1.4), chance.gauss(0, 0.05)
+    for metric in record["metrics"].values():
+        if metric["unit"]:
+            metric["value"] *= factor
+        elif metric["value"] <= 1:
+            metric["value"] = min(1.0, max(0.0, metric["value"] + shift))
+    return record
+
+
+def write(folder, datasets, configurations, seeds):
+    chance = random.Random(0)
+    published = [json.loads(path.read_text()) for path in sorted(PUBLISHED.glob("*.json"))]
+    (folder / "records").mkdir(parents=True)
+    cells = {}
+    for number in range(datasets * configurations * seeds):
+        rest, seed = divmod(number, seeds)
+        dataset, configuration = divmod(rest, configurations)
+        variant, place = divmod(configuration, len(published))
+        record = vary(published[place], dataset, variant, seed, chance)
+        cells[record["cell_key"]] = f"cell-{number}"
+        (folder / "records" / f"{number:05d}.json").write_text(json.dumps(record, indent=1))
+    index = {"schema_version": 1, "name": "thousand", "pareto": PAIRS, "cells": cells}
+    (folder / "grid.json").write_text(json.dumps(index))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("datasets", "configurations"), [(1, 334), (10, 33)], ids=["one data set", "ten data sets"]
+)
+def test_a_report_on_a_thousand_records_takes_seconds(tmp_path, datasets, configurations):
+    folder = tmp_path / "results"
+    write(folder, datasets, configurations, seeds=3)
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "bench", "report", str(folder)], cwd=ROOT, check=True)
+    seconds = time.perf_counter() - start
+    assert len(list((folder / "report").glob("pareto_*.svg"))) == datasets * len(PAIRS)
+    assert seconds < MOST_SECONDS

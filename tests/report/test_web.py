@@ -1,0 +1,236 @@
+"""The pages as files: what is in them, and that names of records stay names."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench.records import Failure, Metric, load_results
+from bench.report import web_examples
+from bench.report.rows import summarise
+from bench.report.web import site
+from tests.browser import material
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "published"
+
+
+def make(results, **options):
+    return site(summarise(results), results, **{"within": 0.02, "downloads": ["table.csv"], **options})
+
+
+def text(files, name="index.html"):
+    return files[name].decode()
+
+
+def data(files, element="report-data", name="index.html"):
+    found = re.search(rf'<script type="application/json" id="{element}">(.*?)</script>', text(files, name))
+    return json.loads(found[1])
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes, and the text outside of scripts."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.words, self._script = [], "", False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        self._script = tag == "script"
+
+    def handle_endtag(self, tag):
+        self._script = False
+
+    def handle_data(self, data):
+        self.words += "" if self._script else data
+
+    def values(self, attribute):
+        return [attributes[attribute] for _, attributes in self.found if attribute in attributes]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    return material.write(tmp_path_factory.mktemp("everything"), material.everything(), missing=("a-cell",))
+
+
+@pytest.fixture(scope="module")
+def files(everything):
+    return make(everything)
+
+
+def test_every_cell_has_a_page_and_every_link_leads_somewhere(everything, files):
+    assert sum(name.startswith("cells/") for name in files) == len(everything.records)
+    offered = {*files, "table.csv"}
+    for name in [name for name in files if name.endswith(".html")]:
+        page = Elements(text(files, name))
+        ids = set(page.values("id"))
+        for link in [*page.values("href"), *page.values("src")]:
+            if link.startswith("data:"):
+                continue
+            path, _, fragment = link.partition("#")
+            target = (Path(name).parent / path).as_posix().replace("cells/../", "")
+            assert target in offered if path else fragment in ids, f"{name}: {link}"
+
+
+def test_same_records_give_the_same_bytes(everything, files):
+    assert make(load_results(everything.folder)) == files
+
+
+def test_groups_are_kept_apart(files):
+    groups = data(files)["groups"]
+    assert sorted(len(group["rows"]) for group in groups) == [1, 15]
+    assert "fashion_mnist: 2 groups, not ranked together: precision bf16 against fp32." in text(files)
+
+
+def test_axes_offered(files):
+    (group,) = [group for group in data(files)["groups"] if len(group["rows"]) > 1]
+    assert group["pairs"][0] == ["map@all:expected:relevant", "macs"]
+    assert group["accuracies"][0] == "map@all:expected:relevant"
+    assert group["costs"][:4] == ["macs", "params", "latency_ms@1", "latency_ms@64"]
+    assert not {"map@all:worst:relevant", "map@all:best:relevant"} & set(group["accuracies"])
+    row = next(row for row in group["rows"] if row["name"] == "cukd_v1 · cukd · csq · 16 bit")
+    value, low, high, seeds = row["values"][group["names"].index("map@all:expected:relevant")]
+    assert low < value < high
+    assert seeds == 3
+    assert row["unsteady"] == ["latency_ms@1"]
+
+
+def test_published_grids_fit():
+    for folder in sorted(PUBLISHED.iterdir()):
+        if (folder / "grid.json").is_file():
+            made = make(load_results(folder))
+            assert sum(map(len, made.values())) < 10e6
+            assert all(group["rows"] for group in data(made)["groups"])
+            assert "flops" not in data(made)["groups"][0]["costs"]
+
+
+def test_a_cost_that_the_grid_charts_is_offered_whatever_its_direction(make_record, write_results):
+    rate = Metric(value=900.0, unit="images/s", higher_is_better=True, noise="timed")
+    record = make_record()
+    record = record.model_copy(update={"metrics": {**record.metrics, "throughput_ips@1": rate}})
+    assert "throughput_ips@1" not in data(make(load_results(write_results([record]))))["groups"][0]["costs"]
+    charted = load_results(write_results([record], pareto=[("map", "throughput_ips")]))
+    group = data(make(charted))["groups"][0]
+    assert "throughput_ips@1" in group["costs"]
+    assert group["pairs"] == [["map@all:expected:relevant", "throughput_ips@1"]]
+
+
+def test_limited_runs_say_so(make_record, write_results):
+    made = make(load_results(write_results([make_record(protocol={"limit": 100})])))
+    assert "no front is drawn" in text(made)
+    assert data(made)["groups"][0]["limited"]
+    assert "How much the fronts cover" not in text(made)
+
+
+def test_cells_without_numbers_are_listed(files):
+    words = Elements(text(files)).words
+    assert "finetune: RuntimeError: loss is not finite at step 12" in words
+    assert "needs features, which failed" in words
+    assert "1 cell not run yet" in words
+    assert "46 of 49 cells finished" in words
+
+
+def test_without_any_number(make_record, write_results):
+    failed = make_record(status="failed", error=Failure(type="E", stage="distill", message="broken"))
+    made = make(load_results(write_results([failed])))
+    assert "No cell has numbers yet" in text(made)
+    (page,) = [name for name in made if name.startswith("cells/")]
+    assert "broken" in text(made, page)
+    assert "plotly" not in text(made, page)
+
+
+def test_a_cell_page_tells_everything(everything, files):
+    page = Elements(text(files, "cells/013-ok.html"))
+    for words in ("loss.epochs", "Example CPU 16-Core", "split", "latency_ms@1", "12.5", "epoch 229"):
+        assert words in page.words
+    assert "epoch 29 " not in page.words, "the log is cut to its last lines"
+    charts = data(files, "curve-data", "cells/013-ok.html")
+    assert [curve["title"] for curve in charts["training"]] == ["Step 1: distillation", "Step 2: hashing"]
+    assert set(charts["training"][1]["terms"]) == {"center", "quantization", "pairs"}
+    assert len(charts["training"][1]["rate"]) == 20
+    assert charts["training"][1]["scores"]["val_map"][:5] == [None, None, None, None, 0.64]
+    assert [curve["along"] for curve in charts["recall"]] == ["radius", "rank"]
+
+
+@pytest.mark.parametrize("broken", ["text", [1, "two"], [[1.0]], None, {"a": 1}])
+def test_damaged_curves_are_left_out(make_record, write_results, broken):
+    record = material.rich(make_record())
+    curve = record.metrics["pr_curve:rank"]
+    damaged = curve.model_copy(update={"detail": curve.detail | {"precision": broken}})
+    record = record.model_copy(update={"metrics": {**record.metrics, "pr_curve:rank": damaged}})
+    made = make(load_results(write_results([record])))
+    charts = data(made, "curve-data", next(name for name in made if name.startswith("cells/")))
+    assert [curve["along"] for curve in charts["recall"]] == ["radius"]
+
+
+def test_hostile_names_stay_text(tmp_path):
+    made = make(material.write(tmp_path, material.hostile()))
+    for name in [name for name in made if name.endswith(".html")]:
+        page = Elements(text(made, name))
+        assert "img" not in {tag for tag, _ in page.found}
+        assert not any(key.startswith("on") for _, attributes in page.found for key in attributes)
+        assert not any("javascript:" in link for link in page.values("href"))
+        scripts = [attributes for tag, attributes in page.found if tag == "script"]
+        assert all("src" in one or one["type"] == "application/json" for one in scripts)
+        assert re.fullmatch(r"(cells/)?[A-Za-z0-9._-]+", name)
+    assert "{{7*7}}" in Elements(text(made)).words
+    assert "<img src=x onerror=alert(1)>" in Elements(text(made)).words
+    assert "\u2028" not in text(made)
+
+
+def test_file_names_are_safe_and_unique(make_record, write_results):
+    folder = write_results([make_record(seed=seed) for seed in range(4)])
+    names = ["..x", "UP", "up", "a b\\é" + "x" * 200]
+    for i, name in enumerate(names):
+        (folder / "records" / f"{i:03d}.json").rename(folder / "records" / f"{name}.json")
+    made = make(load_results(folder))
+    pages = [name for name in made if name.startswith("cells/")]
+    assert len({name.lower() for name in pages}) == 4
+    assert all(re.fullmatch(r"cells/[A-Za-z0-9_-][A-Za-z0-9._-]{0,170}\.html", name) for name in pages)
+
+
+def test_the_archive_is_a_results_folder(everything, files, tmp_path):
+    with zipfile.ZipFile(io.BytesIO(files["records.zip"])) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        archive.extractall(tmp_path)
+    unpacked = load_results(tmp_path)
+    assert unpacked.records == everything.records
+    assert unpacked.missing == everything.missing
+
+
+def test_pictures_of_finished_cells_are_shown(everything, files):
+    strips = data(files, "strip-data")
+    ((slug, own),) = strips.items()
+    (group,) = [group for group in data(files)["groups"] if group["slug"] == slug]
+    assert len(own) == len(group["rows"])
+    strip = own["0"]
+    assert files[strip["sprite"]][:4] == b"RIFF"
+    assert Image.open(io.BytesIO(files[strip["sprite"]])).size == (11 * strip["tile"], 4 * strip["tile"])
+    assert strip["columns"] == 11
+    query, results = strip["rows"][0]
+    assert query == 0
+    assert [right for *_, right in results] == [1] * 6 + [0] * 3 + [None]
+
+
+def test_pictures_of_the_best_come_first(everything):
+    summary = summarise(everything)
+    names = everything.stems
+    size = len(everything.sprite(everything.records[0]))
+    chosen = web_examples.choose(summary, everything, names, limit=6 * size)
+    kept = {record.key: record.cell for record in everything.records if record.key in chosen.strips}
+    assert {cell.seed for cell in kept.values()} == {0}
+    assert len({(cell.student, cell.method) for cell in kept.values()}) == len(kept) >= 4
+    assert chosen.left_out == 45 - len(kept)
+    assert sum(map(len, chosen.files.values())) <= 6 * size
+
+
+def test_without_pictures_there_is_no_section(make_record, write_results):
+    assert "first results" not in text(make(load_results(write_results([make_record()]))))

@@ -1,0 +1,357 @@
+"""The answer of ``compare``: differences that are there are found, others are not claimed, all is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from scipy import stats
+
+from bench import compare_text, records
+from bench.compare import compare
+from bench.errors import NothingToCompareError, UsageError
+from bench.records import Failure, load_results
+from bench.statistics import holm, paired_difference
+from tests.report.conftest import make_record
+
+MAP = "map@all:expected:relevant"
+QUERIES = 300
+
+
+def scores_of(quality, seed, queries=QUERIES, noise=0.03):
+    """Average precisions by query: the queries are the same for all networks, their errors are not."""
+    shared = np.random.default_rng(99).beta(4, 2, queries)
+    own = np.random.default_rng([seed, round(quality * 1e6)])
+    return np.clip(shared - 0.66 + quality + own.normal(0, noise, queries) + own.normal(0, 0.001), 0, 1)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a results folder of (record, scores or None) and read it back."""
+
+    def write_folder(name, cells, missing=()):
+        folder = tmp_path / name
+        index = {record.cell_key: f"cell-{i}" for i, (record, _) in enumerate(cells)}
+        records.save_index(folder, name, [("map", "macs")], index | {slug: slug for slug in missing})
+        for i, (given, scores) in enumerate(cells):
+            record = given
+            if scores is not None:
+                metric = record.metrics[MAP].model_copy(update={"value": float(np.nanmean(scores))})
+                record = record.model_copy(update={"metrics": {**record.metrics, MAP: metric}})
+                (folder / "per_query").mkdir(parents=True, exist_ok=True)
+                save_file({MAP: scores.astype(np.float32)}, folder / "per_query" / f"{i:03d}.safetensors")
+            records.save(record, folder / "records" / f"{i:03d}.json")
+        return load_results(folder)
+
+    return write_folder
+
+
+def grid(gains=None, seeds=3, **kwargs):
+    """Cells of 2 losses x 2 bit lengths; ``gains`` says which (loss, bits) are better than usual."""
+    found = []
+    for loss in ("csq", "dch"):
+        for bits in (16, 32):
+            quality = 0.6 + bits / 1000 + (gains or {}).get((loss, bits), 0.0)
+            for seed in range(seeds):
+                found.append(
+                    (make_record(loss=loss, bits=bits, seed=seed, **kwargs), scores_of(quality, seed))
+                )
+    return found
+
+
+def test_what_differs_is_found_and_what_does_not_is_not(write):
+    gains = {("csq", 16): 0.05, ("dch", 32): -0.05, ("dch", 16): 0.0001}
+    found = compare(write("old", grid()), write("new", grid(gains)))
+    verdicts = {(one.name.loss, one.name.bits): one.verdict for one in found.pairs}
+    assert verdicts == {
+        ("csq", 16): "better",
+        ("csq", 32): "no difference shown",
+        ("dch", 16): "no difference shown",
+        ("dch", 32): "worse",
+    }
+    for one in found.pairs:
+        assert (one.seeds, one.queries, one.metric) == (3, QUERIES, MAP)
+        assert one.difference == pytest.approx(one.new - one.base)
+        assert one.interval[0] <= one.difference <= one.interval[1]
+
+
+def test_numbers_are_those_of_the_scores(write):
+    rows = grid({("csq", 16): 0.01, ("dch", 32): 0.02})
+    both = write("old", grid({("csq", 32): 0.003, ("dch", 16): 0.004})), write("new", rows)
+    found = compare(*both)
+    p_values = []
+    for one in found.pairs:
+        sides = []
+        for results in both:
+            mine = [
+                r for r in results.records if (r.cell.loss, r.cell.bits) == (one.name.loss, one.name.bits)
+            ]
+            sides.append(np.stack([results.per_query(r)[MAP].astype(float) for r in mine]))
+        expected = paired_difference(sides[1] - sides[0])
+        assert (one.p, one.interval) == (pytest.approx(expected.p), pytest.approx(expected.interval))
+        assert one.base == pytest.approx(sides[0].mean(), abs=1e-6)
+        p_values.append(one.p)
+    assert [one.p_adjusted for one in found.pairs] == pytest.approx(holm(p_values).tolist())
+
+
+def test_one_seed_is_the_paired_t_test(write):
+    base, new = scores_of(0.6, 0), scores_of(0.61, 0)
+    sides = [write(str(i), [(make_record(), one)]) for i, one in enumerate((base, new))]
+    (one,) = compare(*sides).pairs
+    assert one.p == pytest.approx(stats.ttest_rel(new, base).pvalue, rel=1e-3)
+    assert "(one seed: says something about these trained networks" in compare_text.text(compare(*sides))
+
+
+def test_without_scores_by_query_seeds_are_compared(write):
+    cells = [[(make_record(seed=seed), None) for seed in range(3)] for _ in range(2)]
+    cells[1] = [(raised(record, 0.02 + record.cell.seed / 1000), None) for record, _ in cells[1]]
+    (one,) = compare(write("old", cells[0]), write("new", cells[1])).pairs
+    assert one.queries is None
+    assert one.p == pytest.approx(stats.ttest_1samp([0.02, 0.021, 0.022], 0).pvalue, rel=1e-6)
+    assert "without scores by query" in compare_text.answer(
+        compare(write("old", cells[0]), write("new", cells[1]))
+    )
+
+
+def raised(record, by):
+    metric = record.metrics[MAP]
+    metric = metric.model_copy(update={"value": metric.value + by})
+    return record.model_copy(update={"metrics": {**record.metrics, MAP: metric}})
+
+
+def test_one_seed_without_scores_by_query_is_not_tested(write):
+    sides = write("old", [(make_record(), None)]), write("new", [(raised(make_record(), 0.1), None)])
+    (one,) = compare(*sides).pairs
+    assert (one.p, one.interval, one.detectable, one.verdict) == (None, None, None, "not tested")
+    assert compare_text.answer(compare(*sides)).startswith("Whether B is better than A cannot be told")
+
+
+@pytest.mark.parametrize("harm", ["fewer", "unscored", "one seed lacks them"])
+def test_scores_of_other_queries_are_not_paired(write, harm):
+    cells = grid()
+    spoilt = [list(cell) for cell in cells]
+    for cell in spoilt[:1] if harm == "one seed lacks them" else spoilt[:3]:
+        if harm == "fewer":
+            cell[1] = cell[1][:-1]
+        elif harm == "unscored":
+            cell[1] = np.where(np.arange(QUERIES) == 7, np.nan, cell[1])
+        else:
+            cell[1] = None
+    found = compare(write("old", cells), write("new", spoilt))
+    assert [one.queries for one in found.pairs].count(None) == 1
+    assert "1 of them without scores by query" in compare_text.answer(found)
+
+
+def test_queries_without_an_answer_do_not_count(write):
+    blank = np.arange(QUERIES) % 3 == 0
+    sides = [
+        write(name, [(make_record(seed=s), np.where(blank, np.nan, scores_of(q, s))) for s in range(2)])
+        for name, q in (("old", 0.6), ("new", 0.65))
+    ]
+    (one,) = compare(*sides).pairs
+    assert one.queries == 200
+    assert json.loads(compare_text.as_json(compare(*sides)))["pairs"][0]["queries"] == 200
+
+
+def test_a_detectable_difference_shrinks_with_fewer_configurations_to_go(write):
+    few = compare(write("old", grid()[:3]), write("new", grid({("csq", 16): 0.001})[:3]))
+    many = compare(write("old", grid()), write("new", grid({("csq", 16): 0.001})))
+    assert few.pairs[0].p == many.pairs[0].p
+    assert few.pairs[0].detectable < many.pairs[0].detectable
+
+
+# -- Costs and fronts ------------------------------------------------------------------------------
+
+
+def with_cost(cells, name, value):
+    found = []
+    for record, scores in cells:
+        metric = record.metrics[name].model_copy(update={"value": value(record)})
+        found.append((record.model_copy(update={"metrics": {**record.metrics, name: metric}}), scores))
+    return found
+
+
+def test_changed_exact_costs_are_listed(write):
+    base = write("old", grid())
+    new = write("new", with_cost(grid(), "params", lambda record: 3e6 + record.cell.bits))
+    found = compare(base, new)
+    assert {cost.metric for one in found.pairs for cost in one.costs} == {"params"}
+    text = compare_text.text(found)
+    assert "- parameters: 3,338,784 -> 3,000,016 parameters (-10.15%): " in text
+
+
+def test_timings_that_differ_are_no_changed_costs(write):
+    new = write("new", with_cost(grid(), "latency_ms@1", lambda _: 99.0))
+    found = compare(write("old", grid()), new, cost="latency_ms")
+    assert [one.costs for one in found.pairs] == [[]] * 4
+    (front,) = found.fronts
+    assert front.cost == "latency_ms@1"
+
+
+def test_timings_of_two_machines_make_no_front(write):
+    other = grid(environment={"fingerprint": "f" * 12})
+    found = compare(write("old", grid()), write("new", other), cost="latency_ms")
+    assert found.fronts == []
+    assert "No front: latency_ms was not measured on both sides" in compare_text.text(found)
+    assert compare(write("old", grid()), write("new", other)).fronts
+
+
+def test_configurations_enter_and_leave_the_front(write):
+    cheap = {16: 1e6, 32: 2e6}
+    base = with_cost(grid({("csq", 16): 0.05, ("csq", 32): 0.1}), "macs", lambda r: cheap[r.cell.bits])
+    new = with_cost(grid({("dch", 16): 0.1, ("csq", 32): 0.1}), "macs", lambda r: cheap[r.cell.bits])
+    teacher = (make_record("efficientnet_lite0", "none", "csq", 64), None)
+    found = compare(write("old", [*base, teacher]), write("new", new))
+    (front,) = found.fronts
+    assert [str(name) for name in front.base] == [
+        "cukd_v1 · cukd · csq · 16 bit",
+        "cukd_v1 · cukd · csq · 32 bit",
+    ]
+    assert [str(name) for name in front.entered] == ["cukd_v1 · cukd · dch · 16 bit"]
+    assert [str(name) for name in front.left] == ["cukd_v1 · cukd · csq · 16 bit"]
+    largest = teacher[0].metrics["macs"].value
+    points = {one.name.loss + str(one.name.bits): one for one in found.pairs}
+    expected = [
+        ((2e6 - 1e6) * getattr(points[low], side) + (largest - 2e6) * getattr(points["csq32"], side))
+        / largest
+        for low, side in (("csq16", "base"), ("dch16", "new"))
+    ]
+    assert front.hypervolume == pytest.approx(expected)
+    text = compare_text.text(found)
+    assert "entered by cukd_v1 · cukd · dch · 16 bit; left by cukd_v1 · cukd · csq · 16 bit" in text
+
+
+def test_protocols_have_fronts_of_their_own(write):
+    gains = {("csq", 16): 0.01, ("csq", 32): 0.01}
+    both = [*grid(gains), *grid(gains, protocol={"k": 1000})]
+    found = compare(write("old", both), write("new", both))
+    assert len(found.pairs) == 8
+    assert [len(front.base) for front in found.fronts] == [2, 2]
+
+
+# -- What is refused -------------------------------------------------------------------------------
+
+
+def test_nothing_to_compare_has_an_exit_code_of_its_own(write):
+    sides = write("old", grid()), write("new", grid(protocol={"k": 1000}))
+    with pytest.raises(
+        NothingToCompareError, match=r"protocol differs: k all -> 1000 \(and 3 more\)"
+    ) as caught:
+        compare(*sides)
+    assert caught.value.exit_code == 4
+    failed = make_record(status="failed", error=Failure(type="E", stage="distill", message="no"))
+    with pytest.raises(NothingToCompareError, match="failed in distill: E: no"):
+        compare(
+            write("old", grid()[3:6]),
+            write("new", [(failed.model_copy(update={"cell": c.cell}), None) for c, _ in grid()[3:4]]),
+        )
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("mpa", "no record has the metric 'mpa'; there are: map@all"),
+        ("macs", "macs depends on neither seeds nor queries; give an accuracy such as map"),
+        ("latency_ms", "latency_ms@1 depends on neither"),
+    ],
+)
+def test_only_accuracies_are_compared(write, metric, message):
+    sides = write("old", grid()), write("new", grid())
+    with pytest.raises(UsageError) as caught:
+        compare(*sides, metric=metric)
+    assert message in str(caught.value)
+
+
+def test_a_metric_of_one_side_is_told(write):
+    new = [
+        (record.model_copy(update={"metrics": {} if record.cell.bits == 16 else record.metrics}), None)
+        for record, _ in grid()
+    ]
+    found = compare(write("old", grid()), write("new", new))
+    assert len(found.pairs) == 2
+    assert {reason for _, reason in found.refused} == {"map was not measured on both sides in the same way"}
+
+
+# -- Words -----------------------------------------------------------------------------------------
+
+
+def test_parts_of_one_run_against_each_other(write):
+    cells = [*grid(), *grid({("csq", 16): -0.05}, method="none")]
+    cells.append((make_record(loss="csq", bits=64, method="none"), scores_of(0.7, 0)))
+    both = write("all", cells)
+    found = compare(both, both, base_only={"method": "none"}, new_only={"method": "cukd"})
+    assert {one.name.method for one in found.pairs} == {"cukd"}
+    text = compare_text.text(found)
+    assert text.startswith("B is better than A in 1 of 4 configurations and worse in none (mAP@all, paired")
+    assert re.search(r"^A: .*all \(grid all; method=none\)$", text, re.MULTILINE)
+    assert (
+        "- only in A (seed 0), no counterpart among the chosen cells: cukd_v1 · none · csq · 64 bit" in text
+    )
+
+
+def test_the_answer_in_one_sentence(write):
+    better = compare(write("old", grid()), write("new", grid({("csq", 16): 0.05, ("dch", 16): 0.0001})))
+    pattern = (
+        r"B is better than A in 1 of 4 configurations and worse in none \(mAP@all, paired over 3 seeds and "
+        r"300 queries, Holm-corrected p < 0\.05\); the other 3 show no difference, and a difference of "
+        r"0\.\d+ or more would have been found with 80 % power\."
+    )
+    assert re.fullmatch(pattern, compare_text.answer(better))
+    same = compare(write("old", grid()), write("new", grid()))
+    assert compare_text.answer(same) == (
+        "A and B have the same scores in all 4 configurations (mAP@all, paired over 3 seeds and 300 queries)."
+    )
+    gains = {(loss, bits): -0.05 for loss in ("csq", "dch") for bits in (16, 32)}
+    worse = compare(write("old", grid()), write("new", grid(gains)))
+    assert compare_text.answer(worse).startswith(
+        "B is worse than A in all 4 configurations and better in none ("
+    )
+    one = compare(write("old", grid()[:3]), write("new", grid({("csq", 16): 0.05})[:3]))
+    assert compare_text.answer(one).startswith("B is better than A in the one configuration that both have (")
+    none = compare(write("old", grid()[:3]), write("new", grid({("csq", 16): 0.0001})[:3]))
+    assert compare_text.answer(none).startswith(
+        "No difference between A and B is shown in the one configuration that both have ("
+    )
+
+
+def test_the_whole_text(write):
+    new = grid({("csq", 16): 0.05, ("dch", 32): 0.001}, params={"loss": {"epochs": 31}})
+    text = compare_text.text(compare(write("old", grid()), write("new", new)))
+    assert "- parameters differ: loss.epochs 30 -> 31: all 4 configurations" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("cukd_v1 · cukd · csq · 16 bit"))
+    assert re.search(r"\+0\.0\d+ +\[\+0\.0\d+, \+0\.0\d+\] .* better +0\.0\d+$", row.replace("  ", " "))
+
+
+def test_hostile_names_stay_on_their_lines(write):
+    hostile = {"dataset": "a\nb\x1b[31m", "protocol": {"split": "x\ny"}}
+    found = compare(write("old", grid(**hostile)), write("new", grid({("csq", 16): 0.05}, **hostile)))
+    text = compare_text.text(found)
+    assert "\x1b" not in text
+    assert "a b [31m" in text
+
+
+def test_json_has_everything_and_no_nan(write):
+    found = compare(write("old", grid()), write("new", grid({("csq", 16): 0.05})))
+    read = json.loads(compare_text.as_json(found), parse_constant=pytest.fail)
+    assert read["pairs"][0]["name"]["loss"] == "csq"
+    assert set(read) == {field.name for field in dataclasses.fields(found)}
+
+
+@pytest.mark.slow
+def test_a_thousand_records_on_each_side(write):
+    params = [{"loss": {"epochs": i}} for i in range(84)]
+    cells = [cell for i, one in enumerate(params) for cell in grid({("csq", 16): i / 1e3}, params=one)]
+    sides = (
+        write("old", cells),
+        write("new", cells[:600] + grid({("dch", 16): 0.01}, params=params[50]) + cells[612:]),
+    )
+    start = time.perf_counter()
+    found = compare(*sides)
+    assert len(found.pairs) == 336
+    assert compare_text.text(found)
+    assert time.perf_counter() - start < 10
