@@ -31,9 +31,9 @@
     return [traces, {
       ...legend,
       xaxis: { title: { text: "epoch" }, anchor: "y2" },
-      yaxis: { title: { text: "loss" }, domain: [0.36, 1], type: isLog ? "log" : "linear" },
+      yaxis: { title: { text: "loss" }, domain: [0.36, 1], ...(isLog ? Report.logAxis(Math.min(...flat), Math.max(...flat)) : {}) },
       yaxis2: { ...axis, title: { text: "rate" }, domain: [0, 0.26], rangemode: "tozero", nticks: 4 },
-      yaxis3: { ...axis, title: { text: scores.length ? "validation" : "" }, overlaying: "y2", side: "right", showgrid: false, nticks: 4, visible: scores.length > 0 },
+      yaxis3: { ...axis, title: { text: scores.length ? "validation" : "" }, overlaying: "y2", side: "right", showgrid: false, tickmode: "auto", nticks: 4, visible: scores.length > 0 },
     }];
   }
 

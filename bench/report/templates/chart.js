@@ -2,6 +2,7 @@
 // The scatter chart of accuracy against cost.
 Report.chart = (() => {
   const STAR = 1.6; // stars are drawn larger, as in the printed charts
+  const CROWD = 60; // with more points than this, only those on the front have their bars drawn
   const { plain } = Report;
 
   /** A number in the unit of its axis, with half its interval. */
@@ -52,12 +53,13 @@ Report.chart = (() => {
     return `rgb(${[0, 1, 2].map((i) => Math.round(share * a[i] + (1 - share) * b[i])).join(",")})`;
   }
 
+  /** Bars of the points along one axis; null and an axis without intervals draw none. */
   const bars = (estimates, divisor, colour) => ({
     type: "data",
     symmetric: false,
-    array: estimates.map((one) => (one.low === null ? 0 : (one.high - one.value) / divisor)),
-    arrayminus: estimates.map((one) => (one.low === null ? 0 : (one.value - one.low) / divisor)),
-    visible: estimates.some((one) => one.low !== null),
+    array: estimates.map((one) => (one?.low == null ? 0 : (one.high - one.value) / divisor)),
+    arrayminus: estimates.map((one) => (one?.low == null ? 0 : (one.value - one.low) / divisor)),
+    visible: estimates.some((one) => one?.low != null),
     color: colour,
     thickness: 1,
     width: 0,
@@ -79,9 +81,12 @@ Report.chart = (() => {
     return lines.join("<br>");
   }
 
+  const isCrowded = (view) => view.points.length > CROWD;
+
   /** One trace per colour: plotly draws all bars of a trace alike. */
   function pointTraces(group, view, colours) {
     const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
+    const withBar = (point, estimate) => (isCrowded(view) && !view.front.includes(point) ? null : estimate);
     const byColour = Map.groupBy(view.points, (point) => point.row.mark[0] ?? colours.ink);
     return [...byColour].map(([colour, points]) => {
       const looks = points.map((point) => look(point.row.mark, colours));
@@ -96,8 +101,8 @@ Report.chart = (() => {
         customdata: points.map((point) => point.index),
         hovertext: points.map((point) => hover(group, view, point)),
         hoverinfo: "text",
-        error_x: bars(points.map((point) => point.x), x.divisor, mix(colour, colours.page, 0.75)),
-        error_y: bars(points.map((point) => point.y), y.divisor, mix(colour, colours.page, 0.75)),
+        error_x: bars(points.map((point) => withBar(point, point.x)), x.divisor, mix(colour, colours.page, 0.75)),
+        error_y: bars(points.map((point) => withBar(point, point.y)), y.divisor, mix(colour, colours.page, 0.75)),
         marker: {
           symbol: looks.map((one) => one.symbol),
           size: looks.map((one) => one.size),
@@ -172,15 +177,17 @@ Report.chart = (() => {
   }
 
   /** An arrow to the recommended point, from the side with more room. */
-  function pointer(group, view, colours, range) {
+  function pointer(group, view, colours, range, ys, heights) {
     if (!view.pick) return [];
     const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
-    const across = view.pick.x.value / x.divisor;
+    const [across, up] = [view.pick.x.value / x.divisor, view.pick.y.value / y.divisor];
     const place = view.log ? Math.log10(across) : across;
     const side = place - range[0] < range[1] - place ? 1 : -1;
+    // Out of the way of a reference line's own label, which is above its line.
+    const isBlocked = heights.some((height) => height < up && up - height < 0.2 * (Math.max(...ys) - Math.min(...ys)));
     return [{
-      x: place, y: view.pick.y.value / y.divisor, text: "recommended", xanchor: side > 0 ? "left" : "right",
-      showarrow: true, arrowhead: 2, arrowwidth: 1.5, arrowcolor: colours.link, ax: 36 * side, ay: 22, standoff: 12,
+      x: place, y: up, text: "recommended", xanchor: side > 0 ? "left" : "right",
+      showarrow: true, arrowhead: 2, arrowwidth: 1.5, arrowcolor: colours.link, ax: 36 * side, ay: isBlocked ? -26 : 22, standoff: 12,
       font: { color: colours.link, size: 13 }, bgcolor: colours.page, borderpad: 2,
     }];
   }
@@ -196,6 +203,7 @@ Report.chart = (() => {
     const ys = view.points.map((point) => point.y.value / y.divisor);
     const ends = view.points.flatMap(({ y: one }) => (one.low === null ? [] : [one.low / y.divisor, one.high / y.divisor]));
     const range = xs.length ? limits(xs, [], 0.2, view.log) : [0, 1];
+    const lines = references(group, view, colours, xs, ys);
     const marks = rings(group, view, view.pick ? [view.pick] : [], "pick", colours.link, 25, 2.5);
     const traces = [
       frontTrace(group, view, colours, range),
@@ -204,14 +212,14 @@ Report.chart = (() => {
       ...pointTraces(group, view, colours),
     ];
     const layout = Report.layout(colours, {
-      xaxis: { title: { text: axisTitle(x), standoff: 8 }, type: view.log ? "log" : "linear", range, dtick: view.log ? "D2" : null, exponentformat: "none" },
+      xaxis: { title: { text: axisTitle(x), standoff: 8 }, range, ...(view.log ? Report.logAxis(Math.min(...xs), Math.max(...xs)) : { type: "linear", tickvals: null }) },
       yaxis: { title: { text: axisTitle(y), standoff: 8 }, range: ys.length ? limits(ys, ends, 0.05, false) : [0, 1] },
       hovermode: "closest",
-      shapes: references(group, view, colours, xs, ys),
-      annotations: pointer(group, view, colours, range),
+      shapes: lines,
+      annotations: pointer(group, view, colours, range, ys, lines.map((line) => line.y0)),
     });
     return Plotly.react(element, traces, layout, Report.settings);
   }
 
-  return { draw, words };
+  return { draw, words, isCrowded };
 })();

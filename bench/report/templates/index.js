@@ -104,6 +104,7 @@
     if (group.limited) parts.push("Limited run: no front is drawn.");
     else if (now.points.length && !now.measured) parts.push(`${group.metrics[state.y].title} has no intervals, so it cannot be told which points differ from the front.`);
     else if (now.close.length) parts.push(`${now.front.length} on the front, ${now.close.length} more not distinguishable from it (open rings).`);
+    if (now.measured && Report.chart.isCrowded(now)) parts.push("So many points: only those on the front have their bars drawn.");
     for (const name of [state.y, state.x]) if (group.metrics[name].note) parts.push(group.metrics[name].note);
     if (now.points.some((point) => point.row.unsteady.includes(state.x))) parts.push("† marks unsteady timings.");
     return parts.join(" ");

@@ -34,6 +34,16 @@ const Report = {
     return found;
   },
 
+  /** A logarithmic axis with its labels written out: plotly would shorten 20 to 2. */
+  logAxis(low, high) {
+    const steps = high / low > 6 ? [1, 2, 5] : [1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9];
+    const values = [];
+    for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.log10(high) + 1; power += 1) {
+      values.push(...steps.map((step) => Number(`${step}e${power}`)));
+    }
+    return { type: "log", tickvals: values, ticktext: values.map((value) => value.toLocaleString("en", { maximumSignificantDigits: 3 })) };
+  },
+
   /** What all charts have in common. Fingers scroll the page; only a mouse zooms. */
   layout(colours, more) {
     const axis = { gridcolor: colours.line, linecolor: colours.control, zeroline: false, automargin: true, fixedrange: Report.touch };
