@@ -20,7 +20,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--within", type=click.FloatRange(min=0), default=0.02, show_default=True, metavar="X",
               help="Recommend the smallest student whose accuracy is within X of the best.")  # fmt: skip
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "svg", "pdf"]),
-              help="Of the charts; may be given several times [default: all, or SVG for many].")  # fmt: skip
+              help="Of the charts; may be given several times [default: all, if they are few].")  # fmt: skip
 @verb
 def report(folder: Path | None, within: float, formats: Sequence[str]) -> None:
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""

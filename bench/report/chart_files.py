@@ -1,4 +1,4 @@
-"""All charts of a report, several at a time where there are cores and charts enough."""
+"""All charts of a report, drawn in other processes beside the rest where there are cores for it."""
 
 from __future__ import annotations
 
@@ -6,63 +6,102 @@ import functools
 import logging
 import multiprocessing
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import Self
 
 from bench.report.fronts import Front
-from bench.report.plots import FORMATS, pareto_chart
 from bench.report.rows import Summary
 from bench.report.styles import Styles
 
 log = logging.getLogger(__name__)
 
-#: More charts than this are drawn as SVG alone, unless formats were asked for: nobody looks at 100 pictures.
+FORMATS = ("png", "svg", "pdf")
+#: Of more charts than this the first of every group is drawn, as SVG, unless formats were asked for: nobody
+#: looks at 100 pictures, and the web page has them all.
 MANY = 12
-#: Fewer charts than this are drawn sooner than another process has started.
-_WORTH_PROCESSES = 3
-
-Drawn = Mapping[str, Mapping[tuple[str, str], Front]]
+#: More processes than this would wait for each other's share of memory.
+_MOST_PROCESSES = 4
 
 
-def chart_files(
-    summary: Summary, drawn: Drawn, formats: Sequence[str] = (), processes: int = 1
-) -> dict[str, bytes]:
-    """Draw every front.
+class ChartFiles:
+    """The charts of one report.
 
     Args:
-        summary: what the charts are drawn from.
-        drawn: slug of a group -> pair of metrics as the grid names it -> front.
-        formats: of ``FORMATS``; empty = all of them, or SVG where there are many charts.
-        processes: to draw in; more than one only from a program that guards its main module.
-
-    Returns:
-        ``pareto_<accuracy>_<cost>[_<group>].<format>`` -> content.
+        processes: to draw in; more than one only from a program that guards its main module. They start
+            with the ``with`` block, so that they are ready when there is something to draw.
     """
-    stems = {
-        _stem([*pair, *[slug] * (len(drawn) > 1)]): front
-        for slug, fronts in drawn.items()
-        for pair, front in fronts.items()
-    }
-    if not formats and len(stems) > MANY:
-        formats = ("svg",)
-        log.info("%d charts, so as SVG alone; --format png --format pdf draws them all", len(stems))
-    styles, chosen = Styles(summary.groups), tuple(formats or FORMATS)
-    draw = functools.partial(_draw, name=summary.name, styles=styles, formats=chosen)
-    if processes == 1 or len(stems) < _WORTH_PROCESSES:
-        made = list(map(draw, stems.values()))
-    else:
-        # Started anew and not forked: threads of numpy and a fork do not go together.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(stems)), context) as pool:
-            made = list(pool.map(draw, [front.lean() for front in stems.values()]))
-    return {
-        f"{stem}.{form}": content
-        for stem, contents in zip(stems, made, strict=True)
-        for form, content in contents.items()
-    }
+
+    def __init__(self, processes: int) -> None:
+        self._processes = min(processes, _MOST_PROCESSES)
+        self._pool: ProcessPoolExecutor | None = None
+        self._names: list[str] = []
+        self._drawn: Iterable[dict[str, bytes]] = ()
+
+    def __enter__(self) -> Self:
+        if self._processes > 1:
+            # Started anew and not forked: threads of numpy and a fork do not go together.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._processes, context)
+            for _ in range(self._processes):
+                self._pool.submit(_prepare)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def start(
+        self,
+        summary: Summary,
+        drawn: Mapping[str, Mapping[tuple[str, str], Front]],
+        formats: Sequence[str] = (),
+    ) -> list[str]:
+        """Begin to draw.
+
+        Args:
+            summary: what the charts are drawn from.
+            drawn: slug of a group -> pair of metrics as the grid names it -> front.
+            formats: of ``FORMATS``; empty = all of them, unless there are ``MANY`` charts.
+
+        Returns:
+            Names of the files, ``pareto_<accuracy>_<cost>[_<group>].<format>``.
+        """
+        fronts = {
+            _stem([*pair, *[slug] * (len(drawn) > 1)]): front
+            for slug, found in drawn.items()
+            for pair, front in found.items()
+        }
+        if not formats and len(fronts) > MANY:
+            first = {id(next(iter(found.values()))) for found in drawn.values() if found}
+            message = "%d charts: the first of every group is drawn, as SVG; --format svg draws them all"
+            log.info(message, len(fronts))
+            fronts = {stem: front for stem, front in fronts.items() if id(front) in first}
+            formats = ("svg",)
+        formats = tuple(formats or FORMATS)
+        styles = Styles(summary.groups)
+        draw = functools.partial(_draw, name=summary.name, styles=styles, formats=formats)
+        if self._pool is None:
+            self._drawn = map(draw, fronts.values())
+        else:
+            self._drawn = self._pool.map(draw, [front.lean() for front in fronts.values()])
+        self._names = [f"{stem}.{form}" for stem in fronts for form in formats]
+        return self._names
+
+    def contents(self) -> dict[str, bytes]:
+        """File name -> content; waits for what is still being drawn."""
+        drawn = [content for contents in self._drawn for content in contents.values()]
+        return dict(zip(self._names, drawn, strict=True))
+
+
+def _prepare() -> None:
+    """Import what draws, which takes half a second."""
+    import bench.report.plots  # noqa: F401
 
 
 def _draw(front: Front, name: str, styles: Styles, formats: Sequence[str]) -> dict[str, bytes]:
+    from bench.report.plots import pareto_chart  # see ``_prepare``
+
     return pareto_chart(name, front, styles, formats)
 
 

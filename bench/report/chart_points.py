@@ -14,7 +14,7 @@ from bench.report.rows import Estimate, Group, Role, Row, interval_words
 #: Up to this many rows are all numbered and listed; of more, those that matter.
 _LIST_ALL = 24
 #: The longest list that stands beside a chart.
-_LIST_MOST = 40
+_LIST_MOST = 24
 #: Role of a reference -> its words.
 REFERENCES: dict[Role, str] = {"teacher": "best teacher", "undistilled": "best without distillation"}
 

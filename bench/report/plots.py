@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.report import chart_key
 from bench.report import chart_points as words
+from bench.report.chart_files import FORMATS
 from bench.report.chart_key import INK
 from bench.report.chart_points import Axis, Points
 from bench.report.fronts import Front
@@ -45,8 +46,7 @@ _LOOK = {
     "pdf.fonttype": 42,  # TrueType, which publishers ask for
 }
 #: Extension -> what ``savefig`` is told, so that neither dates nor versions get into the files.
-#: How a chart can be written -> options that make it the same bytes every time.
-FORMATS: dict[str, dict[str, Any]] = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     # Twice as quick as the default of 6, for files that are a tenth larger.
     "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
     "svg": {"metadata": {"Date": None, "Creator": None}},
@@ -62,7 +62,7 @@ _LEFT, _AXES_WIDTH, _AXES_HEIGHT = 0.85, 6.2, 4.2
 
 
 def pareto_chart(
-    report: str, front: Front, styles: Styles, formats: Iterable[str] = tuple(FORMATS)
+    report: str, front: Front, styles: Styles, formats: Iterable[str] = FORMATS
 ) -> dict[str, bytes]:
     """Draw one chart.
 
@@ -70,7 +70,7 @@ def pareto_chart(
         report: name of the grid, for the title.
         front: the rows to draw; nothing is ranked in limited groups.
         styles: the markers of this report.
-        formats: of ``FORMATS``.
+        formats: of ``chart_files.FORMATS``.
 
     Returns:
         File extension -> content.
@@ -84,7 +84,7 @@ def pareto_chart(
 
 def _encode(figure: Figure, form: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=160, **FORMATS[form])
+    figure.savefig(buffer, format=form, dpi=160, **_OPTIONS[form])
     return buffer.getvalue()
 
 

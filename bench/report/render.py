@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import atomic
 from bench.records import load_results
 from bench.report import cell_table, tables
-from bench.report.chart_files import chart_files
+from bench.report.chart_files import ChartFiles
 from bench.report.fronts import front_of
 from bench.report.rows import summarise
 from bench.report.web import site
@@ -30,8 +30,8 @@ def render(
     Args:
         folder: a results folder.
         within: loss of accuracy that a recommended smaller student may bring.
-        formats: of the charts, see ``chart_files``.
-        processes: to draw charts in, see ``chart_files``.
+        formats: of the charts, see ``ChartFiles``.
+        processes: to draw charts in, see ``ChartFiles``.
 
     Returns:
         The files for people, ``index.html`` first. Without a finished cell there are no charts.
@@ -40,26 +40,28 @@ def render(
         UsageError: nothing was run into ``folder``, or it cannot be written.
         RecordError: a record cannot be read.
     """
-    results = load_results(folder)
-    if results.superseded:
-        log.warning("%d records of earlier versions of this grid are left out", results.superseded)
-    summary = summarise(results)
-    drawn = {
-        group.slug: {
-            pair: front for pair in results.pareto if (front := front_of(group, *pair, within=within))
+    with ChartFiles(processes) as charts:
+        results = load_results(folder)
+        if results.superseded:
+            log.warning("%d records of earlier versions of this grid are left out", results.superseded)
+        summary = summarise(results)
+        drawn = {
+            group.slug: {
+                pair: front for pair in results.pareto if (front := front_of(group, *pair, within=within))
+            }
+            for group in summary.groups
         }
-        for group in summary.groups
-    }
-    fronts = {slug: list(found.values()) for slug, found in drawn.items()}
-    parquet = cell_table.parquet(results.records)
-    files = {
-        "table.csv": cell_table.csv(results.records).encode(),
-        **({"table.parquet": parquet} if parquet else {}),
-        "table.md": tables.markdown(summary, fronts).encode(),
-        "table.tex": tables.latex(summary, fronts).encode(),
-        **chart_files(summary, drawn, formats, processes),
-    }
-    pages = site(summary, results, within=within, downloads=list(files))
+        names = charts.start(summary, drawn, formats)
+        fronts = {slug: list(found.values()) for slug, found in drawn.items()}
+        parquet = cell_table.parquet(results.records)
+        files = {
+            "table.csv": cell_table.csv(results.records).encode(),
+            **({"table.parquet": parquet} if parquet else {}),
+            "table.md": tables.markdown(summary, fronts).encode(),
+            "table.tex": tables.latex(summary, fronts).encode(),
+        }
+        pages = site(summary, results, within=within, downloads=[*files, *names])
+        files |= charts.contents()
     target = folder / "report"
     for name, content in (pages | files).items():
         atomic.write_bytes(target / name, content)

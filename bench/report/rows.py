@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -121,7 +122,7 @@ class Group:
         """The protocol in one line."""
         return assignments(self.protocol)
 
-    @property
+    @functools.cached_property
     def metrics(self) -> dict[str, Metric]:
         """One record's worth of every metric in the group, for units, directions and conditions."""
         return {name: metric for row in reversed(self.rows) for name, metric in row.metrics.items()}

@@ -81,7 +81,10 @@ _BATCHED = (
 
 def one_line(text: object) -> str:
     """``text`` without line breaks and control characters, so that it fits any cell or label."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = str(text)
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else " " for c in line)
+    return " ".join(line.split())
 
 
 def title(name: str) -> str:
@@ -159,4 +162,4 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = one_line(value)
-    return text[:12] if re.fullmatch(r"[0-9a-f]{16,}", text) else text
+    return re.sub(r"^(sha256:)?([0-9a-f]{12})[0-9a-f]{4,}$", r"\1\2", text)
