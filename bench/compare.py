@@ -82,6 +82,15 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Overall:
+    """The mean difference over all configurations, which are taken as given: seeds and queries vary."""
+
+    difference: float
+    interval: tuple[float, float] | None
+    p: float | None
+
+
+@dataclass(frozen=True)
 class FrontChange:
     """The Pareto front of comparable configurations that both sides have, by their means alone.
 
@@ -115,6 +124,7 @@ class Comparison:
     metric: str
     cost: str
     pairs: list[Compared]
+    overall: Overall | None
     fronts: list[FrontChange]
     gone: list[Gone]
     added: list[Configuration]
@@ -171,11 +181,29 @@ def compare(
         metric=metric,
         cost=cost,
         pairs=_tested(measured, cost),
+        overall=_overall(measured),
         fronts=_fronts(measured, cost, [*base.records, *new.records]),
         gone=pairing.gone,
         added=pairing.added,
         refused=refused,
     )
+
+
+def _overall(measured: list[_Measured]) -> Overall | None:
+    """None for one configuration, or where they do not share data set, protocol, seeds and queries."""
+    kinds = {
+        (
+            one.metric,
+            one.differences.shape,
+            tuple(one.pair.seeds),
+            json.dumps([one.pair.new[0].cell.dataset, one.pair.new[0].cell.protocol], sort_keys=True),
+        )
+        for one in measured
+    }
+    if len(measured) == 1 or len(kinds) > 1:
+        return None
+    found = paired_differences([np.mean([one.differences for one in measured], axis=0)])[0]
+    return Overall(found.mean, found.interval, found.p)
 
 
 def _check_metric(name: str, records: Iterable[Record]) -> None:

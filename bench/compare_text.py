@@ -28,6 +28,7 @@ def text(comparison: Comparison) -> str:
     several = len({one.name.dataset for one in comparison.pairs}) > 1
     parts = [
         answer(comparison),
+        _overall(comparison),
         f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}",
         _table(comparison.pairs, several),
         _costs(comparison.pairs),
@@ -60,6 +61,17 @@ def answer(comparison: Comparison) -> str:
         which = "one seed" if alone == len(tested) else f"one seed in {alone} of them"
         clauses[-1] += f" ({which}: says something about these trained networks, not about the method)"
     return f"{'; '.join(clauses)}."
+
+
+def _overall(comparison: Comparison) -> str:
+    one = comparison.overall
+    if one is None or one.interval is None or one.p is None:
+        return ""
+    low, high = one.interval
+    return (
+        f"On average over these {len(comparison.pairs)} configurations, B - A is {one.difference:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}], p = {one.p:.2g}."
+    )
 
 
 def _verdict(tested: Sequence[Compared]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import time
@@ -355,3 +356,26 @@ def test_a_thousand_records_on_each_side(write):
     assert len(found.pairs) == 336
     assert compare_text.text(found)
     assert time.perf_counter() - start < 10
+
+
+def test_many_small_gains_add_up(write):
+    """No configuration alone shows what all of them show together."""
+    rng = np.random.default_rng(0)
+    sides = []
+    for gain in (0.0, 0.006):
+        cells = []
+        for loss, bits, seed in itertools.product(("csq", "dch", "dpn"), (16, 32), range(3)):
+            quality = 0.7 + gain + rng.normal(0, 0.005)
+            cells.append((make_record(loss=loss, bits=bits, seed=seed), scores_of(quality, seed)))
+        sides.append(write(f"gain {gain}", cells))
+    found = compare(*sides)
+    assert {one.verdict for one in found.pairs} == {"no difference shown"}
+    assert found.overall.p < 0.05
+    assert found.overall.difference == pytest.approx(np.mean([one.difference for one in found.pairs]))
+    assert "On average over these 6 configurations, B - A is +0.0" in compare_text.text(found)
+
+
+def test_configurations_with_other_seeds_have_no_average(write):
+    cells = grid()
+    assert compare(write("all", cells), write("same", cells)).overall is not None
+    assert compare(write("old", cells), write("fewer", cells[1:])).overall is None

@@ -11,10 +11,8 @@ from bench.report.columns import quickest
 from bench.report.fronts import Front
 from bench.report.rows import Estimate, Group, Role, Row, interval_words
 
-#: Up to this many rows are all numbered and listed; of more, those that matter.
-_LIST_ALL = 24
-#: The longest list that stands beside a chart.
-_LIST_MOST = 24
+#: The longest list that stands beside a chart; of more rows than this, those that matter are in it.
+_LISTED = 24
 #: Role of a reference -> its words.
 REFERENCES: dict[Role, str] = {"teacher": "best teacher", "undistilled": "best without distillation"}
 
@@ -83,7 +81,7 @@ class Points:
         recommended = next((i for i, row in enumerate(rows) if row is front.recommended), None)
         chosen = [] if recommended is None else [recommended]
         first = [*references.values(), *chosen, *on_front, *close]
-        if front.group.limited or len(rows) <= _LIST_ALL:
+        if front.group.limited or len(rows) <= _LISTED:
             first = list(range(len(rows)))
         return cls(
             rows=rows,
@@ -93,7 +91,7 @@ class Points:
             close=frozenset(close),
             references=references,
             recommended=recommended,
-            listed=sorted(list(dict.fromkeys(first))[:_LIST_MOST]),
+            listed=sorted(list(dict.fromkeys(first))[:_LISTED]),
         )
 
     @property

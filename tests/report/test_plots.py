@@ -128,15 +128,15 @@ def test_of_many_rows_those_that_matter_are_listed(make_record):
 
 def test_a_long_list_is_cut(make_record):
     (chart,) = draw(scattered(make_record, 100, spread=0.0001))
-    assert len(listed(chart)) == 40
-    assert "and 60 more not distinguishable (small, pale), see table.md" in words(chart["svg"])
+    assert len(listed(chart)) == 24
+    assert "and 76 more not distinguishable (small, pale), see table.md" in words(chart["svg"])
 
 
 def test_many_limited_rows(make_record):
     records = [make_record(f"s{i:03d}", protocol={"limit": 9}) for i in range(50)]
     (chart,) = draw(records)
-    assert len(listed(chart)) == 40
-    assert "and 10 others (small, pale), see table.md" in words(chart["svg"])
+    assert len(listed(chart)) == 24
+    assert "and 26 others (small, pale), see table.md" in words(chart["svg"])
 
 
 def test_unsteady_timings_are_marked(make_record):
