@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bench.compare import compare
 from bench.records import load_results
+from bench.report.rows import summarise
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PUBLISHED = ROOT / "results/published/tradeoff"
 
 
 def test_the_loss_in_the_readme_trains(tiny, folder):
@@ -32,12 +35,24 @@ def test_every_link_leads_somewhere():
 
 
 def test_the_table_is_that_of_the_published_records():
-    records = load_results(ROOT / "results/published/fashion_mnist").records
-    rows = re.findall(r"^\| (\S+)[^|]*\| (\S+) \| (\S+) \| +(\d+) \| (0\.\d+) ± ", README, re.MULTILINE)
+    (group,) = summarise(load_results(PUBLISHED)).groups
     values = {
-        (r.cell.student, r.cell.method, r.cell.loss, str(r.cell.bits)): r.metric("map")[1].value
-        for r in records
+        (row.configuration.student, row.configuration.method): row.estimates[group.accuracy]
+        for row in group.rows
+        if row.configuration.bits == 32
     }
-    assert len(rows) == len(values) == 6
-    for *key, value in rows:
-        assert abs(values[tuple(key)] - float(value)) <= 0.0005 + 1e-9, key
+    rows = re.findall(r"^\| ([^|]+) \| (\w+) \| (0\.\d+) ± (0\.\d+) ", README, re.MULTILINE)
+    assert len(rows) == len(values) == 7
+    for student, method, mean, half in rows:
+        assert f"{values[student, method].value:.3f}" == mean
+        assert f"{values[student, method].half_width:.3f}" == half
+
+
+def test_the_comparison_is_that_of_the_published_records():
+    results = load_results(PUBLISHED)
+    found = compare(results, results, base_only={"method": "none"}, new_only={"method": "cukd"})
+    low, high = found.overall.interval
+    claim = f"{found.overall.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    assert f"{claim} on average over the nine students and code lengths\n(p = {found.overall.p:.2g}" in README
+    assert [one.verdict for one in found.pairs].count("better") == 1
+    assert len(found.pairs) == 9
