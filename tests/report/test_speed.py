@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bench import environment
+
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published" / "methods" / "records"
 PAIRS = [["map", "macs"], ["map", "latency_ms"], ["map", "params"]]
@@ -51,15 +53,32 @@ def write(folder, datasets, configurations, seeds):
     (folder / "grid.json").write_text(json.dumps(index))
 
 
+def seconds_to_parse(folder):
+    """What the standard library needs to read the records: how fast this machine is at this moment."""
+    start = time.perf_counter()
+    for path in (folder / "records").iterdir():
+        json.loads(path.read_bytes())
+    return time.perf_counter() - start
+
+
+def seconds_to_report(folder):
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "bench", "report", str(folder)], cwd=ROOT, check=True, capture_output=True
+    )
+    return time.perf_counter() - start
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(environment.default_threads() < 2, reason="10 seconds are meant for two cores")
 @pytest.mark.parametrize(
     ("datasets", "configurations"), [(1, 334), (10, 33)], ids=["one data set", "ten data sets"]
 )
 def test_a_report_on_a_thousand_records_takes_seconds(tmp_path, datasets, configurations):
     folder = tmp_path / "results"
     write(folder, datasets, configurations, seeds=3)
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "bench", "report", str(folder)], cwd=ROOT, check=True)
-    seconds = time.perf_counter() - start
-    assert len(list((folder / "report").glob("pareto_*.svg"))) == (len(PAIRS) if datasets == 1 else datasets)
-    assert seconds < MOST_SECONDS
+    # A machine that takes more than a second to parse the records is slow, or busy: it gets as much longer.
+    slowness = max(1.0, min(seconds_to_parse(folder) for _ in range(3)))
+    assert min(seconds_to_report(folder) for _ in range(2)) < MOST_SECONDS * slowness
+    drawn = list((folder / "report").glob("pareto_*.svg"))
+    assert len(drawn) == (len(PAIRS) if datasets == 1 else datasets)
