@@ -10,7 +10,7 @@ from bench.records import Examples, Record, Results
 from bench.report.rows import Row, Summary
 
 #: Bytes of pictures that one report may hold.
-LIMIT = 2_500_000
+LIMIT = 1_000_000
 
 
 @dataclass
