@@ -69,7 +69,7 @@ def test_plan_lists_cells_stages_and_costs_and_starts_nothing(tiny, folder):
     before = tiny("plan")
     assert before.code == 0
     assert "Grid tiny: 4 cells" in before.out
-    assert "44 stages of kinds that have not run" in before.out
+    assert "48 stages of kinds that have not run" in before.out
     assert sorted(path.name for path in folder.iterdir()) == ["grid.yaml"]
     assert tiny("run").code == 0
     summary = json.loads(tiny("plan", "--json").out)
