@@ -73,7 +73,7 @@ def test_plan_lists_cells_stages_and_costs_and_starts_nothing(tiny, folder):
     assert sorted(path.name for path in folder.iterdir()) == ["grid.yaml"]
     assert tiny("run").code == 0
     summary = json.loads(tiny("plan", "--json").out)
-    assert [row["total"] - row["cached"] for row in summary["stages"]] == [0] * 5
+    assert [row["total"] - row["cached"] for row in summary["stages"]] == [0] * 6
     # More epochs cost more of what is known; nothing is unknown any more.
     longer = json.loads(tiny("plan", "--json", "--set", "defaults.finetune.epochs=200").out)
     finetune = next(row for row in longer["stages"] if row["stage"] == "finetune")
