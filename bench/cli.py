@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, see ``bench.errors``."""
+    # Threads that wait for others must not spin: on cores that something else uses as well, two spinning
+    # threads halve the speed of a training and more. Read by OpenMP when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -7,7 +7,8 @@ second and not a training run.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -267,19 +268,41 @@ def _check_plugin(
     except ValidationError as error:
         inside = path if path[0] == "measure" else (*path, "params")
         owner = f" of {registry.kind} '{entry['name']}'"
-        return [document.problem(*_explain(detail, schema, inside, owner)) for detail in error.errors()]
+        return [document.problem(*told) for told in _told(error, schema, inside, owner)]
     return []
 
 
 def _structure_problems(error: ValidationError, document: yaml_nodes.Document) -> list[Problem]:
-    return [document.problem(*_explain(detail, Grid, (), "")) for detail in error.errors()]
+    return [document.problem(*told) for told in _told(error, Grid, (), "")]
+
+
+def _told(
+    error: ValidationError, schema: type[BaseModel], prefix: yaml_nodes.Path, where: str
+) -> Iterator[tuple[yaml_nodes.Path, str]]:
+    """Place and plain words of every fault; what the members of a union say of one value is one fault."""
+    values: dict[yaml_nodes.Path, list[Any]] = defaultdict(list)
+    for detail in error.errors():
+        if detail["type"] in {"extra_forbidden", "missing", "value_error"}:
+            yield _explain(detail, schema, prefix, where)
+            continue
+        location = tuple(detail["loc"])
+        # Members of unions add a last part that is no key of the file.
+        if (
+            location
+            and isinstance(location[-1], str)
+            and location[-1] not in _known_keys(schema, location[:-1])
+        ):
+            location = location[:-1]
+        values[location].append(detail)
+    for location, details in values.items():
+        wanted = dict.fromkeys(detail["msg"].removeprefix("Input should be ") for detail in details)
+        yield _explain({**details[0], "loc": location, "msg": " or ".join(wanted)}, schema, prefix, where)
 
 
 def _explain(
     detail: Any, schema: type[BaseModel], prefix: yaml_nodes.Path, where: str
 ) -> tuple[yaml_nodes.Path, str]:
     """Place and plain words for one pydantic error."""
-    # Union members and the like add parts to the location that are no keys of the file.
     location = tuple(detail["loc"])
     if detail["type"] == "extra_forbidden":
         known = _known_keys(schema, location[:-1])
@@ -293,7 +316,7 @@ def _explain(
     shown = json.dumps(detail.get("input"), default=str)
     got = "" if len(shown) > 60 else f", not {shown}"
     field = ".".join(str(part) for part in location if isinstance(part, str)) or "grid"
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Input should be ")
     return (*prefix, *location), f"{field}{where} should be {message}{got}"
 
 

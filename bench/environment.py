@@ -32,7 +32,7 @@ PACKAGES = (
 
 #: Environment variables that can change a result or a timing; recorded when set. Paths stay out, because
 #: records get published.
-VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 
 
 def hardware(device: str, threads: int) -> dict[str, Any]:

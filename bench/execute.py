@@ -133,18 +133,25 @@ def _check_networks(stages: list[Stage], context: Any) -> None:
     """Build every network once, so that wrong weights end the run before any work."""
     built: set[str] = set()
     for stage in stages:
-        for role, make in (("teacher", context.teacher), ("student", context.student)):
-            block = stage.spec.get(role)
-            if block is not None and json.dumps(block) not in built:
-                built.add(json.dumps(block))
-                make(block).build()
         method, student = stage.spec.get("method"), stage.spec.get("student")
-        if method is not None and json.dumps([method["name"], student]) not in built:
-            built.add(json.dumps([method["name"], student]))
+        teachers = [stage.spec, *stage.spec.get("online_teachers", [])]
+        wanted = [(asked["teacher"], asked["output"]) for asked in teachers if "teacher" in asked]
+        for teacher, output in wanted:
+            if _first(built, teacher, output):
+                plugin: Any = context.teacher(teacher)
+                plugin.build_classifier() if output == "logits" else plugin.build()
+        if student is not None and _first(built, student):
+            context.student(student).build()
+        if method is not None and _first(built, method["name"], student):
             METHODS.get(method["name"]).check_network(context.student(student).build())
-        if stage.spec.get("output") == "logits" and json.dumps([stage.spec["teacher"]]) not in built:
-            built.add(json.dumps([stage.spec["teacher"]]))
-            context.teacher(stage.spec["teacher"]).build_classifier()
+
+
+def _first(seen: set[str], *what: Any) -> bool:
+    """Whether ``what``, plain JSON values, was not in ``seen``; it is then."""
+    text = json.dumps(what)
+    new = text not in seen
+    seen.add(text)
+    return new
 
 
 def _made(store: Store, stage: Stage) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from bench.stage import Stage
 
 #: Seed of what all seeds of a cell share: live teachers are as frozen as those with published weights.
 SHARED_SEED = 0
+#: As ``views`` of a method: teachers are asked in every epoch, and nothing of them is kept.
+ONLINE = "online"
 
 
 def stages(
@@ -43,14 +46,29 @@ def applies(metric: Any, dataset: str, loss: str) -> bool:
 def _distill(blocks: Blocks, seed: int) -> Stage:
     dataset, params = blocks.dataset, blocks.method["params"]
     pool = params["pool_fraction"] * dataset.pool_size(params["pool"])
+    spec, cost_class = {**_shared(blocks), "method": blocks.method, "seed": seed}, _cost_class(blocks)
+    online = params.get("views") == ONLINE
+    if online:
+        spec["online_teachers"] = [_asked(blocks, teacher) for teacher in blocks.teachers]
+        cost_class += "".join(f"/{teacher['name']}" for teacher in blocks.teachers)
     return Stage(
         "distill",
         f"{_slug(blocks)}__s{seed}",
-        {**_shared(blocks), "method": blocks.method, "seed": seed},
-        _teachers(blocks),
+        spec,
+        {} if online else _teachers(blocks),
         images=round(params["epochs"] * pool),
-        cost_class=f"{_cost_class(blocks)}/{blocks.method['name']}",
+        cost_class=f"{cost_class}/{blocks.method['name']}",
     )
+
+
+def _asked(blocks: Blocks, teacher: dict[str, Any]) -> dict[str, Any]:
+    """What a frozen teacher is asked for, and at which size."""
+    output = METHODS.get(blocks.method["name"]).teacher_output
+    return {
+        "teacher": teacher,
+        "output": output,
+        "image_size": blocks.method["params"]["teacher_image_size"],
+    }
 
 
 def _teachers(blocks: Blocks) -> dict[str, Stage]:
@@ -80,19 +98,19 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     dataset, params = blocks.dataset, blocks.method["params"]
     precision = blocks.common["precision"]
     size, pool, fraction = (params[name] for name in ("teacher_image_size", "pool", "pool_fraction"))
-    views = range(params["views"]) if plugin.shared_views else [None]
+    # Views beyond the epochs would never be shown, unless a step shows several.
+    count = params["epochs"] if plugin.views_per_step == 1 else math.inf
+    views = range(min(params["views"], count)) if plugin.shared_views else [None]
     return {
         f"teacher{i}/view{view}": Stage(
             "features",
             f"{dataset.name}__{teacher['name']}__{pool}__{plugin.teacher_output}__view{view}",
             {
                 "dataset": dataset.block,
-                "teacher": teacher,
+                **_asked(blocks, teacher),
                 "view": view,
                 "pool": pool,
                 "pool_fraction": fraction,
-                "output": plugin.teacher_output,
-                "image_size": size,
                 "precision": precision,
             },
             images=round(fraction * dataset.pool_size(pool)),

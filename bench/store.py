@@ -83,6 +83,15 @@ class Store:
             self._set_aside(folder)
         return None
 
+    def partial(self, folder: Path) -> Path:
+        """A folder for what an unfinished artifact wants to find again after an interruption.
+
+        It belongs to who holds the lock, and goes when the artifact is there.
+        """
+        place = self.root / "partial" / folder.name
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
     @contextmanager
     def lock(self, folder: Path) -> Iterator[None]:
         """Hold the artifact: a second process waits here and then finds the work done."""
@@ -109,8 +118,9 @@ class Store:
         """Fill a temporary folder, then make it the artifact at once; hold the lock.
 
         Yields:
-            The folder to write files into, and a dict to put the artifact's JSON summary into. If the
-            block raises, nothing is left behind.
+            The folder to write files into, and a dict to put the artifact's JSON summary into, with
+            ``seconds_before`` if earlier runs had a share in it. If the block raises, nothing is left
+            behind but the partial folder.
         """
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
         for left_by_a_killed_run in folder.parent.glob(f".{folder.name}.*"):
@@ -125,11 +135,13 @@ class Store:
                 for path in sorted(temporary.rglob("*"))
                 if path.is_file()
             }
-            seconds = round(time.perf_counter() - started, 3)
+            before = float(summary.pop("seconds_before", 0.0))
+            seconds = round(time.perf_counter() - started + before, 3)
             index = {**about, "seconds": seconds, "created": time.time(), "summary": summary, "files": files}
             (temporary / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
+            shutil.rmtree(self.root / "partial" / folder.name, ignore_errors=True)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

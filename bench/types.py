@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
@@ -73,7 +73,11 @@ class FrozenTeacherParameters(DistillationParameters):
 class SharedViewsParameters(FrozenTeacherParameters):
     """Step 1 in which teachers see the random views that the student sees: how many of them."""
 
-    views: int = Field(4, ge=1, description="augmented views per image, shared by teacher and student")
+    views: Annotated[int, Field(ge=1)] | Literal["online"] = Field(
+        4,
+        description="augmented views per image, shared by teacher and student, of which the teacher is asked "
+        "once; online: a fresh one in every epoch, of which it is asked every time",
+    )
 
 
 class HashingParameters(TrainingParameters):
@@ -111,12 +115,14 @@ class Augmentation:
             crop of side ``evaluation_crop``.
         shift: how far a crop may lie outside of the image, relative to its side; borders are repeated.
         flip: whether half of the views are mirrored; off where a mirror image changes the meaning.
+        erase: share of the views in which a random box is painted over with the mean colour.
     """
 
     crop: float = 0.875
     flip: bool = True
     evaluation_crop: float = 1.0
     shift: float = 0.0
+    erase: float = 0.0
 
 
 class Pixels(Protocol):
@@ -272,7 +278,7 @@ class DistillationTask:
         trunk: the student as built: float (n, 3, s, s) -> float (n, width). It is trained in place.
         width: of the student's feature.
         targets: cached outputs by teacher and view, float16 (images, d) each, rows in the order of the
-            pool; empty for methods that use the networks themselves.
+            pool; empty for methods that use the networks themselves, and for ``views: online``.
         networks: live teachers, frozen and in eval mode; empty for methods that use cached outputs.
         network_tensors: what their own training kept beside them (``Method.tensors``).
         labels: int64 (images,) class indices or uint8 (images, classes) 0/1 for methods that use labels,
@@ -280,6 +286,7 @@ class DistillationTask:
         classes: number of them.
         images: size of the pool.
         seed: of the training.
+        teacher_widths: of the outputs of frozen teachers, cached or asked for online.
     """
 
     trunk: nn.Module
@@ -291,6 +298,7 @@ class DistillationTask:
     classes: int
     images: int
     seed: int
+    teacher_widths: Sequence[int] = ()
 
     def first_labels(self) -> NDArray[np.int64]:
         """One class index per image, the first of several: int64 (images,)."""

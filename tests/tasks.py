@@ -26,6 +26,7 @@ def task(targets=(), width=6, *, images=None, labels=None, seed=0, trunk=None):
         classes=0 if labels is None else labels.shape[1],
         images=images,
         seed=seed,
+        teacher_widths=[one.shape[1] for one in targets],
     )
 
 

@@ -72,6 +72,8 @@ LAYERS = {
         "bench.onnx_sessions",
         "bench.splits",
         "bench.progress",
+        "bench.allocator",
+        "bench.growing_rows",
     ],
     0: ["bench.errors", "bench.types", "bench.interfaces", "bench.registry", "bench.atomic", "bench"],
 }

@@ -371,3 +371,75 @@ def test_timing_warms_up_and_keeps_every_sample():
     assert taken.warmup_calls >= 2 * timing.WINDOW
     assert 0.001 <= taken.median <= taken.percentile(95) <= max(taken.samples)
     assert taken.percentile(0) == min(taken.samples)
+
+
+def test_an_interrupted_teacher_goes_on_where_it_stopped(tiny, folder, monkeypatch):
+    from bench import growing_rows
+    from bench.stages import views
+
+    monkeypatch.setattr(growing_rows, "NOTE_EVERY", views.EVALUATION_BATCH)
+    only = ("--only", "method=cukd", "--only", "loss=csq")
+    many = ("dataset: [synthetic]", "dataset: [{name: synthetic, params: {per_class: 200}}]")
+    shown, right = [], views._outputs
+
+    def stopped(net, batch, *rest):
+        if len(shown) == 3:
+            raise KeyboardInterrupt
+        shown.append(len(batch))
+        return right(net, batch, *rest)
+
+    monkeypatch.setattr(views, "_outputs", stopped)
+    assert tiny("run", *only, edit=many).code == 130
+    (left,) = (folder / "cache" / "partial").iterdir()
+    assert left.name.startswith("synthetic__tiny_teacher")
+    before = sum(shown)
+    monkeypatch.setattr(
+        views, "_outputs", lambda net, *rest: (shown.append(len(rest[0])), right(net, *rest))[1]
+    )
+    assert tiny("run", *only, edit=many).code == 0
+    assert not list((folder / "cache" / "partial").iterdir())
+    indices = [json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "features")]
+    summary = next(index["summary"] for index in indices if index["spec"]["view"] == 0)
+    assert summary["resumed_at"] == before
+    resumed = [load_file(path / "features.safetensors")["features"] for path in artifacts(folder, "features")]
+    shutil.rmtree(folder / "cache")
+    assert tiny("run", *only, "--out", "whole", edit=many).code == 0
+    whole = [load_file(path / "features.safetensors")["features"] for path in artifacts(folder, "features")]
+    np.testing.assert_array_equal(resumed, whole)
+
+
+ONLINE = ("views: 2", "views: online")
+
+
+def test_online_views_ask_the_teacher_in_every_epoch(tiny, folder):
+    assert tiny("run", "--only", "method=cukd", edit=ONLINE).code == 0
+    assert not (folder / "cache" / "features").exists()
+    (distill,) = artifacts(folder, "distill")
+    index = json.loads((distill / "artifact.json").read_text())
+    assert index["cost_class"].endswith("/tiny_teacher/cukd")
+    assert all(record.status == "ok" for record in loaded(Path("results/tiny")))
+
+
+def test_cached_and_online_training_are_the_same_where_views_are(tiny, folder, monkeypatch):
+    """With the crops of the cache, a live teacher teaches what it taught once, but for half precision."""
+    from bench.stages import features, views
+
+    only = ("--only", "method=cukd", "--only", "loss=csq")
+    assert tiny("run", *only).code == 0
+    (cached,) = artifacts(folder, "distill")
+    monkeypatch.setattr(views, "STUDENT_STREAM", views.DISTILL_STREAM)
+    monkeypatch.setattr(features, "VIEW_SEED", 0)
+    assert tiny("run", *only, "--out", "online", edit=ONLINE).code == 0
+    (live,) = (path for path in artifacts(folder, "distill") if path != cached)
+    histories = [
+        json.loads((path / "artifact.json").read_text())["summary"]["history"] for path in (cached, live)
+    ]
+    for first, second in zip(*histories, strict=True):
+        assert first["mse"] == pytest.approx(second["mse"], rel=1e-3)
+
+
+def test_a_value_of_views_that_means_nothing_is_refused_with_its_place(tiny):
+    result = tiny("run", edit=("views: 2", "views: onlin"))
+    assert result.code == 2
+    wrong = "grid.yaml:11:47: views of method 'cukd' should be a valid integer or 'online', not \"onlin\""
+    assert result.err == f"error: {wrong}\n"

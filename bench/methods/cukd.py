@@ -51,7 +51,7 @@ class Cukd(Method):
         return {"projection": self._projected()}
 
     def _wanted(self) -> int:
-        return int(self.task.targets[0][0].shape[1])
+        return self.task.teacher_widths[0]
 
     def _projected(self) -> bool:
         return self.task.width != self._wanted()

@@ -38,7 +38,7 @@ class Logits(Method):
         """The student and a classifier for the teacher's classes."""
         from torch import nn
 
-        classes = self.task.targets[0][0].shape[1]
+        classes = self.task.teacher_widths[0]
         return nn.Sequential(self.task.trunk, nn.Linear(self.task.width, classes))
 
     def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:

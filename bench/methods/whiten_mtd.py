@@ -19,7 +19,7 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationTask, SharedViewsParameters
+from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +36,7 @@ class WhitenMtd(Method):
     views_per_step = 2
     reshapes = True
 
-    class Params(SharedViewsParameters):
+    class Params(FrozenTeacherParameters):
         """Published settings: Adam at 1e-3, cosine, 200 epochs, whitened to 512 dimensions."""
 
         epochs: int = Field(200, ge=1)
@@ -44,7 +44,7 @@ class WhitenMtd(Method):
         weight_decay: float = Field(1e-6, ge=0)
         schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
         batch_size: int = Field(512, ge=4, description="images per step, 256 pairs as published")
-        views: int = Field(4, ge=2)
+        views: int = Field(4, ge=2, description="augmented views per image; whitening learns from all")
         fusion: Fusion = Field(
             "maxmin",
             description="of the teachers' similarities: maxmin takes the largest of a positive pair and the "

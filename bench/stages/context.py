@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,13 @@ from bench.loading import LoadedDataset
 from bench.registry import STUDENTS, TEACHERS, Registry
 from bench.stage import Stage
 from bench.store import Store
+from bench.types import ImageSet
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from bench.stages.inputs import PixelSource
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Context:
     Attributes:
         weights: fingerprint of initial weights -> the ``weights`` parameter that leads to them.
         advance: called with the number of images just done.
+        workers: processes that may decode image files.
     """
 
     store: Store
@@ -34,10 +38,20 @@ class Context:
     device: torch.device
     weights: Mapping[str, str | None]
     advance: Callable[[int], None]
+    workers: int = 0
+    _sources: list[tuple[ImageSet, PixelSource]] = field(default_factory=list)
 
     def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
         """The data set of a spec's ``dataset`` block."""
         return loading.load(block["name"], block["params"], self.data_root, block["limit"])
+
+    def source(self, images: ImageSet) -> PixelSource:
+        """The pixels of ``images`` on their way to the device; of the last set asked for, kept."""
+        if not (self._sources and self._sources[0][0] is images):
+            from bench.stages.inputs import PixelSource
+
+            self._sources[:] = [(images, PixelSource(images.pixels, self.device, self.workers))]
+        return self._sources[0][1]
 
     def teacher(self, block: Mapping[str, Any]) -> Network:
         """The teacher of a spec's network block."""
@@ -48,10 +62,14 @@ class Context:
         return self._network(STUDENTS, block)
 
     def tensors(self, stage: Stage, file: str) -> dict[str, Tensor]:
-        """Tensors of an input stage's artifact, on the CPU."""
+        """Tensors of an input stage's artifact, mapped from the file: what is not read costs no memory."""
         from safetensors.torch import load_file
 
         return load_file(self.store.path(stage.kind, stage.slug, stage.key) / file)
+
+    def partial(self, stage: Stage) -> Path:
+        """A folder that keeps what an interrupted run of ``stage`` has done."""
+        return self.store.partial(self.store.path(stage.kind, stage.slug, stage.key))
 
     def place(self, net: nn.Module) -> nn.Module:
         """``net`` on the device, channels last: several times faster for depthwise convolutions on CPUs."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,21 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from bench.interfaces import Method
 from bench.registry import METHODS
 from bench.stage import Stage
 from bench.stages import features, networks, views
 from bench.stages.context import Context
+from bench.stages.features import FEATURES, FEATURES_FILE, FrozenTeacher
+from bench.stages.micro_batches import Batch, Passes
 from bench.stages.training import fit, seeded, shuffled
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask, ImageSet
+from bench.types import (
+    DistillationBatch,
+    DistillationParameters,
+    DistillationTask,
+    ImageSet,
+    Preprocessing,
+)
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -31,6 +42,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     student = context.student(spec["student"])
     labels = dataset.images.labels[indices] if plugin.uses_labels(params) else None
     targets, live = _cached(stage, context), _live(stage, context)
+    asked = [FrozenTeacher(teacher, context) for teacher in spec.get("online_teachers", [])]
 
     with seeded(spec["seed"], context.device):
         trunk = student.build()
@@ -44,38 +56,19 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             classes=dataset.images.classes,
             images=len(indices),
             seed=spec["seed"],
+            teacher_widths=[said[0].shape[1] for said in targets] or [one.width(context) for one in asked],
         )
         method = plugin(params, task)
         net = context.place(method.network()).train()
-        shown = _Shown(plugin, dataset.images, targets, spec["seed"])
         order = shuffled(len(indices), params.batch_size, spec["seed"])
-
-        def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:
-            chosen, index = indices[positions], torch.from_numpy(positions)
-            pixels = torch.from_numpy(dataset.images.pixels[chosen]).to(context.device)
-            crops = shown.crops(epoch, chosen)
-            inputs = views.render(pixels, crops, student.preprocessing, spec["image_size"])
-            said = [outputs.to(context.device) for outputs in shown.targets(epoch, index)]
-            with torch.no_grad(), context.autocast(spec["precision"]):
-                said += [network(inputs) for network in task.networks]
-            batch = DistillationBatch(
-                inputs=inputs,
-                index=index,
-                teachers=[outputs.float() for outputs in said],
-                labels=None if labels is None else _hot(dataset.images, chosen).to(context.device),
-                epoch=epoch,
-            )
-            context.advance(len(chosen))
-            with context.autocast(spec["precision"]):
-                outputs = net(inputs)
-            # Losses subtract similar numbers: products of features in bfloat16 would leave noise.
-            return method.terms(outputs.float() if isinstance(outputs, Tensor) else outputs, batch)
-
-        history = fit(
+        batches = _Batches(stage, context, dataset.images, indices, student.preprocessing, method, asked)
+        fitted = fit(
+            Passes(net, lambda: context.autocast(spec["precision"])),
             method.parameter_groups(net),
             params,
             lambda epoch: method.batches(epoch) or order(epoch),
-            step,
+            batches.show,
+            advance=context.advance,
             adjust_gradients=method.adjust_gradients,
         )
         trained, architecture = method.student()
@@ -84,20 +77,54 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in method.tensors().items()}
     if kept:
         save_file(kept, folder / networks.EXTRA)
-    return {"history": history, "images": len(indices), **method.summary()}
+    return {**fitted.summary(), "images": len(indices), **method.summary()}
 
 
-def _hot(images: ImageSet, chosen: NDArray[np.int64]) -> Tensor:
-    """Labels of some images: float (n, classes) 0/1."""
-    return torch.from_numpy(images.multi_hot(chosen)).float()
+class _Batches:
+    """Puts together what student, teachers and method are shown."""
+
+    def __init__(
+        self, stage: Stage, context: Context, images: ImageSet, pool: NDArray[np.int64],
+        student: Preprocessing, method: Method, asked: list[FrozenTeacher],
+    ) -> None:  # fmt: skip
+        self.spec, self.context, self.images, self.pool = stage.spec, context, images, pool
+        self.student, self.method, self.asked = student, method, asked
+        self.shown = _Shown(method, images, method.task.targets, stage.spec["seed"])
+
+    def show(self, order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
+        read = (((epoch, positions), self.pool[positions]) for epoch, positions in order)
+        for (epoch, positions), pixels in self.context.source(self.images).stream(read):
+            crops = self.shown.crops(epoch, self.pool[positions])
+            inputs = views.render(pixels, crops, self.student, self.spec["image_size"])
+            index = torch.from_numpy(positions)
+            teachers = [outputs.to(inputs.device).float() for outputs in self.shown.targets(epoch, index)]
+            teachers += self._live(inputs, pixels, crops)
+            batch = DistillationBatch(inputs, index, teachers, self._labels(positions), epoch)
+            yield Batch(inputs, functools.partial(self.method.terms, batch=batch))
+
+    @torch.no_grad()
+    def _live(self, inputs: Tensor, pixels: Tensor, crops: NDArray[np.float64]) -> list[Tensor]:
+        """Outputs of networks that are asked now: the method's own, then frozen ones at their own size."""
+        with self.context.autocast(self.spec["precision"]):
+            found = [network(inputs) for network in self.method.task.networks]
+            for one in self.asked:
+                found.append(one.net(views.render(pixels, crops, one.preprocessing, one.image_size)))
+        return [outputs.float() for outputs in found]
+
+    def _labels(self, positions: NDArray[np.int64]) -> Tensor | None:
+        """Those of the batch, float (n, classes) 0/1, for methods that use them."""
+        if self.method.task.labels is None:
+            return None
+        hot = torch.from_numpy(self.images.multi_hot(self.pool[positions]))
+        return hot.float().to(self.context.device)
 
 
 class _Shown:
     """Which view of each image a batch shows, and what the teachers said of it.
 
     Cached random views: the first part of a batch goes through them epoch by epoch, a second part shows
-    another one, and over the epochs every pair of views. Otherwise every epoch has fresh random views, and
-    teachers said what they said of the evaluation view.
+    another one, and over the epochs every pair of views. Otherwise every epoch has fresh random views:
+    teachers are asked about them, or said what they said of the evaluation view.
     """
 
     def __init__(self, method: Any, images: Any, targets: list[list[Tensor]], seed: int) -> None:
@@ -143,7 +170,7 @@ def _cached(stage: Stage, context: Context) -> list[list[Tensor]]:
     targets: dict[str, list[Tensor]] = {}
     for role, needed in stage.inputs.items():
         if needed.kind == "features":
-            tensor = context.tensors(needed, "features.safetensors")["features"]
+            tensor = context.tensors(needed, FEATURES_FILE)[FEATURES]
             targets.setdefault(role.partition("/")[0], []).append(tensor)
     return list(targets.values())
 

@@ -52,6 +52,6 @@ def outputs_of(
 ) -> Tensor:
     """What ``net`` says of ``indices`` in the evaluation view: float32 (n, d) on the CPU."""
     crops = views.centre_crops(dataset.images)
-    size = spec["image_size"]
-    inputs = views.batches(dataset.images, indices, crops, preprocessing, size, context.device)
+    source = context.source(dataset.images)
+    inputs = views.batches(source, indices, crops, preprocessing, spec["image_size"])
     return views.embed(net, inputs, context, spec["precision"])

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from torch import nn
 
 from bench.errors import CellError
+from bench.growing_rows import GrowingRows
 from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import views
 from bench.stages.context import Context
 from bench.stages.training import seeded
+from bench.types import Preprocessing
 
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0
 #: Draws the fraction of a pool.
 POOL_SEED = 0
+#: Name of the tensor and of its file.
+FEATURES, FEATURES_FILE = "features", "features.safetensors"
 
 
 def pool(dataset: LoadedDataset, part: str, fraction: float) -> NDArray[np.int64]:
@@ -52,23 +57,50 @@ def crops(dataset: LoadedDataset, view: int | None) -> NDArray[np.float64]:
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Write ``features.safetensors``: ``features`` float16 (pool, d), rows in the order of ``pool``."""
+    """Write ``features.safetensors``: ``features`` float16 (pool, d), rows in the order of ``pool``.
+
+    What an interrupted run has done is not done again.
+    """
     spec = stage.spec
     dataset = context.dataset(spec["dataset"])
-    teacher: Any = context.teacher(spec["teacher"])
-    image_size = spec["image_size"] or teacher.preprocessing.image_size
+    teacher = FrozenTeacher(spec, context)
     indices = pool(dataset, spec["pool"], spec["pool_fraction"])
+    rows = GrowingRows(context.partial(stage), FEATURES, len(indices))
+    before = rows.done
     inputs = views.batches(
-        dataset.images,
-        indices,
+        context.source(dataset.images),
+        indices[before:],
         crops(dataset, spec["view"]),
         teacher.preprocessing,
-        image_size,
-        context.device,
+        teacher.image_size,
     )
-    # Seeded for teachers without weights; others load what they start from.
-    with seeded(0, context.device):
-        net = context.place(teacher.build_classifier() if spec["output"] == "logits" else teacher.build())
-    features = views.embed(net, inputs, context, spec["precision"])
-    save_file({"features": features.to(torch.float16)}, folder / "features.safetensors")
-    return {"teacher_queries": len(indices), "width": features.shape[1], "image_size": image_size}
+    context.advance(before)
+    for outputs in views.embedded(teacher.net, inputs, context, spec["precision"]):
+        rows.append(outputs.to(torch.float16).numpy())
+    rows.finish(folder / FEATURES_FILE)
+    found = {"teacher_queries": len(indices), "width": rows.width, "image_size": teacher.image_size}
+    resumed = {"resumed_at": before, "seconds_before": rows.seconds_before} if before else {}
+    return {**found, **resumed}
+
+
+class FrozenTeacher:
+    """A teacher as it was pretrained, in eval mode on the device.
+
+    Args:
+        spec: ``teacher`` block, ``output`` ("features" or "logits") and ``image_size`` (None = its own).
+    """
+
+    def __init__(self, spec: Mapping[str, Any], context: Context) -> None:
+        plugin: Any = context.teacher(spec["teacher"])
+        self.preprocessing: Preprocessing = plugin.preprocessing
+        self.image_size: int = spec["image_size"] or plugin.preprocessing.image_size
+        # Seeded for teachers without weights; others load what they start from.
+        with seeded(0, context.device):
+            net = plugin.build_classifier() if spec["output"] == "logits" else plugin.build()
+        self.net: nn.Module = context.place(net).eval().requires_grad_(False)
+
+    def width(self, context: Context) -> int:
+        """Of its outputs."""
+        with torch.inference_mode():
+            shown = torch.zeros(1, 3, self.image_size, self.image_size, device=context.device)
+            return int(self.net(shown).shape[1])

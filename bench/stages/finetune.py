@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from bench.stage import Stage
 from bench.stages import networks, views
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
+from bench.stages.micro_batches import Batch, Passes
 from bench.stages.training import fit, seeded, shuffled
 from bench.types import HashingParameters, HashingTask
 from models.heads import hash_network
@@ -43,40 +46,41 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         own = list(loss.parameters())
         for parameter in own:
             parameter.data = parameter.data.to(context.device)
-        crops: dict[int, NDArray[np.float64]] = {}
 
         def begin_epoch(epoch: int) -> None:
             net.train()
             loss.begin_epoch(epoch)
-            crops.clear()
-            crops[epoch] = views.random_crops(dataset.images, views.FINETUNE_STREAM, seed, epoch)
 
-        def step(epoch: int, positions: NDArray[np.int64]) -> dict[str, Tensor]:
-            chosen = train[positions]
-            pixels = torch.from_numpy(dataset.images.pixels[chosen]).to(context.device)
-            inputs = views.render(pixels, crops[epoch][chosen], student.preprocessing, image_size)
-            with context.autocast(spec["precision"]):
-                codes = net(inputs).float()
-            context.advance(len(chosen))
-            index = torch.from_numpy(positions).to(context.device)
-            return loss.terms(codes, labels[index], index)
+        def show(order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
+            asked = (((epoch, positions), train[positions]) for epoch, positions in order)
+            shown, crops = -1, np.empty((0, 4))
+            for (epoch, positions), pixels in context.source(dataset.images).stream(asked):
+                if epoch != shown:
+                    shown = epoch
+                    crops = views.random_crops(dataset.images, views.FINETUNE_STREAM, seed, epoch)
+                index = torch.from_numpy(positions).to(context.device)
+                inputs = views.render(pixels, crops[train[positions]], student.preprocessing, image_size)
+                yield Batch(inputs, functools.partial(loss.terms, labels=labels[index], index=index))
 
         def codes_of(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
             outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, context)
             return pack_codes(outputs.numpy())
 
         best = _Best(net, params, dataset, codes_of)
-        history = fit(
+        passes = Passes(net, lambda: context.autocast(spec["precision"]))
+        fitted = fit(
+            passes,
             [{"params": [*net.parameters(), *own]}],
             params,
             shuffled(len(train), params.batch_size, seed),
-            step,
+            show,
+            advance=context.advance,
             begin_epoch=begin_epoch,
             end_of_epoch=best.end_of_epoch,
         )
     best.restore()
     networks.save(net, folder / networks.NETWORK)
-    return {"history": history, "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
+    return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
 
 
 class _Best:

@@ -85,9 +85,8 @@ def _system(stage: Stage, context: Context) -> System:
     parts = {part: getattr(dataset.splits, part) for part in ("query", "database", "train")}
 
     def batches(part: str) -> Iterator[Tensor]:
-        crops = views.centre_crops(dataset.images)
-        form = preprocessing, spec["image_size"], context.device
-        return views.batches(dataset.images, parts[part], crops, *form)
+        source, crops = context.source(dataset.images), views.centre_crops(dataset.images)
+        return views.batches(source, parts[part], crops, preprocessing, spec["image_size"])
 
     retrieval = _retrieval(stage, context)
     deployment = Deployment(net, spec["image_size"], context.device, spec["precision"], retrieval.bits)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench import allocator
 from bench.errors import CellError
+from bench.stages.micro_batches import Batch, Passes
 from bench.types import TrainingParameters
 
-#: (epoch, positions in the training set) -> loss terms by name
-Step = Callable[[int, NDArray[np.int64]], dict[str, Tensor]]
 #: epoch -> its batches, positions in the training set
-Batches = Callable[[int], Iterable[NDArray[np.int64]]]
+Order = Callable[[int], Iterable[NDArray[np.int64]]]
+#: (epoch, positions) of a whole training, one after the other -> what is done with each. It may read ahead.
+Show = Callable[[Iterable[tuple[int, NDArray[np.int64]]]], Iterator[Batch]]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training leaves beside the weights.
+
+    Attributes:
+        history: one dict per epoch: mean of every term, and ``lr``.
+        micro_batch: images that the network saw at a time where a batch did not fit into memory.
+    """
+
+    history: list[dict[str, Any]]
+    micro_batch: int | None
+
+    def summary(self) -> dict[str, Any]:
+        """For the artifact: plain JSON values."""
+        return {"history": self.history, **({"micro_batch": self.micro_batch} if self.micro_batch else {})}
 
 
 @contextmanager
@@ -30,7 +51,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def shuffled(images: int, batch_size: int, seed: int) -> Batches:
+def shuffled(images: int, batch_size: int, seed: int) -> Order:
     """Every image once an epoch, in an order drawn from (seed, epoch).
 
     A batch of one or two left over would unsettle batch statistics and losses over pairs: it is dropped.
@@ -45,56 +66,59 @@ def shuffled(images: int, batch_size: int, seed: int) -> Batches:
 
 
 def fit(
+    passes: Passes,
     groups: Sequence[Mapping[str, Any]],
     settings: TrainingParameters,
-    batches: Batches,
-    step: Step,
+    order: Order,
+    show: Show,
     *,
+    advance: Callable[[int], None] = lambda images: None,
     begin_epoch: Callable[[int], None] = lambda epoch: None,
     adjust_gradients: Callable[[int], None] = lambda epoch: None,
     end_of_epoch: Callable[[int], dict[str, float]] = lambda epoch: {},
-) -> list[dict[str, Any]]:
-    """Minimise the sum of the terms that ``step`` returns.
+) -> Fitted:
+    """Minimise the sum of the terms of every batch.
 
     Args:
+        passes: around the network that is trained.
         groups: what is trained, as torch's optimizers take it; ``lr_scale`` multiplies a group's rate.
         settings: epochs, optimizer, schedule.
-        batches: every epoch has as many as the first.
+        order: every epoch has as many batches as the first.
+        show: makes a batch from its positions.
+        advance: called with the number of images of every batch that is done.
         adjust_gradients: called between backward pass and optimizer.
         end_of_epoch: what it returns joins the history.
 
-    Returns:
-        One dict per epoch: mean of every term, and ``lr``.
-
     Raises:
-        CellError: there is no batch, or the loss is no longer finite.
+        CellError: there is no batch, the loss is no longer finite, or memory is not enough.
     """
     optimizer = _optimizer(groups, settings)
-    per_epoch = len(list(batches(0)))
+    per_epoch = len(list(order(0)))
     if not per_epoch:
         raise CellError("there is nothing to train on: no batch can be formed; lower batch_size")
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(settings, per_epoch))
+    batches = show((epoch, positions) for epoch in range(settings.epochs) for positions in order(epoch))
     history: list[dict[str, Any]] = []
-    for epoch in range(settings.epochs):
-        begin_epoch(epoch)
-        sums: dict[str, Tensor] = {}
-        for positions in batches(epoch):
-            terms = step(epoch, positions)
-            optimizer.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-            adjust_gradients(epoch)
-            optimizer.step()
-            scheduler.step()
-            for name, term in terms.items():
-                sums[name] = sums.get(name, torch.zeros_like(term)) + term.detach()
-        means = {name: float(total) / per_epoch for name, total in sums.items()}
-        bad = [name for name, mean in means.items() if not math.isfinite(mean)]
-        if bad:
-            where = f"in epoch {epoch + 1} of {settings.epochs}"
-            cure = f"lower lr (now {settings.lr:g}) or use precision: fp32"
-            raise CellError(f"loss term '{bad[0]}' is {means[bad[0]]} {where}; {cure}")
-        history.append({**means, "lr": scheduler.get_last_lr()[0], **end_of_epoch(epoch)})
-    return history
+    with allocator.kept():
+        for epoch in range(settings.epochs):
+            begin_epoch(epoch)
+            sums: dict[str, Tensor] = {}
+            for batch in itertools.islice(batches, per_epoch):
+                terms = passes(batch, optimizer.zero_grad)
+                adjust_gradients(epoch)
+                optimizer.step()
+                scheduler.step()
+                for name, term in terms.items():
+                    sums[name] = sums.get(name, torch.zeros_like(term)) + term
+                advance(len(batch.inputs))
+            means = {name: float(total) / per_epoch for name, total in sums.items()}
+            bad = [name for name, mean in means.items() if not math.isfinite(mean)]
+            if bad:
+                where = f"in epoch {epoch + 1} of {settings.epochs}"
+                cure = f"lower lr (now {settings.lr:g}) or use precision: fp32"
+                raise CellError(f"loss term '{bad[0]}' is {means[bad[0]]} {where}; {cure}")
+            history.append({**means, "lr": scheduler.get_last_lr()[0], **end_of_epoch(epoch)})
+    return Fitted(history, passes.piece)
 
 
 def _optimizer(groups: Sequence[Mapping[str, Any]], settings: TrainingParameters) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""Views of images: the same crop and flip for every network, whatever size and normalisation it wants.
+"""Views of images: the same crop, flip and erased box for every network, whatever size it wants.
 
 A view is drawn from a counter-based generator keyed by (stream, seed, view) and read at the image's index.
 Teacher and student therefore see one and the same crop without any pixels being stored.
@@ -6,7 +6,8 @@ Teacher and student therefore see one and the same crop without any pixels being
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from bench import allocator
+from bench.stages.inputs import PixelSource, every
+from bench.stages.micro_batches import out_of_memory
 from bench.types import Augmentation, ImageSet, Preprocessing
 
 if TYPE_CHECKING:
@@ -25,18 +29,42 @@ if TYPE_CHECKING:
 #: Streams of random numbers that must never meet.
 DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM = 1, 2, 3
 
+#: Least and largest area of an erased box, relative to the image, and width over height.
+ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
+
 #: Images per batch when nothing is trained: large enough to keep two cores busy, small enough for any memory.
 EVALUATION_BATCH = 128
 
 
 def random_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray[np.float64]:
-    """Crops of all images in one view: float64 (n, 4) of left, top, side (relative), and flip (0 or 1)."""
+    """One view of all images: float64 (n, 4) of left, top, side (relative), and flip (0 or 1).
+
+    Where the data set erases boxes, four more columns hold left, top, right and bottom of the box,
+    relative to the cut image; a box of no size erases nothing.
+    """
     generator = np.random.Generator(np.random.Philox(key=[(stream << 32) + seed, view]))
     draws = generator.random((len(images), 3))
     augmentation: Augmentation = images.augmentation
     corners = draws[:, :2] * (1 - augmentation.crop + 2 * augmentation.shift) - augmentation.shift
     flips = (draws[:, 2] < 0.5) & augmentation.flip
-    return np.column_stack([corners, np.full(len(images), augmentation.crop), flips])
+    crops = np.column_stack([corners, np.full(len(images), augmentation.crop), flips])
+    return (
+        np.column_stack([crops, _boxes(augmentation.erase, generator, len(images))])
+        if augmentation.erase
+        else crops
+    )
+
+
+def _boxes(share: float, generator: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Boxes of random erasing (Z. Zhong et al., arXiv 1708.04896) with its published sizes: (n, 4)."""
+    chance, area, aspect, across, down = generator.random((count, 5)).T
+    area = ERASED_AREA[0] + area * (ERASED_AREA[1] - ERASED_AREA[0])
+    slimmest, widest = np.log(ERASED_ASPECT)
+    aspect = np.exp(slimmest + aspect * (widest - slimmest))
+    width, height = (np.minimum(np.sqrt(side), 1) for side in (area * aspect, area / aspect))
+    left, top = across * (1 - width), down * (1 - height)
+    boxes = np.column_stack([left, top, left + width, top + height])
+    return np.where((chance < share)[:, None], boxes, 0.0)
 
 
 def centre_crops(images: ImageSet) -> NDArray[np.float64]:
@@ -65,7 +93,8 @@ def render(
     needed = round(image_size / float(crops[:, 2].min()))
     if max(batch.shape[-2:]) > needed:
         batch = F.interpolate(batch, (needed, needed), mode=mode, antialias=mode != "nearest")
-    left, top, side, flip = torch.from_numpy(crops).to(batch).unbind(1)
+    drawn = torch.from_numpy(crops).to(batch)
+    left, top, side, flip = drawn[:, :4].unbind(1)
     zero = torch.zeros_like(left)
     rows = torch.stack(
         [
@@ -77,40 +106,67 @@ def render(
     batch = F.grid_sample(batch, grid, mode=mode, padding_mode="border", align_corners=False)
     # Bicubic interpolation overshoots; no camera gives such values.
     batch = batch.clamp(0, 255).expand(-1, 3, -1, -1) / 255
+    mean, std = _normalization(preprocessing, batch.device)
+    batch = ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+    return _erased(batch, drawn[:, 4:]) if drawn.shape[1] > 4 else batch
+
+
+@functools.lru_cache(maxsize=8)
+def _normalization(preprocessing: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation on the device, float32 (1, 3, 1, 1); a copy for every batch would hold a GPU up."""
     mean, std = (
-        torch.tensor(values).to(batch).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
+        torch.tensor(values, device=device).view(1, 3, 1, 1)
+        for values in (preprocessing.mean, preprocessing.std)
     )
-    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+    return mean, std
+
+
+def _erased(batch: Tensor, boxes: Tensor) -> Tensor:
+    """``batch`` with the mean colour, which is 0 after normalisation, inside ``boxes`` (n, 4)."""
+    side = batch.shape[-1]
+    centres = (torch.arange(side, device=batch.device, dtype=batch.dtype) + 0.5) / side
+    left, top, right, bottom = boxes[:, :, None].unbind(1)
+    across, down = ((centres >= first) & (centres < last) for first, last in ((left, right), (top, bottom)))
+    return batch.masked_fill((down[:, :, None] & across[:, None, :])[:, None], 0.0)
 
 
 def batches(
-    images: ImageSet,
+    source: PixelSource,
     indices: NDArray[np.int64],
     crops: NDArray[np.float64],
     preprocessing: Preprocessing,
     image_size: int,
-    device: torch.device,
     batch_size: int = EVALUATION_BATCH,
 ) -> Iterator[Tensor]:
     """Rendered batches of ``indices`` in the order given."""
-    for start in range(0, len(indices), batch_size):
-        chosen = indices[start : start + batch_size]
-        pixels = torch.from_numpy(images.pixels[chosen]).to(device)
+    for chosen, pixels in source.stream(every(indices, batch_size)):
         yield render(pixels, crops[chosen], preprocessing, image_size)
 
 
-@torch.inference_mode()
-def embed(
-    net: nn.Module,
-    inputs: Iterator[Tensor],
-    context: Context,
-    precision: str,
-) -> Tensor:
+def embed(net: nn.Module, inputs: Iterable[Tensor], context: Context, precision: str) -> Tensor:
     """Outputs of ``net`` in eval mode for all batches: float32 (n, d) on the CPU."""
+    return torch.cat(list(embedded(net, inputs, context, precision)))
+
+
+def embedded(net: nn.Module, inputs: Iterable[Tensor], context: Context, precision: str) -> Iterator[Tensor]:
+    """The same, batch by batch as they are done."""
     net.eval()
-    outputs = []
-    for batch in inputs:
+    with allocator.kept():
+        for batch in inputs:
+            yield _outputs(net, batch, context, precision)
+            context.advance(len(batch))
+
+
+@torch.inference_mode()
+def _outputs(net: nn.Module, batch: Tensor, context: Context, precision: str) -> Tensor:
+    """A batch that does not fit into memory goes in halves: in eval mode no image knows of another."""
+    try:
         with context.autocast(precision):
-            outputs.append(net(batch).float().cpu())
-        context.advance(len(batch))
-    return torch.cat(outputs)
+            found: Tensor = net(batch).float().cpu()
+            return found
+    except Exception as error:
+        if not out_of_memory(error) or len(batch) == 1:
+            raise
+    if batch.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return torch.cat([_outputs(net, half, context, precision) for half in batch.tensor_split(2)])

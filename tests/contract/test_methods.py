@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
 import random
 
@@ -12,6 +14,7 @@ import torch
 
 from bench import registry
 from bench.registry import METHODS, STUDENTS, TEACHERS
+from bench.stages.micro_batches import Batch, Passes
 from bench.stages.training import fit, shuffled
 from bench.types import DistillationBatch, DistillationParameters, DistillationTask
 from models.reshape import reshape
@@ -85,6 +88,7 @@ def make(name, *, seed=3, images=IMAGES, teachers=None, **more):
         classes=CLASSES,
         images=images,
         seed=seed,
+        teacher_widths=[views[0].shape[1] for views in targets],
     )
     return plugin(params, task), torch.randn(images, 3, 16, 16, generator=generator)
 
@@ -123,17 +127,20 @@ def train(method, images):
     """Train as the stage does; the sum of all terms by epoch."""
     net = method.network().train()
 
-    def step(epoch, positions):
-        return terms_of(method, net, images, positions, epoch)
+    def show(order):
+        for epoch, positions in order:
+            batch = batch_of(method, images, positions, epoch)
+            yield Batch(batch.inputs, functools.partial(method.terms, batch=batch))
 
-    history = fit(
+    fitted = fit(
+        Passes(net, contextlib.nullcontext),
         method.parameter_groups(net),
         method.params,
         lambda epoch: epoch_of(method, epoch),
-        step,
+        show,
         adjust_gradients=method.adjust_gradients,
     )
-    return [sum(value for term, value in entry.items() if term != "lr") for entry in history]
+    return [sum(value for term, value in entry.items() if term != "lr") for entry in fitted.history]
 
 
 def test_parameters_extend_the_common_ones_and_refuse_unknown_keys(name):

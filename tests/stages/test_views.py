@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.stages import views
+from bench.stages.inputs import PixelSource
 from bench.types import Augmentation, ImageSet, Preprocessing
 
 PLAIN = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
@@ -105,7 +106,8 @@ def test_batches_come_in_the_order_asked_for():
     images = image_set(10)
     indices = np.array([7, 2, 9, 0])
     crops = views.centre_crops(images)
-    found = torch.cat(list(views.batches(images, indices, crops, PLAIN, 16, torch.device("cpu"), 3)))
+    source = PixelSource(images.pixels, torch.device("cpu"), workers=0)
+    found = torch.cat(list(views.batches(source, indices, crops, PLAIN, 16, 3)))
     torch.testing.assert_close(
         found * 255, torch.from_numpy(images.pixels[indices]).float(), atol=1e-3, rtol=0
     )

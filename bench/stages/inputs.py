@@ -1,0 +1,109 @@
+"""Pixels on their way to the device: uint8, batch after batch, ready when the network is.
+
+Sets in memory are cut from one array, which stays on a GPU if it fits there. Image files are decoded ahead
+of time by worker processes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bench import image_files
+from bench.errors import BenchError
+from bench.types import Pixels
+
+Tag = TypeVar("Tag")
+
+#: A set in memory stays on the GPU while it is no larger than this share of the memory that is free there.
+RESIDENT_SHARE = 0.25
+#: Batches that every worker has ready or in work.
+READ_AHEAD = 4
+
+
+class PixelSource:
+    """Pixels of one data set on one device.
+
+    Args:
+        pixels: an array, or anything that reads images when they are asked for.
+        workers: processes that decode; with 0 this process does.
+    """
+
+    def __init__(self, pixels: Pixels, device: torch.device, workers: int) -> None:
+        self._pixels, self._device, self._workers = pixels, device, workers
+        self._resident = _resident(pixels, device)
+
+    def stream(self, asked: Iterable[tuple[Tag, NDArray[np.int64]]]) -> Iterator[tuple[Tag, Tensor]]:
+        """The images at ``asked`` indices in that order, with the tag of each batch: uint8 (n, c, h, w).
+
+        It reads ahead: ``asked`` is consumed some batches before they are yielded.
+        """
+        if isinstance(self._pixels, np.ndarray):
+            for tag, indices in asked:
+                yield tag, self._cut(indices)
+            return
+        tags: deque[Tag] = deque()
+
+        def sampler() -> Iterator[NDArray[np.int64]]:
+            for tag, indices in asked:
+                tags.append(tag)
+                yield indices
+
+        loader: DataLoader[Tensor | BenchError] = DataLoader(
+            _Reader(self._pixels),  # type: ignore[arg-type]
+            sampler=sampler(),
+            batch_size=None,
+            num_workers=self._workers,
+            prefetch_factor=READ_AHEAD if self._workers else None,
+            worker_init_fn=_single_threaded,
+            pin_memory=self._device.type == "cuda",
+            generator=torch.Generator(),  # its own, so that reading draws nothing from that of the training
+        )
+        for pixels in loader:
+            if isinstance(pixels, BenchError):
+                raise pixels
+            yield tags.popleft(), pixels.to(self._device, non_blocking=True)
+
+    def _cut(self, indices: NDArray[np.int64]) -> Tensor:
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(indices).to(self._device)]
+        return torch.from_numpy(self._pixels[indices]).to(self._device)
+
+
+def _resident(pixels: Pixels, device: torch.device) -> Tensor | None:
+    if device.type != "cuda" or not isinstance(pixels, np.ndarray):
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return torch.from_numpy(pixels).to(device) if pixels.nbytes <= RESIDENT_SHARE * free else None
+
+
+class _Reader:
+    """The view of a data set that DataLoader has: whole batches by their indices."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._pixels = pixels
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> Tensor | BenchError:
+        try:
+            return torch.from_numpy(self._pixels[indices])
+        except BenchError as error:
+            return error  # raised in a worker, it would arrive with a traceback for its message
+
+
+def _single_threaded(worker: int) -> None:
+    """Workers are as many as there are cores: more threads in each would only wait for one another."""
+    image_files.THREADS = 1
+
+
+def every(indices: NDArray[np.int64], batch_size: int) -> Iterator[tuple[Any, NDArray[np.int64]]]:
+    """All ``indices`` in order, for ``stream``; the tag of a batch is its indices."""
+    for start in range(0, len(indices), batch_size):
+        chosen = indices[start : start + batch_size]
+        yield chosen, chosen

@@ -1,0 +1,155 @@
+"""Out of memory: pieces of a batch give the gradient of the whole, or the cell fails with advice."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.errors import CellError
+from bench.stages import views
+from bench.stages.micro_batches import Batch, Passes
+
+IMAGES = 12
+
+
+class Scarce(nn.Module):
+    """A network for which memory ends at ``room`` images; counts what it is shown."""
+
+    def __init__(self, room: int, error: Exception | None = None, *layers: nn.Module) -> None:
+        super().__init__()
+        self.room, self.error = room, error or torch.OutOfMemoryError("CUDA out of memory")
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), *layers, nn.Linear(16, 5)).double()
+        self.shown: list[int] = []
+
+    def forward(self, inputs):
+        self.shown.append(len(inputs))
+        if len(inputs) > self.room:
+            raise self.error
+        return self.net(inputs)
+
+
+def pairs(outputs):
+    """A loss in which every image meets every other."""
+    distances = torch.cdist(outputs, outputs).square()
+    return {"pairs": distances.mean(), "norm": F.normalize(outputs, dim=1).sum().square()}
+
+
+def gradients(net, *, passes=None, terms=pairs):
+    torch.manual_seed(0)
+    inputs = torch.randn(IMAGES, 3, 4, 4, dtype=torch.float64)
+    passes = passes or Passes(net, contextlib.nullcontext)
+    found = passes(Batch(inputs, terms), net.zero_grad)
+    return found, [parameter.grad.clone() for parameter in net.parameters()], passes
+
+
+def twins(room, *layers, error=None):
+    torch.manual_seed(1)
+    whole = Scarce(IMAGES, None, *layers)
+    scarce = Scarce(room, error, *layers)
+    scarce.load_state_dict(whole.state_dict())
+    return whole, scarce
+
+
+@pytest.mark.parametrize("room", [1, 5, 6, 11])
+def test_pieces_give_the_gradient_of_the_whole_batch(room, monkeypatch, caplog):
+    # Passes make float32 of outputs, as for losses in training; keep float64 to see equality.
+    monkeypatch.setattr(torch.Tensor, "float", lambda self: self)
+    whole, scarce = twins(room)
+    terms, expected, _ = gradients(whole)
+    found, pieces, passes = gradients(scarce)
+    assert passes.piece <= room
+    assert f"go in pieces of {passes.piece}" in caplog.text
+    for name in terms:
+        torch.testing.assert_close(found[name], terms[name])
+        assert not found[name].requires_grad
+    for one, other in zip(expected, pieces, strict=True):
+        torch.testing.assert_close(other, one)
+
+
+def test_later_batches_start_in_pieces():
+    _, scarce = twins(6)
+    _, _, passes = gradients(scarce)
+    scarce.shown.clear()
+    gradients(scarce, passes=passes)
+    assert scarce.shown == [6, 6, 6, 6]
+
+
+def test_dropout_drops_the_same_in_both_passes(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "float", lambda self: self)
+    seen = []
+    layer = nn.Dropout(0.5)
+    layer.register_forward_hook(lambda *call: seen.append(call[-1].detach().clone()))
+    _, scarce = twins(6, layer)
+    gradients(scarce)
+    first, second = torch.cat(seen[:2]), torch.cat(seen[2:])
+    torch.testing.assert_close(first, second)
+    assert (first == 0).any()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")],
+    ids=["python", "torch on a CPU"],
+)
+def test_the_memory_of_the_machine_counts_too(error):
+    _, scarce = twins(3, error=error)
+    assert gradients(scarce)[2].piece == 3
+
+
+def test_other_errors_are_not_mended():
+    _, scarce = twins(3, error=RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        gradients(scarce)
+    assert scarce.shown == [IMAGES]
+
+
+def test_batch_statistics_would_change_and_so_the_cell_fails_with_advice():
+    _, scarce = twins(3, nn.BatchNorm1d(16))
+    with pytest.raises(CellError, match=r"12 images of 4 pixels, and BatchNorm1d mixes .*lower batch_size"):
+        gradients(scarce)
+    scarce.eval()  # frozen statistics are no obstacle
+    assert gradients(scarce)[2].piece == 3
+
+
+def test_not_even_one_image_fits():
+    _, scarce = twins(0)
+    with pytest.raises(CellError, match="not even one image fits"):
+        gradients(scarce)
+
+
+def test_a_method_that_looks_inside_the_network_is_refused():
+    class Pairs(nn.Module):
+        calls = 0
+
+        def forward(self, inputs):
+            self.calls += 1
+            if self.calls == 1:
+                raise torch.OutOfMemoryError
+            return inputs, inputs
+
+    passes = Passes(Pairs(), contextlib.nullcontext)
+    with pytest.raises(CellError, match="more than the network's output"):
+        passes(Batch(torch.zeros(4, 3, 2, 2), lambda outputs: {}), lambda: None)
+
+
+def test_without_training_a_batch_goes_in_halves():
+    class Context:
+        done = 0
+
+        def autocast(self, precision):
+            return contextlib.nullcontext()
+
+        def advance(self, images):
+            self.done += images
+
+    whole, scarce = twins(5)
+    inputs, context = [torch.randn(n, 3, 4, 4, dtype=torch.float64) for n in (IMAGES, 3)], Context()
+    found = views.embed(scarce, inputs, context, "fp32")
+    torch.testing.assert_close(found, views.embed(whole, inputs, Context(), "fp32"))
+    assert context.done == IMAGES + 3
+    with pytest.raises(torch.OutOfMemoryError):
+        views.embed(Scarce(0), inputs, context, "fp32")

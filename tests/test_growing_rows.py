@@ -1,0 +1,80 @@
+"""A matrix that grows on the disk: readable as safetensors, and continued after an interruption."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from bench import growing_rows
+from bench.growing_rows import GrowingRows
+
+ROWS, WIDTH = 1000, 7
+
+
+@pytest.fixture
+def values(monkeypatch):
+    monkeypatch.setattr(growing_rows, "NOTE_EVERY", 100)
+    return np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float16)
+
+
+def fill(rows, values, until):
+    while rows.done < until:
+        rows.append(values[rows.done : min(rows.done + 30, until)])
+
+
+def test_the_file_is_a_safetensors_file(tmp_path, values):
+    rows = GrowingRows(tmp_path, "features", ROWS)
+    fill(rows, values, ROWS)
+    rows.finish(tmp_path / "out.safetensors")
+    (name,) = found = load_file(tmp_path / "out.safetensors")
+    assert name == "features"
+    np.testing.assert_array_equal(found[name], values)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.safetensors"]
+
+
+def test_an_interruption_costs_what_was_not_noted(tmp_path, values):
+    fill(GrowingRows(tmp_path, "features", ROWS), values, 450)
+    again = GrowingRows(tmp_path, "features", ROWS)
+    assert (again.done, again.width) == (360, WIDTH)
+    assert again.seconds_before >= 0
+    fill(again, values, ROWS)
+    again.finish(tmp_path / "out")
+    np.testing.assert_array_equal(load_file(tmp_path / "out")["features"], values)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "rows.json").write_text("{"),
+        lambda folder: (folder / "rows.json").write_text("[]"),
+        lambda folder: (folder / "rows.json").write_text(
+            (folder / "rows.json").read_text().replace(str(ROWS), "999")
+        ),
+        lambda folder: (folder / "rows").write_bytes(b"short"),
+        lambda folder: (folder / "rows").unlink(),
+    ],
+    ids=["note cut short", "note of another kind", "of another pool", "rows cut short", "rows lost"],
+)
+def test_what_does_not_fit_is_made_again(tmp_path, values, damage):
+    fill(GrowingRows(tmp_path, "features", ROWS), values, 450)
+    damage(tmp_path)
+    again = GrowingRows(tmp_path, "features", ROWS)
+    assert again.done == 0
+    fill(again, values, ROWS)
+    again.finish(tmp_path / "out")
+    np.testing.assert_array_equal(load_file(tmp_path / "out")["features"], values)
+
+
+def test_the_note_is_written_after_the_rows_are_on_the_disk(tmp_path, values, monkeypatch):
+    order = []
+    monkeypatch.setattr(np.memmap, "flush", lambda self: order.append("flush"))
+    write = growing_rows.atomic.write_text
+    monkeypatch.setattr(
+        growing_rows.atomic, "write_text", lambda path, text: (order.append("note"), write(path, text))
+    )
+    fill(GrowingRows(tmp_path, "features", ROWS), values, 250)
+    assert order == ["flush", "note"] * 2
+    assert json.loads((tmp_path / "rows.json").read_text())["done"] == 240
