@@ -78,8 +78,8 @@ def image_set(
         ImageFiles(tuple(shot.path for shot in shots), side, "squash"),
         np.array(labels, np.int64),
         len(known),
-        # Ten of 160 pixels, as published; objects keep the size that they are searched at.
-        Augmentation(crop=1.0, shift=0.0625),
+        # Ten of 160 pixels and erasing, as published; objects keep the size that they are searched at.
+        Augmentation(crop=1.0, shift=0.0625, erase=0.5),
         CameraTruth(np.array([shot.camera for shot in shots], np.int64)),
         indices,
     )

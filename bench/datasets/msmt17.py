@@ -38,7 +38,7 @@ class Msmt17(Dataset):
     Images are resized to a square whatever their shape: people come out wider than they are.
     """
 
-    version = 1
+    version = 2
     default_k = None
     judged_by: ClassVar[Judge] = "cameras"
 

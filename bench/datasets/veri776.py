@@ -32,7 +32,7 @@ class VeRi776(Dataset):
     Images are resized to a square whatever their shape, as is usual for this set.
     """
 
-    version = 1
+    version = 2
     default_k = None
     judged_by: ClassVar[Judge] = "cameras"
 

@@ -111,3 +111,29 @@ def test_batches_come_in_the_order_asked_for():
     torch.testing.assert_close(
         found * 255, torch.from_numpy(images.pixels[indices]).float(), atol=1e-3, rtol=0
     )
+
+
+def test_boxes_are_erased_with_the_mean_colour_in_the_published_sizes():
+    images = image_set(2000, erase=0.5)
+    drawn = views.random_crops(images, 1, 0, 0)
+    np.testing.assert_array_equal(drawn[:, :4], views.random_crops(image_set(2000), 1, 0, 0))
+    left, top, right, bottom = drawn[:, 4:].T
+    erased = right > left
+    assert 0.45 < erased.mean() < 0.55
+    width, height = (right - left)[erased], (bottom - top)[erased]
+    assert (left >= 0).all() and (top >= 0).all() and (right <= 1).all() and (bottom <= 1).all()
+    assert 0.02 <= (width * height).min() and (width * height).max() <= 0.4 + 1e-9
+    shape = (width / height)[(width < 1) & (height < 1)]
+    assert 0.3 - 1e-9 <= shape.min() < 0.4
+    assert 3 < shape.max() <= 1 / 0.3 + 1e-9
+
+    pixels = torch.full((2, 3, 16, 16), 255, dtype=torch.uint8)
+    crops = np.array([[0, 0, 1, 0, 0.25, 0.5, 0.75, 1.0], [0, 0, 1, 1, 0, 0, 0, 0]])
+    rendered = views.render(pixels, crops, Preprocessing(), 16)
+    assert (rendered[0, :, 8:, 4:12] == 0).all()
+    rendered[0, :, 8:, 4:12] = 1
+    assert (rendered != 0).all()
+
+
+def test_evaluation_erases_nothing():
+    assert views.centre_crops(image_set(erase=1.0)).shape == (50, 4)
