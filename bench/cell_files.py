@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import atomic, records, timing
-from bench.errors import BenchError
+from bench.executors.outcomes import Cause
 from bench.plan import Cell
 from bench.records import ArtifactReference, Failure, Metric, Record, StageInfo
 from bench.stage import PER_QUERY, Stage
@@ -65,18 +65,18 @@ def save_finished(
 
 
 def save_unfinished(
-    cell: Cell, stage: Stage, cause: Exception, described: dict[str, Any], out: Path, *, first: bool
+    cell: Cell, stage: Stage, cause: Cause, described: dict[str, Any], out: Path, *, first: bool
 ) -> Record:
     """``failed`` for the cell that met the error, ``skipped`` for later ones that need the same stage."""
-    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    lines = cause.message.strip().splitlines() or [cause.type]
     message = lines[0][:500]
-    if "out of memory" in message.lower():
+    if not cause.known and "out of memory" in message.lower():
         message = f"out of memory; lower batch_size or image_size ({message[:200]})"
-    elif not isinstance(cause, BenchError):
-        message = f"{type(cause).__name__}: {message}; the log has the traceback"
+    elif not cause.known:
+        message = f"{cause.type}: {message}; the log has the traceback"
     if not first:
         message = f"needs {stage.kind} {stage.slug}, which failed: {message}"
-    error = Failure(type=type(cause).__name__, stage=stage.kind, message=message)
+    error = Failure(type=cause.type, stage=stage.kind, message=message)
     record = _record(cell, described, status="failed" if first else "skipped", error=error)
     records.save(record, out / "records" / cell.record_file)
     return record

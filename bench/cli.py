@@ -116,7 +116,7 @@ def plan(grid: Path, as_json: bool, **options: Any) -> None:
     from bench.plan_text import plan_summary, plan_text
 
     planned, machine = _prepare(grid, fetch=False, **options)
-    summary = plan_summary(planned, machine.store)
+    summary = plan_summary(planned, machine.store, machine.hardware, machine.jobs)
     click.echo(json.dumps(summary, indent=1) if as_json else plan_text(summary))
 
 
@@ -216,7 +216,7 @@ def doctor(data_root: Path | None, as_json: bool) -> int:
 
 def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, plugins: Sequence[Path],
              overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
-             limit: int | None) -> tuple[Plan, Any]:  # fmt: skip
+             limit: int | None, jobs: int) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
     from bench import environment, loading, store
     from bench.config import load_grid, resolve
@@ -232,11 +232,16 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
         overlays = [overlay.dataset or [] for overlay in file.grid.include]
         for entry in itertools.chain(file.grid.axes.dataset, *overlays):
             DATASETS.get(entry.name)(resolve(DATASETS, entry)).prepare(root)
-    chosen, threads = _device(device), environment.default_threads()
-    fingerprint = environment.hardware(chosen, threads)["fingerprint"]
-    planned = build_plan(file, root, fingerprint, Choice(only, skip, limit))
-    machine = Machine(store.Store(store.default_root()), root, chosen, threads, file.grid.defaults.precision)
-    return planned, machine
+    machine = Machine(
+        store=store.Store(store.default_root()),
+        data_root=root,
+        device=_device(device),
+        threads=max(1, environment.default_threads() // jobs),
+        precision=file.grid.defaults.precision,
+        jobs=jobs,
+        plugins=tuple(path.resolve() for path in plugins),
+    )
+    return build_plan(file, root, machine.hardware, Choice(only, skip, limit)), machine
 
 
 def _device(asked: str) -> str:

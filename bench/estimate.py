@@ -19,15 +19,21 @@ class Cost:
     bytes: float | None
 
 
-def estimate(stages: Iterable[Stage], store: Store) -> dict[str, Cost]:
-    """Stage key -> expected cost: the median per image of its class times its images."""
+def estimate(stages: Iterable[Stage], store: Store, hardware: str) -> dict[str, Cost]:
+    """Stage key -> expected cost: the median per image of its class times its images.
+
+    Args:
+        hardware: fingerprint; seconds count where they were spent on the same processor with as many
+            threads, bytes wherever they were written.
+    """
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, str], list[float]] = defaultdict(list)
     for index in store.history():
         group = (str(index.get("kind")), str(index.get("cost_class")))
         images = max(int(index.get("images", 0)), 1)
-        seconds[group].append(float(index["seconds"]) / images)
         sizes[group].append(sum(file["bytes"] for file in index["files"].values()) / images)
+        if index.get("hardware") == hardware:
+            seconds[group].append(float(index["seconds"]) / images)
 
     def expected(samples: list[float], images: int) -> float | None:
         return statistics.median(samples) * max(images, 1) if samples else None

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench import atomic, environment, estimate, records
 from bench.cell_files import all_stages, save_finished, save_unfinished
@@ -20,6 +20,10 @@ from bench.registry import METHODS
 from bench.stage import Stage
 from bench.store import Store
 
+if TYPE_CHECKING:
+    from bench.executors.outcomes import CellOutcome
+    from bench.executors.parallel import ParallelExecutor
+
 log = logging.getLogger(__name__)
 
 Overwrite = Literal["missing", "failed", "always"]
@@ -27,13 +31,26 @@ Overwrite = Literal["missing", "failed", "always"]
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a plan is executed."""
+    """Where a plan is executed.
+
+    Attributes:
+        threads: of each job.
+        jobs: stages at work at once, each in a process of its own if they are several.
+        plugins: files of ``--include``, which those processes import too.
+    """
 
     store: Store
     data_root: Path
     device: str
     threads: int
     precision: str
+    jobs: int = 1
+    plugins: tuple[Path, ...] = ()
+
+    @property
+    def hardware(self) -> str:
+        """Fingerprint of the device with the threads that one job has."""
+        return str(environment.hardware(self.device, self.threads)["fingerprint"])
 
 
 @dataclass
@@ -85,48 +102,78 @@ def _run_cells(
     # Torch is imported here and not above: a run that finds everything done should end at once.
     import torch
 
-    from bench.executors.local import LocalExecutor, StageFailed
+    from bench.executors.local import LocalExecutor
+    from bench.executors.making import prepare_process
     from bench.stages.context import Context
 
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no CUDA device; pass --device cpu")
-    import faiss
-
-    torch.set_num_threads(machine.threads)
-    faiss.omp_set_num_threads(machine.threads)
+    prepare_process(machine.threads)
     stages = list({stage.key: stage for cell in cells for stage in all_stages(cell).values()}.values())
     waiting = [stage for stage in stages if fresh or not _made(machine.store, stage)]
-    costs = estimate.estimate(waiting, machine.store)
-    progress = ProgressReport({stage.key: costs[stage.key].seconds for stage in waiting})
+    costs = estimate.estimate(waiting, machine.store, machine.hardware)
+    jobs = max(1, min(machine.jobs, len(waiting)))
+    progress = ProgressReport({stage.key: costs[stage.key].seconds for stage in waiting}, jobs)
     context = Context(
         store=machine.store,
         data_root=machine.data_root,
         device=torch.device(machine.device),
         weights=plan.weights,
-        advance=progress.advance,
+        hardware=machine.hardware,
+        advance=lambda images: None,
+        workers=machine.threads,
     )
     _check_networks(waiting, context)
-    executor = LocalExecutor(context, progress, fresh=fresh)
+    executor: LocalExecutor | ParallelExecutor
+    if jobs == 1:
+        executor = LocalExecutor(context, progress, fresh=fresh)
+    else:
+        executor = _parallel(plan, machine, jobs, progress, fresh=fresh)
     described = environment.describe(machine.device, machine.threads, machine.precision)
     try:
-        for cell in cells:
-            made_before = set(executor.made)
-            with _log_file(out / records.LOGS / f"{Path(cell.record_file).stem}.log"):
-                try:
-                    indices = {role: executor.ensure(leaf) for role, leaf in cell.stages.items()}
-                except StageFailed as failure:
-                    what = failure.stage, failure.cause, described, out
-                    record = save_unfinished(cell, *what, first=failure.first)
-                    (outcome.failed if record.status == "failed" else outcome.skipped).append(cell.slug)
-                    assert record.error is not None
-                    log.error("%s %s: %s", cell.slug, record.status, record.error.message)
-                else:
-                    made = executor.made - made_before
-                    save_finished(cell, machine.store, indices, described, made, out)
-                    outcome.ok += 1
+        for ended in executor.run(cells):
+            _save(ended, machine.store, described, out, outcome)
     finally:
         outcome.stages_run = len(executor.made)
         progress.close()
+
+
+def _parallel(
+    plan: Plan, machine: Machine, jobs: int, progress: ProgressReport, *, fresh: bool
+) -> ParallelExecutor:
+    import torch
+
+    from bench.executors.parallel import ParallelExecutor
+    from bench.executors.worker import Setup
+
+    setup = Setup(
+        store_root=machine.store.root,
+        data_root=machine.data_root,
+        device=machine.device,
+        devices=torch.cuda.device_count() if machine.device == "cuda" else 0,
+        threads=machine.threads,
+        hardware=machine.hardware,
+        weights=plan.weights,
+        plugins=machine.plugins,
+    )
+    return ParallelExecutor(setup, machine.store, progress, jobs, fresh=fresh)
+
+
+def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path, outcome: Outcome) -> None:
+    """Write the record of a cell and its log."""
+    cell, failure = ended.cell, ended.failure
+    if failure is None:
+        save_finished(cell, store, ended.indices, described, ended.made, out)
+        outcome.ok += 1
+    else:
+        record = save_unfinished(cell, failure.stage, failure.cause, described, out, first=failure.first)
+        (outcome.failed if record.status == "failed" else outcome.skipped).append(cell.slug)
+        assert record.error is not None
+        line = f"{cell.slug} {record.status}: {record.error.message}"
+        log.error(line)
+        ended.lines.append(line)
+    text = "".join(f"{line}\n" for line in ended.lines)
+    atomic.write_text(out / records.LOGS / f"{Path(cell.record_file).stem}.log", text)
 
 
 def _check_networks(stages: list[Stage], context: Any) -> None:

@@ -17,12 +17,17 @@ from bench.store import Store
 HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
 
 
-def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
-    """Plain JSON values; images, seconds and bytes of work that is not cached, as far as they are known."""
+def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict[str, Any]:
+    """Plain JSON values; images, seconds and bytes of work that is not cached, as far as they are known.
+
+    Args:
+        hardware: fingerprint of the machine whose seconds count.
+        jobs: stages that would be at work at once.
+    """
     stages = plan.stages()
     cached = {stage.key for stage in stages if store.index(store.path(stage.kind, stage.slug, stage.key))}
     todo = [stage for stage in stages if stage.key not in cached]
-    costs = estimate(todo, store)
+    costs = estimate(todo, store, hardware)
     rows = []
     for kind, total in Counter(stage.kind for stage in stages).items():
         kind_todo = [stage for stage in todo if stage.kind == kind]
@@ -48,7 +53,7 @@ def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
         }
         for cell in plan.selected
     ]
-    return {"grid": plan.name, "cells": cells, "stages": rows, "missing": plan.missing}
+    return {"grid": plan.name, "cells": cells, "stages": rows, "jobs": jobs, "missing": plan.missing}
 
 
 def _expected(row: dict[str, Any], known: str) -> str:
@@ -104,7 +109,9 @@ def plan_text(summary: dict[str, Any]) -> str:
         for row in summary["stages"]
     ]
     seconds, unknown = (sum(row[name] for row in summary["stages"]) for name in ("seconds", "unknown"))
-    closing = f"Expected time for what is not cached: {human_seconds(seconds)}"
+    jobs = summary["jobs"]
+    at_once = f" with {jobs} jobs, {human_seconds(seconds)} of work" if jobs > 1 else ""
+    closing = f"Expected time for what is not cached: {human_seconds(seconds / jobs)}{at_once}"
     if unknown:
         others = f"{unknown} stages of kinds that have not run on this machine yet"
         closing = f"{closing}, and {others}" if seconds else f"Expected time: not known for {others}"

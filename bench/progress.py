@@ -1,7 +1,8 @@
 """Say on stderr what is being done and how long it will still take.
 
-A terminal gets bars (rich); a log file or CI gets one line per finished stage. The time left for the
-whole run is the sum of what the remaining stages are expected to cost, corrected by the pace so far.
+A terminal gets bars (rich); a log file or CI gets one line per finished stage, and one a minute from a long
+one. The time left for the whole run is the sum of what the remaining stages are expected to cost, corrected
+by the pace so far and divided by the number of stages that run at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Characters of a stage's name beside its bar; the line of a finished stage has the whole name.
 LABEL_WIDTH = 32
+#: Without bars, a stage that takes longer than that says so, and how far it is.
+SECONDS_BETWEEN_LINES = 60.0
 
 
 def human_seconds(seconds: float) -> str:
@@ -36,20 +40,49 @@ def bars_wanted() -> bool:
     return sys.stderr.isatty() and not os.environ.get("CI")
 
 
+@dataclass
+class _Running:
+    """A stage at work; ``images`` is how many it will look at, about, and ``done`` how many it has."""
+
+    label: str
+    images: int
+    bar: TaskID | None = None
+    done: int = 0
+    started: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.done / max(self.seconds, 1e-9)
+
+    def note(self) -> str:
+        """``130 images/s, about 40 s left``."""
+        if not self.done:
+            return ""
+        left = max(0, self.images - self.done) / self.rate
+        return f"{self.rate:,.0f} images/s" + (f", about {human_seconds(left)} left" if self.images else "")
+
+
 class ProgressReport:
-    """Progress of one run: a bar over its stages and one over the images of the present stage.
+    """Progress of one run: a bar over its stages, and one over the images of every stage at work.
 
     Args:
         expected: stage key -> seconds it should take, None where nothing is known, in order.
+        jobs: stages that may be at work at once.
     """
 
-    def __init__(self, expected: Mapping[str, float | None]) -> None:
+    def __init__(self, expected: Mapping[str, float | None], jobs: int = 1) -> None:
         self._left = dict(expected)
-        self._total = len(self._left)
+        self._total, self._jobs = len(self._left), jobs
         self._pace: list[tuple[float, float | None]] = []
-        self._label, self._key, self._images, self._started = "", "", 0, 0.0
+        self._running: dict[str, _Running] = {}
+        self._said = time.perf_counter()
         self._bars: Progress | None = None
-        self._run_bar = self._stage_bar = TaskID(0)
+        self._run_bar = TaskID(0)
         if bars_wanted():
             self._bars = Progress(
                 TextColumn("{task.description}"),
@@ -62,35 +95,39 @@ class ProgressReport:
             )
             self._bars.start()
             self._run_bar = self._bars.add_task("stages", total=self._total, note="")
-            self._stage_bar = self._bars.add_task("", total=None, visible=False, note="")
 
     def start(self, key: str, label: str, images: int) -> None:
         """A stage that will look at about ``images`` images begins."""
-        self._key, self._label, self._images, self._started = key, label, 0, time.perf_counter()
+        running = self._running[key] = _Running(label, images, started=time.perf_counter())
         if self._bars:
             short = label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"
-            self._bars.reset(self._stage_bar, description=short, total=max(images, 1), visible=True, note="")
+            running.bar = self._bars.add_task(short, total=max(images, 1), note="")
 
-    def advance(self, images: int) -> None:
-        """So many more images are done."""
-        self._images += images
-        if self._bars:
-            rate = self._images / max(time.perf_counter() - self._started, 1e-9)
-            self._bars.update(self._stage_bar, advance=images, note=f"{rate:.0f} images/s")
+    def advance(self, key: str, images: int) -> None:
+        """A stage at work is done with so many more images."""
+        running = self._running[key]
+        running.done += images
+        if self._bars and running.bar is not None:
+            self._bars.update(running.bar, advance=images, note=running.note())
+        elif not self._bars and time.perf_counter() - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = time.perf_counter()
+            log.info("%s%s  %s%s", self._count(), running.label, running.note(), self._note())
 
-    def finish(self) -> None:
-        """The present stage ended well."""
-        seconds = time.perf_counter() - self._started
-        self._pace.append((seconds, self._left.pop(self._key, None)))
-        left = self.time_left()
-        note = f"about {human_seconds(left)} left" if left else ""
+    def finish(self, key: str) -> None:
+        """A stage at work ended well."""
+        running = self._remove(key)
+        seconds = running.seconds
+        self._pace.append((seconds, self._left.pop(key, None)))
+        self._said = time.perf_counter()
         if self._bars:
-            self._bars.update(self._run_bar, completed=self._total - len(self._left), note=note)
-        done = f"[{self._total - len(self._left)}/{self._total}]"
-        log.info("%s %s  %s%s", done, self._label, human_seconds(seconds), note and f"  ({note})")
+            self._bars.update(self._run_bar, completed=self._total - len(self._left), note=self._note())
+        speed = f", {running.rate:,.0f} images/s" if running.done else ""
+        log.info("%s%s  %s%s%s", self._count(), running.label, human_seconds(seconds), speed, self._note())
 
     def drop(self, key: str) -> None:
-        """A stage will not run: it is cached after all, or what it needs has failed."""
+        """A stage will not run, or not to its end: it is cached after all, or something has failed."""
+        if key in self._running:
+            self._remove(key)
         self._left.pop(key, None)
 
     def time_left(self) -> float | None:
@@ -100,10 +137,29 @@ class ProgressReport:
         known = [(spent, guess) for spent, guess in self._pace if guess]
         pace = sum(spent for spent, _ in known) / sum(guess for _, guess in known if guess) if known else 1.0
         mean = sum(spent for spent, _ in self._pace) / len(self._pace) if self._pace else None
-        guesses = [mean if guess is None else guess * pace for guess in self._left.values()]
-        return None if None in guesses else sum(guess for guess in guesses if guess is not None)
+        guesses = {key: mean if guess is None else guess * pace for key, guess in self._left.items()}
+        total = 0.0
+        for key, guess in guesses.items():
+            if guess is None:
+                return None
+            running = self._running.get(key)
+            total += max(0.0, guess - running.seconds) if running else guess
+        return total / self._jobs
 
     def close(self) -> None:
         """Remove the bars; lines stay."""
         if self._bars:
             self._bars.stop()
+
+    def _remove(self, key: str) -> _Running:
+        running = self._running.pop(key)
+        if self._bars and running.bar is not None:
+            self._bars.remove_task(running.bar)
+        return running
+
+    def _count(self) -> str:
+        return f"[{self._total - len(self._left)}/{self._total}] "
+
+    def _note(self) -> str:
+        left = self.time_left()
+        return f"  (about {human_seconds(left)} left)" if left else ""

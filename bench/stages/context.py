@@ -29,6 +29,7 @@ class Context:
 
     Attributes:
         weights: fingerprint of initial weights -> the ``weights`` parameter that leads to them.
+        hardware: fingerprint of where this runs.
         advance: called with the number of images just done.
         workers: processes that may decode image files.
     """
@@ -37,6 +38,7 @@ class Context:
     data_root: Path
     device: torch.device
     weights: Mapping[str, str | None]
+    hardware: str
     advance: Callable[[int], None]
     workers: int = 0
     _sources: list[tuple[ImageSet, PixelSource]] = field(default_factory=list)

@@ -1,0 +1,61 @@
+"""Make one stage whose inputs are there, in this process."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+
+from bench.errors import BenchError
+from bench.executors.outcomes import Cause, End
+from bench.stage import Stage
+from bench.stages.context import Context
+
+log = logging.getLogger(__name__)
+
+
+def prepare_process(threads: int) -> None:
+    """Give torch and FAISS their number of threads."""
+    import faiss
+    import torch
+
+    torch.set_num_threads(threads)
+    faiss.omp_set_num_threads(threads)
+
+
+def name(stage: Stage) -> str:
+    """As progress and logs call it."""
+    return f"{stage.kind} {stage.slug}"
+
+
+def make(stage: Stage, context: Context, *, fresh: bool) -> End:
+    """Make the artifact of ``stage``, unless another run has in the meantime; logs what goes wrong.
+
+    Args:
+        fresh: make it even if it is there.
+
+    Raises:
+        UsageError: the store cannot be written.
+    """
+    store = context.store
+    folder = store.path(stage.kind, stage.slug, stage.key)
+    about = {
+        "kind": stage.kind,
+        "key": stage.key,
+        "cost_class": stage.cost_class,
+        "images": stage.images,
+        "hardware": context.hardware,
+        "spec": stage.spec,
+        "inputs": {role: needed.key for role, needed in stage.inputs.items()},
+    }
+    with store.lock(folder):
+        found = None if fresh else store.verify(folder)
+        if found is not None:
+            return End(found)
+        run = importlib.import_module(f"bench.stages.{stage.kind}").run
+        try:
+            with store.write(folder, about) as (temporary, summary):
+                summary.update(run(stage, context, temporary))
+        except Exception as error:
+            log.debug("%s failed", name(stage), exc_info=not isinstance(error, BenchError))
+            return End(cause=Cause.of(error))
+        return End(store.verify(folder), made=True)

@@ -1,0 +1,103 @@
+"""A process that makes the stages it is sent, and says how they go."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import UsageError
+from bench.executors.outcomes import logged
+from bench.store import Store
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs to know once.
+
+    Attributes:
+        plugins: files of the command line's ``--include``.
+        devices: of this machine, of which job i takes number i modulo their number; 0 = the CPU.
+    """
+
+    store_root: Path
+    data_root: Path
+    device: str
+    devices: int
+    threads: int
+    hardware: str
+    weights: Mapping[str, str | None]
+    plugins: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Message:
+    """From worker to parent: ``images`` done, a ``log`` record (level, text), the ``end`` of a stage with the
+    lines it logged, or that the store ``refused``, which ends the run.
+    """
+
+    kind: Literal["images", "log", "end", "refused"]
+    value: Any
+
+
+def work(connection: Connection, setup: Setup, job: int) -> None:
+    """Make stages until told to stop with None; each comes as (stage, whether to make it anew)."""
+    # The parent decides what an interruption means; it ends this process with SIGTERM, tidily.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    bench = logging.getLogger("bench")
+    bench.setLevel(logging.DEBUG)
+    bench.propagate = False
+    bench.addHandler(_Sender(connection))
+    context = _context(connection, setup, job)
+    from bench.executors.making import make
+
+    while (task := connection.recv()) is not None:
+        stage, fresh = task
+        with logged() as lines:
+            try:
+                end = make(stage, context, fresh=fresh)
+            except UsageError as error:
+                connection.send(Message("refused", str(error)))
+                return
+        connection.send(Message("end", (end, lines)))
+
+
+def _context(connection: Connection, setup: Setup, job: int) -> Any:
+    import torch
+
+    from bench.executors.making import prepare_process
+    from bench.registry import include
+    from bench.stages.context import Context
+
+    prepare_process(setup.threads)
+    for plugin in setup.plugins:
+        include(plugin)
+    device = torch.device(setup.device, job % setup.devices) if setup.devices else torch.device(setup.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return Context(
+        store=Store(setup.store_root),
+        data_root=setup.data_root,
+        device=device,
+        weights=setup.weights,
+        hardware=setup.hardware,
+        advance=lambda images: connection.send(Message("images", images)),
+        workers=setup.threads,
+    )
+
+
+class _Sender(logging.Handler):
+    """Sends what is logged to the parent, tracebacks written out."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._connection.send(Message("log", (record.levelno, self.format(record))))
