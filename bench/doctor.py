@@ -31,6 +31,8 @@ def examine(data_root: Path) -> dict[str, dict[str, str]]:
         devices["cuda"] = f"the driver shows {gpu}, but torch {torch.__version__} cannot use it"
     else:
         devices["cuda"] = "none"
+    if not environment.bf16_in_hardware("cpu"):
+        devices["cpu"] += ", bf16 emulated (train in fp32)"
     folders = {"cache (BENCH_CACHE)": str(store.default_root()), "data (BENCH_DATA)": str(data_root)}
     return {
         "packages": packages,

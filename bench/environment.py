@@ -90,6 +90,18 @@ def cpu_model() -> str:
 
 
 @functools.cache
+def bf16_in_hardware(device: str) -> bool:
+    """Whether bfloat16 is computed as such; a CPU without it emulates, many times slower than float32."""
+    if device == "cuda":
+        return True
+    try:
+        found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return found is not None and not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(found.group(1).split())
+
+
+@functools.cache
 def gpu_model() -> str | None:
     """Name of the first NVIDIA GPU by nvidia-smi; None where there is none."""
     names = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")

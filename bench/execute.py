@@ -108,6 +108,8 @@ def _run_cells(
 
     if machine.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no CUDA device; pass --device cpu")
+    if machine.precision == "bf16" and not environment.bf16_in_hardware(machine.device):
+        log.warning("precision: bf16 is emulated on this processor, many times slower than precision: fp32")
     prepare_process(machine.threads)
     stages = list({stage.key: stage for cell in cells for stage in all_stages(cell).values()}.values())
     waiting = [stage for stage in stages if fresh or not _made(machine.store, stage)]

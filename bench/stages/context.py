@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench import loading
 from bench.interfaces import Network
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.stages.inputs import PixelSource
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,28 @@ class Context:
     hardware: str
     advance: Callable[[int], None]
     workers: int = 0
-    _sources: list[tuple[ImageSet, PixelSource]] = field(default_factory=list)
+    _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
         """The data set of a spec's ``dataset`` block."""
         return loading.load(block["name"], block["params"], self.data_root, block["limit"])
 
     def source(self, images: ImageSet) -> PixelSource:
-        """The pixels of ``images`` on their way to the device; of the last set asked for, kept."""
-        if not (self._sources and self._sources[0][0] is images):
-            from bench.stages.inputs import PixelSource
+        """The pixels of ``images`` on their way to the device."""
+        from bench.stages.inputs import PixelSource
 
-            self._sources[:] = [(images, PixelSource(images.pixels, self.device, self.workers))]
-        return self._sources[0][1]
+        # Its source holds the pixels, so that no other ones can have their id.
+        return self.kept(
+            "source", id(images.pixels), lambda: PixelSource(images.pixels, self.device, self.workers)
+        )
+
+    def kept(self, kind: str, key: Any, make: Callable[[], T]) -> T:
+        """What ``make`` makes, or made for the last stage if that wanted the same; one of each kind."""
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept.pop(kind, None)  # before the next one takes memory
+            self._kept[kind] = key, make()
+        found: T = self._kept[kind][1]
+        return found
 
     def teacher(self, block: Mapping[str, Any]) -> Network:
         """The teacher of a spec's network block."""

@@ -63,7 +63,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """
     spec = stage.spec
     dataset = context.dataset(spec["dataset"])
-    teacher = FrozenTeacher(spec, context)
+    # Its other views come next.
+    asked = {name: spec[name] for name in ("teacher", "output", "image_size")}
+    teacher = context.kept("teacher", asked, lambda: FrozenTeacher(asked, context))
     indices = pool(dataset, spec["pool"], spec["pool_fraction"])
     rows = GrowingRows(context.partial(stage), FEATURES, len(indices))
     before = rows.done

@@ -1,0 +1,327 @@
+"""Speed of training, as ratios to the plain way of doing the same in the same process.
+
+    python tests/perf/perf_train.py --json build/perf_train.json
+
+The plain way is ``straightforward.py``; ours are the stages of the suite as ``run`` executes them. Both
+train the same student on the same real images (Fashion-MNIST) for the same number of steps, and take turns
+in every run, so that a busy machine slows both; start-up is counted for both. Ratios are of one run: the
+median, the least and the greatest are printed. Three things are compared: step 1, step 2, and a grid of
+12 cells, which the plain way runs as 12 scripts. Put the JSON into a results folder as ``perf_train.json``
+and its report shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
+import yaml
+from torch import nn
+
+from bench import environment, loading
+from bench.config import load_grid
+from bench.execute import Machine, run_plan
+from bench.executors.making import make, prepare_process
+from bench.plan import Plan, build_plan
+from bench.registry import LOSSES, STUDENTS, TEACHERS
+from bench.stages.context import Context
+from bench.stages.training import seeded
+from bench.store import Store
+from bench.types import HashingTask
+from models.heads import hash_network
+
+sys.path.insert(0, str(Path(__file__).parent))
+import straightforward as plain
+
+BATCH, EPOCHS, VIEWS = 64, 4, 4
+NO_TIMINGS = {"latency": False, "peak_memory": False, "search": False}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained.
+
+    Attributes:
+        size: input side of student and teacher, pixels.
+        images: in training; half of them per step where there are two steps per epoch.
+        losses, bits, seeds: of the grid.
+    """
+
+    student: str
+    teacher: str
+    size: int
+    images: int = 2 * BATCH
+    pool: int = 0
+    epochs: int = EPOCHS
+    views: int = VIEWS
+    losses: tuple[str, ...] = ("dch",)
+    bits: tuple[int, ...] = (32,)
+    seeds: tuple[int, ...] = (0,)
+
+    def grid(self, precision: str) -> dict[str, Any]:
+        """As a grid file would have it."""
+        sizes = {"query_per_class": 10, "val_per_class": 1, "train_per_class": self.images // 10}
+        sizes["database_per_class"] = max(self.pool, self.images) // 10
+        random = {"params": {"weights": "none"}}
+        optimizer = {"batch_size": BATCH, "optimizer": "adam", "lr": 1e-4}
+        return {
+            "schema": 1,
+            "name": "perf",
+            "defaults": {
+                "image_size": self.size,
+                "precision": precision,
+                "distill": {**optimizer, "epochs": self.epochs},
+                "finetune": {**optimizer, "epochs": self.epochs, "optimizer": "rmsprop", "lr": 1e-5},
+            },
+            "axes": {
+                "dataset": [{"name": "fashion_mnist", "params": sizes}],
+                "teacher": [{"name": self.teacher, **(random if self.teacher == "resnet50" else {})}],
+                "student": [{"name": self.student, **random}],
+                "method": [{"name": "cukd", "params": {
+                    "views": self.views, "teacher_image_size": self.size,
+                    "pool": "database" if self.pool else "train",
+                }}],
+                "loss": list(self.losses),
+                "bits": list(self.bits),
+                "seed": list(self.seeds),
+            },
+            "measure": NO_TIMINGS,
+            "report": {"examples": 0},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The machine, the data, and how ours computes."""
+
+    data_root: Path
+    device: str
+    threads: int
+    precision: str
+
+    def plan(self, case: Case, folder: Path) -> tuple[Plan, Machine]:
+        """What ``run`` would do, in an empty store below ``folder``."""
+        path = folder / "grid.yaml"
+        path.write_text(yaml.safe_dump(case.grid(self.precision)))
+        machine = Machine(Store(folder / "cache"), self.data_root, self.device, self.threads, self.precision)
+        return build_plan(load_grid(path), self.data_root, machine.hardware), machine
+
+
+def ours(case: Case, bench: Bench) -> dict[str, float]:
+    """Seconds of the stages of one cell."""
+    with tempfile.TemporaryDirectory() as name:
+        plan, machine = bench.plan(case, Path(name))
+        context = Context(
+            store=machine.store,
+            data_root=bench.data_root,
+            device=torch.device(bench.device),
+            weights=plan.weights,
+            hardware=machine.hardware,
+            advance=lambda images: None,
+        )
+        seconds = {"features": 0.0}
+        for stage in plan.stages():
+            if stage.kind in {"features", "distill", "finetune"}:
+                start = time.perf_counter()
+                end = make(stage, context, fresh=False)
+                assert end.index, end.cause
+                seconds[stage.kind] = seconds.get(stage.kind, 0.0) + time.perf_counter() - start
+        return seconds
+
+
+class PlainWay:
+    """The same as scripts would do it."""
+
+    def __init__(self, case: Case, bench: Bench) -> None:
+        self.case = case
+        block = case.grid("fp32")["axes"]["dataset"][0]
+        plugin: Any = loading.DATASETS.get("fashion_mnist")
+        params = plugin.Params.of(block["params"]).model_dump(mode="json")
+        self.data = loading.load("fashion_mnist", params, bench.data_root, None)
+        student: Any = STUDENTS.get(case.student)
+        self.student = student(student.Params.of({"weights": "none"}))
+        self.side = self.data.images.pixels.shape[-1]
+
+    def trunk(self, seed: int) -> nn.Module:
+        """The student after step 1."""
+        plugin: Any = TEACHERS.get(self.case.teacher)
+        weights = {"weights": "none"} if self.case.teacher == "resnet50" else {}
+        teacher = plugin(plugin.Params.of(weights))
+        with seeded(seed, torch.device("cpu")):
+            net, trunk = teacher.build(), self.student.build()
+            width, wanted = self.student.feature_dim(self.case.size), teacher.feature_dim(self.case.size)
+            shown = trunk if width == wanted else nn.Sequential(trunk, nn.Linear(width, wanted))
+            pool = self.data.splits.database if self.case.pool else self.data.splits.train
+            # One image serves both networks, normalised as the student wants it.
+            view = plain.training_view(self.student.preprocessing, self.case.size, self.side)
+            images = plain.Images(self.data, pool, view)
+            plain.distil(shown, net, images, epochs=self.case.epochs, lr=1e-4, batch_size=BATCH)
+        return trunk
+
+    def hashed(self, trunk: nn.Module, loss: str, bits: int, seed: int) -> nn.Module:
+        """The network after step 2."""
+        train = self.data.splits.train
+        plugin: Any = LOSSES.get(loss)
+        task = HashingTask(bits, self.data.images.classes, len(train), seed)
+        with seeded(seed, torch.device("cpu")):
+            net = hash_network(trunk, self.student.feature_dim(self.case.size), bits)
+            view = plain.training_view(self.student.preprocessing, self.case.size, self.side)
+            images = plain.Images(self.data, train, view)
+            terms = plugin(plugin.Params(), task)
+            plain.finetune(net, terms, images, epochs=self.case.epochs, lr=1e-5, batch_size=BATCH)
+        return net
+
+    def cell(self, loss: str, bits: int, seed: int) -> float:
+        """One script from pretrained teacher to mAP."""
+        net = self.hashed(self.trunk(seed), loss, bits, seed)
+        view = plain.evaluation_view(self.student.preprocessing, self.case.size)
+        return plain.mean_average_precision(net, self.data, view, BATCH)
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Add the seconds that the block took."""
+    start = time.perf_counter()
+    yield
+    seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def one_turn(case: Case, bench: Bench) -> dict[str, float]:
+    """Seconds of every part, both ways."""
+    seconds: dict[str, float] = {}
+    way = PlainWay(case, bench)
+    with timed(seconds, "plain step 1"):
+        trunk = way.trunk(0)
+    with timed(seconds, "plain step 2"):
+        way.hashed(trunk, case.losses[0], case.bits[0], 0)
+    return {**seconds, **ours(case, bench)}
+
+
+def ratios(case: Case, turns: list[dict[str, float]]) -> dict[str, list[float]]:
+    """How many times faster ours is, in every turn."""
+    return {
+        "step 1, features there": [turn["plain step 1"] / turn["distill"] for turn in turns],
+        f"step 1, {case.views} views of features counted over {case.epochs} epochs": [
+            turn["plain step 1"] / (turn["features"] + turn["distill"]) for turn in turns
+        ],
+        f"step 1, one view counted over {case.epochs} epochs": [
+            turn["plain step 1"] / (turn["features"] / case.views + turn["distill"]) for turn in turns
+        ],
+        "step 2": [turn["plain step 2"] / turn["finetune"] for turn in turns],
+    }
+
+
+def images_per_second(case: Case, turns: list[dict[str, float]]) -> dict[str, list[float]]:
+    """Training images per second of every part."""
+    # A batch that is not full is left out, both ways.
+    shown = case.epochs * (max(case.images, case.pool) // BATCH * BATCH)
+    asked = {"features": case.views * max(case.images, case.pool)}
+    return {name: [asked.get(name, shown) / turn[name] for turn in turns] for name in turns[0]}
+
+
+def whole_grid(case: Case, bench: Bench) -> dict[str, float]:
+    """Seconds of all cells of ``case``, both ways."""
+    seconds: dict[str, float] = {}
+    way = PlainWay(case, bench)
+    with timed(seconds, "plain"):
+        for loss in case.losses:
+            for bits in case.bits:
+                for seed in case.seeds:
+                    way.cell(loss, bits, seed)
+    with tempfile.TemporaryDirectory() as name, timed(seconds, "ours"):
+        plan, machine = bench.plan(case, Path(name))
+        outcome = run_plan(plan, machine, Path(name) / "out")
+        assert outcome.ok == len(case.losses) * len(case.bits) * len(case.seeds)
+    return seconds
+
+
+def peak_mb(case: Case, bench: Bench, way: str) -> float:
+    """Peak memory of step 1 in a process of its own."""
+    command = [sys.executable, __file__, "--peak", way, "--student", case.student, "--teacher", case.teacher]
+    command += ["--size", str(case.size), "--data-root", str(bench.data_root)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def spread(values: list[float]) -> str:
+    """``5.1 (4.9 to 5.3)``."""
+    return f"{statistics.median(values):7.2f}  ({min(values):.2f} to {max(values):.2f})"
+
+
+def main() -> None:
+    """Compare, print, and write JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--student", nargs="+", default=["cukd_v1", "timm:test_resnet"])
+    parser.add_argument("--teacher", nargs="+", default=["efficientnet_lite0", "resnet50"],
+                        help="resnet50 has random weights: its speed does not depend on them")  # fmt: skip
+    parser.add_argument("--size", nargs="+", type=int, default=[224, 64])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--no-grid", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--data-root", type=Path, default=loading.default_root())
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--peak", choices=["plain", "ours"], help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    threads = environment.default_threads()
+    prepare_process(threads)
+    fast = environment.bf16_in_hardware(asked.device)
+    bench = Bench(asked.data_root, asked.device, threads, "bf16" if fast else "fp32")
+    if asked.peak:
+        case = Case(asked.student[0], asked.teacher[0], asked.size[0], epochs=1)
+        PlainWay(case, bench).trunk(0) if asked.peak == "plain" else ours(case, bench)
+        sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}\n")
+        return
+    report = {"machine": environment.describe(asked.device, threads, bench.precision), "runs": asked.runs}
+    report["cases"] = [
+        _compare(Case(student, teacher, size), bench, asked.runs)
+        for size in asked.size for teacher in asked.teacher for student in asked.student
+    ]  # fmt: skip
+    if not asked.no_grid:
+        cells = Case(asked.student[0], asked.teacher[0], 64, 160, 480, losses=("csq", "dch"),
+                     bits=(16, 32, 64), seeds=(0, 1))  # fmt: skip
+        seconds = whole_grid(cells, bench)
+        report["grid"] = {"cells": 12, "seconds": seconds, "ratio": seconds["plain"] / seconds["ours"]}
+        _say(f"\n12 cells at 64 pixels, {cells.student}: {seconds['plain']:.0f} s plain, "
+             f"{seconds['ours']:.0f} s here, {report['grid']['ratio']:.2f} times cheaper")  # fmt: skip
+    if asked.json:
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        asked.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _compare(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
+    turns = [one_turn(case, bench) for _ in range(runs)]
+    speeds, gains = images_per_second(case, turns), ratios(case, turns)
+    memory = {way: peak_mb(case, bench, way) for way in ("plain", "ours")}
+    _say(f"\n{case.student} from {case.teacher} at {case.size} pixels, {bench.precision}, {bench.threads} "
+         f"threads: median of {runs} runs (least to greatest)")  # fmt: skip
+    for name, values in gains.items():
+        _say(f"{spread(values)} x  {name}")
+    for name, values in speeds.items():
+        _say(f"{spread(values)} images/s  {name}")
+    plain_mb, ours_mb = memory["plain"], memory["ours"]
+    _say(f"peak memory of step 1: plain {plain_mb:.0f} MB and its workers', here {ours_mb:.0f} MB")
+    what = {"student": case.student, "teacher": case.teacher, "image_size": case.size, "images": case.images}
+    return {**what, "epochs": case.epochs, "batch_size": BATCH, "precision": bench.precision,
+            "images_per_second": speeds, "ratios": gains, "peak_memory_mb": memory}  # fmt: skip
+
+
+_say = functools.partial(print, flush=True)
+
+
+if __name__ == "__main__":
+    main()
