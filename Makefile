@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-slow lint gate perf schema clean
+.PHONY: help bench test test-slow lint gate perf perf-train schema clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ gate: $(INSTALLED)  ## train the gate's grid from nothing and check it against r
 
 perf: $(INSTALLED)  ## speed of the numeric core against the plain way, as ratios
 	$(BIN)/python tests/perf/perf_hamming.py --large --json build/perf_hamming.json
+
+perf-train: $(INSTALLED)  ## speed of training against the plain way, as ratios (half an hour on two cores)
+	$(BIN)/python tests/perf/perf_train.py --json build/perf_train.json
 
 schema: $(INSTALLED)  ## write the JSON Schema of grids again after a change of bench/config.py
 	$(BIN)/python -c "import json; from bench.config import json_schema; print(json.dumps(json_schema(), indent=1))" > bench/grids/grid.schema.json

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from bench.records import Record, Results
-from bench.report import web_examples
+from bench.report import training_speed, web_examples
 from bench.report.cell_pages import CellPages
 from bench.report.columns import front_title
 from bench.report.fronts import Front, differences, front_of
@@ -70,7 +70,7 @@ def site(summary: Summary, results: Results, *, within: float, downloads: Sequen
         Path in the report's folder -> content; the same records give the same bytes.
 
     Raises:
-        RecordError: a file of examples is damaged.
+        RecordError: a file of examples or of training speeds is damaged.
     """
     maker = _Site(summary, results)
     return {
@@ -136,6 +136,7 @@ class _Site:
             left_out=self.pictures.left_out,
             unfinished=list(self._unfinished()),
             within=within,
+            speed=training_speed.load(self.results.folder),
             downloads={file: _DOWNLOADS.get(file.rpartition(".")[2], "") for file in downloads},
         )
 

@@ -74,6 +74,16 @@ class Case:
     bits: tuple[int, ...] = (32,)
     seeds: tuple[int, ...] = (0,)
 
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.student} from {self.teacher} at {self.size} pixels"
+
+    @property
+    def cells(self) -> int:
+        """Points of the grid."""
+        return len(self.losses) * len(self.bits) * len(self.seeds)
+
     def grid(self, precision: str) -> dict[str, Any]:
         """As a grid file would have it."""
         sizes = {"query_per_class": 10, "val_per_class": 1, "train_per_class": self.images // 10}
@@ -213,26 +223,30 @@ def one_turn(case: Case, bench: Bench) -> dict[str, float]:
     return {**seconds, **ours(case, bench)}
 
 
-def ratios(case: Case, turns: list[dict[str, float]]) -> dict[str, list[float]]:
-    """How many times faster ours is, in every turn."""
-    return {
-        "step 1, features there": [turn["plain step 1"] / turn["distill"] for turn in turns],
-        f"step 1, {case.views} views of features counted over {case.epochs} epochs": [
-            turn["plain step 1"] / (turn["features"] + turn["distill"]) for turn in turns
-        ],
-        f"step 1, one view counted over {case.epochs} epochs": [
-            turn["plain step 1"] / (turn["features"] / case.views + turn["distill"]) for turn in turns
-        ],
-        "step 2": [turn["plain step 2"] / turn["finetune"] for turn in turns],
+def rows(case: Case, turns: list[dict[str, float]]) -> Iterator[dict[str, Any]]:
+    """Images per second of both ways in every turn, and how many times faster ours is."""
+    drawn = max(case.images, case.pool)
+    shown = {
+        "step 1": case.epochs * (drawn // BATCH * BATCH),
+        "step 2": case.epochs * (case.images // BATCH * BATCH),
     }
-
-
-def images_per_second(case: Case, turns: list[dict[str, float]]) -> dict[str, list[float]]:
-    """Training images per second of every part."""
-    # A batch that is not full is left out, both ways.
-    shown = case.epochs * (max(case.images, case.pool) // BATCH * BATCH)
-    asked = {"features": case.views * max(case.images, case.pool)}
-    return {name: [asked.get(name, shown) / turn[name] for turn in turns] for name in turns[0]}
+    one, all_views = (
+        f"{count} of features counted over {case.epochs} epochs" for count in ("one view", "all views")
+    )
+    parts = {
+        "step 1, features there": ("step 1", lambda turn: turn["distill"]),
+        f"step 1, {one}": ("step 1", lambda turn: turn["distill"] + turn["features"] / case.views),
+        f"step 1, {all_views}": ("step 1", lambda turn: turn["distill"] + turn["features"]),
+        "step 2": ("step 2", lambda turn: turn["finetune"]),
+    }
+    for what, (step, seconds) in parts.items():
+        yield {
+            "what": what,
+            "unit": "images/s",
+            "plain": [shown[step] / turn[f"plain {step}"] for turn in turns],
+            "ours": [shown[step] / seconds(turn) for turn in turns],
+            "ratios": [turn[f"plain {step}"] / seconds(turn) for turn in turns],
+        }
 
 
 def whole_grid(case: Case, bench: Bench) -> dict[str, float]:
@@ -247,7 +261,7 @@ def whole_grid(case: Case, bench: Bench) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name, timed(seconds, "ours"):
         plan, machine = bench.plan(case, Path(name))
         outcome = run_plan(plan, machine, Path(name) / "out")
-        assert outcome.ok == len(case.losses) * len(case.bits) * len(case.seeds)
+        assert outcome.ok == case.cells
     return seconds
 
 
@@ -260,7 +274,7 @@ def peak_mb(case: Case, bench: Bench, way: str) -> float:
 
 def spread(values: list[float]) -> str:
     """``5.1 (4.9 to 5.3)``."""
-    return f"{statistics.median(values):7.2f}  ({min(values):.2f} to {max(values):.2f})"
+    return f"{statistics.median(values):6.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def main() -> None:
@@ -286,38 +300,43 @@ def main() -> None:
         PlainWay(case, bench).trunk(0) if asked.peak == "plain" else ours(case, bench)
         sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}\n")
         return
-    report = {"machine": environment.describe(asked.device, threads, bench.precision), "runs": asked.runs}
-    report["cases"] = [
-        _compare(Case(student, teacher, size), bench, asked.runs)
+    cases = [
+        Case(student, teacher, size)
         for size in asked.size for teacher in asked.teacher for student in asked.student
     ]  # fmt: skip
+    compared = [_compared(case, bench, asked.runs) for case in cases]
     if not asked.no_grid:
-        cells = Case(asked.student[0], asked.teacher[0], 64, 160, 480, losses=("csq", "dch"),
-                     bits=(16, 32, 64), seeds=(0, 1))  # fmt: skip
-        seconds = whole_grid(cells, bench)
-        report["grid"] = {"cells": 12, "seconds": seconds, "ratio": seconds["plain"] / seconds["ours"]}
-        _say(f"\n12 cells at 64 pixels, {cells.student}: {seconds['plain']:.0f} s plain, "
-             f"{seconds['ours']:.0f} s here, {report['grid']['ratio']:.2f} times cheaper")  # fmt: skip
+        cells = {"losses": ("csq", "dch"), "bits": (16, 32, 64), "seeds": (0, 1)}
+        case = Case(asked.student[0], asked.teacher[0], 64, images=160, pool=480, **cells)
+        compared.append(_compared_grid(case, bench))
     if asked.json:
+        machine = environment.describe(asked.device, threads, bench.precision)
+        report = {"schema_version": 1, "machine": machine, "compared": compared}
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         asked.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _compare(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
+def _compared(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
     turns = [one_turn(case, bench) for _ in range(runs)]
-    speeds, gains = images_per_second(case, turns), ratios(case, turns)
     memory = {way: peak_mb(case, bench, way) for way in ("plain", "ours")}
-    _say(f"\n{case.student} from {case.teacher} at {case.size} pixels, {bench.precision}, {bench.threads} "
-         f"threads: median of {runs} runs (least to greatest)")  # fmt: skip
-    for name, values in gains.items():
-        _say(f"{spread(values)} x  {name}")
-    for name, values in speeds.items():
-        _say(f"{spread(values)} images/s  {name}")
+    found = {"title": case.title, "peak_memory_mb": memory, "rows": list(rows(case, turns))}
+    how = f"{bench.precision}, {bench.threads} threads: median of {runs} runs (least to greatest)"
+    _say(f"\n{case.title}, {how}")
+    for row in found["rows"]:
+        speeds = f"{statistics.median(row['plain']):6.1f} and {statistics.median(row['ours']):6.1f} images/s"
+        _say(f"{spread(row['ratios'])} times faster, {speeds}: {row['what']}")
     plain_mb, ours_mb = memory["plain"], memory["ours"]
-    _say(f"peak memory of step 1: plain {plain_mb:.0f} MB and its workers', here {ours_mb:.0f} MB")
-    what = {"student": case.student, "teacher": case.teacher, "image_size": case.size, "images": case.images}
-    return {**what, "epochs": case.epochs, "batch_size": BATCH, "precision": bench.precision,
-            "images_per_second": speeds, "ratios": gains, "peak_memory_mb": memory}  # fmt: skip
+    _say(f"peak memory of step 1: plain {plain_mb:.0f} MB without its workers, here {ours_mb:.0f} MB")
+    return found
+
+
+def _compared_grid(case: Case, bench: Bench) -> dict[str, Any]:
+    seconds = whole_grid(case, bench)
+    gain = seconds["plain"] / seconds["ours"]
+    title = f"{case.title}: {case.cells} cells, {case.epochs} epochs on {case.pool} and {case.images} images"
+    _say(f"\n{title}: {seconds['plain']:.0f} s plain, {seconds['ours']:.0f} s here, {gain:.2f} times cheaper")
+    row = {"what": f"{case.cells} cells", "unit": "s", "plain": [seconds["plain"]], "ours": [seconds["ours"]]}
+    return {"title": title, "peak_memory_mb": {}, "rows": [{**row, "ratios": [gain]}]}
 
 
 _say = functools.partial(print, flush=True)

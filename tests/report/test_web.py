@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.errors import RecordError
 from bench.records import Failure, Metric, load_results
 from bench.report import web_examples
 from bench.report.rows import summarise
@@ -234,3 +235,34 @@ def test_pictures_of_the_best_come_first(everything):
 
 def test_without_pictures_there_is_no_section(make_record, write_results):
     assert "first results" not in text(make(load_results(write_results([make_record()]))))
+
+
+def speeds(what="step 1", **more):
+    row = {"what": what, "unit": "images/s", "plain": [5.0, 6.0, 7.0], "ours": [20.0, 24.0, 42.0]}
+    case = {
+        "title": "v1 <b>from</b> lite",
+        "peak_memory_mb": {},
+        "rows": [{**row, "ratios": [4.0, 4.5, 6.0]}],
+    }
+    machine = {"cpu": "a <i>processor", "gpu": None, "threads": 2, "precision": "fp32"}
+    return {"schema_version": 1, "machine": machine, "compared": [case], **more}
+
+
+def test_the_speed_of_training_is_shown_where_it_was_measured(tmp_path):
+    results = material.write(tmp_path, material.everything())
+    assert "Speed of training" not in text(make(results))
+    (tmp_path / "perf_train.json").write_text(json.dumps(speeds("<script>")))
+    page = text(make(results))
+    assert "a &lt;i&gt;processor, 2 threads, fp32" in page
+    assert "v1 &lt;b&gt;from&lt;/b&gt; lite<td>&lt;script&gt;" in page
+    assert '6 images/s<td class="num">24 images/s<td class="num">4.5 (4.0 to 6.0)<td class="num">3' in page
+
+
+@pytest.mark.parametrize(
+    "damage", ["{", json.dumps(speeds(schema_version=2)), json.dumps(speeds(compared=3))]
+)
+def test_speeds_that_cannot_be_read_are_one_line(tmp_path, damage):
+    results = material.write(tmp_path, material.everything())
+    (tmp_path / "perf_train.json").write_text(damage)
+    with pytest.raises(RecordError, match=r"perf_train.json: damaged; delete it, or measure again"):
+        make(results)

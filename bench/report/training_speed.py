@@ -1,0 +1,88 @@
+"""What ``tests/perf/perf_train.py`` measured on this machine, for reports: training against the plain way."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import RecordError
+from bench.report.wording import one_line
+
+#: Beside the records of a results folder, where somebody has put it.
+FILE = "perf_train.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Row(_Part):
+    """Values of every run, both ways, and how many times faster or cheaper this suite was."""
+
+    what: str
+    unit: Literal["images/s", "s"]
+    plain: list[float] = Field(min_length=1)
+    ours: list[float] = Field(min_length=1)
+    ratios: list[float] = Field(min_length=1)
+
+
+class _Case(_Part):
+    title: str
+    peak_memory_mb: dict[str, float]
+    rows: list[_Row]
+
+
+class TrainingSpeed(_Part):
+    """The whole file; ``machine`` is as in a record's environment."""
+
+    schema_version: Literal[1]
+    machine: dict[str, Any]
+    compared: list[_Case]
+
+    @property
+    def conditions(self) -> str:
+        """``AMD EPYC, 2 threads, fp32``."""
+        what = self.machine.get("gpu") or self.machine.get("cpu")
+        return one_line(f"{what}, {self.machine.get('threads')} threads, {self.machine.get('precision')}")
+
+    def lines(self) -> list[dict[str, str]]:
+        """The table: medians over runs, and the spread of the ratio."""
+        return [
+            {
+                "case": one_line(case.title),
+                "what": one_line(row.what),
+                "plain": _value(row.plain, row.unit),
+                "ours": _value(row.ours, row.unit),
+                "ratio": _spread(row.ratios),
+                "runs": str(len(row.ratios)),
+            }
+            for case in self.compared
+            for row in case.rows
+        ]
+
+
+def load(folder: Path) -> TrainingSpeed | None:
+    """The measurement in a results folder; None where there is none.
+
+    Raises:
+        RecordError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return TrainingSpeed.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise RecordError(f"{path}: damaged; delete it, or measure again with make perf-train") from error
+
+
+def _value(values: list[float], unit: str) -> str:
+    return f"{statistics.median(values):,.0f} {unit}"
+
+
+def _spread(ratios: list[float]) -> str:
+    middle = f"{statistics.median(ratios):.1f}"
+    return middle if len(ratios) == 1 else f"{middle} ({min(ratios):.1f} to {max(ratios):.1f})"
