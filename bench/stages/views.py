@@ -32,8 +32,9 @@ DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM = 1, 2, 3
 #: Least and largest area of an erased box, relative to the image, and width over height.
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
 
-#: Images per batch when nothing is trained: large enough to keep two cores busy, small enough for any memory.
-EVALUATION_BATCH = 128
+#: Pixels per batch when nothing is trained, and the most images: enough to keep a device busy, and little
+#: enough for any memory and for the caches of a CPU.
+EVALUATION_PIXELS, EVALUATION_BATCH = 64 * 224**2, 128
 
 
 def random_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray[np.float64]:
@@ -136,9 +137,10 @@ def batches(
     crops: NDArray[np.float64],
     preprocessing: Preprocessing,
     image_size: int,
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int | None = None,
 ) -> Iterator[Tensor]:
-    """Rendered batches of ``indices`` in the order given."""
+    """Rendered batches of ``indices`` in the order given; None = as many images as suit their size."""
+    batch_size = batch_size or max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // image_size**2))
     for chosen, pixels in source.stream(every(indices, batch_size)):
         yield render(pixels, crops[chosen], preprocessing, image_size)
 

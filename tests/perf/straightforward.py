@@ -7,6 +7,7 @@ of the same distribution, losses and optimizers, so that speed and accuracy can 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from torchvision import transforms
 from bench.hamming import average_precision, pack_codes
 from bench.loading import LoadedDataset
 
-WORKERS = 2
+WORKERS = os.cpu_count() or 1
 
 
 class Images(Dataset[tuple[Tensor, Tensor, int]]):
@@ -73,16 +74,41 @@ def _batches(images: Images, batch_size: int, *, training: bool) -> DataLoader[A
     )
 
 
+class Renormalized(nn.Module):
+    """A teacher that is shown the student's inputs, with its own mean and deviation."""
+
+    def __init__(self, teacher: nn.Module, student: Any, own: Any) -> None:
+        super().__init__()
+        self.teacher = teacher
+        mean, std, own_mean, own_std = (
+            torch.tensor(values).view(1, 3, 1, 1) for values in (student.mean, student.std, own.mean, own.std)
+        )
+        self.register_buffer("scale", std / own_std)
+        self.register_buffer("shift", (mean - own_mean) / own_std)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        found: Tensor = self.teacher(inputs * self.scale + self.shift)
+        return found
+
+
 def distil(
-    student: nn.Module, teacher: nn.Module, images: Images, *, epochs: int, lr: float, batch_size: int
+    student: nn.Module,
+    teacher: nn.Module,
+    images: Images,
+    device: str,
+    *,
+    epochs: int,
+    lr: float,
+    batch_size: int,
 ) -> None:
     """Regress the features of the live teacher, Adam at a constant rate."""
-    student.train()
-    teacher.eval()
+    student.to(device).train()
+    teacher.to(device).eval()
     optimizer = torch.optim.Adam(student.parameters(), lr)
     loader = _batches(images, batch_size, training=True)
     for _ in range(epochs):
-        for inputs, _, _ in loader:
+        for batch, _, _ in loader:
+            inputs = batch.to(device)
             with torch.no_grad():
                 wanted = teacher(inputs)
             loss = nn.functional.mse_loss(student(inputs), wanted)
@@ -91,27 +117,32 @@ def distil(
             optimizer.step()
 
 
-def finetune(net: nn.Module, loss: Any, images: Images, *, epochs: int, lr: float, batch_size: int) -> None:
+def finetune(
+    net: nn.Module, loss: Any, images: Images, device: str, *, epochs: int, lr: float, batch_size: int
+) -> None:
     """Learn codes with a hashing loss, RMSprop at a constant rate."""
-    net.train()
+    net.to(device).train()
     optimizer = torch.optim.RMSprop(net.parameters(), lr)
     loader = _batches(images, batch_size, training=True)
     for epoch in range(epochs):
         loss.begin_epoch(epoch)
         for inputs, labels, index in loader:
-            total = sum(loss.terms(net(inputs), labels, index).values())
+            codes = net(inputs.to(device))
+            total = sum(loss.terms(codes, labels.to(device), index.to(device)).values())
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
 
 
 @torch.no_grad()
-def mean_average_precision(net: nn.Module, data: LoadedDataset, view: Any, batch_size: int) -> float:
+def mean_average_precision(
+    net: nn.Module, data: LoadedDataset, view: Any, device: str, batch_size: int
+) -> float:
     """mAP of the codes over the whole database."""
     net.eval()
     splits, labels = data.splits, data.images.labels
     codes = []
     for indices in (splits.query, splits.database):
         loader = _batches(Images(data, indices, view), batch_size, training=False)
-        codes.append(pack_codes(torch.cat([net(inputs) for inputs, _, _ in loader]).numpy()))
+        codes.append(pack_codes(torch.cat([net(inputs.to(device)).cpu() for inputs, _, _ in loader]).numpy()))
     return float(average_precision(*codes, labels[splits.query], labels[splits.database]).mean())

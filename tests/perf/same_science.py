@@ -1,0 +1,114 @@
+"""Accuracy of the fast way beside that of the plain way, over seeds, on the same splits of Fashion-MNIST.
+
+    python tests/perf/same_science.py --seeds 0 1 2 3 4 --json build/same_science.json
+
+The plain way is ``straightforward.py``, with a live teacher; ours is a grid with ``views: online`` and with
+several numbers of cached views, in the precisions asked for. Printed are mean mAP@all over seeds with its
+95 % interval, the seconds of step 1, and whether the mean lies in the interval of the plain way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import perf_train as perf
+from scipy.special import stdtrit
+
+from bench import environment, loading, records
+from bench.execute import run_plan
+from bench.executors.making import prepare_process
+
+SIZES = {"query_per_class": 100, "train_per_class": 200, "val_per_class": 1, "database_per_class": 500}
+WAYS = ["online", 1, 2, 4, 8]
+
+
+class Science(perf.Case):
+    """Long enough a training for mAP to mean something."""
+
+    def grid(self, precision: str) -> dict[str, Any]:
+        """All ways of showing views, in one grid."""
+        grid = super().grid(precision)
+        grid["axes"]["dataset"][0]["params"] = SIZES
+        grid["defaults"]["distill"] |= {"epochs": 12, "lr": 1e-3}
+        grid["defaults"]["finetune"] |= {"epochs": 8, "lr": 1e-3}
+        (method,) = grid["axes"]["method"]
+        grid["axes"]["method"] = [
+            {"name": "cukd", "params": {**method["params"], "views": views}} for views in WAYS
+        ]
+        return grid
+
+
+def plain(case: Science, bench: perf.Bench) -> dict[str, list[float]]:
+    """mAP and seconds of step 1 for every seed."""
+    found: dict[str, list[float]] = {"map": [], "seconds": []}
+    way = perf.PlainWay(case, bench)
+    for seed in case.seeds:
+        start = time.perf_counter()
+        trunk = way.trunk(seed)
+        found["seconds"].append(time.perf_counter() - start)
+        found["map"].append(way.score(way.hashed(trunk, case.losses[0], case.bits[0], seed)))
+    return found
+
+
+def ours(case: Science, bench: perf.Bench) -> dict[str, dict[str, list[float]]]:
+    """The same for every number of views."""
+    found: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        plan, machine = bench.plan(case, Path(name))
+        outcome = run_plan(plan, machine, Path(name) / "out")
+        assert outcome.ok == len(WAYS) * len(case.seeds)
+        for record in records.load_results(Path(name) / "out").records:
+            views = record.params["method"]["views"]
+            values = found.setdefault(f"views: {views}, {bench.precision}", {"map": [], "seconds": []})
+            values["map"].append(record.metrics["map@all:expected:relevant"].value)
+            values["seconds"].append(float(record.stages["distill"].seconds or 0.0))
+    return found
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean and half of its 95 % interval (Student's t)."""
+    spread = statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.mean(values), float(stdtrit(len(values) - 1, 0.975)) * spread
+
+
+def main() -> None:
+    """Train every way, print the table, and write JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32"])
+    parser.add_argument("--student", default="timm:test_resnet")
+    parser.add_argument("--teacher", default="efficientnet_lite0")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--data-root", type=Path, default=loading.default_root())
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    threads = environment.default_threads()
+    prepare_process(threads)
+    case = Science(asked.student, asked.teacher, asked.size, seeds=tuple(asked.seeds))
+    benches = [perf.Bench(asked.data_root, "cpu", threads, precision) for precision in asked.precision]
+    found = {"plain way, fp32": plain(case, benches[0])}
+    for bench in benches:
+        found |= ours(case, bench)
+    middle, half = interval(found["plain way, fp32"]["map"])
+    write = sys.stdout.write
+    write(f"{case.title}: mAP@all over {len(asked.seeds)} seeds\n\n")
+    for name, values in found.items():
+        mean, own = interval(values["map"])
+        inside = "inside" if abs(mean - middle) <= half else "OUTSIDE"
+        seconds = statistics.median(values["seconds"])
+        write(f"{name:22} {mean:.4f} +- {own:.4f}   {seconds:6.1f} s of step 1   {inside}\n")
+    if asked.json:
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
