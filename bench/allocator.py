@@ -20,24 +20,30 @@ _USUAL_MMAP, _USUAL_TRIM = 32 << 20, 64 << 20
 _KEPT_MMAP, _KEPT_TRIM = 1 << 30, (1 << 31) - 1
 
 
+_depth = 0
+
+
 @contextmanager
 def kept() -> Iterator[None]:
-    """Freed memory stays in the process inside, and goes back to the system at the end; glibc only."""
+    """Freed memory stays in the process inside, and goes back to the system at the end.
+
+    Does nothing where the C library is not glibc, or one that takes no such sizes. May be nested.
+    """
+    global _depth  # noqa: PLW0603  (malloc has one state per process)
     library = _glibc()
-    if library is None:
+    if library is None or (not _depth and not library.mallopt(_MMAP_THRESHOLD, _KEPT_MMAP)):
         yield
         return
-    _set(library, _KEPT_MMAP, _KEPT_TRIM)
+    library.mallopt(_TRIM_THRESHOLD, _KEPT_TRIM)
+    _depth += 1
     try:
         yield
     finally:
-        _set(library, _USUAL_MMAP, _USUAL_TRIM)
-        library.malloc_trim(0)
-
-
-def _set(library: ctypes.CDLL, mmap_threshold: int, trim_threshold: int) -> None:
-    library.mallopt(_MMAP_THRESHOLD, mmap_threshold)
-    library.mallopt(_TRIM_THRESHOLD, trim_threshold)
+        _depth -= 1
+        if not _depth:
+            library.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP)
+            library.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM)
+            library.malloc_trim(0)
 
 
 def _glibc() -> ctypes.CDLL | None:

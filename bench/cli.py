@@ -116,7 +116,7 @@ def plan(grid: Path, as_json: bool, **options: Any) -> None:
     from bench.plan_text import plan_summary, plan_text
 
     planned, machine = _prepare(grid, fetch=False, **options)
-    summary = plan_summary(planned, machine.store, machine.hardware, machine.jobs)
+    summary = plan_summary(planned, machine.store, machine.job_hardware, machine.jobs)
     click.echo(json.dumps(summary, indent=1) if as_json else plan_text(summary))
 
 
@@ -236,7 +236,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
         store=store.Store(store.default_root()),
         data_root=root,
         device=_device(device),
-        threads=max(1, environment.default_threads() // jobs),
+        threads=environment.default_threads(),
         precision=file.grid.defaults.precision,
         jobs=jobs,
         plugins=tuple(path.resolve() for path in plugins),

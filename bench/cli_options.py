@@ -56,7 +56,8 @@ def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
                      show_default=True, help="What to train and measure on."),
         click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
-                     help="Stages at work at once, each with its share of the threads and a GPU in turn."),
+                     help="Stages at work at once, each with its share of the threads and a GPU in turn; "
+                     "timings run alone, at the end."),
         click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
                      help="A .py file with plug-ins of your own."),
     ]  # fmt: skip

@@ -42,6 +42,8 @@ def hardware(device: str, threads: int) -> dict[str, Any]:
         "gpu": gpu_model() if device == "cuda" else None,
         "device": device,
         "threads": threads,
+        # Threads that wait without spinning take longer to wake up.
+        "waiting": os.environ.get("OMP_WAIT_POLICY", "default").lower(),
     }
     text = "|".join(f"{name}={value}" for name, value in sorted(facts.items()))
     return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}

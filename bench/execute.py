@@ -34,7 +34,7 @@ class Machine:
     """Where a plan is executed.
 
     Attributes:
-        threads: of each job.
+        threads: of all jobs together.
         jobs: stages at work at once, each in a process of its own if they are several.
         plugins: files of ``--include``, which those processes import too.
     """
@@ -48,9 +48,19 @@ class Machine:
     plugins: tuple[Path, ...] = ()
 
     @property
+    def job_threads(self) -> int:
+        """Threads that one job has; what is timed runs alone and has them all."""
+        return max(1, self.threads // self.jobs)
+
+    @property
     def hardware(self) -> str:
-        """Fingerprint of the device with the threads that one job has."""
+        """Fingerprint of the device and what it computes with."""
         return str(environment.hardware(self.device, self.threads)["fingerprint"])
+
+    @property
+    def job_hardware(self) -> str:
+        """The same with the threads of one job: work beside other work takes another time."""
+        return str(environment.hardware(self.device, self.job_threads)["fingerprint"])
 
 
 @dataclass
@@ -110,28 +120,29 @@ def _run_cells(
         raise UsageError("--device cuda: torch sees no CUDA device; pass --device cpu")
     if machine.precision == "bf16" and not environment.bf16_in_hardware(machine.device):
         log.warning("precision: bf16 is emulated on this processor, many times slower than precision: fp32")
-    prepare_process(machine.threads)
+    prepare_process(machine.job_threads)
     stages = list({stage.key: stage for cell in cells for stage in all_stages(cell).values()}.values())
     waiting = [stage for stage in stages if fresh or not _made(machine.store, stage)]
-    costs = estimate.estimate(waiting, machine.store, machine.hardware)
-    jobs = max(1, min(machine.jobs, len(waiting)))
-    progress = ProgressReport({stage.key: costs[stage.key].seconds for stage in waiting}, jobs)
+    costs = estimate.estimate(waiting, machine.store, machine.job_hardware)
+    alone = {stage.key for stage in waiting if stage.timed}
+    progress = ProgressReport({stage.key: costs[stage.key].seconds for stage in waiting}, machine.jobs, alone)
     context = Context(
         store=machine.store,
         data_root=machine.data_root,
         device=torch.device(machine.device),
         weights=plan.weights,
-        hardware=machine.hardware,
+        hardware=machine.job_hardware,
         advance=lambda images: None,
-        workers=machine.threads,
+        workers=machine.job_threads,
     )
     _check_networks(waiting, context)
     executor: LocalExecutor | ParallelExecutor
-    if jobs == 1:
+    if machine.jobs == 1:
         executor = LocalExecutor(context, progress, fresh=fresh)
     else:
-        executor = _parallel(plan, machine, jobs, progress, fresh=fresh)
+        executor = _parallel(plan, machine, progress, fresh=fresh)
     described = environment.describe(machine.device, machine.threads, machine.precision)
+    described["job_threads"] = machine.job_threads
     try:
         for ended in executor.run(cells):
             _save(ended, machine.store, described, out, outcome)
@@ -140,9 +151,7 @@ def _run_cells(
         progress.close()
 
 
-def _parallel(
-    plan: Plan, machine: Machine, jobs: int, progress: ProgressReport, *, fresh: bool
-) -> ParallelExecutor:
+def _parallel(plan: Plan, machine: Machine, progress: ProgressReport, *, fresh: bool) -> ParallelExecutor:
     import torch
 
     from bench.executors.parallel import ParallelExecutor
@@ -153,12 +162,13 @@ def _parallel(
         data_root=machine.data_root,
         device=machine.device,
         devices=torch.cuda.device_count() if machine.device == "cuda" else 0,
-        threads=machine.threads,
-        hardware=machine.hardware,
+        threads=machine.job_threads,
+        timing_threads=machine.threads,
+        hardware=machine.job_hardware,
         weights=plan.weights,
         plugins=machine.plugins,
     )
-    return ParallelExecutor(setup, machine.store, progress, jobs, fresh=fresh)
+    return ParallelExecutor(setup, machine.store, progress, machine.jobs, fresh=fresh)
 
 
 def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path, outcome: Outcome) -> None:

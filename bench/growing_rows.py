@@ -28,6 +28,7 @@ class GrowingRows:
         folder: where the unfinished file lies; what an earlier run has left there is continued.
         name: of the tensor.
         rows: how many there will be.
+        origin: what computes them; rows of another origin are not continued.
 
     Attributes:
         done: rows that are there.
@@ -35,8 +36,9 @@ class GrowingRows:
         seconds_before: spent by earlier runs on the rows that were found.
     """
 
-    def __init__(self, folder: Path, name: str, rows: int) -> None:
-        self._file, self._note, self._name, self._rows = folder / "rows", folder / "rows.json", name, rows
+    def __init__(self, folder: Path, name: str, rows: int, origin: str) -> None:
+        self._file, self._note = folder / "rows", folder / "rows.json"
+        self._name, self._rows, self._origin = name, rows, origin
         self.done, self.width, self.seconds_before = self._found()
         self._noted, self._started = self.done, time.perf_counter()
         self._data: NDArray[np.float16] | None = self._mapped() if self.done else None
@@ -63,8 +65,8 @@ class GrowingRows:
         assert isinstance(self._data, np.memmap)
         self._data.flush()
         seconds = self.seconds_before + time.perf_counter() - self._started
-        note = {"rows": self._rows, "width": self.width, "done": self.done, "seconds": round(seconds, 3)}
-        atomic.write_text(self._note, json.dumps(note))
+        note = {"rows": self._rows, "origin": self._origin, "width": self.width, "done": self.done}
+        atomic.write_text(self._note, json.dumps({**note, "seconds": round(seconds, 3)}))
         self._noted = self.done
 
     def _found(self) -> tuple[int, int, float]:
@@ -72,7 +74,8 @@ class GrowingRows:
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             done, width = int(note["done"]), int(note["width"])
-            fits = note["rows"] == self._rows and self._file.stat().st_size == self._size(width)
+            fits = (note["rows"], note["origin"]) == (self._rows, self._origin)
+            fits = fits and self._file.stat().st_size == self._size(width)
             return (done, width, float(note["seconds"])) if fits else (0, 0, 0.0)
         except (OSError, ValueError, KeyError, TypeError):
             return 0, 0, 0.0
@@ -81,7 +84,9 @@ class GrowingRows:
         self._note.unlink(missing_ok=True)
         with self._file.open("wb") as file:
             file.write(self._header(self.width))
-            file.truncate(self._size(self.width))
+            file.flush()
+            # A disk that is full must say so now: while rows are written, it could only kill the process.
+            _allocate(file.fileno(), self._size(self.width))
 
     def _mapped(self) -> NDArray[np.float16]:
         offset = len(self._header(self.width))
@@ -95,3 +100,10 @@ class GrowingRows:
 
     def _size(self, width: int) -> int:
         return len(self._header(width)) + 2 * self._rows * width
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)

@@ -168,7 +168,10 @@ class Method(Protocol):
         return [{"params": list(network.parameters())}]
 
     def batches(self, epoch: int) -> Iterable[NDArray[np.int64]] | None:
-        """Positions in the pool, batch by batch; None = shuffled, what is left over at the end dropped."""
+        """Positions in the pool, batch by batch; None = shuffled, what is left over at the end dropped.
+
+        Every epoch has as many batches, and they are asked for ahead of time.
+        """
         return None
 
     def terms(self, outputs: Any, batch: DistillationBatch) -> dict[str, Tensor]:

@@ -43,6 +43,8 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
                 "unknown": len(kind_todo) - len(known),
             }
         )
+    # Timings run alone, the rest at once.
+    waits = [(costs[stage.key].seconds or 0.0) / (1 if stage.timed else jobs) for stage in todo]
     variants = _variants(plan.selected)
     cells = [
         {
@@ -53,7 +55,14 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         }
         for cell in plan.selected
     ]
-    return {"grid": plan.name, "cells": cells, "stages": rows, "jobs": jobs, "missing": plan.missing}
+    return {
+        "grid": plan.name,
+        "cells": cells,
+        "stages": rows,
+        "jobs": jobs,
+        "seconds": round(sum(waits), 1),
+        "missing": plan.missing,
+    }
 
 
 def _expected(row: dict[str, Any], known: str) -> str:
@@ -110,10 +119,10 @@ def plan_text(summary: dict[str, Any]) -> str:
     ]
     seconds, unknown = (sum(row[name] for row in summary["stages"]) for name in ("seconds", "unknown"))
     jobs = summary["jobs"]
-    at_once = f" with {jobs} jobs, {human_seconds(seconds)} of work" if jobs > 1 else ""
-    closing = f"Expected time for what is not cached: {human_seconds(seconds / jobs)}{at_once}"
+    at_once = f" with {jobs} jobs ({human_seconds(seconds)} of work)" if jobs > 1 else ""
+    closing = f"Expected time for what is not cached: {human_seconds(summary['seconds'])}{at_once}"
     if unknown:
-        others = f"{unknown} stages of kinds that have not run on this machine yet"
+        others = f"{unknown} stages of kinds that have not run like this on this machine yet"
         closing = f"{closing}, and {others}" if seconds else f"Expected time: not known for {others}"
     parts = [
         f"Grid {summary['grid']}: {len(cells)} cells",

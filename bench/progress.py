@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -73,11 +73,14 @@ class ProgressReport:
     Args:
         expected: stage key -> seconds it should take, None where nothing is known, in order.
         jobs: stages that may be at work at once.
+        alone: keys of those that run with no other.
     """
 
-    def __init__(self, expected: Mapping[str, float | None], jobs: int = 1) -> None:
+    def __init__(
+        self, expected: Mapping[str, float | None], jobs: int = 1, alone: Collection[str] = ()
+    ) -> None:
         self._left = dict(expected)
-        self._total, self._jobs = len(self._left), jobs
+        self._total, self._jobs, self._alone = len(self._left), jobs, frozenset(alone)
         self._pace: list[tuple[float, float | None]] = []
         self._running: dict[str, _Running] = {}
         self._said = time.perf_counter()
@@ -143,8 +146,9 @@ class ProgressReport:
             if guess is None:
                 return None
             running = self._running.get(key)
-            total += max(0.0, guess - running.seconds) if running else guess
-        return total / self._jobs
+            left = max(0.0, guess - running.seconds) if running else guess
+            total += left if key in self._alone else left / self._jobs
+        return total
 
     def close(self) -> None:
         """Remove the bars; lines stay."""

@@ -14,7 +14,7 @@ from typing import Any
 from bench import store
 
 #: Raised by one when the stage of that kind behaves differently, so that old artifacts are not reused.
-STAGE_VERSIONS = {"features": 2, "distill": 2, "finetune": 1, "encode": 1, "measure": 1, "examples": 1}
+STAGE_VERSIONS = {"features": 3, "distill": 2, "finetune": 1, "encode": 2, "measure": 1, "examples": 1}
 
 #: File of a measure artifact that holds values by query, float64 (q, ...) each.
 PER_QUERY = "per_query.safetensors"
@@ -46,6 +46,11 @@ class Stage:
         inputs = {role: stage.key for role, stage in self.inputs.items()}
         identity = {"kind": self.kind, "version": STAGE_VERSIONS[self.kind], "spec": self.spec}
         return store.content_key({**identity, "inputs": inputs})
+
+    @property
+    def timed(self) -> bool:
+        """Whether it measures time, so that its result belongs to one machine, and must be measured alone."""
+        return "hardware" in self.spec
 
     def lineage(self) -> Iterator[Stage]:
         """This stage and all it depends on, inputs first."""

@@ -63,7 +63,7 @@ class DistillationParameters(TrainingParameters):
 
 
 class FrozenTeacherParameters(DistillationParameters):
-    """Step 1 with cached outputs of frozen teachers: seen at which size."""
+    """Step 1 with outputs of frozen teachers: seen at which size."""
 
     teacher_image_size: int | None = Field(
         None, ge=16, description="input side of the teacher in pixels; null = the size it was trained at"

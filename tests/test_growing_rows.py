@@ -26,7 +26,7 @@ def fill(rows, values, until):
 
 
 def test_the_file_is_a_safetensors_file(tmp_path, values):
-    rows = GrowingRows(tmp_path, "features", ROWS)
+    rows = GrowingRows(tmp_path, "features", ROWS, "a CPU")
     fill(rows, values, ROWS)
     rows.finish(tmp_path / "out.safetensors")
     (name,) = found = load_file(tmp_path / "out.safetensors")
@@ -36,8 +36,8 @@ def test_the_file_is_a_safetensors_file(tmp_path, values):
 
 
 def test_an_interruption_costs_what_was_not_noted(tmp_path, values):
-    fill(GrowingRows(tmp_path, "features", ROWS), values, 450)
-    again = GrowingRows(tmp_path, "features", ROWS)
+    fill(GrowingRows(tmp_path, "features", ROWS, "a CPU"), values, 450)
+    again = GrowingRows(tmp_path, "features", ROWS, "a CPU")
     assert (again.done, again.width) == (360, WIDTH)
     assert again.seconds_before >= 0
     fill(again, values, ROWS)
@@ -53,15 +53,25 @@ def test_an_interruption_costs_what_was_not_noted(tmp_path, values):
         lambda folder: (folder / "rows.json").write_text(
             (folder / "rows.json").read_text().replace(str(ROWS), "999")
         ),
+        lambda folder: (folder / "rows.json").write_text(
+            (folder / "rows.json").read_text().replace("a CPU", "a GPU")
+        ),
         lambda folder: (folder / "rows").write_bytes(b"short"),
         lambda folder: (folder / "rows").unlink(),
     ],
-    ids=["note cut short", "note of another kind", "of another pool", "rows cut short", "rows lost"],
+    ids=[
+        "note cut short",
+        "note of another kind",
+        "of another pool",
+        "made elsewhere",
+        "rows cut short",
+        "rows lost",
+    ],
 )
 def test_what_does_not_fit_is_made_again(tmp_path, values, damage):
-    fill(GrowingRows(tmp_path, "features", ROWS), values, 450)
+    fill(GrowingRows(tmp_path, "features", ROWS, "a CPU"), values, 450)
     damage(tmp_path)
-    again = GrowingRows(tmp_path, "features", ROWS)
+    again = GrowingRows(tmp_path, "features", ROWS, "a CPU")
     assert again.done == 0
     fill(again, values, ROWS)
     again.finish(tmp_path / "out")
@@ -75,6 +85,15 @@ def test_the_note_is_written_after_the_rows_are_on_the_disk(tmp_path, values, mo
     monkeypatch.setattr(
         growing_rows.atomic, "write_text", lambda path, text: (order.append("note"), write(path, text))
     )
-    fill(GrowingRows(tmp_path, "features", ROWS), values, 250)
+    fill(GrowingRows(tmp_path, "features", ROWS, "a CPU"), values, 250)
     assert order == ["flush", "note"] * 2
     assert json.loads((tmp_path / "rows.json").read_text())["done"] == 240
+
+
+def test_a_full_disk_is_told_before_rows_are_written(tmp_path, values, monkeypatch):
+    def full(descriptor, offset, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        fill(GrowingRows(tmp_path, "features", ROWS, "a CPU"), values, 30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench import records
+from bench.executors import parallel
 from tests.conftest import PLUGINS, TINY_GRID
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +59,8 @@ def test_two_jobs_give_the_numbers_of_one_bit_for_bit(tiny, folder, monkeypatch)
     assert numbers("one") == numbers("two")
     assert len(numbers("two")) == 4
     for record in records.load_results(Path("two")).records:
-        assert record.environment["threads"] == 1
+        assert (record.environment["threads"], record.environment["job_threads"]) == (2, 1)
+        assert record.metrics["latency_ms@1"].detail["threads"] == 2
         assert "finetune" in records.load_results(Path("two")).log(record)
         assert record.stages["finetune"].cached is False
     # One cell made what two share.
@@ -145,9 +148,55 @@ def test_an_interruption_ends_every_job_and_leaves_nothing_half_written(folder):
     pytest.fail("a process is left")
 
 
-def test_a_plan_divides_the_time_among_jobs(tiny):
+def test_a_plan_divides_the_time_among_jobs(tiny, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert tiny("run").code == 0
-    summary = json.loads(tiny("plan", "--json", "--jobs", "2", "--set", "axes.seed=[1]").out)
-    assert summary["jobs"] == 2
-    unknown = tiny("plan", "--jobs", "2", "--set", "axes.seed=[1]").out
-    assert "not known" in unknown  # nothing has run with one thread yet
+    more = ("--set", "axes.seed=[1]", "--json")
+    one, two = (json.loads(tiny("plan", *more, "--jobs", jobs).out) for jobs in ("1", "2"))
+    work = sum(row["seconds"] for row in one["stages"])
+    assert one["seconds"] == pytest.approx(work, abs=0.2)
+    assert work / 2 - 0.2 <= two["seconds"] < work
+    assert "with 2 jobs (" in tiny("plan", "--set", "axes.seed=[1]", "--jobs", "2").out
+
+
+def test_jobs_make_no_inputs_of_what_is_there(tiny, folder):
+    assert tiny("run", "--out", "one").code == 0
+    for kind in ("features", "distill"):
+        shutil.rmtree(folder / "cache" / kind)
+    result = tiny("run", "--out", "two", "--jobs", "2")
+    assert result.code == 0
+    assert "all from cache" in result.out
+    assert not (folder / "cache" / "features").exists()
+
+
+def test_everything_is_made_anew_with_jobs_too(tiny, folder):
+    assert tiny("run").code == 0
+    before = {path: path.stat().st_mtime_ns for path in (folder / "cache").glob("*/*/artifact.json")}
+    assert tiny("run", "--overwrite", "always", "--jobs", "2").code == 0
+    assert all(path.stat().st_mtime_ns > time for path, time in before.items())
+
+
+def test_a_job_that_cannot_start_ends_the_run_in_one_line(tiny, folder):
+    (folder / "late.py").write_text(
+        "import multiprocessing\nif multiprocessing.parent_process():\n    raise ValueError('only at home')\n"
+    )
+    result = tiny("run", "--jobs", "2", "--include", folder / "late.py")
+    assert result.code == 2
+    assert result.err.splitlines()[-1].endswith("late.py: ValueError: only at home")
+    assert "Traceback" not in result.err
+
+
+def test_a_job_that_died_while_idle_is_replaced(tiny, monkeypatch):
+    right, killed = parallel._Worker.start, []
+
+    def start(worker, stage, *, fresh):
+        if not killed:
+            killed.append(worker)
+            worker._process.kill()
+            worker._process.join()
+        right(worker, stage, fresh=fresh)
+
+    monkeypatch.setattr(parallel._Worker, "start", start)
+    result = tiny("run", "--jobs", "2")
+    assert result.code == 0, result.err
+    assert killed

@@ -376,26 +376,25 @@ def test_timing_warms_up_and_keeps_every_sample():
 def test_an_interrupted_teacher_goes_on_where_it_stopped(tiny, folder, monkeypatch):
     from bench import growing_rows
     from bench.stages import views
+    from bench.stages.micro_batches import Forward
 
     monkeypatch.setattr(growing_rows, "NOTE_EVERY", views.EVALUATION_BATCH)
     only = ("--only", "method=cukd", "--only", "loss=csq")
     many = ("dataset: [synthetic]", "dataset: [{name: synthetic, params: {per_class: 200}}]")
-    shown, right = [], views._outputs
+    shown, right = [], Forward.__call__
 
-    def stopped(net, batch, *rest):
+    def stopped(forward, batch):
         if len(shown) == 3:
             raise KeyboardInterrupt
         shown.append(len(batch))
-        return right(net, batch, *rest)
+        return right(forward, batch)
 
-    monkeypatch.setattr(views, "_outputs", stopped)
+    monkeypatch.setattr(Forward, "__call__", stopped)
     assert tiny("run", *only, edit=many).code == 130
     (left,) = (folder / "cache" / "partial").iterdir()
     assert left.name.startswith("synthetic__tiny_teacher")
     before = sum(shown)
-    monkeypatch.setattr(
-        views, "_outputs", lambda net, *rest: (shown.append(len(rest[0])), right(net, *rest))[1]
-    )
+    monkeypatch.setattr(Forward, "__call__", right)
     assert tiny("run", *only, edit=many).code == 0
     assert not list((folder / "cache" / "partial").iterdir())
     indices = [json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "features")]
@@ -417,18 +416,18 @@ def test_online_views_ask_the_teacher_in_every_epoch(tiny, folder):
     (distill,) = artifacts(folder, "distill")
     index = json.loads((distill / "artifact.json").read_text())
     assert index["cost_class"].endswith("/tiny_teacher/cukd")
+    assert index["summary"]["teacher_queries"] == 2 * 32 * (index["summary"]["images"] // 32)
     assert all(record.status == "ok" for record in loaded(Path("results/tiny")))
 
 
 def test_cached_and_online_training_are_the_same_where_views_are(tiny, folder, monkeypatch):
     """With the crops of the cache, a live teacher teaches what it taught once, but for half precision."""
-    from bench.stages import features, views
+    from bench.stages import views
 
     only = ("--only", "method=cukd", "--only", "loss=csq")
     assert tiny("run", *only).code == 0
     (cached,) = artifacts(folder, "distill")
     monkeypatch.setattr(views, "STUDENT_STREAM", views.DISTILL_STREAM)
-    monkeypatch.setattr(features, "VIEW_SEED", 0)
     assert tiny("run", *only, "--out", "online", edit=ONLINE).code == 0
     (live,) = (path for path in artifacts(folder, "distill") if path != cached)
     histories = [

@@ -61,7 +61,9 @@ class LocalExecutor:
             raise StageFailed(stage, end.cause, first=True)
         if end.made:
             self.made.add(stage.key)
-        self.progress.finish(stage.key)
+            self.progress.finish(stage.key)
+        else:
+            self.progress.drop(stage.key)
         assert end.index is not None
         return end.index
 

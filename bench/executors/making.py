@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shutil
 
 from bench.errors import BenchError
 from bench.executors.outcomes import Cause, End
@@ -48,6 +49,8 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         "inputs": {role: needed.key for role, needed in stage.inputs.items()},
     }
     with store.lock(folder):
+        if fresh:
+            shutil.rmtree(store.partial(folder))
         found = None if fresh else store.verify(folder)
         if found is not None:
             return End(found)

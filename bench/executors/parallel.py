@@ -6,12 +6,14 @@ started: beside other work they would measure that.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 from bench.executors.making import name
 from bench.executors.outcomes import Cause, CellOutcome, End, StageFailed, logged
 from bench.executors.worker import Message, Setup, work
@@ -36,41 +38,73 @@ class ParallelExecutor:
     def __init__(
         self, setup: Setup, store: Store, progress: ProgressReport, jobs: int, *, fresh: bool = False
     ) -> None:
-        self.setup, self.store, self.progress, self.fresh = setup, store, progress, fresh
+        self._setup, self._jobs = setup, jobs
+        self.store, self.progress, self.fresh = store, progress, fresh
         self.made: set[str] = set()
         self._ends: dict[str, End] = {}
         self._lines: dict[str, list[str]] = {}
-        self._workers = [_Worker(setup, job) for job in range(jobs)]
+        self._told: set[str] = set()
+        self._workers: list[_Worker] = []
 
     def run(self, cells: Sequence[Cell]) -> Iterator[CellOutcome]:
         """The outcome of every cell, as they are done."""
-        waiting = {stage.key: stage for cell in cells for stage in _lineage(cell)}
-        if not self.fresh:
-            waiting = {key: stage for key, stage in waiting.items() if not self._present(stage)}
-        open_cells, owner = list(cells), _owners(cells)
+        lineages = {cell.key: _lineage(cell) for cell in cells}
+        open_cells, waiting = list(cells), self._absent(cells)
         try:
+            self._workers = [_Worker(self._setup, job) for job in range(min(self._jobs, len(waiting)))]
             while open_cells:
-                for cell in [cell for cell in open_cells if self._is_done(cell)]:
+                done = [cell for cell in open_cells if self._is_done(cell, lineages[cell.key])]
+                for cell in done:
                     open_cells.remove(cell)
-                    yield self._outcome(cell, owner)
-                self._start(waiting)
-                if any(worker.stage for worker in self._workers):
+                    yield self._outcome(cell, lineages[cell.key])
+                if done:
+                    # What only a failed cell needed is not made.
+                    wanted = {stage.key for cell in open_cells for stage in lineages[cell.key]}
+                    for key in [key for key in waiting if key not in wanted]:
+                        del waiting[key]
+                        self.progress.drop(key)
+                elif self._start(waiting):
                     self._listen()
         finally:
             for worker in self._workers:
-                worker.stop()
+                worker.dismiss()
+            for worker in self._workers:
+                worker.join()
 
-    def _start(self, waiting: dict[str, Stage]) -> None:
-        """Give idle workers what is ready; drop what cannot be made any more."""
+    def _absent(self, cells: Sequence[Cell]) -> dict[str, Stage]:
+        """What has to be made, inputs first: below an artifact that is there, nothing has to be."""
+        waiting: dict[str, Stage] = {}
+
+        def visit(stage: Stage) -> None:
+            if stage.key in waiting or stage.key in self._ends:
+                return
+            index = None if self.fresh else self.store.verify(self.store.path(*_place(stage)))
+            if index is not None:
+                self._ends[stage.key] = End(index)
+                self.progress.drop(stage.key)
+                return
+            for needed in stage.inputs.values():
+                visit(needed)
+            waiting[stage.key] = stage
+
+        for cell in cells:
+            for leaf in cell.stages.values():
+                visit(leaf)
+        return waiting
+
+    def _start(self, waiting: dict[str, Stage]) -> bool:
+        """Give idle workers what is ready; whether there is anybody to listen to."""
         for worker in self._workers:
             if worker.stage is None and (stage := self._next(waiting)) is not None:
                 del waiting[stage.key]
                 self.progress.start(stage.key, name(stage), stage.images)
                 worker.start(stage, fresh=self.fresh)
+        return any(worker.stage for worker in self._workers)
 
     def _next(self, waiting: dict[str, Stage]) -> Stage | None:
+        """The first stage whose inputs are there and that may run beside what is running."""
         busy = [worker.stage for worker in self._workers if worker.stage]
-        if any(_is_timed(stage) for stage in busy):
+        if any(stage.timed for stage in busy):
             return None
         timed = None
         for stage in list(waiting.values()):
@@ -82,72 +116,77 @@ class ParallelExecutor:
                 self._ends[stage.key] = failed[0]
                 self.progress.drop(stage.key)
             elif all(needed):
-                if not _is_timed(stage):
+                if not stage.timed:
                     return stage
                 timed = timed or stage
         return timed if not busy else None
 
     def _listen(self) -> None:
-        """Wait until a worker says something, and take note of it."""
-        talking = {worker.connection: worker for worker in self._workers if worker.stage}
-        for connection in wait(list(talking)):
-            assert isinstance(connection, Connection)
-            worker = talking[connection]
-            assert worker.stage is not None
-            try:
-                message: Message = connection.recv()
-            except (EOFError, ConnectionResetError):
-                self._ended(worker, End(cause=worker.died()), [])
-                worker.restart()
-                continue
-            if message.kind == "images":
-                self.progress.advance(worker.stage.key, message.value)
-            elif message.kind == "log":
-                log.log(*message.value)
-            elif message.kind == "refused":
-                raise UsageError(message.value)
-            else:
-                self._ended(worker, *message.value)
+        """Take note of what workers say, until one has ended a stage."""
+        while True:
+            talking = [worker for worker in self._workers if worker.stage]
+            wait([end for worker in talking for end in (worker.connection, worker.sentinel)])
+            ended = [self._hear(worker) for worker in talking]
+            if any(ended):
+                return
+
+    def _hear(self, worker: _Worker) -> bool:
+        """Everything that a worker has said; whether it has ended its stage."""
+        assert worker.stage is not None
+        alive = worker.alive()  # before reading, so that nothing it said is lost
+        try:
+            while worker.connection.poll():
+                message: Message = worker.connection.recv()
+                if message.kind == "images":
+                    self.progress.advance(worker.stage.key, message.value)
+                elif message.kind == "log":
+                    log.log(*message.value)
+                elif message.kind == "refused":
+                    raise _refusal(message.value)
+                else:
+                    self._ended(worker, *message.value)
+                    return True
+        except (EOFError, OSError):  # ended in the middle of a sentence
+            alive = False
+        if alive:
+            return False
+        self._ended(worker, End(cause=worker.died()), [])
+        worker.restart()
+        return True
 
     def _ended(self, worker: _Worker, end: End, lines: list[str]) -> None:
         stage = worker.stage
         assert stage is not None
         worker.stage = None
         with logged() as said:
-            if end.cause:
-                self.progress.drop(stage.key)
-            else:
+            if end.made:
                 self.progress.finish(stage.key)
+                self.made.add(stage.key)
+            else:
+                self.progress.drop(stage.key)
         self._ends[stage.key], self._lines[stage.key] = end, lines + said
-        if end.made:
-            self.made.add(stage.key)
 
-    def _present(self, stage: Stage) -> bool:
-        index = self.store.verify(self.store.path(stage.kind, stage.slug, stage.key))
-        if index is not None:
-            self._ends[stage.key] = End(index)
-            self.progress.drop(stage.key)
-        return index is not None
-
-    def _is_done(self, cell: Cell) -> bool:
+    def _is_done(self, cell: Cell, lineage: list[Stage]) -> bool:
         """Whether all its leaves are there, or one of its stages has failed."""
-        if any(end.cause for stage in _lineage(cell) if (end := self._ends.get(stage.key))):
+        if any(end.cause for stage in lineage if (end := self._ends.get(stage.key))):
             return True
         return all(leaf.key in self._ends for leaf in cell.stages.values())
 
-    def _outcome(self, cell: Cell, owner: dict[str, str]) -> CellOutcome:
+    def _outcome(self, cell: Cell, lineage: list[Stage]) -> CellOutcome:
+        """The first cell that is told of has made what it shares with others."""
         outcome = CellOutcome(cell)
-        for stage in _lineage(cell):
+        for stage in lineage:
             end = self._ends.get(stage.key)
             if end is None:
                 continue
-            mine = owner[stage.key] == cell.key
-            if mine:
+            first = stage.key not in self._told
+            self._told.add(stage.key)
+            if first:
                 outcome.lines += self._lines.get(stage.key, [])
-            if mine and end.made:
+            if first and end.made:
                 outcome.made.add(stage.key)
             if end.cause and outcome.failure is None:
-                outcome.failure = StageFailed(stage, end.cause, first=mine)
+                outcome.failure = StageFailed(stage, end.cause, first=first)
         if outcome.failure is None:
             ends = {role: self._ends[leaf.key] for role, leaf in cell.stages.items()}
             outcome.indices = {role: end.index for role, end in ends.items() if end.index is not None}
@@ -163,34 +202,54 @@ class _Worker:
         self.restart()
 
     def restart(self) -> None:
+        """A new process in place of one that is no more."""
         spawning = multiprocessing.get_context("spawn")
         self.connection, theirs = spawning.Pipe()
         arguments = theirs, self._setup, self._job
-        self._process = spawning.Process(target=work, args=arguments, name=f"job {self._job}", daemon=False)
+        self._process = spawning.Process(target=work, args=arguments, name=f"job {self._job}")
         self._process.start()
         theirs.close()
 
+    @property
+    def sentinel(self) -> int:
+        """Ready when the process has ended."""
+        return self._process.sentinel
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.is_alive()
+
     def start(self, stage: Stage, *, fresh: bool) -> None:
+        """Have a stage made; by a new process if this one has ended while it had nothing to do."""
+        if not self.alive():
+            self.restart()
         self.stage = stage
-        self.connection.send((stage, fresh))
+        # If it ends right now, listening finds that out.
+        with contextlib.suppress(OSError):
+            self.connection.send((stage, fresh))
 
     def died(self) -> Cause:
         """Why the process is no more."""
         self._process.join()
         code = self._process.exitcode
         how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-        hint = "; the machine may be out of memory: lower --jobs or batch_size" if code == -9 else ""
+        hint = (
+            "; the machine may be out of memory: lower --jobs or batch_size"
+            if code == -signal.SIGKILL
+            else ""
+        )
         return Cause("WorkerDied", f"the process that made it was ended {how}{hint}", known=True)
 
-    def stop(self) -> None:
-        """Let it end by itself if it is idle, else make it stop what it does."""
-        try:
+    def dismiss(self) -> None:
+        """Have it end: by itself if it is idle, else in the middle of what it does."""
+        with contextlib.suppress(OSError):
             if self.stage is None:
                 self.connection.send(None)
             else:
                 self._process.terminate()
-        except OSError:
-            pass
+
+    def join(self) -> None:
+        """Wait until it has ended, and make sure that it does."""
         self._process.join(PATIENCE)
         if self._process.is_alive():
             self._process.kill()
@@ -198,19 +257,15 @@ class _Worker:
         self.connection.close()
 
 
-def _is_timed(stage: Stage) -> bool:
-    return "hardware" in stage.spec
+def _refusal(cause: Cause) -> BenchError:
+    text = cause.message if cause.known else f"a job could not work: {cause.type}: {cause.message}"
+    return UsageError(text)
+
+
+def _place(stage: Stage) -> tuple[str, str, str]:
+    return stage.kind, stage.slug, stage.key
 
 
 def _lineage(cell: Cell) -> list[Stage]:
     """Every stage of a cell once, inputs before users."""
     return list({stage.key: stage for leaf in cell.stages.values() for stage in leaf.lineage()}.values())
-
-
-def _owners(cells: Sequence[Cell]) -> dict[str, str]:
-    """Stage key -> key of the first cell that needs it."""
-    owner: dict[str, str] = {}
-    for cell in cells:
-        for stage in _lineage(cell):
-            owner.setdefault(stage.key, cell.key)
-    return owner

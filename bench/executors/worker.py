@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import UsageError
-from bench.executors.outcomes import logged
+from bench.executors.outcomes import Cause, logged
 from bench.store import Store
+
+SECONDS_BETWEEN_COUNTS = 0.2
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Setup:
     Attributes:
         plugins: files of the command line's ``--include``.
         devices: of this machine, of which job i takes number i modulo their number; 0 = the CPU.
+        threads, timing_threads: beside other jobs, and alone on the machine.
     """
 
     store_root: Path
@@ -30,6 +33,7 @@ class Setup:
     device: str
     devices: int
     threads: int
+    timing_threads: int
     hardware: str
     weights: Mapping[str, str | None]
     plugins: Sequence[Path]
@@ -38,7 +42,7 @@ class Setup:
 @dataclass(frozen=True)
 class Message:
     """From worker to parent: ``images`` done, a ``log`` record (level, text), the ``end`` of a stage with the
-    lines it logged, or that the store ``refused``, which ends the run.
+    lines it logged, or why it ``refused`` to work, which ends the run.
     """
 
     kind: Literal["images", "log", "end", "refused"]
@@ -54,18 +58,20 @@ def work(connection: Connection, setup: Setup, job: int) -> None:
     bench.setLevel(logging.DEBUG)
     bench.propagate = False
     bench.addHandler(_Sender(connection))
-    context = _context(connection, setup, job)
-    from bench.executors.making import make
+    try:
+        context = _context(connection, setup, job)
+        from bench.executors.making import make, prepare_process
 
-    while (task := connection.recv()) is not None:
-        stage, fresh = task
-        with logged() as lines:
-            try:
+        while (task := connection.recv()) is not None:
+            stage, fresh = task
+            prepare_process(setup.timing_threads if stage.timed else setup.threads)
+            with logged() as lines:
                 end = make(stage, context, fresh=fresh)
-            except UsageError as error:
-                connection.send(Message("refused", str(error)))
-                return
-        connection.send(Message("end", (end, lines)))
+            connection.send(Message("end", (end, lines)))
+    except (EOFError, BrokenPipeError):
+        return  # there is no parent any more
+    except Exception as error:
+        connection.send(Message("refused", Cause.of(error)))
 
 
 def _context(connection: Connection, setup: Setup, job: int) -> Any:
@@ -87,9 +93,23 @@ def _context(connection: Connection, setup: Setup, job: int) -> Any:
         device=device,
         weights=setup.weights,
         hardware=setup.hardware,
-        advance=lambda images: connection.send(Message("images", images)),
+        advance=_Counter(connection),
         workers=setup.threads,
     )
+
+
+class _Counter:
+    """Tells how many images are done, a few times a second: the parent has other things to do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._images, self._told = connection, 0, 0.0
+
+    def __call__(self, images: int) -> None:
+        self._images += images
+        now = time.perf_counter()
+        if now - self._told >= SECONDS_BETWEEN_COUNTS:
+            self._connection.send(Message("images", self._images))
+            self._images, self._told = 0, now
 
 
 class _Sender(logging.Handler):

@@ -66,6 +66,10 @@ class Context:
         found: T = self._kept[kind][1]
         return found
 
+    def forget(self, kind: str) -> None:
+        """Let go of what was kept."""
+        self._kept.pop(kind, None)
+
     def teacher(self, block: Mapping[str, Any]) -> Network:
         """The teacher of a spec's network block."""
         return self._network(TEACHERS, block)

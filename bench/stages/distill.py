@@ -42,7 +42,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     student = context.student(spec["student"])
     labels = dataset.images.labels[indices] if plugin.uses_labels(params) else None
     targets, live = _cached(stage, context), _live(stage, context)
-    asked = [FrozenTeacher(teacher, context) for teacher in spec.get("online_teachers", [])]
+    context.forget(features.TEACHER)  # its memory is needed now
+    asked = [FrozenTeacher(one, spec["precision"], context) for one in spec.get("online_teachers", [])]
 
     with seeded(spec["seed"], context.device):
         trunk = student.build()
@@ -56,7 +57,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             classes=dataset.images.classes,
             images=len(indices),
             seed=spec["seed"],
-            teacher_widths=[said[0].shape[1] for said in targets] or [one.width(context) for one in asked],
+            teacher_widths=[said[0].shape[1] for said in targets] or [one.width for one in asked],
         )
         method = plugin(params, task)
         net = context.place(method.network()).train()
@@ -77,7 +78,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in method.tensors().items()}
     if kept:
         save_file(kept, folder / networks.EXTRA)
-    return {**fitted.summary(), "images": len(indices), **method.summary()}
+    queries = {"teacher_queries": fitted.images} if asked else {}
+    return {**fitted.summary(), "images": len(indices), **queries, **method.summary()}
 
 
 class _Batches:
@@ -107,9 +109,7 @@ class _Batches:
         """Outputs of networks that are asked now: the method's own, then frozen ones at their own size."""
         with self.context.autocast(self.spec["precision"]):
             found = [network(inputs) for network in self.method.task.networks]
-            for one in self.asked:
-                found.append(one.net(views.render(pixels, crops, one.preprocessing, one.image_size)))
-        return [outputs.float() for outputs in found]
+        return [outputs.float() for outputs in found] + [one.asked(pixels, crops) for one in self.asked]
 
     def _labels(self, positions: NDArray[np.int64]) -> Tensor | None:
         """Those of the batch, float (n, classes) 0/1, for methods that use them."""
@@ -133,7 +133,7 @@ class _Shown:
         self._drawn: dict[int, NDArray[np.float64]] = {}
 
     def crops(self, epoch: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Crops of the images ``chosen``, float64 (n, 4)."""
+        """Crops of the images ``chosen``, see ``views.random_crops``."""
         split = np.array_split(chosen, self.parts)
         return np.concatenate([self._view(epoch, part)[rows] for part, rows in enumerate(split)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import CellError
 from bench.growing_rows import GrowingRows
@@ -17,6 +18,7 @@ from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import views
 from bench.stages.context import Context
+from bench.stages.micro_batches import Forward
 from bench.stages.training import seeded
 from bench.types import Preprocessing
 
@@ -26,6 +28,8 @@ VIEW_SEED = 0
 POOL_SEED = 0
 #: Name of the tensor and of its file.
 FEATURES, FEATURES_FILE = "features", "features.safetensors"
+#: What is kept from one stage to the next: the teacher, which mostly has several views to see.
+TEACHER = "teacher"
 
 
 def pool(dataset: LoadedDataset, part: str, fraction: float) -> NDArray[np.int64]:
@@ -63,11 +67,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """
     spec = stage.spec
     dataset = context.dataset(spec["dataset"])
-    # Its other views come next.
     asked = {name: spec[name] for name in ("teacher", "output", "image_size")}
-    teacher = context.kept("teacher", asked, lambda: FrozenTeacher(asked, context))
+    key = asked, spec["precision"]
+    teacher = context.kept(TEACHER, key, lambda: FrozenTeacher(asked, spec["precision"], context))
     indices = pool(dataset, spec["pool"], spec["pool_fraction"])
-    rows = GrowingRows(context.partial(stage), FEATURES, len(indices))
+    rows = GrowingRows(context.partial(stage), FEATURES, len(indices), context.hardware)
     before = rows.done
     inputs = views.batches(
         context.source(dataset.images),
@@ -92,7 +96,7 @@ class FrozenTeacher:
         spec: ``teacher`` block, ``output`` ("features" or "logits") and ``image_size`` (None = its own).
     """
 
-    def __init__(self, spec: Mapping[str, Any], context: Context) -> None:
+    def __init__(self, spec: Mapping[str, Any], precision: str, context: Context) -> None:
         plugin: Any = context.teacher(spec["teacher"])
         self.preprocessing: Preprocessing = plugin.preprocessing
         self.image_size: int = spec["image_size"] or plugin.preprocessing.image_size
@@ -100,9 +104,17 @@ class FrozenTeacher:
         with seeded(0, context.device):
             net = plugin.build_classifier() if spec["output"] == "logits" else plugin.build()
         self.net: nn.Module = context.place(net).eval().requires_grad_(False)
+        self._forward, self._device = Forward(self.net, lambda: context.autocast(precision)), context.device
 
-    def width(self, context: Context) -> int:
+    @functools.cached_property
+    def width(self) -> int:
         """Of its outputs."""
-        with torch.inference_mode():
-            shown = torch.zeros(1, 3, self.image_size, self.image_size, device=context.device)
-            return int(self.net(shown).shape[1])
+        return self.outputs(torch.zeros(1, 3, self.image_size, self.image_size, device=self._device)).shape[1]
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Of images that are rendered for it: float32 (n, width) on the device."""
+        return self._forward(inputs)
+
+    def asked(self, pixels: Tensor, crops: NDArray[np.float64]) -> Tensor:
+        """What it says of views of ``pixels``, see ``views.render``."""
+        return self.outputs(views.render(pixels, crops, self.preprocessing, self.image_size))

@@ -36,11 +36,45 @@ class Batch:
     terms: Terms
 
 
+#: What libraries say when they get no memory, other than by torch's own error.
+_SHORTAGES = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory, of a GPU or of the machine, was not enough."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+        isinstance(error, RuntimeError) and any(text in str(error) for text in _SHORTAGES)
     )
+
+
+class Forward:
+    """Outputs of a network in eval mode; in pieces where they need be, as no image knows of another.
+
+    Args:
+        autocast: makes the context of every forward pass.
+    """
+
+    def __init__(self, net: nn.Module, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._net, self._autocast = net, autocast
+        self._piece: int | None = None
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Float32 (n, d) on the device of ``inputs``."""
+        while True:
+            try:
+                pieces = torch.split(inputs, self._piece or len(inputs))
+                outputs = [self._one(piece) for piece in pieces]
+                return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+            except Exception as error:
+                if not out_of_memory(error) or self._piece == 1:
+                    raise
+            self._piece = _halved(self._piece or len(inputs), inputs)
+
+    def _one(self, inputs: Tensor) -> Tensor:
+        with self._autocast():
+            outputs: Tensor = self._net(inputs)
+        return outputs.float()
 
 
 class Passes:
@@ -57,6 +91,7 @@ class Passes:
     def __init__(self, net: nn.Module, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
         self.net, self._autocast = net, autocast
         self.piece: int | None = None
+        self._in_loss = False
 
     def __call__(self, batch: Batch, clear: Callable[[], None]) -> dict[str, Tensor]:
         """Leave the gradients of the sum of the terms where the optimizer finds them.
@@ -70,8 +105,10 @@ class Passes:
         Raises:
             CellError: not even one image fits, or the network cannot be shown pieces.
         """
+        random = _random_state(batch.inputs.device)
         while True:
             clear()
+            self._in_loss = False
             try:
                 if self.piece is None:
                     return self._whole(batch)
@@ -81,6 +118,7 @@ class Passes:
                     raise
             # Outside of the block above: the traceback of the error holds on to the tensors of the attempt.
             self._shrink(batch)
+            _restore(batch.inputs.device, random)
 
     def _forward(self, inputs: Tensor) -> Any:
         with self._autocast():
@@ -100,11 +138,13 @@ class Passes:
                 states.append(_random_state(piece.device))
                 outputs = self._forward(piece)
                 if not isinstance(outputs, Tensor):
-                    raise _refusal(batch, "the method looks at more than the network's output")
+                    raise _refusal(batch, "the method looks at more of the network than its output")
                 found.append(outputs)
         outputs = torch.cat(found).requires_grad_()
+        self._in_loss = True
         terms = batch.terms(outputs)
         _sum(terms).backward()  # type: ignore[no-untyped-call]
+        self._in_loss = False
         assert outputs.grad is not None
         after = _random_state(outputs.device)
         for piece, state, gradient in zip(pieces, states, torch.split(outputs.grad, size), strict=True):
@@ -116,14 +156,21 @@ class Passes:
     def _shrink(self, batch: Batch) -> None:
         layer = _meeting(self.net)
         if layer is not None:
-            raise _refusal(batch, f"{layer} mixes the images of a batch")
-        size = self.piece or len(batch.inputs)
-        if size == 1:
+            raise _refusal(batch, f"pieces of it would train another network: {layer} mixes its images")
+        if self._in_loss:
+            raise _refusal(batch, "the loss, which must see all of it, does not fit")
+        if self.piece == 1:
             raise _refusal(batch, "not even one image fits")
-        self.piece = -(-size // 2)
-        if batch.inputs.device.type == "cuda":
-            torch.cuda.empty_cache()
-        log.warning("out of memory: batches of %d go in pieces of %d", len(batch.inputs), self.piece)
+        self.piece = _halved(self.piece or len(batch.inputs), batch.inputs)
+
+
+def _halved(size: int, inputs: Tensor) -> int:
+    """Images of the next attempt; gives back what the last one has left."""
+    if inputs.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = -(-size // 2)
+    log.warning("out of memory: batches of %d images go in pieces of %d", len(inputs), half)
+    return half
 
 
 def _sum(terms: dict[str, Tensor]) -> Tensor:
@@ -140,10 +187,7 @@ def _meeting(net: nn.Module) -> str | None:
 
 def _refusal(batch: Batch, reason: str) -> CellError:
     size = f"{len(batch.inputs)} images of {batch.inputs.shape[-1]} pixels"
-    return CellError(
-        f"out of memory with a batch of {size}, and {reason}, so pieces of it would train another network; "
-        "lower batch_size or image_size"
-    )
+    return CellError(f"out of memory with a batch of {size}, and {reason}; lower batch_size or image_size")
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

@@ -31,10 +31,12 @@ class Fitted:
 
     Attributes:
         history: one dict per epoch: mean of every term, and ``lr``.
+        images: how many were shown, those of every epoch counted.
         micro_batch: images that the network saw at a time where a batch did not fit into memory.
     """
 
     history: list[dict[str, Any]]
+    images: int
     micro_batch: int | None
 
     def summary(self) -> dict[str, Any]:
@@ -97,8 +99,9 @@ def fit(
     if not per_epoch:
         raise CellError("there is nothing to train on: no batch can be formed; lower batch_size")
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(settings, per_epoch))
-    batches = show((epoch, positions) for epoch in range(settings.epochs) for positions in order(epoch))
+    batches = show(_every_epoch(order, settings.epochs, per_epoch))
     history: list[dict[str, Any]] = []
+    images = 0
     with allocator.kept():
         for epoch in range(settings.epochs):
             begin_epoch(epoch)
@@ -110,6 +113,7 @@ def fit(
                 scheduler.step()
                 for name, term in terms.items():
                     sums[name] = sums.get(name, torch.zeros_like(term)) + term
+                images += len(batch.inputs)
                 advance(len(batch.inputs))
             means = {name: float(total) / per_epoch for name, total in sums.items()}
             bad = [name for name, mean in means.items() if not math.isfinite(mean)]
@@ -118,7 +122,17 @@ def fit(
                 cure = f"lower lr (now {settings.lr:g}) or use precision: fp32"
                 raise CellError(f"loss term '{bad[0]}' is {means[bad[0]]} {where}; {cure}")
             history.append({**means, "lr": scheduler.get_last_lr()[0], **end_of_epoch(epoch)})
-    return Fitted(history, passes.piece)
+    return Fitted(history, images, passes.piece)
+
+
+def _every_epoch(order: Order, epochs: int, per_epoch: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    for epoch in range(epochs):
+        batches = list(order(epoch))
+        # Batches are made ahead of time: with another number of them, epochs would run into each other.
+        if len(batches) != per_epoch:
+            raise CellError(f"epoch {epoch + 1} has {len(batches)} batches, and the first had {per_epoch}")
+        for positions in batches:
+            yield epoch, positions
 
 
 def _optimizer(groups: Sequence[Mapping[str, Any]], settings: TrainingParameters) -> torch.optim.Optimizer:

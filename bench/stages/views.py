@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from bench import allocator
 from bench.stages.inputs import PixelSource, every
-from bench.stages.micro_batches import out_of_memory
+from bench.stages.micro_batches import Forward
 from bench.types import Augmentation, ImageSet, Preprocessing
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def render(
 
     Args:
         pixels: uint8 (n, 1 or 3, h, w).
-        crops: float64 (n, 4), see ``random_crops``.
+        crops: see ``random_crops``.
         preprocessing: what the network expects.
         image_size: side of the square result in pixels.
 
@@ -152,23 +152,8 @@ def embed(net: nn.Module, inputs: Iterable[Tensor], context: Context, precision:
 
 def embedded(net: nn.Module, inputs: Iterable[Tensor], context: Context, precision: str) -> Iterator[Tensor]:
     """The same, batch by batch as they are done."""
-    net.eval()
+    forward = Forward(net.eval(), lambda: context.autocast(precision))
     with allocator.kept():
         for batch in inputs:
-            yield _outputs(net, batch, context, precision)
+            yield forward(batch).cpu()
             context.advance(len(batch))
-
-
-@torch.inference_mode()
-def _outputs(net: nn.Module, batch: Tensor, context: Context, precision: str) -> Tensor:
-    """A batch that does not fit into memory goes in halves: in eval mode no image knows of another."""
-    try:
-        with context.autocast(precision):
-            found: Tensor = net(batch).float().cpu()
-            return found
-    except Exception as error:
-        if not out_of_memory(error) or len(batch) == 1:
-            raise
-    if batch.device.type == "cuda":
-        torch.cuda.empty_cache()
-    return torch.cat([_outputs(net, half, context, precision) for half in batch.tensor_split(2)])

@@ -59,15 +59,15 @@ class Case:
 
     Attributes:
         size: input side of student and teacher, pixels.
-        images: in training; half of them per step where there are two steps per epoch.
+        steps, pool_steps: full batches in an epoch of step 2 and of step 1.
         losses, bits, seeds: of the grid.
     """
 
     student: str
     teacher: str
     size: int
-    images: int = 2 * BATCH
-    pool: int = 0
+    steps: int = 3
+    pool_steps: int = 3
     epochs: int = EPOCHS
     views: int = VIEWS
     losses: tuple[str, ...] = ("dch",)
@@ -86,8 +86,13 @@ class Case:
 
     def grid(self, precision: str) -> dict[str, Any]:
         """As a grid file would have it."""
-        sizes = {"query_per_class": 10, "val_per_class": 1, "train_per_class": self.images // 10}
-        sizes["database_per_class"] = max(self.pool, self.images) // 10
+        # Validation comes out of the training images; what does not fill a batch is left out, both ways.
+        sizes = {
+            "query_per_class": 10,
+            "val_per_class": 1,
+            "train_per_class": -(-self.steps * BATCH // 10) + 1,
+        }
+        sizes["database_per_class"] = max(-(-self.pool_steps * BATCH // 10) + 1, sizes["train_per_class"])
         random = {"params": {"weights": "none"}}
         optimizer = {"batch_size": BATCH, "optimizer": "adam", "lr": 1e-4}
         return {
@@ -105,7 +110,7 @@ class Case:
                 "student": [{"name": self.student, **random}],
                 "method": [{"name": "cukd", "params": {
                     "views": self.views, "teacher_image_size": self.size,
-                    "pool": "database" if self.pool else "train",
+                    "pool": "database" if self.pool_steps > self.steps else "train",
                 }}],
                 "loss": list(self.losses),
                 "bits": list(self.bits),
@@ -181,7 +186,8 @@ class PlainWay:
             net, trunk = teacher.build(), self.student.build()
             width, wanted = self.student.feature_dim(self.case.size), teacher.feature_dim(self.case.size)
             shown = trunk if width == wanted else nn.Sequential(trunk, nn.Linear(width, wanted))
-            pool = self.data.splits.database if self.case.pool else self.data.splits.train
+            splits = self.data.splits
+            pool = splits.database if self.case.pool_steps > self.case.steps else splits.train
             # One image serves both networks.
             net = plain.Renormalized(net, self.student.preprocessing, teacher.preprocessing)
             view = plain.training_view(self.student.preprocessing, self.case.size, self.side)
@@ -223,24 +229,25 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def one_turn(case: Case, bench: Bench) -> dict[str, float]:
-    """Seconds of every part, both ways."""
-    seconds: dict[str, float] = {}
-    way = PlainWay(case, bench)
-    with timed(seconds, "plain step 1"):
-        trunk = way.trunk(0)
-    with timed(seconds, "plain step 2"):
-        way.hashed(trunk, case.losses[0], case.bits[0], 0)
-    return {**seconds, **ours(case, bench)}
+def one_turn(case: Case, bench: Bench, number: int) -> dict[str, float]:
+    """Seconds of every part, both ways, of which every other turn has the other one first."""
+
+    def plain_way() -> dict[str, float]:
+        seconds: dict[str, float] = {}
+        way = PlainWay(case, bench)
+        with timed(seconds, "plain step 1"):
+            trunk = way.trunk(0)
+        with timed(seconds, "plain step 2"):
+            way.hashed(trunk, case.losses[0], case.bits[0], 0)
+        return seconds
+
+    first, second = plain_way, functools.partial(ours, case, bench)
+    return {**first(), **second()} if number % 2 == 0 else {**second(), **first()}
 
 
 def rows(case: Case, turns: list[dict[str, float]]) -> Iterator[dict[str, Any]]:
     """Images per second of both ways in every turn, and how many times faster ours is."""
-    drawn = max(case.images, case.pool)
-    shown = {
-        "step 1": case.epochs * (drawn // BATCH * BATCH),
-        "step 2": case.epochs * (case.images // BATCH * BATCH),
-    }
+    shown = {"step 1": case.epochs * case.pool_steps * BATCH, "step 2": case.epochs * case.steps * BATCH}
     one, all_views = (
         f"{count} of features counted over {case.epochs} epochs" for count in ("one view", "all views")
     )
@@ -324,7 +331,7 @@ def main() -> None:
     compared = [_compared(case, bench, asked.runs) for case in cases]
     if not asked.no_grid:
         cells = {"losses": ("csq", "dch"), "bits": (16, 32, 64), "seeds": (0, 1)}
-        case = Case(asked.student[0], asked.teacher[0], 64, images=160, pool=480, **cells)
+        case = Case(asked.student[0], asked.teacher[0], 64, steps=3, pool_steps=9, **cells)
         compared.append(_compared_grid(case, bench))
     if asked.json:
         machine = environment.describe(asked.device, threads, bench.precision)
@@ -334,7 +341,7 @@ def main() -> None:
 
 
 def _compared(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
-    turns = [one_turn(case, bench) for _ in range(runs)]
+    turns = [one_turn(case, bench, number) for number in range(runs)]
     memory = {way: peak_mb(case, bench, way) for way in ("plain", "ours")}
     found = {"title": case.title, "peak_memory_mb": memory, "rows": list(rows(case, turns))}
     how = f"{bench.precision}, {bench.threads} threads: median of {runs} runs (least to greatest)"
@@ -350,7 +357,9 @@ def _compared(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
 def _compared_grid(case: Case, bench: Bench) -> dict[str, Any]:
     seconds = whole_grid(case, bench)
     gain = seconds["plain"] / seconds["ours"]
-    title = f"{case.title}: {case.cells} cells, {case.epochs} epochs on {case.pool} and {case.images} images"
+    title = (
+        f"{case.title}: {case.cells} cells, {case.epochs} epochs of {case.pool_steps} and {case.steps} steps"
+    )
     _say(f"\n{title}: {seconds['plain']:.0f} s plain, {seconds['ours']:.0f} s here, {gain:.2f} times cheaper")
     row = {"what": f"{case.cells} cells", "unit": "s", "plain": [seconds["plain"]], "ours": [seconds["ours"]]}
     return {"title": title, "peak_memory_mb": {}, "rows": [{**row, "ratios": [gain]}]}

@@ -109,7 +109,9 @@ def test_other_errors_are_not_mended():
 
 def test_batch_statistics_would_change_and_so_the_cell_fails_with_advice():
     _, scarce = twins(3, nn.BatchNorm1d(16))
-    with pytest.raises(CellError, match=r"12 images of 4 pixels, and BatchNorm1d mixes .*lower batch_size"):
+    with pytest.raises(
+        CellError, match=r"12 images of 4 pixels, and pieces .* BatchNorm1d mixes .*lower batch_size"
+    ):
         gradients(scarce)
     scarce.eval()  # frozen statistics are no obstacle
     assert gradients(scarce)[2].piece == 3
@@ -117,8 +119,32 @@ def test_batch_statistics_would_change_and_so_the_cell_fails_with_advice():
 
 def test_not_even_one_image_fits():
     _, scarce = twins(0)
-    with pytest.raises(CellError, match="not even one image fits"):
+    with pytest.raises(CellError, match="not even one image fits; lower batch_size or image_size"):
         gradients(scarce)
+
+
+def test_a_loss_that_does_not_fit_is_told_apart():
+    def greedy(outputs):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(CellError, match="the loss, which must see all of it, does not fit"):
+        gradients(twins(IMAGES)[0], terms=greedy)
+
+
+def test_a_failed_attempt_draws_nothing():
+    _, scarce = twins(6)
+    draws = []
+
+    def drawing(outputs):
+        draws.append(torch.rand(1))
+        if len(outputs) == IMAGES and len(draws) == 1:
+            raise torch.OutOfMemoryError
+        return {"sum": outputs.sum()}
+
+    scarce.room = IMAGES
+    gradients(scarce, terms=drawing)
+    first, second = draws
+    assert first == second
 
 
 def test_a_method_that_looks_inside_the_network_is_refused():
@@ -132,11 +158,11 @@ def test_a_method_that_looks_inside_the_network_is_refused():
             return inputs, inputs
 
     passes = Passes(Pairs(), contextlib.nullcontext)
-    with pytest.raises(CellError, match="more than the network's output"):
+    with pytest.raises(CellError, match="more of the network than its output"):
         passes(Batch(torch.zeros(4, 3, 2, 2), lambda outputs: {}), lambda: None)
 
 
-def test_without_training_a_batch_goes_in_halves():
+def test_without_training_a_batch_goes_in_pieces(caplog):
     class Context:
         done = 0
 
@@ -147,9 +173,11 @@ def test_without_training_a_batch_goes_in_halves():
             self.done += images
 
     whole, scarce = twins(5)
-    inputs, context = [torch.randn(n, 3, 4, 4, dtype=torch.float64) for n in (IMAGES, 3)], Context()
+    inputs, context = [torch.randn(n, 3, 4, 4, dtype=torch.float64) for n in (IMAGES, 3, IMAGES)], Context()
     found = views.embed(scarce, inputs, context, "fp32")
     torch.testing.assert_close(found, views.embed(whole, inputs, Context(), "fp32"))
-    assert context.done == IMAGES + 3
+    assert context.done == 2 * IMAGES + 3
+    assert scarce.shown == [12, 6, 3, 3, 3, 3, 3, 3, 3, 3, 3]  # the size that fits is remembered
+    assert caplog.text.count("out of memory") == 2
     with pytest.raises(torch.OutOfMemoryError):
         views.embed(Scarce(0), inputs, context, "fp32")
