@@ -6,6 +6,9 @@ of time by worker processes.
 
 from __future__ import annotations
 
+import itertools
+import math
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -24,8 +27,10 @@ Tag = TypeVar("Tag")
 
 #: A set in memory stays on the GPU while it is no larger than this share of the memory that is free there.
 RESIDENT_SHARE = 0.25
-#: Batches that every worker has ready or in work.
-READ_AHEAD = 4
+#: Batches that every worker has ready or in work, at most, and the share of shared memory that all may take.
+READ_AHEAD, SHARED_MEMORY_SHARE = 4, 0.5
+#: More workers than that decode faster than any one device trains.
+MOST_WORKERS = 16
 
 
 class PixelSource:
@@ -49,6 +54,9 @@ class PixelSource:
             for tag, indices in asked:
                 yield tag, self._cut(indices)
             return
+        yield from self._read(asked)
+
+    def _read(self, asked: Iterable[tuple[Tag, NDArray[np.int64]]]) -> Iterator[tuple[Tag, Tensor]]:
         tags: deque[Tag] = deque()
 
         def sampler() -> Iterator[NDArray[np.int64]]:
@@ -56,12 +64,17 @@ class PixelSource:
                 tags.append(tag)
                 yield indices
 
+        batches = sampler()
+        first = next(batches, None)
+        if first is None:
+            return
+        workers, ahead = self._readers(first.size * math.prod(self._pixels.shape[1:]))
         loader: DataLoader[Tensor | BenchError] = DataLoader(
             _Reader(self._pixels),  # type: ignore[arg-type]
-            sampler=sampler(),
+            sampler=itertools.chain([first], batches),
             batch_size=None,
-            num_workers=self._workers,
-            prefetch_factor=READ_AHEAD if self._workers else None,
+            num_workers=workers,
+            prefetch_factor=ahead if workers else None,
             worker_init_fn=_single_threaded,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # its own, so that reading draws nothing from that of the training
@@ -70,6 +83,15 @@ class PixelSource:
             if isinstance(pixels, BenchError):
                 raise pixels
             yield tags.popleft(), pixels.to(self._device, non_blocking=True)
+
+    def _readers(self, batch_bytes: int) -> tuple[int, int]:
+        """How many workers, and how many batches each holds ready: as many as shared memory has room for.
+
+        Without room, which containers often lack, this process decodes in threads.
+        """
+        room = int(SHARED_MEMORY_SHARE * _shared_memory() / batch_bytes)
+        workers = min(self._workers, MOST_WORKERS, room)
+        return workers, min(READ_AHEAD, room // workers) if workers else 0
 
     def _cut(self, indices: NDArray[np.int64]) -> Tensor:
         if self._resident is not None:
@@ -82,6 +104,15 @@ def _resident(pixels: Pixels, device: torch.device) -> Tensor | None:
         return None
     free, _ = torch.cuda.mem_get_info(device)
     return torch.from_numpy(pixels).to(device) if pixels.nbytes <= RESIDENT_SHARE * free else None
+
+
+def _shared_memory() -> int:
+    """Bytes free where workers hand over what they have read; without end where that is no place by itself."""
+    try:
+        found = os.statvfs("/dev/shm")  # noqa: S108  (nothing is written here)
+    except OSError:
+        return 1 << 62
+    return found.f_bavail * found.f_frsize
 
 
 class _Reader:

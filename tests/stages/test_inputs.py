@@ -9,6 +9,7 @@ from PIL import Image
 
 from bench.errors import DataError
 from bench.image_files import ImageFiles
+from bench.stages import inputs
 from bench.stages.inputs import PixelSource, every
 
 CPU = torch.device("cpu")
@@ -77,6 +78,30 @@ def test_a_damaged_file_is_one_plain_line(files, workers):
         ask(PixelSource(files, CPU, workers))
     assert str(caught.value).startswith(f"{files.paths[7]}: not a readable image")
     assert "\n" not in str(caught.value)
+
+
+def test_workers_never_fill_the_shared_memory(files, monkeypatch):
+    source = PixelSource(files, CPU, workers=4)
+    monkeypatch.setattr(inputs, "_shared_memory", lambda: 64e6)
+    assert source._readers(1_000_000) == (4, 4)
+    assert source._readers(4_000_000) == (4, 2)
+    assert source._readers(12_000_000) == (2, 1)
+    assert source._readers(40_000_000) == (0, 0)  # threads of this process read, and nothing is lost
+    monkeypatch.setattr(inputs, "_shared_memory", lambda: 0.0)
+    assert [tag for tag, _ in ask(source)] == ["batch"] * 3
+    assert PixelSource(files, CPU, workers=96)._readers(1) == (0, 0)
+
+
+def test_many_cores_are_not_all_put_to_reading(files, monkeypatch):
+    monkeypatch.setattr(inputs, "_shared_memory", lambda: 1 << 62)
+    assert PixelSource(files, CPU, workers=96)._readers(12_000_000) == (
+        inputs.MOST_WORKERS,
+        inputs.READ_AHEAD,
+    )
+
+
+def test_nothing_asked_is_nothing_read(files):
+    assert list(PixelSource(files, CPU, workers=2).stream([])) == []
 
 
 def test_every_image_once():
