@@ -107,7 +107,7 @@ def _resident(pixels: Pixels, device: torch.device) -> Tensor | None:
 
 
 def _shared_memory() -> int:
-    """Bytes free where workers hand over what they have read; without end where that is no place by itself."""
+    """Bytes free where workers hand over what they read; no limit where that is no place of its own."""
     try:
         found = os.statvfs("/dev/shm")  # noqa: S108  (nothing is written here)
     except OSError:
