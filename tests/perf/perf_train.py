@@ -66,8 +66,8 @@ class Case:
     student: str
     teacher: str
     size: int
-    steps: int = 3
-    pool_steps: int = 3
+    steps: int = 2
+    pool_steps: int = 2
     epochs: int = EPOCHS
     views: int = VIEWS
     losses: tuple[str, ...] = ("dch",)
