@@ -97,6 +97,7 @@ class Case:
         sizes["database_per_class"] = max(-(-self.pool_steps * BATCH // 10) + 1, sizes["train_per_class"])
         random = {"params": {"weights": "none"}}
         optimizer = {"batch_size": BATCH, "optimizer": "adam", "lr": 1e-4}
+        hash_epochs = self.hash_epochs or self.epochs
         return {
             "schema": 1,
             "name": "perf",
@@ -104,9 +105,7 @@ class Case:
                 "image_size": self.size,
                 "precision": precision,
                 "distill": {**optimizer, "epochs": self.epochs},
-                "finetune": {
-                    **optimizer, "epochs": self.hash_epochs or self.epochs, "optimizer": "rmsprop", "lr": 1e-5,
-                },
+                "finetune": {**optimizer, "epochs": hash_epochs, "optimizer": "rmsprop", "lr": 1e-5},
             },
             "axes": {
                 "dataset": [{"name": "fashion_mnist", "params": sizes}],
@@ -333,18 +332,25 @@ def main() -> None:
         Case(student, teacher, size)
         for size in asked.size for teacher in asked.teacher for student in asked.student
     ]  # fmt: skip
-    compared = [] if asked.grid_only else [_compared(case, bench, asked.runs) for case in cases]
+    machine = environment.describe(asked.device, threads, bench.precision)
+    report: dict[str, Any] = {"schema_version": 1, "machine": machine, "compared": []}
+    for found in _all(asked, bench, [] if asked.grid_only else cases):
+        report["compared"].append(found)
+        if asked.json:
+            asked.json.parent.mkdir(parents=True, exist_ok=True)
+            asked.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _all(asked: argparse.Namespace, bench: Bench, cases: list[Case]) -> Iterator[dict[str, Any]]:
+    """Every comparison as it is done."""
+    for case in cases:
+        yield _compared(case, bench, asked.runs)
     if not asked.no_grid:
         cells = {"losses": ("csq", "dch"), "bits": (16, 32, 64), "seeds": (0, 1)}
-        # Published schedules show 53 images in step 1 for each in step 2 (arXiv 2207.09070, CIFAR-10); here 12.
+        # Published schedules show 53 images in step 1 for one in step 2 (arXiv 2207.09070, CIFAR-10).
         steps = {"steps": 3, "hash_epochs": 2, "pool_steps": 9, "epochs": 8}
         case = Case(asked.student[0], asked.teacher[0], 64, **steps, **cells)
-        compared.append(_compared_grid(case, bench))
-    if asked.json:
-        machine = environment.describe(asked.device, threads, bench.precision)
-        report = {"schema_version": 1, "machine": machine, "compared": compared}
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps(report, indent=1) + "\n")
+        yield _compared_grid(case, bench)
 
 
 def _compared(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
