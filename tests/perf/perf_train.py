@@ -370,9 +370,8 @@ def _compared(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
 def _compared_grid(case: Case, bench: Bench) -> dict[str, Any]:
     seconds = whole_grid(case, bench)
     gain = seconds["plain"] / seconds["ours"]
-    title = (
-        f"{case.title}: {case.cells} cells, {case.epochs} epochs of {case.pool_steps} and {case.steps} steps"
-    )
+    steps = case.epochs * case.pool_steps, (case.hash_epochs or case.epochs) * case.steps
+    title = f"{case.title}: {case.cells} cells of {steps[0]} steps in step 1 and {steps[1]} in step 2"
     _say(f"\n{title}: {seconds['plain']:.0f} s plain, {seconds['ours']:.0f} s here, {gain:.2f} times cheaper")
     row = {"what": f"{case.cells} cells", "unit": "s", "plain": [seconds["plain"]], "ours": [seconds["ours"]]}
     return {"title": title, "peak_memory_mb": {}, "rows": [{**row, "ratios": [gain]}]}
