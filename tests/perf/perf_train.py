@@ -348,7 +348,7 @@ def _all(asked: argparse.Namespace, bench: Bench, cases: list[Case]) -> Iterator
     if not asked.no_grid:
         cells = {"losses": ("csq", "dch"), "bits": (16, 32, 64), "seeds": (0, 1)}
         # Published schedules show 53 images in step 1 for one in step 2 (arXiv 2207.09070, CIFAR-10).
-        steps = {"steps": 3, "hash_epochs": 2, "pool_steps": 9, "epochs": 8}
+        steps = {"steps": 3, "hash_epochs": 2, "pool_steps": 6, "epochs": 8}
         case = Case(asked.student[0], asked.teacher[0], 64, **steps, **cells)
         yield _compared_grid(case, bench)
 
