@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from bench.stage import Stage
 from bench.stages import features, networks, views
 from bench.stages.context import Context
 from bench.stages.features import FEATURES, FEATURES_FILE, FrozenTeacher
-from bench.stages.micro_batches import Batch, Passes
+from bench.stages.micro_batches import Batch, Passes, Terms
 from bench.stages.training import fit, seeded, shuffled
 from bench.types import (
     DistillationBatch,
@@ -102,7 +101,10 @@ class _Batches:
             teachers = [outputs.to(inputs.device).float() for outputs in self.shown.targets(epoch, index)]
             teachers += self._live(inputs, pixels, crops)
             batch = DistillationBatch(inputs, index, teachers, self._labels(positions), epoch)
-            yield Batch(inputs, functools.partial(self.method.terms, batch=batch))
+            yield Batch(inputs, self._terms(batch))
+
+    def _terms(self, batch: DistillationBatch) -> Terms:
+        return lambda outputs: self.method.terms(outputs, batch)
 
     @torch.no_grad()
     def _live(self, inputs: Tensor, pixels: Tensor, crops: NDArray[np.float64]) -> list[Tensor]:

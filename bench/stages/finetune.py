@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from bench.stage import Stage
 from bench.stages import networks, views
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
-from bench.stages.micro_batches import Batch, Passes
+from bench.stages.micro_batches import Batch, Passes, Terms
 from bench.stages.training import fit, seeded, shuffled
 from bench.types import HashingParameters, HashingTask
 from models.heads import hash_network
@@ -51,6 +50,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             net.train()
             loss.begin_epoch(epoch)
 
+        def terms_at(index: Tensor) -> Terms:
+            return lambda codes: loss.terms(codes, labels[index], index)
+
         def show(order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
             asked = (((epoch, positions), train[positions]) for epoch, positions in order)
             shown, crops = -1, np.empty((0, 4))
@@ -60,7 +62,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
                     crops = views.random_crops(dataset.images, views.FINETUNE_STREAM, seed, epoch)
                 index = torch.from_numpy(positions).to(context.device)
                 inputs = views.render(pixels, crops[train[positions]], student.preprocessing, image_size)
-                yield Batch(inputs, functools.partial(loss.terms, labels=labels[index], index=index))
+                yield Batch(inputs, terms_at(index))
 
         def codes_of(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
             outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, context)
