@@ -67,6 +67,7 @@ def work(connection: Connection, setup: Setup, job: int) -> None:
             prepare_process(setup.timing_threads if stage.timed else setup.threads)
             with logged() as lines:
                 end = make(stage, context, fresh=fresh)
+            context.advance.tell()
             connection.send(Message("end", (end, lines)))
     except (EOFError, BrokenPipeError):
         return  # there is no parent any more
@@ -106,10 +107,14 @@ class _Counter:
 
     def __call__(self, images: int) -> None:
         self._images += images
-        now = time.perf_counter()
-        if now - self._told >= SECONDS_BETWEEN_COUNTS:
+        if time.perf_counter() - self._told >= SECONDS_BETWEEN_COUNTS:
+            self.tell()
+
+    def tell(self) -> None:
+        """What has not been told yet; at the end of a stage, so that the next one does not get it."""
+        if self._images:
             self._connection.send(Message("images", self._images))
-            self._images, self._told = 0, now
+        self._images, self._told = 0, time.perf_counter()
 
 
 class _Sender(logging.Handler):
