@@ -2,12 +2,12 @@
 
     python tests/perf/perf_train.py --json build/perf_train.json
 
-The plain way is ``straightforward.py``; ours are the stages of the suite as ``run`` executes them. Both
-train the same student on the same real images (Fashion-MNIST) for the same number of steps, and take turns
-in every run, so that a busy machine slows both; start-up is counted for both. Ratios are of one run: the
-median, the least and the greatest are printed. Three things are compared: step 1, step 2, and a grid of
-12 cells, which the plain way runs as 12 scripts and ours in two jobs. Put the JSON into a results folder as
-``perf_train.json`` and its report shows it.
+Both ways (``ways.py``) train the same student on the same real images (Fashion-MNIST) for the same number of
+steps, and take turns in every run, so that a busy machine slows both; start-up is counted for both. Ratios
+are of one run: the median, the least and the greatest are printed. Three things are compared: step 1, step 2,
+and a grid of 12 cells, which the plain way runs as 12 scripts and ours in two jobs. For step 1 the same steps
+of the network alone, on noise, say how much faster it could be at all. Put the JSON into a results folder
+as ``perf_train.json`` and its report shows it.
 """
 
 from __future__ import annotations
@@ -24,204 +24,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-import yaml
-from torch import nn
-
-from bench import environment, loading
-from bench.config import load_grid
-from bench.execute import Machine, run_plan
-from bench.executors.making import make, prepare_process
-from bench.plan import Plan, build_plan
-from bench.registry import LOSSES, STUDENTS, TEACHERS
-from bench.stages.context import Context
-from bench.stages.training import seeded
-from bench.store import Store
-from bench.types import HashingTask
-from models.heads import hash_network
 
 sys.path.insert(0, str(Path(__file__).parent))
-import straightforward as plain
+from ways import BATCH, Bench, Case, PlainWay, network_alone, ours
 
-BATCH, EPOCHS, VIEWS = 64, 4, 4
-NO_TIMINGS = {"latency": False, "peak_memory": False, "search": False}
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is trained.
-
-    Attributes:
-        size: input side of student and teacher, pixels.
-        steps, pool_steps: full batches in an epoch of step 2 and of step 1.
-        hash_epochs: of step 2; None = as many as step 1.
-        losses, bits, seeds: of the grid.
-    """
-
-    student: str
-    teacher: str
-    size: int
-    steps: int = 2
-    pool_steps: int = 2
-    epochs: int = EPOCHS
-    hash_epochs: int | None = None
-    views: int = VIEWS
-    losses: tuple[str, ...] = ("dch",)
-    bits: tuple[int, ...] = (32,)
-    seeds: tuple[int, ...] = (0,)
-
-    @property
-    def title(self) -> str:
-        """For people."""
-        return f"{self.student} from {self.teacher} at {self.size} pixels"
-
-    @property
-    def cells(self) -> int:
-        """Points of the grid."""
-        return len(self.losses) * len(self.bits) * len(self.seeds)
-
-    def grid(self, precision: str) -> dict[str, Any]:
-        """As a grid file would have it."""
-        # Validation comes out of the training images; what does not fill a batch is left out, both ways.
-        sizes = {
-            "query_per_class": 10,
-            "val_per_class": 1,
-            "train_per_class": -(-self.steps * BATCH // 10) + 1,
-        }
-        sizes["database_per_class"] = max(-(-self.pool_steps * BATCH // 10) + 1, sizes["train_per_class"])
-        random = {"params": {"weights": "none"}}
-        optimizer = {"batch_size": BATCH, "optimizer": "adam", "lr": 1e-4}
-        hash_epochs = self.hash_epochs or self.epochs
-        return {
-            "schema": 1,
-            "name": "perf",
-            "defaults": {
-                "image_size": self.size,
-                "precision": precision,
-                "distill": {**optimizer, "epochs": self.epochs},
-                "finetune": {**optimizer, "epochs": hash_epochs, "optimizer": "rmsprop", "lr": 1e-5},
-            },
-            "axes": {
-                "dataset": [{"name": "fashion_mnist", "params": sizes}],
-                "teacher": [{"name": self.teacher, **(random if self.teacher == "resnet50" else {})}],
-                "student": [{"name": self.student, **random}],
-                "method": [{"name": "cukd", "params": {
-                    "views": self.views, "teacher_image_size": self.size,
-                    "pool": "database" if self.pool_steps > self.steps else "train",
-                }}],
-                "loss": list(self.losses),
-                "bits": list(self.bits),
-                "seed": list(self.seeds),
-            },
-            "measure": NO_TIMINGS,
-            "report": {"examples": 0},
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Bench:
-    """The machine, the data, and how ours computes."""
-
-    data_root: Path
-    device: str
-    threads: int
-    precision: str
-
-    def plan(self, case: Case, folder: Path, jobs: int = 1) -> tuple[Plan, Machine]:
-        """What ``run`` would do, in an empty store below ``folder``."""
-        path = folder / "grid.yaml"
-        path.write_text(yaml.safe_dump(case.grid(self.precision)))
-        machine = Machine(
-            Store(folder / "cache"), self.data_root, self.device, self.threads // jobs, self.precision, jobs
-        )
-        return build_plan(load_grid(path), self.data_root, machine.hardware), machine
-
-
-def ours(case: Case, bench: Bench) -> dict[str, float]:
-    """Seconds of the stages of one cell."""
-    with tempfile.TemporaryDirectory() as name:
-        plan, machine = bench.plan(case, Path(name))
-        context = Context(
-            store=machine.store,
-            data_root=bench.data_root,
-            device=torch.device(bench.device),
-            weights=plan.weights,
-            hardware=machine.hardware,
-            advance=lambda images: None,
-        )
-        seconds = {"features": 0.0}
-        for stage in plan.stages():
-            if stage.kind in {"features", "distill", "finetune"}:
-                start = time.perf_counter()
-                end = make(stage, context, fresh=False)
-                assert end.index, end.cause
-                seconds[stage.kind] = seconds.get(stage.kind, 0.0) + time.perf_counter() - start
-        return seconds
-
-
-class PlainWay:
-    """The same as scripts would do it."""
-
-    def __init__(self, case: Case, bench: Bench) -> None:
-        self.case, self.device = case, bench.device
-        grid = case.grid("fp32")
-        self.steps = grid["defaults"]
-        block = grid["axes"]["dataset"][0]
-        plugin: Any = loading.DATASETS.get("fashion_mnist")
-        params = plugin.Params.of(block["params"]).model_dump(mode="json")
-        self.data = loading.load("fashion_mnist", params, bench.data_root, None)
-        student: Any = STUDENTS.get(case.student)
-        self.student = student(student.Params.of({"weights": "none"}))
-        self.side = self.data.images.pixels.shape[-1]
-
-    def trunk(self, seed: int) -> nn.Module:
-        """The student after step 1."""
-        plugin: Any = TEACHERS.get(self.case.teacher)
-        weights = {"weights": "none"} if self.case.teacher == "resnet50" else {}
-        teacher = plugin(plugin.Params.of(weights))
-        with seeded(seed, torch.device("cpu")):
-            net, trunk = teacher.build(), self.student.build()
-            width, wanted = self.student.feature_dim(self.case.size), teacher.feature_dim(self.case.size)
-            shown = trunk if width == wanted else nn.Sequential(trunk, nn.Linear(width, wanted))
-            splits = self.data.splits
-            pool = splits.database if self.case.pool_steps > self.case.steps else splits.train
-            # One image serves both networks.
-            net = plain.Renormalized(net, self.student.preprocessing, teacher.preprocessing)
-            view = plain.training_view(self.student.preprocessing, self.case.size, self.side)
-            images = plain.Images(self.data, pool, view)
-            plain.distil(shown, net, images, self.device, **self._settings("distill"))
-        return trunk
-
-    def hashed(self, trunk: nn.Module, loss: str, bits: int, seed: int) -> nn.Module:
-        """The network after step 2."""
-        train = self.data.splits.train
-        plugin: Any = LOSSES.get(loss)
-        task = HashingTask(bits, self.data.images.classes, len(train), seed)
-        with seeded(seed, torch.device("cpu")):
-            net = hash_network(trunk, self.student.feature_dim(self.case.size), bits)
-            view = plain.training_view(self.student.preprocessing, self.case.size, self.side)
-            images = plain.Images(self.data, train, view)
-            terms = plugin(plugin.Params(), task)
-            plain.finetune(net, terms, images, self.device, **self._settings("finetune"))
-        return net
-
-    def score(self, net: nn.Module) -> float:
-        """mAP of its codes."""
-        view = plain.evaluation_view(self.student.preprocessing, self.case.size)
-        return plain.mean_average_precision(net, self.data, view, self.device, BATCH)
-
-    def cell(self, loss: str, bits: int, seed: int) -> float:
-        """One script from pretrained teacher to mAP."""
-        return self.score(self.hashed(self.trunk(seed), loss, bits, seed))
-
-    def _settings(self, step: str) -> dict[str, Any]:
-        return {name: self.steps[step][name] for name in ("epochs", "lr", "batch_size")}
+from bench import environment, loading
+from bench.execute import run_plan
+from bench.executors.making import prepare_process
 
 
 @contextlib.contextmanager
@@ -245,7 +60,8 @@ def one_turn(case: Case, bench: Bench, number: int) -> dict[str, float]:
         return seconds
 
     first, second = plain_way, functools.partial(ours, case, bench)
-    return {**first(), **second()} if number % 2 == 0 else {**second(), **first()}
+    seconds = {**first(), **second()} if number % 2 == 0 else {**second(), **first()}
+    return {**seconds, "alone": network_alone(case, bench)}
 
 
 def rows(case: Case, turns: list[dict[str, float]]) -> Iterator[dict[str, Any]]:
@@ -267,6 +83,7 @@ def rows(case: Case, turns: list[dict[str, float]]) -> Iterator[dict[str, Any]]:
             "plain": [shown[step] / turn[f"plain {step}"] for turn in turns],
             "ours": [shown[step] / seconds(turn) for turn in turns],
             "ratios": [turn[f"plain {step}"] / seconds(turn) for turn in turns],
+            "alone": [shown[step] / turn["alone"] for turn in turns] if step == "step 1" else None,
         }
 
 
@@ -308,7 +125,8 @@ def main() -> None:
     """Compare, print, and write JSON if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--student", nargs="+", default=["cukd_v1", "timm:test_resnet"])
-    parser.add_argument("--teacher", nargs="+", default=["efficientnet_lite0", "resnet50"],
+    parser.add_argument("--teacher", nargs="+",
+                        default=["efficientnet_lite0", "efficientnet_lite2", "resnet50"],
                         help="resnet50 has random weights: its speed does not depend on them")  # fmt: skip
     parser.add_argument("--size", nargs="+", type=int, default=[224, 64])
     parser.add_argument("--runs", type=int, default=3)
@@ -361,7 +179,8 @@ def _compared(case: Case, bench: Bench, runs: int) -> dict[str, Any]:
     _say(f"\n{case.title}, {how}")
     for row in found["rows"]:
         speeds = f"{statistics.median(row['plain']):6.1f} and {statistics.median(row['ours']):6.1f} images/s"
-        _say(f"{spread(row['ratios'])} times faster, {speeds}: {row['what']}")
+        alone = f" (the network alone {statistics.median(row['alone']):.1f})" if row["alone"] else ""
+        _say(f"{spread(row['ratios'])} times faster, {speeds}: {row['what']}{alone}")
     plain_mb, ours_mb = memory["plain"], memory["ours"]
     _say(f"peak memory of step 1: plain {plain_mb:.0f} MB without its workers, here {ours_mb:.0f} MB")
     return found

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import perf_train as perf
+import ways
 from scipy.special import stdtrit
 
 from bench import environment, loading, records
@@ -30,7 +30,7 @@ SIZES = {"query_per_class": 100, "train_per_class": 200, "val_per_class": 1, "da
 WAYS = ["online", 1, 4]
 
 
-class Science(perf.Case):
+class Science(ways.Case):
     """Long enough a training for mAP to mean something."""
 
     def grid(self, precision: str) -> dict[str, Any]:
@@ -46,10 +46,10 @@ class Science(perf.Case):
         return grid
 
 
-def plain(case: Science, bench: perf.Bench) -> dict[str, list[float]]:
+def plain(case: Science, bench: ways.Bench) -> dict[str, list[float]]:
     """mAP and seconds of step 1 for every seed."""
     found: dict[str, list[float]] = {"map": [], "seconds": []}
-    way = perf.PlainWay(case, bench)
+    way = ways.PlainWay(case, bench)
     for seed in case.seeds:
         start = time.perf_counter()
         trunk = way.trunk(seed)
@@ -58,7 +58,7 @@ def plain(case: Science, bench: perf.Bench) -> dict[str, list[float]]:
     return found
 
 
-def ours(case: Science, bench: perf.Bench) -> dict[str, dict[str, list[float]]]:
+def ours(case: Science, bench: ways.Bench) -> dict[str, dict[str, list[float]]]:
     """The same for every number of views."""
     found: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -93,7 +93,7 @@ def main() -> None:
     threads = environment.default_threads()
     prepare_process(threads)
     case = Science(asked.student, asked.teacher, asked.size, seeds=tuple(asked.seeds))
-    benches = [perf.Bench(asked.data_root, "cpu", threads, precision) for precision in asked.precision]
+    benches = [ways.Bench(asked.data_root, "cpu", threads, precision) for precision in asked.precision]
     found = {"plain way, fp32": plain(case, benches[0])}
     for bench in benches:
         found |= ours(case, bench)

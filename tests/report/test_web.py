@@ -239,6 +239,7 @@ def test_without_pictures_there_is_no_section(make_record, write_results):
 
 def speeds(what="step 1", **more):
     row = {"what": what, "unit": "images/s", "plain": [5.0, 6.0, 7.0], "ours": [20.0, 24.0, 42.0]}
+    row["alone"] = [25.0, 30.0, 45.0]
     case = {
         "title": "v1 <b>from</b> lite",
         "peak_memory_mb": {},
@@ -255,7 +256,8 @@ def test_the_speed_of_training_is_shown_where_it_was_measured(tmp_path):
     page = text(make(results))
     assert "a &lt;i&gt;processor, 2 threads, fp32" in page
     assert "v1 &lt;b&gt;from&lt;/b&gt; lite<td>&lt;script&gt;" in page
-    assert '6 images/s<td class="num">24 images/s<td class="num">4.5 (4.0 to 6.0)<td class="num">3' in page
+    assert '6 images/s<td class="num">24 images/s<td class="num">30 images/s' in page
+    assert '<td class="num">4.5 (4.0 to 6.0)<td class="num">3' in page
 
 
 @pytest.mark.parametrize(
