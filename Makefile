@@ -39,7 +39,7 @@ gate: $(INSTALLED)  ## train the gate's grid from nothing and check it against r
 perf: $(INSTALLED)  ## speed of the numeric core against the plain way, as ratios
 	$(BIN)/python tests/perf/perf_hamming.py --large --json build/perf_hamming.json
 
-perf-train: $(INSTALLED)  ## speed of training against the plain way, as ratios (half an hour on two cores)
+perf-train: $(INSTALLED)  ## speed of training against the plain way, as ratios (an hour and a half on two cores)
 	$(BIN)/python tests/perf/perf_train.py --json build/perf_train.json
 
 schema: $(INSTALLED)  ## write the JSON Schema of grids again after a change of bench/config.py
