@@ -53,21 +53,22 @@ class TrainingSpeed(_Part):
         what = self.machine.get("gpu") or self.machine.get("cpu")
         return one_line(f"{what}, {self.machine.get('threads')} threads, {self.machine.get('precision')}")
 
-    def lines(self) -> list[dict[str, str]]:
-        """The table: medians over runs, and the spread of the ratio."""
-        return [
-            {
-                "case": one_line(case.title),
-                "what": one_line(row.what),
-                "plain": _value(row.plain, row.unit),
-                "ours": _value(row.ours, row.unit),
-                "alone": _value(row.alone, row.unit) if row.alone else "",
-                "ratio": _spread(row.ratios),
-                "runs": str(len(row.ratios)),
-            }
+    def table(self) -> dict[str, list[dict[str, str]]]:
+        """What was trained -> its lines: medians over runs, and the spread of the ratio."""
+        return {
+            one_line(case.title): [
+                {
+                    "what": one_line(row.what),
+                    "ratio": _spread(row.ratios),
+                    "plain": _value(row.plain, row.unit),
+                    "ours": _value(row.ours, row.unit),
+                    "alone": _value(row.alone, row.unit) if row.alone else "",
+                    "runs": str(len(row.ratios)),
+                }
+                for row in case.rows
+            ]
             for case in self.compared
-            for row in case.rows
-        ]
+        }
 
 
 def load(folder: Path) -> TrainingSpeed | None:
@@ -86,7 +87,8 @@ def load(folder: Path) -> TrainingSpeed | None:
 
 
 def _value(values: list[float], unit: str) -> str:
-    return f"{statistics.median(values):,.0f} {unit}"
+    middle = statistics.median(values)
+    return f"{middle:.1f} {unit}" if middle < 100 else f"{middle:,.0f} {unit}"
 
 
 def _spread(ratios: list[float]) -> str:

@@ -255,9 +255,9 @@ def test_the_speed_of_training_is_shown_where_it_was_measured(tmp_path):
     (tmp_path / "perf_train.json").write_text(json.dumps(speeds("<script>")))
     page = text(make(results))
     assert "a &lt;i&gt;processor, 2 threads, fp32" in page
-    assert "v1 &lt;b&gt;from&lt;/b&gt; lite<td>&lt;script&gt;" in page
-    assert '6 images/s<td class="num">24 images/s<td class="num">30 images/s' in page
-    assert '<td class="num">4.5 (4.0 to 6.0)<td class="num">3' in page
+    assert "v1 &lt;b&gt;from&lt;/b&gt; lite</tr>" in page and "&lt;script&gt;<td" in page
+    values = "4.5 (4.0 to 6.0)", "6.0 images/s", "24.0 images/s", "30.0 images/s", "3"
+    assert '<td class="num">'.join(values) in page
 
 
 @pytest.mark.parametrize(
