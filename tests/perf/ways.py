@@ -69,6 +69,11 @@ class Case:
         """Points of the grid."""
         return len(self.losses) * len(self.bits) * len(self.seeds)
 
+    @property
+    def pool(self) -> str:
+        """The images of step 1, by the name of their split."""
+        return "database" if self.pool_steps > self.steps else "train"
+
     def grid(self, precision: str) -> dict[str, Any]:
         """As a grid file would have it."""
         # Validation comes out of the training images; what does not fill a batch is left out, both ways.
@@ -96,7 +101,7 @@ class Case:
                 "student": [{"name": self.student, **random}],
                 "method": [{"name": "cukd", "params": {
                     "views": self.views, "teacher_image_size": self.size,
-                    "pool": "database" if self.pool_steps > self.steps else "train",
+                    "pool": self.pool,
                 }}],
                 "loss": list(self.losses),
                 "bits": list(self.bits),
@@ -154,10 +159,8 @@ def network_alone(case: Case, bench: Bench) -> float:
     net, width = way.shown(way.student.build())
     net = net.to(bench.device, memory_format=torch.channels_last).train()
     inputs = torch.randn(BATCH, 3, case.size, case.size, device=bench.device)
-    inputs, wanted = (
-        inputs.to(memory_format=torch.channels_last),
-        torch.randn(BATCH, width, device=bench.device),
-    )
+    inputs = inputs.to(memory_format=torch.channels_last)
+    wanted = torch.randn(BATCH, width, device=bench.device)
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
     start = time.perf_counter()
     with allocator.kept():
@@ -172,6 +175,11 @@ def network_alone(case: Case, bench: Bench) -> float:
     return time.perf_counter() - start
 
 
+def _network(registry: Any, block: dict[str, Any]) -> Any:
+    plugin = registry.get(block["name"])
+    return plugin(plugin.Params.of(block.get("params", {})))
+
+
 class PlainWay:
     """The same as scripts would do it."""
 
@@ -183,11 +191,8 @@ class PlainWay:
         plugin: Any = loading.DATASETS.get("fashion_mnist")
         params = plugin.Params.of(block["params"]).model_dump(mode="json")
         self.data = loading.load("fashion_mnist", params, bench.data_root, None)
-        student: Any = STUDENTS.get(case.student)
-        self.student = student(student.Params.of({"weights": "none"}))
-        teacher: Any = TEACHERS.get(case.teacher)
-        weights = {"weights": "none"} if case.teacher == "resnet50" else {}
-        self.teacher = teacher(teacher.Params.of(weights))
+        self.student: Any = _network(STUDENTS, grid["axes"]["student"][0])
+        self.teacher: Any = _network(TEACHERS, grid["axes"]["teacher"][0])
         self.side = self.data.images.pixels.shape[-1]
 
     def shown(self, trunk: nn.Module) -> tuple[nn.Module, int]:
@@ -201,8 +206,7 @@ class PlainWay:
         with seeded(seed, torch.device("cpu")):
             net, trunk = self.teacher.build(), self.student.build()
             shown, _ = self.shown(trunk)
-            splits = self.data.splits
-            pool = splits.database if self.case.pool_steps > self.case.steps else splits.train
+            pool = getattr(self.data.splits, self.case.pool)
             # One image serves both networks.
             net = plain.Renormalized(net, self.student.preprocessing, self.teacher.preprocessing)
             view = plain.training_view(self.student.preprocessing, self.case.size, self.side)
