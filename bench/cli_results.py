@@ -30,7 +30,8 @@ def report(folder: Path | None, within: float, formats: Sequence[str]) -> None:
     # Whatever a report reads lives until its end: to look for garbage in it takes a third of the time.
     gc.disable()
     try:
-        paths = render(folder or _latest_results(), within, formats=formats, processes=default_threads())
+        beside = default_threads() - 1
+        paths = render(folder or _latest_results(), within, formats=formats, processes=beside)
     finally:
         gc.enable()
     for path in paths:

@@ -85,6 +85,13 @@ def test_what_is_no_json_is_refused(tmp_path, text):
         records.load(path)
 
 
+def test_a_record_may_hold_text_that_has_no_encoding(record, tmp_path):
+    odd = record.model_copy(update={"environment": {**record.environment, "cpu": "half \ud800"}})
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(odd.model_dump(mode="python")))
+    assert records.load(path) == odd
+
+
 def test_older_schemas_are_upgraded(record, tmp_path):
     path = tmp_path / "r.json"
     older = record.model_dump(mode="json") | {"schema_version": 1}

@@ -17,48 +17,46 @@ _FORMULA = ("=", "+", "-", "@")
 _INTEGERS = ("bits", "seed", "image_size", "threads")
 
 
-def csv(records: list[Record]) -> str:
-    """Return a line per record; text is safe to open in a spreadsheet."""
-    lines = [_line(record) for record in records]
-    columns = _columns(lines)
-    buffer = io.StringIO()
-    writer = text_format.writer(buffer, lineterminator="\n")
-    writer.writerow([_safe(column) for column in columns])
-    writer.writerows([_safe(line.get(column)) for column in columns] for line in lines)
-    return buffer.getvalue()
+class CellTable:
+    """One line per record, in both formats."""
 
+    def __init__(self, records: list[Record]) -> None:
+        self._lines = [_line(record) for record in records]
+        self._columns = list(dict.fromkeys(column for line in self._lines for column in line))
+        self._metrics = {column for record in records for column in _metrics(record)}
 
-def parquet(records: list[Record]) -> bytes | None:
-    """Return the same table with types: counts as integers, metrics as doubles, the rest as text.
+    def csv(self) -> str:
+        """The table as text that is safe to open in a spreadsheet."""
+        buffer = io.StringIO()
+        writer = text_format.writer(buffer, lineterminator="\n")
+        writer.writerow([_safe(column) for column in self._columns])
+        writer.writerows([_safe(line.get(column)) for column in self._columns] for line in self._lines)
+        return buffer.getvalue()
 
-    Text is as recorded, since nothing takes a Parquet column for formulas.
+    def parquet(self) -> bytes | None:
+        """The table with types: counts as integers, metrics as doubles, the rest as text.
 
-    Returns:
-        None where pyarrow (extra ``parquet``) is not installed.
-    """
-    if importlib.util.find_spec("pyarrow") is None:
-        return None
-    import pyarrow as pa
-    from pyarrow import parquet as parquet_format
+        Text is as recorded, since nothing takes a Parquet column for formulas.
 
-    lines = [_line(record) for record in records]
-    metrics = {column for record in records for column in _metrics(record)}
+        Returns:
+            None where pyarrow (extra ``parquet``) is not installed.
+        """
+        if importlib.util.find_spec("pyarrow") is None:
+            return None
+        import pyarrow as pa
+        from pyarrow import parquet as parquet_format
 
-    def array(column: str) -> Any:
-        values = [line.get(column) for line in lines]
-        if column in _INTEGERS:
-            return pa.array([None if value is None else int(value) for value in values], pa.int64())
-        if column in metrics:
-            return pa.array(values, pa.float64())
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        def array(column: str) -> Any:
+            values = [line.get(column) for line in self._lines]
+            if column in _INTEGERS:
+                return pa.array([None if value is None else int(value) for value in values], pa.int64())
+            if column in self._metrics:
+                return pa.array(values, pa.float64())
+            return pa.array([None if value is None else str(value) for value in values], pa.string())
 
-    buffer = io.BytesIO()
-    parquet_format.write_table(pa.table({column: array(column) for column in _columns(lines)}), buffer)
-    return buffer.getvalue()
-
-
-def _columns(lines: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(column for line in lines for column in line))
+        buffer = io.BytesIO()
+        parquet_format.write_table(pa.table({column: array(column) for column in self._columns}), buffer)
+        return buffer.getvalue()
 
 
 def _line(record: Record) -> dict[str, Any]:

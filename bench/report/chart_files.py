@@ -28,8 +28,9 @@ class ChartFiles:
     """The charts of one report.
 
     Args:
-        processes: to draw in; more than one only from a program that guards its main module. They start
-            with the ``with`` block, so that they are ready when there is something to draw.
+        processes: to draw in beside this one, which draws itself if there are none; some only from a program
+            that guards its main module. They start with the ``with`` block, so that they are ready when there
+            is something to draw, and their end is not waited for.
     """
 
     def __init__(self, processes: int) -> None:
@@ -39,7 +40,7 @@ class ChartFiles:
         self._drawn: Iterable[dict[str, bytes]] = ()
 
     def __enter__(self) -> Self:
-        if self._processes > 1:
+        if self._processes:
             # Started anew and not forked: threads of numpy and a fork do not go together.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._processes, context)
@@ -49,7 +50,7 @@ class ChartFiles:
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def start(
         self,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench import atomic
 from bench.records import load_results
-from bench.report import cell_table, tables
+from bench.report import tables
+from bench.report.cell_table import CellTable
 from bench.report.chart_files import ChartFiles
 from bench.report.fronts import front_of
 from bench.report.rows import summarise
@@ -21,7 +22,7 @@ _OURS = ("table.*", "pareto_*.*", "cells/*.html", "examples/*.webp", "assets/*")
 
 
 def render(
-    folder: Path, within: float = 0.02, *, formats: Sequence[str] = (), processes: int = 1
+    folder: Path, within: float = 0.02, *, formats: Sequence[str] = (), processes: int = 0
 ) -> list[Path]:
     """Write ``<folder>/report``: ``index.html`` with a page per cell, tables, Pareto charts, all records.
 
@@ -31,7 +32,7 @@ def render(
         folder: a results folder.
         within: loss of accuracy that a recommended smaller student may bring.
         formats: of the charts, see ``ChartFiles``.
-        processes: to draw charts in, see ``ChartFiles``.
+        processes: to draw charts in beside this one, see ``ChartFiles``.
 
     Returns:
         The files for people, ``index.html`` first. Without a finished cell there are no charts.
@@ -53,9 +54,10 @@ def render(
         }
         names = charts.start(summary, drawn, formats)
         fronts = {slug: list(found.values()) for slug, found in drawn.items()}
-        parquet = cell_table.parquet(results.records)
+        cells = CellTable(results.records)
+        parquet = cells.parquet()
         files = {
-            "table.csv": cell_table.csv(results.records).encode(),
+            "table.csv": cells.csv().encode(),
             **({"table.parquet": parquet} if parquet else {}),
             "table.md": tables.markdown(summary, fronts).encode(),
             "table.tex": tables.latex(summary, fronts).encode(),

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 from scipy.special import stdtrit
 
 from bench.records import Metric, Record, Results, resolve
@@ -213,14 +212,16 @@ def summarise(results: Results) -> Summary:
 
 def estimate(metrics: list[Metric]) -> Estimate:
     """Mean and 95 % interval of one metric over the seeds of a configuration."""
-    values = np.array([metric.value for metric in metrics])
-    mean, n = float(values.mean()), len(values)
+    values = [metric.value for metric in metrics]
+    n = len(values)
+    mean = math.fsum(values) / n
     # Cells that deploy one architecture share one timing, so their seeds say nothing about its spread.
     if metrics[0].noise != "seeded":
         return Estimate(mean, None, n)
     if n == 1:
         return Estimate(mean, metrics[0].interval, n)
-    half = float(stdtrit(n - 1, 0.975) * values.std(ddof=1)) / math.sqrt(n)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
     return Estimate(mean, (mean - half, mean + half), n)
 
 

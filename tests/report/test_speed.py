@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published" / "methods" / "records"
 PAIRS = [["map", "macs"], ["map", "latency_ms"], ["map", "params"]]
 BITS = (32, 8, 12, 16, 24, 48, 64, 96, 128, 256)
-MOST_SECONDS = 10
+MOST_SECONDS = 10  # on a machine that
+PARSE_SECONDS = 0.5  # needs this to read the records with the standard library
 
 
 def vary(record, dataset, variant, seed, chance):
@@ -77,8 +78,8 @@ def seconds_to_report(folder):
 def test_a_report_on_a_thousand_records_takes_seconds(tmp_path, datasets, configurations):
     folder = tmp_path / "results"
     write(folder, datasets, configurations, seeds=3)
-    # A machine that takes more than a second to parse the records is slow, or busy: it gets as much longer.
-    slowness = max(1.0, min(seconds_to_parse(folder) for _ in range(3)))
+    # A machine that is slower, or busy, gets as much longer.
+    slowness = max(1.0, min(seconds_to_parse(folder) for _ in range(3)) / PARSE_SECONDS)
     assert min(seconds_to_report(folder) for _ in range(2)) < MOST_SECONDS * slowness
     drawn = list((folder / "report").glob("pareto_*.svg"))
     assert len(drawn) == (len(PAIRS) if datasets == 1 else datasets)

@@ -1,4 +1,5 @@
 import csv
+import importlib.util
 import io
 import json
 import re
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.records import Failure, Results
-from bench.report import cell_table, columns, tables, tex
+from bench.report import columns, tables, tex
+from bench.report.cell_table import CellTable
 from bench.report.fronts import front_of
 from bench.report.rows import summarise
 
@@ -59,7 +61,7 @@ def test_tables_are_as_reviewed(run_records, name, write):
 
 
 def test_csv_has_every_cell_at_full_precision(run_records):
-    lines = list(csv.DictReader(io.StringIO(cell_table.csv(run_records))))
+    lines = list(csv.DictReader(io.StringIO(CellTable(run_records).csv())))
     assert [line["status"] for line in lines] == [record.status for record in run_records]
     for line, record in zip(lines, run_records, strict=True):
         assert {name: float(line[name]) for name in record.metrics} == {
@@ -75,14 +77,14 @@ def test_csv_has_every_cell_at_full_precision(run_records):
 )
 def test_csv_text_is_never_a_formula(make_record, text):
     error = Failure(type="E", stage="measure", message=text)
-    (line,) = csv.DictReader(io.StringIO(cell_table.csv([make_record(status="failed", error=error)])))
+    (line,) = csv.DictReader(io.StringIO(CellTable([make_record(status="failed", error=error)]).csv()))
     assert line["error_message"].startswith("'")
 
 
 def test_csv_heads_are_never_formulas(make_record):
     record = make_record()
     metrics = {"=cmd()": record.metrics["macs"], "\t@x": record.metrics["macs"]}
-    text = cell_table.csv([record.model_copy(update={"metrics": metrics})])
+    text = CellTable([record.model_copy(update={"metrics": metrics})]).csv()
     heads = next(csv.reader(io.StringIO(text)))
     assert {"'=cmd()", "'@x"} <= set(heads)
 
@@ -91,7 +93,7 @@ def test_negative_numbers_stay_numbers(make_record):
     record = make_record()
     change = record.metrics["macs"].model_copy(update={"value": -0.25})
     record = record.model_copy(update={"metrics": {"onnx_map_change:int8": change}})
-    (line,) = csv.DictReader(io.StringIO(cell_table.csv([record])))
+    (line,) = csv.DictReader(io.StringIO(CellTable([record]).csv()))
     assert line["onnx_map_change:int8"] == "-0.25"
 
 
@@ -99,7 +101,7 @@ def test_parquet_has_the_same_cells_with_types(run_records):
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    table = parquet.read_table(io.BytesIO(cell_table.parquet(run_records)))
+    table = parquet.read_table(io.BytesIO(CellTable(run_records).parquet()))
     assert table.num_rows == len(run_records)
     types = {field.name: field.type for field in table.schema}
     for name in ("bits", "seed", "image_size", "threads"):
@@ -120,12 +122,12 @@ def test_parquet_has_the_same_cells_with_types(run_records):
 
 def test_parquet_is_the_same_every_time(run_records):
     pytest.importorskip("pyarrow")
-    assert cell_table.parquet(run_records) == cell_table.parquet(run_records)
+    assert CellTable(run_records).parquet() == CellTable(run_records).parquet()
 
 
 def test_no_parquet_without_pyarrow(run_records, monkeypatch):
-    monkeypatch.setattr(cell_table.importlib.util, "find_spec", lambda name: None)
-    assert cell_table.parquet(run_records) is None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert CellTable(run_records).parquet() is None
 
 
 # -- Any name ------------------------------------------------------------------------------------
