@@ -14,7 +14,7 @@ from typing import Any
 from bench import store
 
 #: Raised by one when the stage of that kind behaves differently, so that old artifacts are not reused.
-STAGE_VERSIONS = {"features": 3, "distill": 3, "finetune": 2, "encode": 2, "measure": 1, "examples": 1}
+STAGE_VERSIONS = {"features": 4, "distill": 3, "finetune": 2, "encode": 3, "measure": 1, "examples": 1}
 
 #: File of a measure artifact that holds values by query, float64 (q, ...) each.
 PER_QUERY = "per_query.safetensors"

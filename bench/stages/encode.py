@@ -17,6 +17,7 @@ from bench.stage import Stage
 from bench.stages import networks, views
 from bench.stages.context import Context
 from bench.types import Preprocessing
+from models.folding import folded
 
 #: Content of the artifact: ``query`` and ``database``.
 CODES = "codes.safetensors"
@@ -26,6 +27,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Write packed codes, uint8 (n, ceil(bits / 8)); without step 2, unit embeddings, float32 (n, d)."""
     dataset = context.dataset(stage.spec["dataset"])
     net, preprocessing = networks.deployed(stage, context)
+    net = folded(net)
     parts = {"query": dataset.splits.query, "database": dataset.splits.database}
     outputs = {
         name: outputs_of(net, preprocessing, dataset, indices, stage.spec, context)

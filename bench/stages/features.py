@@ -21,6 +21,7 @@ from bench.stages.context import Context
 from bench.stages.micro_batches import Forward
 from bench.stages.training import seeded
 from bench.types import Preprocessing
+from models.folding import folded
 
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0
@@ -103,7 +104,7 @@ class FrozenTeacher:
         # Seeded for teachers without weights; others load what they start from.
         with seeded(0, context.device):
             net = plugin.build_classifier() if spec["output"] == "logits" else plugin.build()
-        self.net: nn.Module = context.place(net).eval().requires_grad_(False)
+        self.net: nn.Module = context.place(folded(net.eval())).requires_grad_(False)
         self._forward, self._device = Forward(self.net, lambda: context.autocast(precision)), context.device
 
     @functools.cached_property

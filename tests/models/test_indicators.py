@@ -13,9 +13,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError
-from bench.registry import STUDENTS
 from models.indicators import add_indicators, find_sites, observe, remove_indicators
 from models.pruning import prune, with_channels
+from tests.networks import plain, trained_like
 
 NETWORKS = {  # name: number of sites
     "torchvision:resnet18": 8,
@@ -32,24 +32,6 @@ FAST = ("torchvision:resnet18", "timm:resnet10t", "timm:tf_efficientnet_lite0", 
 networks = pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
 )
-
-
-def plain(name):
-    plugin = STUDENTS.get(name)
-    return plugin(plugin.Params(weights="none")).build()
-
-
-def trained_like(name, seed=0):
-    """The network with batch normalisations as of training, biases and signs too."""
-    torch.manual_seed(seed)
-    net = plain(name)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.3)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return net.eval()
 
 
 def images(count=2, size=64):
