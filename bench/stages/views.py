@@ -35,7 +35,7 @@ ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
 
 #: Pixels per batch when nothing is trained, and the most images: enough to keep a device busy, and little
 #: enough for any memory and for the caches of a CPU.
-EVALUATION_PIXELS, EVALUATION_BATCH = 64 * 224**2, 128
+EVALUATION_PIXELS, EVALUATION_BATCH = 64 * 224**2, 256
 
 
 def random_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray[np.float64]:
