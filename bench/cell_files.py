@@ -59,7 +59,7 @@ def save_finished(
     if examples := cell.stages.get("examples"):
         for file in indices["examples"]["files"]:
             content = (_folder(store, examples) / file).read_bytes()
-            atomic.write_bytes((out / records.EXAMPLES / stem).with_suffix(Path(file).suffix), content)
+            atomic.write_bytes(out / records.EXAMPLES / f"{stem}{Path(file).suffix}", content)
     records.save(record, out / "records" / cell.record_file)
     return record
 
@@ -148,4 +148,4 @@ def _record(cell: Cell, described: dict[str, Any], **more: Any) -> Record:
 
 
 def _folder(store: Store, stage: Stage) -> Path:
-    return store.path(stage.kind, stage.slug, stage.key)
+    return store.path(*stage.place)

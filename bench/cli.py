@@ -6,7 +6,6 @@ Results go to stdout, progress and logs to stderr. Heavy imports happen inside t
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import os
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench import __version__, cli_results
-from bench.cli_options import grid_options, verb
+from bench.cli_options import details_shown, grid_options, verb
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -34,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait for others must not spin: on cores that something else uses as well, two spinning
     # threads halve the speed of a training and more. Read by OpenMP when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # GPUs by their place, as nvidia-smi counts them, and not the fastest first.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     try:
         return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -45,13 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; finished cells are kept, run the same command to go on", err=True)
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; keep Python from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         _show(error)
-        if not log.isEnabledFor(logging.DEBUG):
+        if not details_shown():
             click.echo("this is a defect of hash-pareto; run again with -v for the traceback", err=True)
         return 1
 
@@ -91,13 +88,11 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
     plan, machine = _prepare(grid, fetch=True, **options)
     out = out or Path("results") / plan.name
     outcome = run_plan(plan, machine, out, overwrite)
-    done = outcome.present + outcome.ok
-    text = f"{done} of {len(plan.selected)} cells ok in {out}"
-    if not outcome.stages_run:
+    text = f"{outcome.present + outcome.ok} of {len(plan.selected)} cells ok in {out}"
+    if not outcome.attempted:
         text += "; nothing to do, every cell has a record"
-        text = (
-            text if outcome.ok == 0 else f"{done} of {len(plan.selected)} cells ok in {out}; all from cache"
-        )
+    elif not outcome.stages_run and outcome.ok == outcome.attempted:
+        text += "; all from cache"
     click.echo(text)
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
@@ -219,19 +214,15 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
              limit: int | None, jobs: int) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
     from bench import environment, loading, store
-    from bench.config import load_grid, resolve
+    from bench.config import load_grid
     from bench.execute import Machine
     from bench.plan import build_plan
     from bench.registry import DATASETS
     from bench.selection import Choice
 
     _include(plugins)
-    file = load_grid(grid, overrides)
+    file, choice = load_grid(grid, overrides), Choice(only, skip, limit)
     root = data_root or loading.default_root()
-    if fetch:
-        overlays = [overlay.dataset or [] for overlay in file.grid.include]
-        for entry in itertools.chain(file.grid.axes.dataset, *overlays):
-            DATASETS.get(entry.name)(resolve(DATASETS, entry)).prepare(root)
     machine = Machine(
         store=store.Store(store.default_root()),
         data_root=root,
@@ -241,7 +232,16 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
         jobs=jobs,
         plugins=tuple(path.resolve() for path in plugins),
     )
-    return build_plan(file, root, machine.hardware, Choice(only, skip, limit)), machine
+    planned = build_plan(file, root, machine.hardware, choice)
+    if fetch and planned.missing:
+        wanted = {
+            store.canonical_json([cell.info.dataset, cell.params["dataset"]]) for cell in planned.selected
+        }
+        for name, params in map(json.loads, sorted(wanted)):
+            plugin = DATASETS.get(name)
+            plugin(plugin.Params.of(params)).prepare(root)
+        planned = build_plan(file, root, machine.hardware, choice)
+    return planned, machine
 
 
 def _device(asked: str) -> str:

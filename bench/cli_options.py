@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,9 +35,19 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
         bench.handlers[:] = [handler]
         bench.setLevel(logging.DEBUG)
         bench.propagate = False
-        return function(*args, **options)
+        try:
+            return function(*args, **options)
+        except BrokenPipeError:
+            # Whoever read our output has gone, which is no fault; keep Python from complaining at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
 
     return wrapped
+
+
+def details_shown() -> bool:
+    """Whether the verb was asked for details, tracebacks among them."""
+    return any(handler.level <= logging.DEBUG for handler in logging.getLogger("bench").handlers)
 
 
 def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,7 +68,8 @@ def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
                      show_default=True, help="What to train and measure on."),
         click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
                      help="Stages at work at once, each with its share of the threads and a GPU in turn; "
-                     "timings run alone, at the end."),
+                     "timings run alone, at the end. With as many threads per stage (OMP_NUM_THREADS / N) "
+                     "results are the same bit for bit, else within the noise of seeds."),
         click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
                      help="A .py file with plug-ins of your own."),
     ]  # fmt: skip

@@ -30,6 +30,9 @@ PACKAGES = (
     "hash-pareto",
 )
 
+#: What a timing is a timing of: with another version of these it is taken again.
+TIMED_PACKAGES = ("torch", "timm", "faiss-cpu", "onnxruntime")
+
 #: Environment variables that can change a result or a timing; recorded when set. Paths stay out, because
 #: records get published.
 VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
@@ -60,6 +63,11 @@ def describe(device: str, threads: int, precision: str) -> dict[str, Any]:
         "git": git_state(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
+
+
+def timed_packages() -> dict[str, str]:
+    """Versions of the packages that timings depend on."""
+    return {name: version for name in TIMED_PACKAGES if (version := package_version(name))}
 
 
 def default_threads() -> int:
@@ -105,17 +113,29 @@ def bf16_in_hardware(device: str) -> bool:
 
 @functools.cache
 def gpu_model() -> str | None:
-    """Name of the first NVIDIA GPU by nvidia-smi; None where there is none."""
-    names = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    return names.splitlines()[0].strip() if names else None
+    """Name of the NVIDIA GPU that torch would take first, by nvidia-smi; None where it would find none.
+
+    Asking torch would cost seconds. The numbers of the two agree, see ``bench.cli.main``.
+    """
+    if (package_version("torch") or "").endswith("+cpu"):
+        return None
+    listed = _output("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader")
+    found = [[part.strip() for part in line.split(",", 2)] for line in listed.splitlines() if line.strip()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return found[0][2] if found else None
+    first = visible.partition(",")[0].strip()
+    return next(
+        (name for index, uuid, name in found if first and (index == first or uuid.startswith(first))), None
+    )
 
 
 @functools.cache
 def git_state() -> dict[str, Any] | None:
     """Commit of the source tree and whether it has local changes; None outside a checkout."""
     root = str(Path(__file__).resolve().parent.parent)
-    commit = _output("git", "-C", root, "rev-parse", "HEAD")
-    if not commit:
+    top, _, commit = _output("git", "-C", root, "rev-parse", "--show-toplevel", "HEAD").partition("\n")
+    if not commit or Path(top) != Path(root):  # installed below somebody else's checkout
         return None
     return {
         "commit": commit.strip(),

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import atomic, environment, estimate, records
-from bench.cell_files import all_stages, save_finished, save_unfinished
+from bench.cell_files import save_finished, save_unfinished
 from bench.errors import RecordError, UsageError
 from bench.plan import Cell, Plan
 from bench.progress import ProgressReport
 from bench.registry import METHODS
-from bench.stage import Stage
+from bench.stage import Stage, absent
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Outcome:
     """How many cells ended in which way, and how many stages were really run."""
 
     present: int = 0
+    attempted: int = 0
     ok: int = 0
     stages_run: int = 0
     failed: list[str] = field(default_factory=list)
@@ -99,6 +100,7 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
             outcome.present += 1
         else:
             (outcome.failed if status == "failed" else outcome.skipped).append(cell.slug)
+    outcome.attempted = len(todo)
     if todo:
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         with _log_file(out / records.LOGS / f"run-{stamp}.log"):
@@ -121,11 +123,10 @@ def _run_cells(
     if machine.precision == "bf16" and not environment.bf16_in_hardware(machine.device):
         log.warning("precision: bf16 is emulated on this processor, many times slower than precision: fp32")
     prepare_process(machine.job_threads)
-    stages = list({stage.key: stage for cell in cells for stage in all_stages(cell).values()}.values())
-    waiting = [stage for stage in stages if fresh or not _made(machine.store, stage)]
+    leaves = [leaf for cell in cells for leaf in cell.stages.values()]
+    waiting = list(absent(leaves, lambda stage: not fresh and _made(machine.store, stage)).values())
     costs = estimate.estimate(waiting, machine.store, machine.job_hardware)
     alone = {stage.key for stage in waiting if stage.timed}
-    progress = ProgressReport({stage.key: costs[stage.key].seconds for stage in waiting}, machine.jobs, alone)
     context = Context(
         store=machine.store,
         data_root=machine.data_root,
@@ -136,6 +137,7 @@ def _run_cells(
         workers=machine.job_threads,
     )
     _check_networks(waiting, context)
+    progress = ProgressReport({stage.key: costs[stage.key].seconds for stage in waiting}, machine.jobs, alone)
     executor: LocalExecutor | ParallelExecutor
     if machine.jobs == 1:
         executor = LocalExecutor(context, progress, fresh=fresh)
@@ -214,7 +216,7 @@ def _first(seen: set[str], *what: Any) -> bool:
 
 
 def _made(store: Store, stage: Stage) -> bool:
-    return store.verify(store.path(stage.kind, stage.slug, stage.key)) is not None
+    return store.verify(store.path(*stage.place)) is not None
 
 
 def _status(out: Path, cell: Cell) -> str | None:

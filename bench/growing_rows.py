@@ -55,11 +55,14 @@ class GrowingRows:
             self._keep()
 
     def finish(self, path: Path) -> None:
-        """Move the complete file to ``path``."""
+        """Give the complete file a second name on its disk, ``path``; if that is lost, the file is not."""
         assert self.done == self._rows, f"{self.done} of {self._rows} rows"
         self._data = None
-        os.replace(self._file, path)
-        self._note.unlink()
+        try:
+            os.link(self._file, path)
+        except OSError:  # not every file system has links
+            os.replace(self._file, path)
+            self._note.unlink()
 
     def _keep(self) -> None:
         assert isinstance(self._data, np.memmap)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from bench import environment
 from bench.blocks import Blocks
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS
 from bench.stage import Stage
@@ -145,12 +146,15 @@ def _measure(
     block: dict[str, Any], blocks: Blocks, distill: Stage | None, encode: Stage, hardware: str
 ) -> Stage:
     name, metric = block["name"], METRICS.get(block["name"])
-    where = {"hardware": hardware} if metric.noise == "timed" else {}
+    where = (
+        {"hardware": hardware, "packages": environment.timed_packages()} if metric.noise == "timed" else {}
+    )
     if metric.subject != "network":
         rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
         cost_class = f"{name}/{blocks.dataset.name}"
         what = {"metric": block, **rule, **where}
-        return Stage("measure", f"{name}__{encode.slug}", what, {"encode": encode}, cost_class=cost_class)
+        read = {"encode": encode, **(encode.inputs if metric.subject == "system" else {})}
+        return Stage("measure", f"{name}__{encode.slug}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
     reshaped = METHODS.get(blocks.method["name"]).reshapes and distill is not None

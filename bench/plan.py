@@ -67,12 +67,12 @@ class Plan:
     pareto: list[tuple[str, str]]
     cells: list[Cell]
     selected: list[Cell]
-    #: one line per data set or weight file that is not at hand, each with its cure
+    #: one line per data set or weight file that selected cells need and that is not at hand, with its cure
     missing: list[str]
     #: file name -> split manifest of every data set
     manifests: dict[str, dict[str, Any]]
-    #: weights fingerprint -> the ``weights`` parameter that leads to them
-    weights: dict[str, str | None]
+    #: name of a network and fingerprint of its weights -> the ``weights`` parameter that leads to them
+    weights: dict[tuple[str, str], str | None]
 
     def stages(self) -> list[Stage]:
         """Stages of the selected cells, inputs before users, each once."""
@@ -106,17 +106,20 @@ class _Builder:
         self.data_root, self.hardware, self.choice = data_root, hardware, choice
         self.problems: list[Problem] = []
         self.missing: dict[str, None] = {}
+        self.lacking: dict[str, None] = {}  # what the present point misses
         self.manifests: dict[str, dict[str, Any]] = {}
-        self.weights: dict[str, str | None] = {}
+        self.weights: dict[tuple[str, str], str | None] = {}
         self.metrics = self._metrics()
         self.measured: set[str] = set()
 
     def build(self) -> Plan:
         cells: dict[str, Cell] = {}
         for point in selection.points(self.grid):
+            self.lacking = {}
             cell = self._cell(point)
             if cell is not None:
                 cells.setdefault(cell.key, cell)
+                self.missing |= self.lacking if self.choice.selects(cell.info) else {}
         if self.problems:
             raise ConfigError(list(dict.fromkeys(self.problems)))
         if not cells:
@@ -192,12 +195,17 @@ class _Builder:
             cure = "name some in its params, or use method: none with loss: none"
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
+        loss = plugin_block(LOSSES, values["loss"], defaults.finetune)
+        if hashes and loss["params"].get("select") == "val" and dataset.sizes.get("val") == 0:
+            message = f"{dataset.name} has no validation images to choose an epoch with"
+            self.problems.append(self.file.problem(point.places["loss"], f"{message}; set select: last"))
+            return None
         return Blocks(
             dataset=dataset,
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
             student=student,
             method=method,
-            loss=plugin_block(LOSSES, values["loss"], defaults.finetune),
+            loss=loss,
             common={"image_size": values["image_size"], "precision": defaults.precision},
             bits=values["bits"] if hashes else 0,
             seed=values["seed"] if distils or hashes or student["weights"] == "none" else 0,
@@ -256,7 +264,7 @@ class _Builder:
         try:
             loaded = loading.load(entry.name, params, self.data_root, self.choice.limit)
         except MissingDataError as error:
-            self.missing[str(error)] = None
+            self.lacking[str(error)] = None
             sizes = plugin(resolve(DATASETS, entry)).sizes()
             return DatasetBlock({**block, "manifest": "missing"}, {"split": "unknown"}, rule, sizes)
         except DataError as error:
@@ -266,6 +274,7 @@ class _Builder:
         sizes = {
             "query": len(parts.query),
             "train": len(parts.train) + len(parts.val),
+            "val": len(parts.val),
             "pool/train": len(parts.train),
             "pool/database": len(np.union1d(parts.database, parts.train)) - len(parts.val),
             "database": len(parts.database),
@@ -280,14 +289,15 @@ class _Builder:
         try:
             weights = plugin(params).weights_id()
         except (WeightsError, MissingPackageError) as error:
-            self.missing[str(error)] = None
+            self.lacking[str(error)] = None
             weights = f"missing: {getattr(params, 'weights', '')}"
         # The key holds what is in the weights, not where they lie: a copy elsewhere is the same work.
-        self.weights[weights] = getattr(params, "weights", None)
+        self.weights[entry.name, weights] = getattr(params, "weights", None)
         kept = params.model_dump(mode="json", exclude={"weights"})
         return {"name": entry.name, "version": plugin.version, "params": kept, "weights": weights}
 
 
 def _without_hardware(stage: Stage) -> Stage:
     """The same work on no machine in particular."""
-    return replace(stage, spec={name: value for name, value in stage.spec.items() if name != "hardware"})
+    machine = {"hardware", "packages"}
+    return replace(stage, spec={name: value for name, value in stage.spec.items() if name not in machine})

@@ -10,7 +10,8 @@ from tabulate import tabulate
 
 from bench.estimate import estimate
 from bench.plan import Cell, Plan
-from bench.progress import human_seconds
+from bench.progress import human_seconds, wall_seconds
+from bench.stage import absent
 from bench.store import Store
 
 #: Columns of the list of cells.
@@ -25,26 +26,28 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         jobs: stages that would be at work at once.
     """
     stages = plan.stages()
-    cached = {stage.key for stage in stages if store.index(store.path(stage.kind, stage.slug, stage.key))}
-    todo = [stage for stage in stages if stage.key not in cached]
+    leaves = [leaf for cell in plan.selected for leaf in cell.stages.values()]
+    todo = list(absent(leaves, lambda stage: store.index(store.path(*stage.place)) is not None).values())
     costs = estimate(todo, store, hardware)
     rows = []
     for kind, total in Counter(stage.kind for stage in stages).items():
         kind_todo = [stage for stage in todo if stage.kind == kind]
-        known = [costs[stage.key] for stage in kind_todo if costs[stage.key].seconds is not None]
+        seconds = [costs[stage.key].seconds for stage in kind_todo]
+        sizes = [costs[stage.key].bytes for stage in kind_todo]
         rows.append(
             {
                 "stage": kind,
                 "total": total,
                 "cached": total - len(kind_todo),
                 "images": sum(stage.images for stage in kind_todo),
-                "seconds": round(sum(cost.seconds or 0 for cost in known), 1),
-                "bytes": round(sum(cost.bytes or 0 for cost in known)),
-                "unknown": len(kind_todo) - len(known),
+                "seconds": round(sum(filter(None, seconds)), 1),
+                "bytes": round(sum(filter(None, sizes))),
+                "unknown": seconds.count(None),
+                "unknown_bytes": sizes.count(None),
             }
         )
-    # Timings run alone, the rest at once.
-    waits = [(costs[stage.key].seconds or 0.0) / (1 if stage.timed else jobs) for stage in todo]
+    alone = [costs[stage.key].seconds or 0.0 for stage in todo if stage.timed]
+    together = [costs[stage.key].seconds or 0.0 for stage in todo if not stage.timed]
     variants = _variants(plan.selected)
     cells = [
         {
@@ -60,17 +63,17 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "cells": cells,
         "stages": rows,
         "jobs": jobs,
-        "seconds": round(sum(waits), 1),
+        "seconds": round(wall_seconds(together, alone, jobs), 1),
         "missing": plan.missing,
     }
 
 
-def _expected(row: dict[str, Any], known: str) -> str:
+def _expected(row: dict[str, Any], known: str, unknown: int) -> str:
     """What is known of a kind of stages, and of how many nothing is."""
-    if not row["unknown"]:
+    if not unknown:
         return known
     to_come = row["total"] - row["cached"]
-    return "not known" if row["unknown"] == to_come else f"{known} + {row['unknown']} not known"
+    return "not known" if unknown == to_come else f"{known} + {unknown} not known"
 
 
 def _variants(cells: list[Cell]) -> dict[str, str]:
@@ -112,8 +115,8 @@ def plan_text(summary: dict[str, Any]) -> str:
             row["total"],
             row["cached"],
             f"{row['images']:,}" if row["images"] else "-",
-            _expected(row, human_seconds(row["seconds"])),
-            _expected(row, f"{row['bytes'] / 1e6:.1f} MB"),
+            _expected(row, human_seconds(row["seconds"]), row["unknown"]),
+            _expected(row, f"{row['bytes'] / 1e6:.1f} MB", row["unknown_bytes"]),
         ]
         for row in summary["stages"]
     ]

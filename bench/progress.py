@@ -2,7 +2,7 @@
 
 A terminal gets bars (rich); a log file or CI gets one line per finished stage, and one a minute from a long
 one. The time left for the whole run is the sum of what the remaining stages are expected to cost, corrected
-by the pace so far and divided by the number of stages that run at once.
+by the pace so far and divided by the number of stages that run at once, and never less than the longest.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def human_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def wall_seconds(together: Collection[float], alone: Collection[float], jobs: int) -> float:
+    """What stages take that ``jobs`` work on at once, and others that run with no other: at least so long."""
+    return max(sum(together) / jobs, max(together, default=0.0)) + sum(alone)
 
 
 def bars_wanted() -> bool:
@@ -141,14 +146,15 @@ class ProgressReport:
         pace = sum(spent for spent, _ in known) / sum(guess for _, guess in known if guess) if known else 1.0
         mean = sum(spent for spent, _ in self._pace) / len(self._pace) if self._pace else None
         guesses = {key: mean if guess is None else guess * pace for key, guess in self._left.items()}
-        total = 0.0
+        together: list[float] = []
+        alone: list[float] = []
         for key, guess in guesses.items():
             if guess is None:
                 return None
             running = self._running.get(key)
             left = max(0.0, guess - running.seconds) if running else guess
-            total += left if key in self._alone else left / self._jobs
-        return total
+            (alone if key in self._alone else together).append(left)
+        return wall_seconds(together, alone, self._jobs)
 
     def close(self) -> None:
         """Remove the bars; lines stay."""

@@ -7,14 +7,14 @@ the key by construction.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench import store
 
 #: Raised by one when the stage of that kind behaves differently, so that old artifacts are not reused.
-STAGE_VERSIONS = {"features": 4, "distill": 3, "finetune": 2, "encode": 3, "measure": 1, "examples": 1}
+STAGE_VERSIONS = {"features": 4, "distill": 3, "finetune": 3, "encode": 3, "measure": 1, "examples": 1}
 
 #: File of a measure artifact that holds values by query, float64 (q, ...) each.
 PER_QUERY = "per_query.safetensors"
@@ -48,6 +48,11 @@ class Stage:
         return store.content_key({**identity, "inputs": inputs})
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """Where the store has its artifact: kind, slug and key."""
+        return self.kind, self.slug, self.key
+
+    @property
     def timed(self) -> bool:
         """Whether it measures time, so that its result belongs to one machine, and must be measured alone."""
         return "hardware" in self.spec
@@ -57,3 +62,27 @@ class Stage:
         for stage in self.inputs.values():
             yield from stage.lineage()
         yield self
+
+
+def absent(leaves: Iterable[Stage], there: Callable[[Stage], bool]) -> dict[str, Stage]:
+    """Key -> stage of what has to be made, inputs first: below an artifact that is there, nothing has to be.
+
+    Args:
+        leaves: what is wanted in the end.
+        there: whether the artifact of a stage is; asked once of each.
+    """
+    found: dict[str, Stage] = {}
+    seen: set[str] = set()
+
+    def visit(stage: Stage) -> None:
+        if stage.key in seen:
+            return
+        seen.add(stage.key)
+        if not there(stage):
+            for needed in stage.inputs.values():
+                visit(needed)
+            found[stage.key] = stage
+
+    for leaf in leaves:
+        visit(leaf)
+    return found

@@ -71,17 +71,23 @@ class Store:
 
     def verify(self, folder: Path) -> dict[str, Any] | None:
         """The index of an intact artifact; None if there is none. A damaged one is set aside first."""
+        index = self._intact(folder)
+        if index is None and folder.exists():
+            with self.lock(folder):  # it looks damaged while another run puts it there
+                index = self._intact(folder)
+                if index is None and folder.exists():
+                    self._set_aside(folder)
+        return index
+
+    def _intact(self, folder: Path) -> dict[str, Any] | None:
         index = self.index(folder)
-        if str(folder) in self._verified and index is not None:
+        if index is None or str(folder) in self._verified:
             return index
-        if index is not None and all(
-            _sha256(folder / name) == expected["sha256"] for name, expected in index["files"].items()
-        ):
-            self._verified.add(str(folder))
-            return index
-        if folder.exists():
-            self._set_aside(folder)
-        return None
+        files = index["files"].items()
+        if any(_sha256(folder / name) != expected["sha256"] for name, expected in files):
+            return None
+        self._verified.add(str(folder))
+        return index
 
     def partial(self, folder: Path) -> Path:
         """A folder for what an unfinished artifact wants to find again after an interruption.
@@ -94,11 +100,11 @@ class Store:
 
     @contextmanager
     def lock(self, folder: Path) -> Iterator[None]:
-        """Hold the artifact: a second process waits here and then finds the work done."""
+        """Hold the artifact, also twice: a second process waits here and then finds the work done."""
         path = self.root / "locks" / f"{folder.name}.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+            lock = FileLock(path, is_singleton=True)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -139,9 +145,12 @@ class Store:
             seconds = round(time.perf_counter() - started + before, 3)
             index = {**about, "seconds": seconds, "created": time.time(), "summary": summary, "files": files}
             (temporary / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False), encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
+            replaced = folder.with_name(f".{folder.name}.replaced")
+            if folder.exists():
+                folder.rename(replaced)  # not removed yet: who reads it must not find half of it
             temporary.rename(folder)
-            shutil.rmtree(self.root / "partial" / folder.name, ignore_errors=True)
+            for done_with in (replaced, self.root / "partial" / folder.name):
+                shutil.rmtree(done_with, ignore_errors=True)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise

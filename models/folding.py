@@ -28,16 +28,17 @@ def folded(net: nn.Module) -> nn.Module:
     if not any(type(module) in _NORMS for module in net.modules()):
         return net
     try:
-        pairs = list(_pairs(net))
-    except Exception:  # a forward pass may make anything of values that are not there yet
+        # A copy, since a forward pass may keep what it is given, which is no tensor here.
+        pairs = list(_pairs(copy.deepcopy(net)))
+    except Exception:  # and it may make anything of values that are not there yet
         return net
     copied = copy.deepcopy(net)
     for conv_name, norm_name in pairs:
         conv = cast(nn.Conv2d, copied.get_submodule(conv_name))
         norm = cast(nn.BatchNorm2d, copied.get_submodule(norm_name))
-        dtype = conv.weight.dtype
         # In double precision, so that folding adds no error to that of the rounding of its result.
-        _replace(copied, conv_name, fuse_conv_bn_eval(conv.double(), norm.double()).to(dtype))
+        double = copy.deepcopy(conv).double(), copy.deepcopy(norm).double()
+        _replace(copied, conv_name, fuse_conv_bn_eval(*double).to(conv.weight.dtype))
         rest = getattr(norm, "act", nn.Identity())  # BatchNormAct2d holds the activation
         _replace(copied, norm_name, rest)
     return copied

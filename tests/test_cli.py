@@ -174,7 +174,19 @@ def test_an_unforeseen_error_shows_its_traceback_with_v_only(bench, monkeypatch)
     assert plain.code == 1
     assert "RuntimeError: a defect" in plain.err
     assert "Traceback" not in plain.err
-    assert "Traceback" in bench("doctor", "-v").err
+    assert "run again with -v for the traceback" in plain.err
+    detailed = bench("doctor", "-v").err
+    assert "Traceback" in detailed
+    assert "run again with -v" not in detailed
+
+
+def test_a_reader_that_has_gone_is_no_fault():
+    command = f"{sys.executable} -m bench ls losses; echo $? >&2"
+    # The reader ends before anything is written to it.
+    done = subprocess.run(
+        ["bash", "-c", f"({command}) | true"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stderr.strip() == "0"
 
 
 def test_no_color_is_honoured(bench, monkeypatch):

@@ -32,7 +32,28 @@ def test_the_file_is_a_safetensors_file(tmp_path, values):
     (name,) = found = load_file(tmp_path / "out.safetensors")
     assert name == "features"
     np.testing.assert_array_equal(found[name], values)
-    assert [path.name for path in tmp_path.iterdir()] == ["out.safetensors"]
+
+
+def test_a_complete_file_that_gets_lost_on_its_way_is_there_again(tmp_path, values):
+    rows = GrowingRows(tmp_path, "features", ROWS, "a CPU")
+    fill(rows, values, ROWS)
+    rows.finish(tmp_path / "out")
+    (tmp_path / "out").unlink()
+    again = GrowingRows(tmp_path, "features", ROWS, "a CPU")
+    assert again.done == ROWS
+    again.finish(tmp_path / "out")
+    np.testing.assert_array_equal(load_file(tmp_path / "out")["features"], values)
+
+
+def test_without_links_the_file_is_moved(tmp_path, values, monkeypatch):
+    def refuse(*names):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(growing_rows.os, "link", refuse)
+    rows = GrowingRows(tmp_path, "features", ROWS, "a CPU")
+    fill(rows, values, ROWS)
+    rows.finish(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_an_interruption_costs_what_was_not_noted(tmp_path, values):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bench import registry
+from bench import environment, loading, registry
 from bench.config import load_grid
 from bench.errors import ConfigError, UsageError
 from bench.plan import build_plan
 from bench.selection import Choice
+from bench.stage import absent
 
 from .conftest import PLUGINS
 
@@ -106,6 +109,19 @@ def test_the_hardware_is_in_the_keys_of_timings_and_nowhere_else(make):
     assert here.cells[0].record_key != there.cells[0].record_key
 
 
+def test_another_version_of_what_is_timed_makes_timings_new_and_nothing_else(make, monkeypatch):
+    old = make()
+    monkeypatch.setattr(environment, "timed_packages", lambda: {"torch": "99.0"})
+    new = make()
+    changed = {stage.key for stage in new.stages()} - {stage.key for stage in old.stages()}
+    assert {stage.spec["metric"]["name"] for stage in new.stages() if stage.key in changed} == {
+        "latency",
+        "peak_memory",
+        "search",
+    }
+    assert [cell.key for cell in new.cells] == [cell.key for cell in old.cells]
+
+
 def test_parameters_of_a_timing_make_another_cell_and_the_machine_does_not(make):
     other = make(GRID + "measure: {search: {k: 7}}\n")
     assert other.cells[0].key != make().cells[0].key
@@ -118,7 +134,7 @@ def test_keys_are_the_same_in_another_process_and_another_day(make):
     from bench.stage import Stage
 
     stage = Stage("encode", "x", {"a": 1, "b": [1.5, None, "t"]}, {"in": Stage("distill", "y", {})})
-    assert stage.key == "a20cc2dab33f9edda6a494db16ac70d8d3b6c3d8bd1bde0d38632da6a55f3f91"
+    assert stage.key == "c71710902188a52591080b67e588914af07c901bf51b286327818a81b8f55660"
 
 
 def test_filters_exclude_and_include(make):
@@ -164,6 +180,45 @@ def test_missing_data_and_weights_are_listed_not_raised(make):
     assert len(plan.missing) == 2
     assert any("fashion_mnist" in line for line in plan.missing)
     assert any("absent.safetensors" in line for line in plan.missing)
+
+
+def test_what_only_cells_that_are_not_selected_miss_is_not_missed(make):
+    text = GRID.replace("[synthetic]", "[synthetic, fashion_mnist]")
+    assert make(text).missing
+    assert make(text, only=["dataset=synthetic"]).missing == []
+
+
+def test_networks_of_one_kind_of_weights_keep_their_own(make):
+    # Random weights have one fingerprint in all networks, and not all have a parameter that asks for them.
+    text = GRID.replace("[tiny_student]", "[{name: timm:test_resnet, params: {weights: none}}, tiny_student]")
+    for swapped in (text, text.replace("[tiny_teacher]", "[{name: timm:test_vit, params: {weights: none}}]")):
+        plan = make(swapped)
+        assert plan.weights["timm:test_resnet", "none"] == "none"
+        assert plan.weights["tiny_student", "none"] is None
+
+
+def test_without_validation_images_no_epoch_can_be_chosen(make, monkeypatch):
+    right = loading.load
+
+    def without(*asked):
+        loaded = right(*asked)
+        return replace(loaded, splits=replace(loaded.splits, val=np.empty(0, np.int64)))
+
+    monkeypatch.setattr(loading, "load", without)
+    assert make()
+    chosen = GRID.replace("[csq, dch]", "[{name: csq, params: {select: val}}, dch]")
+    with pytest.raises(ConfigError, match="grid.yaml:9:10: synthetic has no validation .*select: last"):
+        make(chosen)
+
+
+def test_below_what_is_there_nothing_is_absent(make):
+    plan = make()
+    leaves = [leaf for cell in plan.cells for leaf in cell.stages.values()]
+    assert list(absent(leaves, lambda stage: False).values()) == plan.stages()
+    asked = []
+    found = absent(leaves, lambda stage: asked.append(stage.key) or stage.kind == "encode").values()
+    assert {stage.kind for stage in found} == {"measure", "examples"}
+    assert len(asked) == len(set(asked)) == len(found) + 16
 
 
 def test_a_limit_is_in_the_record_and_in_the_keys(make):

@@ -40,7 +40,7 @@ def test_stages_at_once_share_the_time_that_is_left(clock):
     clock[0] += 4
     assert report.time_left() == pytest.approx((6 + 6 + 10) / 2)
     report.finish("b")
-    assert report.time_left() == pytest.approx((0.4 * 10 - 4 + 4) / 2)
+    assert report.time_left() == pytest.approx(0.4 * 10)  # of "c" alone, beside which "a" ends
 
 
 def test_a_long_stage_says_how_far_it_is(clock, caplog):

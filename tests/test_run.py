@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -16,6 +17,30 @@ from safetensors.numpy import load_file
 
 from bench import records, scan, timing
 from bench.hamming import average_precision
+
+#: A loss with random parameters of its own.
+DRAWING = """
+import torch
+from bench.interfaces import Loss
+from bench.registry import LOSSES
+from bench.types import HashingParameters
+
+
+@LOSSES.register_as("drawing")
+class Drawing(Loss):
+    version = 1
+    Params = HashingParameters
+
+    def __init__(self, params, task):
+        super().__init__(params, task)
+        self.head = torch.nn.Linear(task.bits, task.classes)
+
+    def parameters(self):
+        return self.head.parameters()
+
+    def terms(self, codes, labels, index):
+        return {"classes": torch.nn.functional.cross_entropy(self.head(codes), labels.argmax(dim=1))}
+"""
 
 
 def loaded(folder: Path) -> list[records.Record]:
@@ -120,6 +145,14 @@ def test_what_is_too_long_for_a_record_lies_beside_it(done, folder):
         assert "finetune" in results.log(record)
 
 
+def test_examples_of_names_with_dots_are_found(tiny, folder):
+    dotted = ("[tiny_student]", "[tiny_student, tiny.student_a, tiny.student_b]")
+    assert tiny("run", "--only", "loss=csq", "--only", "method=none", edit=dotted).code == 0
+    results = records.load_results(Path("results/tiny"))
+    assert len(results.records) == 3
+    assert all(results.examples(record) and results.sprite(record) for record in results.records)
+
+
 def test_examples_can_be_left_out(tiny, folder):
     assert tiny("run", "--set", "report.examples=0", "--only", "loss=csq").code == 0
     assert not Path("results/tiny/examples").exists()
@@ -222,6 +255,20 @@ def test_cells_that_need_a_failed_stage_are_skipped_and_say_why(tiny, folder):
     )
     assert retried.code == 1
     assert "finetune" not in retried.err
+
+
+def test_a_run_in_which_everything_fails_does_not_say_that_there_was_nothing_to_do(tiny, monkeypatch):
+    from bench.losses.dch import Dch
+
+    def explode(self, codes, labels, index):
+        raise RuntimeError("a defect")
+
+    only = ("--only", "method=none", "--only", "loss=dch")
+    monkeypatch.setattr(Dch, "terms", explode)
+    first = tiny("run", *only).out.splitlines()
+    assert first[0] == "0 of 1 cells ok in results/tiny"
+    assert tiny("run", *only, "--overwrite", "failed").out.splitlines() == first
+    assert tiny("run", *only).out.splitlines()[0].endswith("; nothing to do, every cell has a record")
 
 
 def test_an_unforeseen_error_keeps_its_traceback_in_the_log_only(tiny, monkeypatch):
@@ -358,6 +405,62 @@ def test_weights_of_the_wrong_shape_end_the_run_before_any_work(tiny, folder):
     assert not (folder / "cache" / "finetune").exists()
 
 
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [(1e6, "outputs of tiny_teacher reach .*, and float16 ends at 65504"), (float("nan"), "are not finite")],
+)
+def test_features_that_float16_cannot_hold_are_told_at_once(tiny, monkeypatch, scale, reason):
+    from bench.stages.micro_batches import Forward
+
+    right = Forward.__call__
+    monkeypatch.setattr(Forward, "__call__", lambda forward, inputs: right(forward, inputs) * scale)
+    assert tiny("run", "--only", "method=cukd", "--only", "loss=csq").code == 1
+    (record,) = loaded(Path("results/tiny"))
+    assert record.error.stage == "features"
+    assert re.search(reason, record.error.message)
+
+
+def test_what_a_loss_draws_depends_on_the_seed_alone(tiny, folder):
+    (folder / "drawing.py").write_text(DRAWING)
+    asked = ("--include", "drawing.py", "--only", "method=none")
+    loss = ("[csq, dch]", "[drawing]")
+    assert tiny("run", *asked, "--out", "one", edit=loss).code == 0
+    shutil.rmtree(folder / "cache")
+    torch.manual_seed(123)
+    assert tiny("run", *asked, "--out", "two", edit=loss).code == 0
+    (one,), (two,) = loaded(Path("one")), loaded(Path("two"))
+    assert one.stages["finetune"].history == two.stages["finetune"].history
+
+
+def test_codes_can_be_made_again_when_step_one_is_gone(done, tiny, folder):
+    before = {
+        record.cell_key: record.metrics["map@all:expected:relevant"]
+        for record in loaded(Path("results/tiny"))
+    }
+    for kind in ("features", "distill", "encode", "measure", "examples"):
+        shutil.rmtree(folder / "cache" / kind)
+    shutil.rmtree("results")
+    assert tiny("run").code == 0
+    assert {
+        record.cell_key: record.metrics["map@all:expected:relevant"]
+        for record in loaded(Path("results/tiny"))
+    } == before
+    assert not (folder / "cache" / "distill").exists()
+
+
+def test_a_filter_spares_one_the_data_of_the_other_cells(tiny, monkeypatch):
+    import torchvision.datasets
+
+    def offline(*args, **kwargs):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
+    two = ("[synthetic]", "[synthetic, fashion_mnist]")
+    only = ("--only", "dataset=synthetic", "--only", "loss=csq", "--only", "method=none")
+    assert tiny("run", *only, edit=two).code == 0
+    assert len(loaded(Path("results/tiny"))) == 1
+
+
 def test_limited_records_say_so(tiny):
     assert tiny("run", "--limit", 12, "--only", "method=none").code == 0
     assert {r.cell.protocol["limit"] for r in loaded(Path("results/tiny"))} == {12}
@@ -378,7 +481,8 @@ def test_an_interrupted_teacher_goes_on_where_it_stopped(tiny, folder, monkeypat
     from bench.stages import views
     from bench.stages.micro_batches import Forward
 
-    monkeypatch.setattr(growing_rows, "NOTE_EVERY", views.EVALUATION_BATCH)
+    monkeypatch.setattr(views, "EVALUATION_BATCH", 128)
+    monkeypatch.setattr(growing_rows, "NOTE_EVERY", 128)
     only = ("--only", "method=cukd", "--only", "loss=csq")
     many = ("dataset: [synthetic]", "dataset: [{name: synthetic, params: {per_class: 200}}]")
     shown, right = [], Forward.__call__

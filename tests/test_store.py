@@ -78,6 +78,37 @@ def test_what_a_killed_run_left_is_removed(artifact):
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+def test_what_another_run_has_just_put_there_is_not_set_aside(artifact, monkeypatch):
+    made, folder = artifact
+    other = Store(made.root)
+    looked, right = [], Store._intact
+
+    def too_early(store, place):
+        looked.append(place)
+        return None if len(looked) == 1 else right(store, place)
+
+    monkeypatch.setattr(Store, "_intact", too_early)
+    assert other.verify(folder) is not None
+    assert folder.is_dir()
+
+
+def test_who_holds_an_artifact_may_verify_it(artifact):
+    made, folder = artifact
+    (folder / "codes.bin").write_bytes(b"4567")
+    with made.lock(folder):
+        assert Store(made.root).verify(folder) is None
+    assert not folder.exists()
+
+
+def test_an_artifact_is_replaced_whole(artifact):
+    made, folder = artifact
+    with made.write(folder, {"kind": "encode"}) as (temporary, _):
+        (temporary / "codes.bin").write_bytes(b"new")
+        assert (folder / "codes.bin").read_bytes() == b"0123"
+    assert (folder / "codes.bin").read_bytes() == b"new"
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
 def _make_under_lock(root: Path, folder: Path, log: Path) -> None:
     made = Store(root)
     with made.lock(folder):

@@ -37,6 +37,7 @@ class LocalExecutor:
                     outcome.indices = {role: self._ensure(leaf) for role, leaf in cell.stages.items()}
                 except StageFailed as failure:
                     outcome.failure = failure
+                    self._drop_users(cell, failure.stage)
             outcome.made = self.made - made_before
             yield outcome
 
@@ -44,7 +45,7 @@ class LocalExecutor:
         """The artifact index of ``stage``, made now if need be."""
         if not self.fresh or stage.key in self.made:
             store = self.context.store
-            index = store.verify(store.path(stage.kind, stage.slug, stage.key))
+            index = store.verify(store.path(*stage.place))
             if index is not None:
                 self.progress.drop(stage.key)
                 return index
@@ -66,6 +67,13 @@ class LocalExecutor:
             self.progress.drop(stage.key)
         assert end.index is not None
         return end.index
+
+    def _drop_users(self, cell: Cell, failed: Stage) -> None:
+        """Expect no stage of ``cell`` any more that needs the one that has failed."""
+        for leaf in cell.stages.values():
+            for stage in leaf.lineage():
+                if any(needed.key == failed.key for needed in stage.lineage()):
+                    self.progress.drop(stage.key)
 
     def _advance(self, images: int) -> None:
         self.progress.advance(self._running, images)

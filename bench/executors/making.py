@@ -38,7 +38,7 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         UsageError: the store cannot be written.
     """
     store = context.store
-    folder = store.path(stage.kind, stage.slug, stage.key)
+    folder = store.path(*stage.place)
     about = {
         "kind": stage.kind,
         "key": stage.key,
@@ -61,4 +61,7 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         except Exception as error:
             log.debug("%s failed", name(stage), exc_info=not isinstance(error, BenchError))
             return End(cause=Cause.of(error))
-        return End(store.verify(folder), made=True)
+        index = store.verify(folder)
+        if index is None:
+            return End(cause=Cause("OSError", f"{folder} cannot be read back; check the disk", known=True))
+        return End(index, made=True)

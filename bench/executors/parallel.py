@@ -19,7 +19,7 @@ from bench.executors.outcomes import Cause, CellOutcome, End, StageFailed, logge
 from bench.executors.worker import Message, Setup, work
 from bench.plan import Cell
 from bench.progress import ProgressReport
-from bench.stage import Stage
+from bench.stage import Stage, absent
 from bench.store import Store
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ class ParallelExecutor:
     def run(self, cells: Sequence[Cell]) -> Iterator[CellOutcome]:
         """The outcome of every cell, as they are done."""
         lineages = {cell.key: _lineage(cell) for cell in cells}
-        open_cells, waiting = list(cells), self._absent(cells)
+        leaves = [leaf for cell in cells for leaf in cell.stages.values()]
+        open_cells, waiting = list(cells), absent(leaves, self._is_there)
         try:
             self._workers = [_Worker(self._setup, job) for job in range(min(self._jobs, len(waiting)))]
             while open_cells:
@@ -71,26 +72,14 @@ class ParallelExecutor:
             for worker in self._workers:
                 worker.join()
 
-    def _absent(self, cells: Sequence[Cell]) -> dict[str, Stage]:
-        """What has to be made, inputs first: below an artifact that is there, nothing has to be."""
-        waiting: dict[str, Stage] = {}
-
-        def visit(stage: Stage) -> None:
-            if stage.key in waiting or stage.key in self._ends:
-                return
-            index = None if self.fresh else self.store.verify(self.store.path(*_place(stage)))
-            if index is not None:
-                self._ends[stage.key] = End(index)
-                self.progress.drop(stage.key)
-                return
-            for needed in stage.inputs.values():
-                visit(needed)
-            waiting[stage.key] = stage
-
-        for cell in cells:
-            for leaf in cell.stages.values():
-                visit(leaf)
-        return waiting
+    def _is_there(self, stage: Stage) -> bool:
+        """Whether nobody has to make it."""
+        index = None if self.fresh else self.store.verify(self.store.path(*stage.place))
+        if index is None:
+            return False
+        self._ends[stage.key] = End(index)
+        self.progress.drop(stage.key)
+        return True
 
     def _start(self, waiting: dict[str, Stage]) -> bool:
         """Give idle workers what is ready; whether there is anybody to listen to."""
@@ -260,10 +249,6 @@ class _Worker:
 def _refusal(cause: Cause) -> BenchError:
     text = cause.message if cause.known else f"a job could not work: {cause.type}: {cause.message}"
     return UsageError(text)
-
-
-def _place(stage: Stage) -> tuple[str, str, str]:
-    return stage.kind, stage.slug, stage.key
 
 
 def _lineage(cell: Cell) -> list[Stage]:

@@ -35,7 +35,7 @@ class Setup:
     threads: int
     timing_threads: int
     hardware: str
-    weights: Mapping[str, str | None]
+    weights: Mapping[tuple[str, str], str | None]
     plugins: Sequence[Path]
 
 

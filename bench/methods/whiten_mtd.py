@@ -31,7 +31,7 @@ Fusion = Literal["maxmin", "mean", "maxmean", "rand"]
 class WhitenMtd(Method):
     """Any number of frozen teachers; symmetric KL between two views of a batch."""
 
-    version = 1
+    version = 2
     teachers = (1, 16)
     views_per_step = 2
     reshapes = True
@@ -68,7 +68,8 @@ class WhitenMtd(Method):
         from models.whitening import Whitening
 
         super().__init__(params, task)
-        self._draw = torch.Generator().manual_seed(task.seed)
+        # Seeded with the training, and set back where a batch that did not fit into memory is tried again.
+        self._draw = torch.default_generator
         # All views, as the student will be shown all of them.
         learnt = [torch.cat(views).float() for views in task.targets]
         self._whiten = [

@@ -79,7 +79,7 @@ class ChartFiles:
             log.info(message, len(fronts))
             fronts = {stem: front for stem, front in fronts.items() if id(front) in first}
             formats = ("svg",)
-        formats = tuple(formats or FORMATS)
+        formats = tuple(dict.fromkeys(formats or FORMATS))
         styles = Styles(summary.groups)
         draw = functools.partial(_draw, name=summary.name, styles=styles, formats=formats)
         if self._pool is None:

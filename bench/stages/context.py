@@ -30,7 +30,7 @@ class Context:
     """Execution environment of a run.
 
     Attributes:
-        weights: fingerprint of initial weights -> the ``weights`` parameter that leads to them.
+        weights: network and fingerprint of its weights -> the ``weights`` parameter that leads to them.
         hardware: fingerprint of where this runs.
         advance: called with the number of images just done.
         workers: processes that may decode image files.
@@ -39,7 +39,7 @@ class Context:
     store: Store
     data_root: Path
     device: torch.device
-    weights: Mapping[str, str | None]
+    weights: Mapping[tuple[str, str], str | None]
     hardware: str
     advance: Callable[[int], None]
     workers: int = 0
@@ -82,11 +82,11 @@ class Context:
         """Tensors of an input stage's artifact, mapped from the file: what is not read costs no memory."""
         from safetensors.torch import load_file
 
-        return load_file(self.store.path(stage.kind, stage.slug, stage.key) / file)
+        return load_file(self.store.path(*stage.place) / file)
 
     def partial(self, stage: Stage) -> Path:
         """A folder that keeps what an interrupted run of ``stage`` has done."""
-        return self.store.partial(self.store.path(stage.kind, stage.slug, stage.key))
+        return self.store.partial(self.store.path(*stage.place))
 
     def place(self, net: nn.Module) -> nn.Module:
         """``net`` on the device, channels last: several times faster for depthwise convolutions on CPUs."""
@@ -104,7 +104,7 @@ class Context:
     def _network(self, registry: Registry[Network], block: Mapping[str, Any]) -> Network:
         plugin = registry.get(block["name"])
         params = dict(block["params"])
-        weights = self.weights.get(block["weights"])
+        weights = self.weights.get((block["name"], block["weights"]))
         if weights is not None:
             params["weights"] = weights
         return plugin(plugin.Params.of(params))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         )
         trained, architecture = method.student()
     networks.save(trained, folder / networks.STUDENT)
-    (folder / networks.ARCHITECTURE).write_text(json.dumps(architecture))
+    networks.save_architecture(architecture, folder)
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in method.tensors().items()}
     if kept:
         save_file(kept, folder / networks.EXTRA)

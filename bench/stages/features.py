@@ -83,11 +83,23 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     )
     context.advance(before)
     for outputs in views.embedded(teacher.net, inputs, context, spec["precision"]):
-        rows.append(outputs.to(torch.float16).numpy())
+        rows.append(_halved(outputs, spec["teacher"]["name"]).numpy())
     rows.finish(folder / FEATURES_FILE)
     found = {"teacher_queries": len(indices), "width": rows.width, "image_size": teacher.image_size}
     resumed = {"resumed_at": before, "seconds_before": rows.seconds_before} if before else {}
     return {**found, **resumed}
+
+
+def _halved(outputs: Tensor, teacher: str) -> Tensor:
+    """Float16, where that can hold them."""
+    if not outputs.isfinite().all():
+        raise CellError(f"outputs of {teacher} are not finite; check its weights and its image size")
+    halved = outputs.to(torch.float16)
+    if not halved.isfinite().all():
+        largest = f"{float(outputs.abs().max()):.3g}"
+        cure = "ask it with views: online where the method can, or take other weights"
+        raise CellError(f"outputs of {teacher} reach {largest}, and float16 ends at 65504; {cure}")
+    return halved
 
 
 class FrozenTeacher:

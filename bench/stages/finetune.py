@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,13 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     train = splits.train if params.select == "val" else np.union1d(splits.train, splits.val)
     labels = torch.from_numpy(dataset.images.multi_hot(train)).float().to(context.device)
     multi_label = bool((labels.sum(dim=1) != 1).any())
-    loss = plugin(params, HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label))
+    task = HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label)
 
     student = context.student(spec["student"])
     with seeded(seed, context.device):
         trunk, width = networks.distilled(student, image_size, stage.inputs.get("distill"), context)
         net: nn.Module = context.place(hash_network(trunk, width, spec["bits"]))
+        loss = plugin(params, task)
         own = list(loss.parameters())
         for parameter in own:
             parameter.data = parameter.data.to(context.device)
@@ -65,9 +67,10 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
                 yield Batch(inputs, terms_at(index))
 
         def codes_of(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-            outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, context)
+            outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, aside)
             return pack_codes(outputs.numpy())
 
+        aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training alone
         best = _Best(net, params, dataset, codes_of)
         passes = Passes(net, lambda: context.autocast(spec["precision"]))
         fitted = fit(
@@ -82,6 +85,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         )
     best.restore()
     networks.save(net, folder / networks.NETWORK)
+    networks.save_architecture(networks.architecture(stage.inputs.get("distill"), context), folder)
     return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
 
 

@@ -180,7 +180,9 @@ def _sum(terms: dict[str, Tensor]) -> Tensor:
 def _meeting(net: nn.Module) -> str | None:
     """A layer in which the images of a batch meet, by its class; None if there is none."""
     for module in net.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+        # Whatever keeps a running variance computes one over the batch, evolved normalisations, too.
+        meets = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if module.training and (meets or getattr(module, "running_var", None) is not None):
             return type(module).__name__
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from models.reshape import reshape
 
 #: Files of a distill artifact: state dict of the student, its architecture, and what else was kept.
 STUDENT, ARCHITECTURE, EXTRA = "student.safetensors", "architecture.json", "extra.safetensors"
-#: File of a finetune artifact: the state dict of trunk and head.
+#: File of a finetune artifact, beside the architecture of the student: the state dict of trunk and head.
 NETWORK = "network.safetensors"
 
 
@@ -27,27 +28,35 @@ def save(net: nn.Module, path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
 
 
+def save_architecture(architecture: Mapping[str, Any], folder: Path) -> None:
+    """Write what ``models.reshape`` makes an architecture from."""
+    (folder / ARCHITECTURE).write_text(json.dumps(architecture))
+
+
+def architecture(trained: Stage | None, context: Context) -> dict[str, Any]:
+    """The architecture that a step left; empty, as built, where there was none."""
+    found: dict[str, Any] = {}
+    return found if trained is None else json.loads((_folder(trained, context) / ARCHITECTURE).read_text())
+
+
 def untrained(
-    network: Any, image_size: int, distill: Stage | None, context: Context
+    network: Any, image_size: int, trained: Stage | None, context: Context
 ) -> tuple[nn.Module, int]:
-    """A student with the architecture that step 1 left, and the width of its feature; weights as built.
+    """A student with the architecture that a step left, and the width of its feature; weights as built.
 
     Args:
         network: the plug-in of the student.
-        distill: its step 1, if there was one.
+        trained: its step 1 or 2, if there was one.
     """
-    trunk, width = network.build(), network.feature_dim(image_size)
-    if distill is None:
-        return trunk, width
-    return reshape(trunk, width, json.loads((_folder(distill, context) / ARCHITECTURE).read_text()))
+    return reshape(network.build(), network.feature_dim(image_size), architecture(trained, context))
 
 
 def unpruned(network: Any, image_size: int, distill: Stage, context: Context) -> tuple[nn.Module, int] | None:
     """The same as ``untrained`` with all its channels; None where step 1 pruned nothing."""
-    architecture = json.loads((_folder(distill, context) / ARCHITECTURE).read_text())
-    if architecture.pop("channels", None) is None:
+    whole = architecture(distill, context)
+    if whole.pop("channels", None) is None:
         return None
-    return reshape(network.build(), network.feature_dim(image_size), architecture)
+    return reshape(network.build(), network.feature_dim(image_size), whole)
 
 
 def distilled(
@@ -74,16 +83,15 @@ def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]
     finetune = encode.inputs.get("finetune")
     spec = (finetune or encode).spec
     student = context.student(spec["student"])
-    distill = (finetune or encode).inputs.get("distill")
     if finetune is None:
         # Only weights that nothing has trained or published depend on the seed.
         with seeded(spec.get("seed", 0), context.device):
-            net, _ = distilled(student, spec["image_size"], distill, context)
+            net, _ = distilled(student, spec["image_size"], encode.inputs.get("distill"), context)
     else:
-        net = hash_network(*untrained(student, spec["image_size"], distill, context), spec["bits"])
+        net = hash_network(*untrained(student, spec["image_size"], finetune, context), spec["bits"])
         net.load_state_dict(context.tensors(finetune, NETWORK))
     return context.place(net).eval(), student.preprocessing
 
 
 def _folder(stage: Stage, context: Context) -> Path:
-    return context.store.path(stage.kind, stage.slug, stage.key)
+    return context.store.path(*stage.place)

@@ -54,9 +54,10 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def shuffled(images: int, batch_size: int, seed: int) -> Order:
-    """Every image once an epoch, in an order drawn from (seed, epoch).
+    """Every image once an epoch, in an order drawn from (seed, epoch), but for those that fill no batch.
 
-    A batch of one or two left over would unsettle batch statistics and losses over pairs: it is dropped.
+    A batch of one or two left over would unsettle batch statistics and losses over pairs: incomplete ones are
+    dropped, unless there is no other.
     """
 
     def batches(epoch: int) -> Iterator[NDArray[np.int64]]:

@@ -62,6 +62,8 @@ def test_layers_without_scale_or_bias_and_with_groups():
         nn.BatchNorm2d(4, affine=False),
         nn.Conv2d(4, 4, 3, groups=2),
         BatchNormAct2d(4, act_layer=nn.SiLU),
+        nn.Conv2d(4, 4, 3),
+        BatchNormAct2d(4, act_layer=nn.PReLU),
     )
     ours = folded(net)
     assert norms(ours) == 0
@@ -98,12 +100,38 @@ class Read(Branched):
         return self.norm(self.conv(x)) + self.conv.weight.mean()
 
 
+class Keeping(Branched):
+    """A forward pass that keeps what it has computed once."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = None
+
+    def forward(self, x):
+        if self.kept is None:
+            self.kept = torch.ones_like(x[:1])
+        return self.norm(self.conv(x)) + self.kept
+
+
 class Fickle(Branched):
     """A forward pass that cannot be traced."""
 
     def forward(self, x):
         x = self.norm(self.conv(x))
         return x if x.mean() > 0 else -x
+
+
+class FickleAndKeeping(Keeping):
+    def forward(self, x):
+        x = super().forward(x)
+        return x if x.mean() > 0 else -x
+
+
+def sharing():
+    """Two convolutions of one weight."""
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    net[2].weight = net[0].weight
+    return net
 
 
 def other_weights():
@@ -121,11 +149,21 @@ def hooked():
     return net
 
 
-@pytest.mark.parametrize("make", [Branched, Shared, Read, Fickle, other_weights, without_statistics, hooked])
+@pytest.mark.parametrize(
+    "make", [Branched, Shared, Read, Fickle, FickleAndKeeping, other_weights, without_statistics, hooked]
+)
 def test_what_cannot_be_folded_is_left_as_it_is(make):
     net = make().eval()
     ours = folded(net)
     assert norms(ours) == norms(net)
+    torch.testing.assert_close(ours(images(8)), net(images(8)))
+
+
+@pytest.mark.parametrize("make", [Keeping, sharing])
+def test_folding_does_not_disturb_what_is_kept_or_shared(make):
+    net = make().eval()
+    ours = folded(net)
+    assert norms(ours) == 0
     torch.testing.assert_close(ours(images(8)), net(images(8)))
 
 

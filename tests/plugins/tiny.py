@@ -68,3 +68,13 @@ class TinyResidual(_Tiny):
 @STUDENTS.register_as("tiny_student")
 class TinyStudent(_Tiny):
     width = 12
+
+
+@STUDENTS.register_as("tiny.student_a")
+class TinyStudentA(_Tiny):
+    width = 8
+
+
+@STUDENTS.register_as("tiny.student_b")
+class TinyStudentB(_Tiny):
+    width = 10

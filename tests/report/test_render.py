@@ -48,6 +48,7 @@ def test_of_many_charts_the_first_of_each_group_is_drawn(make_record, write_resu
     drawn = [path for path in render(folder, formats=["png"]) if "pareto" in path.name]
     assert {path.suffix for path in drawn} == {".png"}
     assert len(drawn) == 14
+    assert render(folder, formats=["png", "png"]) == render(folder, formats=["png"])
     assert not list(folder.rglob("*.svg"))
 
 

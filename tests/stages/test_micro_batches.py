@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -30,6 +31,11 @@ class Scarce(nn.Module):
         if len(inputs) > self.room:
             raise self.error
         return self.net(inputs)
+
+
+class Unflat(nn.Module):
+    def forward(self, inputs):
+        return inputs[:, :, None, None]
 
 
 def pairs(outputs):
@@ -115,6 +121,12 @@ def test_batch_statistics_would_change_and_so_the_cell_fails_with_advice():
         gradients(scarce)
     scarce.eval()  # frozen statistics are no obstacle
     assert gradients(scarce)[2].piece == 3
+
+
+def test_other_normalisations_over_the_batch_are_known_too():
+    _, scarce = twins(3, Unflat(), timm.layers.EvoNorm2dB0(16), nn.Flatten())
+    with pytest.raises(CellError, match="EvoNorm2dB0 mixes"):
+        gradients(scarce)
 
 
 def test_not_even_one_image_fits():
