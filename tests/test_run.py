@@ -271,6 +271,25 @@ def test_a_run_in_which_everything_fails_does_not_say_that_there_was_nothing_to_
     assert tiny("run", *only).out.splitlines()[0].endswith("; nothing to do, every cell has a record")
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_failed_stage_leaves_undone_is_not_waited_for(tiny, monkeypatch, jobs):
+    from bench import execute
+
+    reports = []
+
+    class Kept(execute.ProgressReport):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            reports.append(self)
+
+    monkeypatch.setattr(execute, "ProgressReport", Kept)
+    diverging = ("defaults.distill.lr=1.0e+38", "defaults.distill.epochs=5")
+    overrides = [part for override in diverging for part in ("--set", override)]
+    assert tiny("run", "--jobs", jobs, *overrides).code == 1
+    assert [record.status for record in loaded(Path("results/tiny"))].count("ok") == 2
+    assert reports[0].time_left() == 0
+
+
 def test_an_unforeseen_error_keeps_its_traceback_in_the_log_only(tiny, monkeypatch):
     from bench.losses.dch import Dch
 
