@@ -233,7 +233,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
         plugins=tuple(path.resolve() for path in plugins),
     )
     planned = build_plan(file, root, machine.hardware, choice)
-    if fetch and planned.missing:
+    if fetch and planned.missing:  # what selected cells miss, and no other data
         wanted = {
             store.canonical_json([cell.info.dataset, cell.params["dataset"]]) for cell in planned.selected
         }

@@ -122,7 +122,7 @@ def gpu_model() -> str | None:
     listed = _output("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader")
     found = [[part.strip() for part in line.split(",", 2)] for line in listed.splitlines() if line.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
+    if visible is None or visible.startswith("MIG"):  # parts of GPUs are not in the list
         return found[0][2] if found else None
     first = visible.partition(",")[0].strip()
     return next(

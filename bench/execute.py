@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench import atomic, environment, estimate, records
 from bench.cell_files import save_finished, save_unfinished
 from bench.errors import RecordError, UsageError
-from bench.plan import Cell, Plan
+from bench.plan import Cell, Plan, leaves
 from bench.progress import ProgressReport
 from bench.registry import METHODS
 from bench.stage import Stage, absent
@@ -123,8 +123,8 @@ def _run_cells(
     if machine.precision == "bf16" and not environment.bf16_in_hardware(machine.device):
         log.warning("precision: bf16 is emulated on this processor, many times slower than precision: fp32")
     prepare_process(machine.job_threads)
-    leaves = [leaf for cell in cells for leaf in cell.stages.values()]
-    waiting = list(absent(leaves, lambda stage: not fresh and _made(machine.store, stage)).values())
+    found = absent(leaves(cells), lambda stage: not fresh and _made(machine.store, stage))
+    waiting = list(found.values())
     costs = estimate.estimate(waiting, machine.store, machine.job_hardware)
     alone = {stage.key for stage in waiting if stage.timed}
     context = Context(

@@ -5,6 +5,7 @@ How work is executed (device, jobs) is in no key, except for timed metrics, whos
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ class Cell:
         return f"{store.file_name(self.slug, self.record_key)}.json"
 
 
+def leaves(cells: Iterable[Cell]) -> list[Stage]:
+    """The stages that nothing else of their cell needs."""
+    return [leaf for cell in cells for leaf in cell.stages.values()]
+
+
 @dataclass(frozen=True)
 class Plan:
     """All cells of a grid; ``selected`` are those that --only and --skip leave to be run."""
@@ -77,10 +83,9 @@ class Plan:
     def stages(self) -> list[Stage]:
         """Stages of the selected cells, inputs before users, each once."""
         unique: dict[str, Stage] = {}
-        for cell in self.selected:
-            for leaf in cell.stages.values():
-                for stage in leaf.lineage():
-                    unique.setdefault(stage.key, stage)
+        for leaf in leaves(self.selected):
+            for stage in leaf.lineage():
+                unique.setdefault(stage.key, stage)
         return list(unique.values())
 
 

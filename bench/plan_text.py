@@ -9,7 +9,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.estimate import estimate
-from bench.plan import Cell, Plan
+from bench.plan import Cell, Plan, leaves
 from bench.progress import human_seconds, wall_seconds
 from bench.stage import absent
 from bench.store import Store
@@ -26,8 +26,8 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         jobs: stages that would be at work at once.
     """
     stages = plan.stages()
-    leaves = [leaf for cell in plan.selected for leaf in cell.stages.values()]
-    todo = list(absent(leaves, lambda stage: store.index(store.path(*stage.place)) is not None).values())
+    found = absent(leaves(plan.selected), lambda stage: store.index(store.path(*stage.place)) is not None)
+    todo = list(found.values())
     costs = estimate(todo, store, hardware)
     rows = []
     for kind, total in Counter(stage.kind for stage in stages).items():

@@ -302,7 +302,7 @@ def load_results(folder: Path) -> Results:
 
 
 def _parse(content: bytes) -> Any:
-    """The value of a JSON text, three times as fast as the standard library reads it where it can be."""
+    """The value of a JSON text, at least twice as fast as the standard library reads it where it can be."""
     try:
         return from_json(content, allow_inf_nan=False)
     except ValueError:

@@ -1,7 +1,7 @@
 """A stage: one unit of cached work, under the hash of everything that determines its result.
 
 A stage sees only its ``spec`` and its inputs, and the key is their hash: what can change a result is in
-the key by construction.
+the key by construction, but for the number of threads, which changes rounding and is in the record.
 """
 
 from __future__ import annotations

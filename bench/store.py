@@ -167,6 +167,8 @@ class Store:
         aside = self.root / "damaged" / f"{folder.name}-{time.time_ns()}"
         aside.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(aside)
+        # Rows that an interrupted run has left may be the same file by another name.
+        shutil.rmtree(self.root / "partial" / folder.name, ignore_errors=True)
         log.warning("%s is damaged or incomplete; set aside as %s and made again", folder.name, aside)
 
 

@@ -1,7 +1,7 @@
 """Fold batch normalisation into the convolutions before it, for networks that are only asked.
 
-In eval mode both are one affine map. Networks of depthwise convolutions answer almost twice as fast without
-the normalisation, since it reads and writes every activation for one multiplication.
+In eval mode both are one affine map. Networks of depthwise convolutions answer 1.4 to 1.8 times as fast
+without the normalisation, since it reads and writes every activation for one multiplication.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ def gpus(monkeypatch):
         ("1", "NVIDIA A100-SXM4-80GB"),
         ("1,0", "NVIDIA A100-SXM4-80GB"),
         ("GPU-bb", "NVIDIA A100-SXM4-80GB"),
+        ("MIG-cccc", "Tesla T4"),
         ("", None),
         ("-1", None),
         ("7", None),

@@ -100,6 +100,14 @@ def test_who_holds_an_artifact_may_verify_it(artifact):
     assert not folder.exists()
 
 
+def test_what_is_set_aside_is_not_made_from_the_same_file_again(artifact):
+    made, folder = artifact
+    (made.partial(folder) / "rows").hardlink_to(folder / "codes.bin")
+    (folder / "codes.bin").write_bytes(b"4567")
+    assert Store(made.root).verify(folder) is None
+    assert not list(made.partial(folder).iterdir())
+
+
 def test_an_artifact_is_replaced_whole(artifact):
     made, folder = artifact
     with made.write(folder, {"kind": "encode"}) as (temporary, _):

@@ -17,7 +17,7 @@ from bench.errors import BenchError, UsageError
 from bench.executors.making import name
 from bench.executors.outcomes import Cause, CellOutcome, End, StageFailed, logged
 from bench.executors.worker import Message, Setup, work
-from bench.plan import Cell
+from bench.plan import Cell, leaves
 from bench.progress import ProgressReport
 from bench.stage import Stage, absent
 from bench.store import Store
@@ -49,8 +49,7 @@ class ParallelExecutor:
     def run(self, cells: Sequence[Cell]) -> Iterator[CellOutcome]:
         """The outcome of every cell, as they are done."""
         lineages = {cell.key: _lineage(cell) for cell in cells}
-        leaves = [leaf for cell in cells for leaf in cell.stages.values()]
-        open_cells, waiting = list(cells), absent(leaves, self._is_there)
+        open_cells, waiting = list(cells), absent(leaves(cells), self._is_there)
         try:
             self._workers = [_Worker(self._setup, job) for job in range(min(self._jobs, len(waiting)))]
             while open_cells:

@@ -54,11 +54,7 @@ class Ranking(Method):
         rank_margin: float = Field(0.02, ge=0, description="teacher similarities closer than that are a tie")
 
     def __init__(self, params: Params, task: DistillationTask) -> None:
-        import torch
-
         super().__init__(params, task)
-        # Seeded with the training, and set back where a batch that did not fit into memory is tried again.
-        self._draw = torch.default_generator
         self._near = nearest(task.targets[0][0].float().numpy(), params.neighbors)
 
     def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
@@ -106,9 +102,10 @@ class Ranking(Method):
         import torch
 
         count, half = round(self.params.mixtures * images), images // 2
-        near = torch.randint(half, (count // 2,), generator=self._draw)
-        first = torch.randint(images, (count - len(near),), generator=self._draw)
-        step = torch.randint(1, images, (len(first),), generator=self._draw)
+        # From the generator of the training, set back where a batch that did not fit into memory comes again.
+        near = torch.randint(half, (count // 2,))
+        first = torch.randint(images, (count - len(near),))
+        step = torch.randint(1, images, (len(first),))
         return torch.cat([near, first]), torch.cat([near + half, (first + step) % images])
 
     def _weights(self, count: int) -> Tensor:
@@ -117,7 +114,7 @@ class Ranking(Method):
 
         if self.params.mixing == "half":
             return torch.full((count,), 0.5)
-        draws = torch.rand(count, generator=self._draw)
+        draws = torch.rand(count)
         if self.params.mixing == "uniform":
             return 0.2 + 0.6 * draws
         from scipy.stats import beta

@@ -68,8 +68,6 @@ class WhitenMtd(Method):
         from models.whitening import Whitening
 
         super().__init__(params, task)
-        # Seeded with the training, and set back where a batch that did not fit into memory is tried again.
-        self._draw = torch.default_generator
         # All views, as the student will be shown all of them.
         learnt = [torch.cat(views).float() for views in task.targets]
         self._whiten = [
@@ -111,10 +109,13 @@ class WhitenMtd(Method):
 
     def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:
         """KL of the fused against the student's similarities, rows and columns."""
+        import torch
+
         from bench.fusion import fuse, similarities, symmetric_kl
 
         teachers = [similarities(white(x)) for white, x in zip(self._whiten, batch.teachers, strict=True)]
-        fused = fuse(teachers, self.params.fusion, self._draw)
+        # The generator of the training is set back where a batch that did not fit into memory comes again.
+        fused = fuse(teachers, self.params.fusion, torch.default_generator)
         return {"kl": symmetric_kl(similarities(outputs), fused, self.params.temperature)}
 
 

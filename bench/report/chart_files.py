@@ -28,9 +28,9 @@ class ChartFiles:
     """The charts of one report.
 
     Args:
-        processes: to draw in beside this one, which draws itself if there are none; some only from a program
-            that guards its main module. They start with the ``with`` block, so that they are ready when there
-            is something to draw, and their end is not waited for.
+        processes: to draw in beside this one; with 0 this one draws. Others need a program that guards its
+            main module. They start with the ``with`` block, so that they are ready when there is something to
+            draw, and their end is not waited for.
     """
 
     def __init__(self, processes: int) -> None:

@@ -40,6 +40,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     task = HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label)
 
     student = context.student(spec["student"])
+    aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training alone
     with seeded(seed, context.device):
         trunk, width = networks.distilled(student, image_size, stage.inputs.get("distill"), context)
         net: nn.Module = context.place(hash_network(trunk, width, spec["bits"]))
@@ -70,7 +71,6 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, aside)
             return pack_codes(outputs.numpy())
 
-        aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training alone
         best = _Best(net, params, dataset, codes_of)
         passes = Passes(net, lambda: context.autocast(spec["precision"]))
         fitted = fit(
