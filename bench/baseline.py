@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +14,79 @@ from safetensors.numpy import save as tensors
 from tabulate import tabulate
 
 from bench import atomic, records
-from bench.check import OTHERS
+from bench.check import COUNTS, OTHERS, Limits, possible
+from bench.choosing import require_metric
 from bench.errors import UsageError
+from bench.power import FALSE_ALARM, Allowance, SeedNoise, of_interval
 from bench.records import Metric, Record, Results
 from bench.report import wording
 from bench.report.rows import Row, summarise
 
+log = logging.getLogger(__name__)
+
 SUMMARY = "baseline.md"
+#: Seeds of a run in CI, for which a baseline of more says what it would show.
+RUN_SEEDS = 3
 
 
-def write_baseline(results: Results, folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Sight:
+    """What a baseline can show of one accuracy of one configuration.
+
+    Attributes:
+        metric: full name.
+        seeds: of the runs that are meant.
+        seen: smallest true fall that they would show, see ``Finding.seen``; None where none would.
+    """
+
+    row: Row
+    metric: str
+    seeds: int
+    seen: float | None
+
+
+def sights(results: Results, limits: Limits) -> list[Sight]:
+    """The smallest fall that runs of ``RUN_SEEDS`` seeds would show beside ``results``, line by line.
+
+    With one seed everywhere the spread of seeds is not known; what is said then holds for two runs that
+    answer the queries independently, and more would be seen of runs that are alike.
+    """
+    rows = [row for group in summarise(results).groups for row in group.rows]
+    asked = [(row, name) for row in rows for name in _accuracies(row, limits)]
+    noise = SeedNoise(results, len(asked))
+    found = []
+    for row, name in asked:
+        metric, seeds = row.metrics[name], min(RUN_SEEDS, row.seeds)
+        allowance = noise.allowance(row.records[0], name, seeds)
+        if limits.tolerance is not None:
+            allowance = Allowance(limits.tolerance, limits.tolerance, "as given")
+        elif allowance is None and metric.interval is not None:
+            low, high = (end + (end - metric.value) * (math.sqrt(2) - 1) for end in metric.interval)
+            allowance = of_interval(metric.value, (low, high), len(asked))
+        seen = allowance.seen if allowance else None
+        if seen is not None and not possible(name, metric, row.estimates[name].value, seen):
+            seen = None
+        found.append(Sight(row, name, seeds, seen))
+    return found
+
+
+def write_baseline(results: Results, folder: Path, limits: Limits | None = None) -> list[Path]:
     """Make ``folder`` the baseline that ``results`` is; what it held before is replaced.
 
-    It is a results folder like any other, without what changes from run to run.
+    It is a results folder like any other, without what changes from run to run. A warning is logged for
+    one that shows large falls alone.
+
+    Args:
+        limits: which accuracies are kept, and which falls it has to show.
 
     Returns:
         The files written, the summary first.
 
     Raises:
-        UsageError: some cells have no numbers, or saw only a part of the data.
+        UsageError: some cells have no numbers, or saw only a part of the data; no record has a metric that
+            ``limits`` names; or only falls that are too large for a gate would show.
     """
+    limits = limits or Limits()
     unfinished = [record for record in results.records if record.status != "ok"]
     if unfinished or results.missing or not results.records:
         count = len(unfinished) + len(results.missing)
@@ -40,11 +96,15 @@ def write_baseline(results: Results, folder: Path) -> list[Path]:
         )
     if any(record.cell.protocol.get("limit") for record in results.records):
         raise UsageError(f"{results.folder}: made with --limit, so this is no baseline; run the whole grid")
+    for short in limits.metrics:
+        require_metric(short, results.records, accuracy=True)
+    found = sights(results, limits)
+    _check_sight(results, found, limits)
     seeds = Counter(record.cell.seed for record in results.records)
-    files: dict[str, bytes] = {SUMMARY: _summary(results).encode()}
+    files: dict[str, bytes] = {SUMMARY: _summary(results, found).encode()}
     for record in results.records:
         stem = results.stems[record.key]
-        files[f"records/{stem}.json"] = records.text(_kept(record)).encode()
+        files[f"records/{stem}.json"] = records.text(_kept(record, limits)).encode()
         if len(seeds) == 1 and (scores := results.per_query(record)):
             # Only without other seeds does the gate fall back on the noise of queries.
             small = {name: values.astype(np.float32) for name, values in scores.items()}
@@ -58,12 +118,41 @@ def write_baseline(results: Results, folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def _kept(record: Record) -> Record:
+def _check_sight(results: Results, found: list[Sight], limits: Limits) -> None:
+    """Warn of a baseline that shows too little, and refuse one that shows next to nothing."""
+    blind = [one for one in found if limits.blind(one.seen, one.row.metrics[one.metric])]
+    if blind and not limits.weak:
+        raise UsageError(
+            f"{results.folder}: too weak a baseline: {_said(blind[0])}{_more(blind)}; run more seeds, train "
+            "so that they differ less, or accept it with --weak"
+        )
+    if dim := [one for one in found if limits.dim(one.seen, one.row.metrics[one.metric])]:
+        log.warning("a weak baseline: %s%s; more seeds would show more", _said(dim[0]), _more(dim))
+
+
+def _said(one: Sight) -> str:
+    """``no fall of map@all below 0.47 would be seen (cukd_v1 · none · csq · 32 bit, by runs of 3 seeds)``."""
+    runs = f"by runs of {one.seeds} seeds" if one.seeds > 1 else "by runs of one seed"
+    fall = "no fall" if one.seen is None else f"no fall below {one.seen:.2g}"
+    return wording.one_line(f"{fall} of {one.metric} would be seen ({one.row.configuration}, {runs})")
+
+
+def _more(several: list[Sight]) -> str:
+    return f", and {len(several) - 1} more" if len(several) > 1 else ""
+
+
+def _accuracies(row: Row, limits: Limits) -> list[str]:
+    found = (row.records[0].metric(short) for short in limits.metrics or ("map",))
+    return list(dict.fromkeys(full for full, metric in filter(None, found) if metric.noise == "seeded"))
+
+
+def _kept(record: Record, limits: Limits) -> Record:
     """Without the stages and whatever the gate does not judge."""
+    named = {found[0] for short in limits.metrics if (found := record.metric(short))}
     metrics = {
         name: metric.model_copy(update={"detail": _conditions(metric)})
         for name, metric in record.metrics.items()
-        if name == record.accuracy
+        if name in {record.accuracy, *named}
         or (metric.noise == "exact" and name.partition("@")[0] not in OTHERS)
         or (metric.noise == "timed" and metric.samples)
     }
@@ -71,31 +160,38 @@ def _kept(record: Record) -> Record:
 
 
 def _conditions(metric: Metric) -> dict[str, object]:
-    kept = ("device", "threads", "precision", "batch_size", "noisy", "queries", "database")
+    kept = ("device", "threads", "precision", "batch_size", "noisy", *COUNTS)
     return {name: metric.detail[name] for name in kept if name in metric.detail}
 
 
-def _summary(results: Results) -> str:
-    """One line per configuration: what a reviewer looks at first."""
-    rows = [row for group in summarise(results).groups for row in group.rows]
+def _summary(results: Results, found: list[Sight]) -> str:
+    """One line per accuracy of a configuration: what a reviewer looks at first."""
     lines = [
-        [f"{row.configuration.dataset}: {row.configuration}", *_accuracy(row), row.seeds, *_costs(row)]
-        for row in rows
+        [
+            f"{one.row.configuration.dataset}: {one.row.configuration}",
+            *_numbers(one),
+            one.row.seeds,
+            "none" if one.seen is None else f"{one.seen:.4f} ({one.seeds} seed{'s' * (one.seeds > 1)})",
+            *_costs(one.row),
+        ]
+        for one in found
     ]
-    heads = ("configuration", "accuracy", "mean", "sd over seeds", "seeds", "parameters", "MACs")
+    heads = ("configuration", "accuracy", "mean", "sd over seeds", "seeds", "smallest fall seen",
+             "parameters", "MACs")  # fmt: skip
     table = tabulate(
         [[_plain(cell) for cell in line] for line in lines], heads, tablefmt="github", disable_numparse=True
     )
-    return f"# Baseline {_plain(wording.one_line(results.name))}\n\n{table}\n"
+    note = (
+        "Smallest fall seen: the true fall that turns the gate red in 80 of 100 runs of so many seeds, "
+        f"while chance alone does in one of {1 / FALSE_ALARM:,.0f}."
+    )
+    return f"# Baseline {_plain(wording.one_line(results.name))}\n\n{table}\n\n{note}\n"
 
 
-def _accuracy(row: Row) -> tuple[str, str, str]:
-    name = row.records[0].accuracy
-    if name is None:
-        return "", "", ""
-    values = [record.metrics[name].value for record in row.records]
+def _numbers(one: Sight) -> tuple[str, str, str]:
+    values = [record.metrics[one.metric].value for record in one.row.records]
     spread = f"{np.std(values, ddof=1):.4f}" if len(values) > 1 else "unknown"
-    return name, f"{np.mean(values):.4f}", spread
+    return one.metric, f"{np.mean(values):.4f}", spread
 
 
 def _costs(row: Row) -> list[str]:

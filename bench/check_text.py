@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections import Counter
 from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-from bench.check import Check, Finding, Verdict
+from bench.check import BAD, JUDGED, Check, Finding, Verdict
 
 #: Worst first.
-ORDER: tuple[Verdict, ...] = ("regression", "changed", "missing", "improved", "ok", "skipped")
-_HEADS = ("configuration", "metric", "baseline", "now", "change", "allowed", "verdict", "why")
+ORDER: tuple[Verdict, ...] = (*BAD, "not judged", "improved", "within noise", "equal", "absent")
+_HEADS = ("configuration", "metric", "baseline", "now", "change", "allowed", "would see", "verdict", "why")
 
 
 def text(check: Check) -> str:
-    """The answer in one sentence, then a line for every accuracy and for whatever is not as it was."""
+    """The answer in one sentence, a line for every accuracy and whatever is not as it was, and remarks."""
     parts = [answer(check)]
     if rows := _rows(check):
         parts.append(tabulate(rows, _HEADS, tablefmt="simple", disable_numparse=True, colalign=_ALIGN))
@@ -41,63 +42,93 @@ def as_json(check: Check) -> str:
 
 
 def junit(check: Check) -> bytes:
-    """JUnit XML: a test case for every metric of every configuration."""
-    bad = check.of("regression", "changed", "missing")
+    """JUnit XML: a test case for every metric of every configuration.
+
+    What had to be judged and could not be is an error, so that no server shows it as passed.
+    """
     suite = ElementTree.Element(
         "testsuite",
         name=f"hash-pareto check {check.baseline}",
         tests=str(len(check.findings)),
-        failures=str(len(bad)),
-        skipped=str(len(check.of("skipped"))),
-        errors="0",
+        failures=str(len(check.bad)),
+        errors=str(len(check.open)),
+        skipped=str(len(check.of("not judged", "absent")) - len(check.open)),
     )
     for finding in check.findings:
         owner = f"{finding.dataset}: {finding.configuration}" if finding.dataset else finding.configuration
         case = ElementTree.SubElement(
             suite, "testcase", classname=owner, name=finding.metric or "configuration"
         )
-        if finding in bad:
+        if finding in check.bad:
             ElementTree.SubElement(case, "failure", type=finding.verdict, message=_sentence(finding))
-        elif finding.verdict == "skipped":
+        elif finding in check.open:
+            ElementTree.SubElement(case, "error", type=finding.verdict, message=_sentence(finding))
+        elif finding.verdict in {"not judged", "absent"}:
             ElementTree.SubElement(case, "skipped", message=finding.reason)
+        elif finding.kind == "seeded":
+            seen = f"; a fall of {_seen(finding)} would have been seen" if finding.seen is not None else ""
+            ElementTree.SubElement(case, "system-out").text = f"{finding.verdict}{seen}"
     ElementTree.indent(suite)
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
 
 
 def answer(check: Check) -> str:
-    """What came out, and the configuration and metric that fell furthest."""
-    judged = check.of("ok", "improved", "regression", "changed")
-    bad = [finding for verdict in ORDER[:3] for finding in check.of(verdict)]
+    """What came out: what fell furthest, what could not be judged, or how much is equal, and within noise."""
     where = f"{check.candidate} against {check.baseline}"
-    if not judged and check.exit_code == 4:
+    if bad := check.bad:
+        others = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        return f"Worse: {_sentence(bad[0])}{others} ({where})."
+    judged = check.of(*JUDGED)
+    if not judged:
         return f"Nothing to compare: no number of {where} could be judged."
-    if not bad:
-        better = len(check.of("improved"))
-        more = f", {better} of them better than chance explains" if better else ""
-        return f"Fine: {len(judged)} numbers of {where} are as they were{more}."
-    others = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"Worse: {_sentence(bad[0])}{others} ({where})."
+    if left := check.open:
+        count = f"{len(left)} of {len(judged) + len(left)} numbers"
+        return f"Cannot be judged: {count} of {where}, the first {_sentence(left[0])}."
+    changed = sum(finding.changed_params for finding in judged)
+    if len(check.of("equal")) == len(check.findings) and not changed:
+        return f"Fine: all {len(judged)} numbers of {where} are as they were."
+    words: dict[Verdict, str] = {"improved": "better than chance explains"}
+    orders: tuple[Verdict, ...] = ("equal", "within noise", "improved", "not judged", "absent")
+    counts = {one: len(check.of(one)) for one in orders}
+    said = ", ".join(f"{number} {words.get(one, one)}" for one, number in counts.items() if number)
+    other = "; parameters differ, see below" if changed else ""
+    return f"Fine: {len(check.findings)} numbers of {where}: {said}{_sight(judged)}{other}."
+
+
+def _sight(judged: list[Finding]) -> str:
+    """What would have been seen in all accuracies that are not equal."""
+    noisy = [one for one in judged if one.kind == "seeded" and one.verdict != "equal"]
+    falls = [one.seen for one in noisy if one.seen is not None]
+    blind = len(noisy) - len(falls)
+    size = f"; a fall of {max(falls):.4f} would have been seen" if falls and not noisy[0].unit else ""
+    return size + (f"; in {blind} of them no fall would have been seen" if blind else "")
 
 
 def _sentence(finding: Finding) -> str:
-    """``cukd_v1 · none · csq · 32 bit: map@all fell from 0.9812 to 0.9601, allowed 0.0130``."""
-    owner, metric = finding.configuration, finding.metric
+    """``cukd_v1 · none · csq · 32 bit: map@all fell from 0.9812 to 0.9601 (allowed: 0.0130; ...)``."""
+    owner, metric, reason = finding.configuration, finding.metric, finding.reason or finding.verdict
     if finding.verdict == "missing" or finding.baseline is None or finding.now is None:
-        return f"{owner}{': ' + metric if metric else ''}: {finding.reason or finding.verdict}"
+        return f"{owner}{': ' + metric if metric else ''}: {reason}"
     before, now = _number(finding, finding.baseline), _number(finding, finding.now)
     if finding.kind == "exact":
         return f"{owner}: {metric} is {now} and was {before}"
     how = "fell" if finding.kind == "seeded" and finding.now < finding.baseline else "went"
-    return f"{owner}: {metric} {how} from {before} to {now} (allowed: {_allowed(finding)}; {finding.reason})"
+    if finding.verdict != "not judged":
+        reason = f"allowed: {_allowed(finding)}; {reason}"
+    return f"{owner}: {metric} {how} from {before} to {now} ({reason})"
 
 
-_ALIGN = ("left", "left", "right", "right", "right", "right", "left", "left")
+_ALIGN = ("left", "left", *["right"] * 5, "left", "left")
 
 
 def _rows(check: Check) -> list[list[str]]:
-    """Worst first; costs that are as they were are only counted."""
-    shown = [one for one in check.findings if one.kind == "seeded" or one.verdict not in {"ok", "skipped"}]
+    """Worst first; costs that are as they were, or that nobody could judge, are only counted."""
+    shown = [
+        one
+        for one in check.findings
+        if one.kind == "seeded" or one in check.open or one.verdict in {*BAD, "improved"}
+    ]
     shown.sort(key=lambda one: ORDER.index(one.verdict))
     return [
         [
@@ -107,6 +138,7 @@ def _rows(check: Check) -> list[list[str]]:
             "" if one.now is None else _number(one, one.now),
             _change(one),
             _allowed(one),
+            _seen(one),
             one.verdict,
             one.reason,
         ]
@@ -115,19 +147,25 @@ def _rows(check: Check) -> list[list[str]]:
 
 
 def _remarks(check: Check) -> list[str]:
-    quiet = [one for one in check.findings if one.kind in {"exact", "timed"} and one.verdict == "ok"]
+    counted = [
+        ("exact", "equal", "exact numbers are equal"),
+        ("timed", "within noise", "timings are within their ratio"),
+    ]
     lines = []
-    for kind, words in (("exact", "exact numbers are equal"), ("timed", "timings are within their ratio")):
-        if number := sum(one.kind == kind for one in quiet):
+    for kind, verdict, words in counted:
+        if number := sum(one.kind == kind and one.verdict == verdict for one in check.findings):
             lines.append(f"{number} {words}")
-    reasons: dict[str, int] = {}
-    for one in check.of("skipped"):
-        if one.kind != "seeded":
-            what = "timings" if one.kind == "timed" else one.configuration
-            reasons[f"not judged: {what}: {one.reason}"] = (
-                reasons.get(f"not judged: {what}: {one.reason}", 0) + 1
-            )
+    reasons = Counter(
+        f"not judged: {'timings' if one.kind == 'timed' else one.configuration}: {one.reason}"
+        for one in check.of("not judged", "absent")
+        if one not in check.open
+    )
     lines += [f"{reason} ({count} times)" if count > 1 else reason for reason, count in reasons.items()]
+    if any(one.kind == "seeded" and one.allowed is not None for one in check.findings):
+        lines.append(
+            "allowed: fall that chance alone exceeds once in 1,000 runs, unless it was given; would see: "
+            "smallest true fall that turns this gate red in 80 of 100 runs"
+        )
     return lines + check.notes
 
 
@@ -148,6 +186,13 @@ def _allowed(finding: Finding) -> str:
     if finding.allowed is None:
         return ""
     return f"x {finding.allowed:g}" if finding.kind == "timed" else f"{finding.allowed:.4f}"
+
+
+def _seen(finding: Finding) -> str:
+    """The smallest fall that would have been seen; ``none`` where nothing that can happen would."""
+    if finding.kind != "seeded" or finding.allowed is None:
+        return ""
+    return "none" if finding.seen is None else f"{finding.seen:.4f}"
 
 
 def _escaped(words: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from bench.errors import UsageError, did_you_mean
@@ -72,6 +72,35 @@ def choose(results: Results, names: Names, only: Mapping[str, str]) -> list[Reco
         asked = " and ".join(f"{key}={one_line(value)}" for key, value in only.items())
         raise UsageError(f"no cell of {one_line(results.name)} has {asked} at once; give fewer of them")
     return kept
+
+
+def require_metric(name: str, records: Iterable[Record], *, accuracy: bool) -> None:
+    """Refuse the name of a metric that no record has, or that is of another kind.
+
+    Args:
+        name: in full or short.
+        records: where to look.
+        accuracy: whether it must be a matter of trained networks; else it must be none.
+
+    Raises:
+        UsageError: says which names there are.
+    """
+    known: dict[str, None] = {}
+    for record in records:
+        if found := record.metric(name):
+            full, metric = found
+            if (metric.noise == "seeded") == accuracy:
+                return
+            text = (
+                "depends on neither seeds nor queries; give an accuracy such as map"
+                if accuracy
+                else "is an accuracy and costs nothing; give a cost such as macs"
+            )
+            raise UsageError(f"{one_line(full)} {text}")
+        known |= {full: None for full, one in record.metrics.items() if (one.noise == "seeded") == accuracy}
+    hint = did_you_mean(name, known)
+    choices = ", ".join(map(one_line, known)) or "none"
+    raise UsageError(f"no record has the metric '{one_line(name)}'{hint or ';'} there are: {choices}")
 
 
 def _is(record: Record, names: Names, key: str, value: str) -> bool:

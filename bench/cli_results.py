@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -75,10 +76,14 @@ def compare(
 @click.command()
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--baseline", type=_FOLDER, required=True, help="The results to hold FOLDER against.")
-@click.option("--metric", "metrics", multiple=True, default=["map"], show_default=True, metavar="NAME",
-              help="An accuracy to judge; may be given several times.")  # fmt: skip
+@click.option("--metric", "metrics", multiple=True, metavar="NAME",
+              help="An accuracy to judge; may be repeated [default: each cell's own].")  # fmt: skip
 @click.option("--tolerance", type=click.FloatRange(min=0), metavar="X",
               help="Fall of accuracy to allow [default: what the baseline's noise explains].")  # fmt: skip
+@click.option("--sees", type=click.FloatRange(min=0, min_open=True), default=0.05, show_default=True,
+              metavar="X", help="Fall of accuracy that a baseline should show; warns of one that does not, "
+              "refuses one that does not show three times that.")  # fmt: skip
+@click.option("--weak", is_flag=True, help="Accept a baseline that shows less.")
 @click.option("--slower", type=click.FloatRange(min=1), default=1.25, show_default=True, metavar="RATIO",
               help="Ratio of timings to allow, on the same hardware.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True, help="Configurations of the baseline may be absent.")
@@ -91,10 +96,10 @@ def compare(
               help="Also write Markdown; $GITHUB_STEP_SUMMARY gets it, too, where it is set.")  # fmt: skip
 @verb
 def check(
-    folder: Path | None, baseline: Path, metrics: Sequence[str], tolerance: float | None, slower: float,
-    allow_missing: bool, update: bool, as_json: bool, junit: Path | None, markdown: Path | None,
+    folder: Path | None, baseline: Path, metrics: Sequence[str], update: bool, as_json: bool,
+    junit: Path | None, markdown: Path | None, **limits: Any,
 ) -> int:  # fmt: skip
-    """Is anything in FOLDER worse than the baseline? Exit 0 no, 3 yes, 4 nothing could be compared.
+    """Is anything in FOLDER worse than the baseline? Exit 0 no, 3 yes, 4 it cannot be told.
 
     FOLDER is a results folder [default: the last one run into].
     """
@@ -103,12 +108,16 @@ def check(
     from bench.check import Limits, check
     from bench.records import load_results
 
-    candidate = load_results(folder or _latest_results())
-    if update and not (baseline / "grid.json").is_file():
-        click.echo("\n".join(map(str, write_baseline(candidate, baseline))))
+    candidate, asked = load_results(folder or _latest_results()), Limits(metrics=tuple(metrics), **limits)
+    known = (baseline / "grid.json").is_file()
+    if update and not known:
+        click.echo("\n".join(map(str, write_baseline(candidate, baseline, asked))))
         return 0
-    limits = Limits(tuple(metrics), tolerance, slower, allow_missing)
-    verdict = check(load_results(baseline), candidate, limits)
+    if not known:
+        what = "no baseline in it (no grid.json)" if baseline.is_dir() else "no such folder"
+        cure = f"make it with: python -m bench check --baseline {baseline} {candidate.folder} --update"
+        raise UsageError(f"{baseline}: {what}; {cure}")
+    verdict = check(load_results(baseline), candidate, asked)
     click.echo(check_text.as_json(verdict) if as_json else check_text.text(verdict))
     if junit:
         atomic.write_bytes(junit, check_text.junit(verdict))
@@ -120,7 +129,7 @@ def check(
             file.write(check_text.markdown(verdict))
     if not update:
         return verdict.exit_code
-    write_baseline(candidate, baseline)
+    write_baseline(candidate, baseline, asked)
     click.echo(f"{baseline} is now {candidate.folder}; review it: git diff {baseline}", err=True)
     return 0
 

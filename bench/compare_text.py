@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
+from bench import metric_names
 from bench.compare import LEVEL, POWER, Compared, Comparison, FrontChange, Side
 from bench.report import wording
 from bench.report.names import Configuration
@@ -167,7 +168,7 @@ def _table(pairs: list[Compared], several: bool) -> str:
 
 
 def _title(metric: str) -> str:
-    return wording.one_line(wording.title(metric))
+    return wording.one_line(metric_names.title(metric))
 
 
 def _name(name: Configuration, several: bool) -> str:

@@ -32,14 +32,18 @@ class Pair:
 
     Attributes:
         name: as the new results call it.
+        base_name: as the baseline does.
         base: its finished cells in the baseline, by seed.
         new: those of the same seeds, in the same order; as many.
+        changed_params: whether parameters that count differ.
         notes: what a reader must know, ``parameters differ: loss.lr 0.002 -> 0.001``.
     """
 
     name: Configuration
+    base_name: Configuration
     base: list[Record]
     new: list[Record]
+    changed_params: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -227,8 +231,9 @@ class _Found:
             ]
             notes += _lonely([seed for seed in before if seed not in after], "the baseline")
             notes += _lonely([seed for seed in after if seed not in before], "the new results")
-            name = self._new_names(chosen[0][1])
-            self.pairs.append(Pair(name, [one for one, _ in chosen], [other for _, other in chosen], notes))
+            sides = [one for one, _ in chosen], [other for _, other in chosen]
+            names = self._new_names(sides[1][0]), self._base_names(sides[0][0])
+            self.pairs.append(Pair(*names, *sides, bool(changes), notes))
         elif after:
             self.added.append(self._new_name(theirs))
         lost = [records[0] for seed, records in before.items() if seed not in after]

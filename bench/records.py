@@ -8,7 +8,7 @@ examples of results, the log. The columns are explained in ``results/README.md``
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from pydantic_core import from_json
 
 from bench import atomic
 from bench.errors import RecordError, UsageError
+from bench.metric_names import resolve
 
 SCHEMA_VERSION = 2
 
@@ -32,21 +33,6 @@ Status = Literal["ok", "failed", "skipped"]
 
 #: Folders of a results folder, beside ``records``.
 PER_QUERY, EXAMPLES, LOGS = "per_query", "examples", "logs"
-
-
-#: Accuracies that a cell may be judged by, the first it has; ``map`` means this one.
-ACCURACIES = ("map", "map_revisited:medium", "map_reid", "map_videos@all")
-
-
-def resolve(name: str, names: Iterable[str]) -> str | None:
-    """The full name of a metric among ``names``, the first that fits; None if none does.
-
-    ``map`` and ``map@all`` find ``map@all:expected:relevant``, ``latency_ms`` finds ``latency_ms@1``.
-    """
-    known = list(names)
-    asked = ACCURACIES if name == "map" else (name,)
-    fits = (full for one in asked for full in known if full == one or full.startswith((f"{one}@", f"{one}:")))
-    return next(fits, None)
 
 
 class _Part(BaseModel):
@@ -135,7 +121,7 @@ class Record(_Part):
         return resolve("map", self.metrics)
 
     def metric(self, name: str) -> tuple[str, Metric] | None:
-        """The metric called ``name``, in full or short, see ``resolve``; None if there is none."""
+        """The metric called ``name``, in full or short (``metric_names.resolve``), if any."""
         full = resolve(name, self.metrics)
         return None if full is None else (full, self.metrics[full])
 
@@ -278,9 +264,8 @@ def load_results(folder: Path) -> Results:
     """
     path = folder / "grid.json"
     if not path.is_file():
-        raise UsageError(
-            f"{folder}: no results here (no grid.json); run: python -m bench run --grid grid.yaml"
-        )
+        what = "no results in it (no grid.json)" if folder.is_dir() else "no such folder"
+        raise UsageError(f"{folder}: {what}; make it with: python -m bench run --grid GRID --out {folder}")
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
         name, cells = str(index["name"]), dict(index["cells"])

@@ -32,7 +32,7 @@ def cell(value: float, seed: int = 0, loss: str = "csq", **more) -> Record:
     return make_record(loss=loss, seed=seed, metrics=metrics | more.pop("metrics", {}), **more)
 
 
-def results(found: list[Record], folder: Path = Path(), name: str = "grid") -> Results:
+def results(found: list[Record], folder: Path = Path("new"), name: str = "grid") -> Results:
     stems = {record.key: f"cell-{i:012x}" for i, record in enumerate(found)}
     return Results(folder, name, [("map", "macs")], found, [], 0, stems)
 
@@ -45,7 +45,7 @@ def runs(rng, seeds: int, shift: float = 0.0, losses=("csq", "dch", "dpn", "dtsh
 
 @pytest.fixture
 def baseline():
-    return results(runs(np.random.default_rng(7), 10))
+    return results(runs(np.random.default_rng(7), 10), Path("base"))
 
 
 def verdicts(found, metric: str = MAP) -> list[str]:
@@ -53,10 +53,10 @@ def verdicts(found, metric: str = MAP) -> list[str]:
 
 
 def test_the_same_numbers_are_fine(baseline):
-    same = check(baseline, baseline)
+    same = check(baseline, results(baseline.records))
     assert same.exit_code == 0
-    assert {finding.verdict for finding in same.findings} == {"ok"}
-    assert check_text.answer(same) == "Fine: 12 numbers of grid against grid are as they were."
+    assert {finding.verdict for finding in same.findings} == {"equal"}
+    assert check_text.answer(same) == "Fine: all 12 numbers of new against base are as they were."
 
 
 def test_unchanged_code_that_rounds_differently_stays_green(baseline):
@@ -91,7 +91,7 @@ def test_a_rise_is_no_fault_but_is_told(baseline):
     better = results(runs(np.random.default_rng(3), 3, shift=0.025))
     found = check(baseline, better)
     assert found.exit_code == 0
-    assert "1 of them better than chance explains" in check_text.answer(found)
+    assert ", 1 better than chance explains; a fall of 0.0" in check_text.answer(found)
 
 
 def test_a_given_tolerance_overrules_the_noise():
@@ -123,14 +123,18 @@ def test_with_one_seed_the_noise_is_that_of_the_queries(tmp_path):
 def test_without_scores_by_query_their_interval_serves():
     base = results([cell(0.9, metrics={MAP: score(0.9, (0.88, 0.92))})])
     assert check(base, results([cell(0.885)])).exit_code == 0
-    found = check(base, results([cell(0.875)]))
-    assert (found.exit_code, found.findings[0].reason) == (3, "interval over queries; one seed")
+    found = check(base, results([cell(0.865)]))
+    assert found.exit_code == 3
+    assert found.findings[0].reason.startswith("interval over queries; one seed")
+    # The one-sided quantile of 1 in 1,000, where half of the interval is 1.96 standard errors.
+    assert found.findings[0].allowed == pytest.approx(0.02 * 3.0902 / 1.96, rel=1e-4)
 
 
 def test_unknown_noise_is_not_guessed():
     found = check(results([cell(0.9)]), results([cell(0.5)]))
-    assert verdicts(found) == ["skipped"]
+    assert verdicts(found) == ["not judged"]
     assert "give --tolerance" in found.findings[0].reason
+    assert found.exit_code == 4
 
 
 @pytest.mark.parametrize("now", [999, 1001])
@@ -166,8 +170,8 @@ def test_a_metric_that_is_measured_no_more_is_missing():
 # -- Timings -------------------------------------------------------------------------------------
 
 
-def timed(factor: float = 1.0, *, noisy: bool = False, **environment) -> Results:
-    samples = (np.random.default_rng(0).normal(2.0, 0.05, 40) * factor).tolist()
+def timed(factor: float = 1.0, *, noisy: bool = False, count: int = 40, **environment) -> Results:
+    samples = (np.random.default_rng(0).normal(2.0, 0.05, count) * factor).tolist()
     latency = cost(float(np.median(samples)), "ms", "timed", noisy=noisy).model_copy(
         update={"samples": samples}
     )
@@ -178,16 +182,21 @@ def timed(factor: float = 1.0, *, noisy: bool = False, **environment) -> Results
     ("new", "expected"),
     [
         (timed(1.5), "regression"),
-        (timed(1.1), "ok"),
+        (timed(1.1), "within noise"),
         (timed(0.5), "improved"),
-        (timed(1.5, noisy=True), "skipped"),
-        (timed(1.5, fingerprint="another", cpu="Another CPU"), "skipped"),
+        (timed(1.5, noisy=True), "not judged"),
+        (timed(1.5, fingerprint="another", cpu="Another CPU"), "not judged"),
     ],
 )
 def test_timings_count_on_the_same_hardware_only(new, expected):
     found = check(timed(), new, Limits(tolerance=0))
     assert verdicts(found, "latency_ms@1") == [expected]
     assert found.exit_code == (3 if expected == "regression" else 0)
+
+
+def test_so_few_samples_that_no_test_could_tell_are_said_to_be_too_few():
+    found = check(timed(count=5), timed(9.0, count=5), Limits(tolerance=0))
+    assert "not judged: timings: too few samples to tell: 5 against 5" in check_text.text(found)
 
 
 def test_the_report_says_which_hardware_kept_timings_from_being_judged():
@@ -247,7 +256,10 @@ def test_a_changed_default_is_judged_and_told(baseline):
     ]
     found = check(baseline, results(new))
     assert found.exit_code == 0
-    assert "parameters differ: loss.epochs 30 -> 31" in check_text.text(found)
+    text = check_text.text(found)
+    assert "parameters differ: loss.epochs 30 -> 31" in text
+    assert "parameters differ, see below" in check_text.answer(found)
+    assert "as they were" not in text
 
 
 # -- For people, pull requests and servers -------------------------------------------------------
@@ -265,7 +277,7 @@ def test_hostile_names_stay_text(baseline):
         line for line in check_text.markdown(found).splitlines() if "onerror" in line and line.startswith("|")
     ]
     assert "<img" not in row.replace("\\<", "")
-    assert row.replace("\\|", "").count("|") == 9
+    assert row.replace("\\|", "").count("|") == 10
     assert json.loads(check_text.as_json(found))["exit_code"] == 3
 
 
@@ -307,7 +319,7 @@ def test_the_verb(run_folder, tmp_path, bench, monkeypatch):
     same = bench("check", "--baseline", tmp_path / "b", run_folder, *extra)
     assert (same.code, same.out.splitlines()[0]) == (
         0,
-        "Fine: 12 numbers of grid against grid are as they were.",
+        f"Fine: all 12 numbers of {run_folder} against {tmp_path / 'b'} are as they were.",
     )
     assert ElementTree.parse(tmp_path / "j.xml").getroot().get("failures") == "0"
     assert (tmp_path / "m.md").read_text() == (tmp_path / "summary.md").read_text()
@@ -321,5 +333,19 @@ def test_the_verb(run_folder, tmp_path, bench, monkeypatch):
     assert accepted.code == 0
     assert "review it: git diff" in accepted.err
     assert bench("check", "--baseline", tmp_path / "b", run_folder).code == 0
-    missing = bench("check", "--baseline", tmp_path / "absent", run_folder)
-    assert (missing.code, "no results here" in missing.err) == (2, True)
+
+
+def test_no_baseline_yet_says_how_to_make_one(run_folder, tmp_path, bench):
+    absent = tmp_path / "baselines/gate"
+    found = bench("check", "--baseline", absent, run_folder)
+    cure = f"make it with: python -m bench check --baseline {absent} {run_folder} --update"
+    assert (found.code, found.err) == (2, f"error: {absent}: no such folder; {cure}\n")
+    absent.mkdir(parents=True)
+    assert (
+        f"{absent}: no baseline in it (no grid.json); {cure}"
+        in bench("check", "--baseline", absent, run_folder).err
+    )
+    assert (
+        f"{tmp_path / 'nowhere'}: no such folder"
+        in bench("check", "--baseline", run_folder, tmp_path / "nowhere").err
+    )

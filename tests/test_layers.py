@@ -25,6 +25,8 @@ LAYERS = {
         "bench.check",
         "bench.check_text",
         "bench.baseline",
+        "bench.power",
+        "bench.scores",
         "bench.executors",
         "bench.report",
         "bench.plan_text",
@@ -74,6 +76,7 @@ LAYERS = {
         "bench.progress",
         "bench.allocator",
         "bench.growing_rows",
+        "bench.metric_names",
     ],
     0: ["bench.errors", "bench.types", "bench.interfaces", "bench.registry", "bench.atomic", "bench"],
 }
@@ -94,6 +97,8 @@ RECORD_READERS = (
     "bench.compare",
     "bench.check",
     "bench.baseline",
+    "bench.power",
+    "bench.scores",
 )
 MODULES = sorted((ROOT / "bench").rglob("*.py")) + sorted((ROOT / "models").rglob("*.py"))
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from bench import metric_names
 from bench.records import Metric, Record, StageInfo
 from bench.report import wording
 from bench.report.columns import UNSTEADY
@@ -119,7 +120,7 @@ def _stage_words(name: str, summary: Mapping[str, Any]) -> Markup:
 def _metric_words(name: str, unit: str, metric: Metric) -> Markup:
     """A row of the table of metrics, with tabs in place of value and interval."""
     rule = wording.ranking_rule(name)
-    title = wording.title(name) + (f" ({rule[0]} ties, ÷ {rule[1]})" if rule else "")
+    title = metric_names.title(name) + (f" ({rule[0]} ties, ÷ {rule[1]})" if rule else "")
     conditions = wording.conditions(metric) if metric.noise == "timed" else ""
     row = Markup('<tr><th scope="row">{}<td class="num">\t<td>{}<td>\t<td>{}<td><code>{}</code></tr>\n')
     kind = ": ".join(filter(None, [metric.noise, conditions]))
@@ -139,7 +140,7 @@ def _headline(record: Record) -> list[tuple[str, str, str]]:
         if all(bounds):
             low, high = (bound[1].value for bound in bounds if bound)
             notes.append(f"{low:.3f} in the worst and {high:.3f} in the best order of ties")
-        found.append((wording.title(name), f"{metric.value:.3f}", "; ".join(notes)))
+        found.append((metric_names.title(name), f"{metric.value:.3f}", "; ".join(notes)))
     for cost in _HEADLINE:
         if entry := record.metric(cost):
             name, metric = entry
@@ -148,7 +149,7 @@ def _headline(record: Record) -> list[tuple[str, str, str]]:
             places = 0 if value.is_integer() else wording.decimals([value])
             unsteady = metric.detail.get("noisy")
             note = "unsteady; measure again on a quiet machine" if unsteady else wording.conditions(metric)
-            found.append((wording.title(name), f"{value:.{places}f} {unit}", note))
+            found.append((metric_names.title(name), f"{value:.{places}f} {unit}", note))
     return found
 
 

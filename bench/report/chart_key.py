@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench import metric_names
 from bench.report import chart_points as words
-from bench.report import wording
 from bench.report.chart_points import Points
 from bench.report.columns import UNSTEADY
 from bench.report.fronts import Front
@@ -70,7 +70,7 @@ def draw(figure: Figure, front: Front, points: Points, styles: Styles, left: flo
     standing = (
         f"{'; bold: on the front' * bool(points.on_front)}{'; ringed: close to it' * bool(points.close)}"
     )
-    head = f"No., {wording.title(front.accuracy)}, student · method · loss · bits{standing}"
+    head = f"No., {metric_names.title(front.accuracy)}, student · method · loss · bits{standing}"
     _text(figure, left + 0.08, y, head)
     y -= 1.3 * _LINE
     for i in points.listed:

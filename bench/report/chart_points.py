@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bench import metric_names
 from bench.report import wording
 from bench.report.columns import quickest
 from bench.report.fronts import Front
@@ -45,7 +46,7 @@ class Axis:
         """Title, unit, conditions and direction."""
         better = "more" if self.higher_is_better else "less"
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{wording.title(self.name)}{detail}, {better} is better"
+        return f"{metric_names.title(self.name)}{detail}, {better} is better"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Points:
 
 def title(report: str, front: Front) -> str:
     """Name of the grid, data set, axes."""
-    axes = f"{wording.title(front.accuracy)} against {wording.title(front.cost)}"
+    axes = f"{metric_names.title(front.accuracy)} against {metric_names.title(front.cost)}"
     return _wrap([f"{report} · {front.group.dataset}: {axes}"], 66)
 
 

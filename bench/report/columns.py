@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bench import metric_names
 from bench.report import wording
 from bench.report.fronts import Front
 from bench.report.names import Configuration
@@ -65,7 +66,9 @@ class Scale:
 
     def column(self, rows: list[Row], *, spread: bool = True) -> Column:
         """The numbers of ``rows``."""
-        return Column(wording.title(self.name), [self.text(row, spread=spread) for row in rows], self.detail)
+        return Column(
+            metric_names.title(self.name), [self.text(row, spread=spread) for row in rows], self.detail
+        )
 
 
 # -- One group -----------------------------------------------------------------------------------
@@ -163,7 +166,7 @@ def front_columns(front: Front) -> list[Column]:
 
 def front_title(front: Front) -> str:
     """``mAP@all against MACs``."""
-    return f"{wording.title(front.accuracy)} against {wording.title(front.cost)}"
+    return f"{metric_names.title(front.accuracy)} against {metric_names.title(front.cost)}"
 
 
 def front_notes(front: Front) -> list[str]:
@@ -185,7 +188,7 @@ def recommendation(front: Front) -> str:
     if row is None or best is None:
         return ""
     y, x = Scale.of(front.group, front.accuracy), Scale.of(front.group, front.cost)
-    price = " ".join(filter(None, [x.text(row, spread=False), x.unit, wording.title(front.cost)]))
+    price = " ".join(filter(None, [x.text(row, spread=False), x.unit, metric_names.title(front.cost)]))
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
     sentence = f"{quickest(front)} student within {front.within:g} of the best"
     return f"{sentence} ({y.text(best, spread=False)}): {which} at {price}."

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from bench.records import Metric, Record, Results, resolve
+from bench.metric_names import resolve
+from bench.records import Metric, Record, Results
 from bench.report import wording
 from bench.report.names import Configuration, Names
 from bench.report.wording import assignments, one_line

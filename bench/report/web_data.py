@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench import metric_names
 from bench.records import Metric
 from bench.report import wording
 from bench.report.columns import UNSTEADY, Scale
@@ -269,7 +270,11 @@ def _scale(group: Group, name: str) -> Scale:
 
 def _title(name: str, main: str | None) -> str:
     """A metric's title, with how ties were ordered where that is not as in the main accuracy."""
-    title, rule, usual = wording.title(name), wording.ranking_rule(name), wording.ranking_rule(main or "")
+    title, rule, usual = (
+        metric_names.title(name),
+        wording.ranking_rule(name),
+        wording.ranking_rule(main or ""),
+    )
     if not rule or name == main:
         return title
     words = [f"{rule[0]} ties"]

@@ -7,45 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.metric_names import title
 from bench.records import Metric
 
 #: In place of a code length, where there is no code.
 FLOAT = "float"
-
-TITLES = {
-    "map": "mAP",
-    "map_hamming2": "mAP within radius 2",
-    "precision_at_k": "precision",
-    "recall_at_k": "recall",
-    "precision_hamming2": "precision within radius 2",
-    "recall_hamming2": "recall within radius 2",
-    "pr_curve": "area under precision-recall",
-    "map_revisited": "mAP",
-    "mp_at_k": "precision",
-    "map_reid": "mAP",
-    "cmc": "CMC",
-    "map_videos": "mAP",
-    "params": "parameters",
-    "params_before": "parameters before pruning",
-    "macs": "MACs",
-    "macs_before": "MACs before pruning",
-    "flops": "FLOPs",
-    "latency_ms": "latency",
-    "throughput_ips": "throughput",
-    "peak_memory_mb": "peak memory",
-    "weights_mb": "weights",
-    "search_ms": "search",
-    "search_qps": "search rate",
-    "search_recall": "search recall",
-    "index_bytes": "index",
-    "query_ms": "network + search",
-    "energy_j": "energy",
-    "onnx_latency_ms": "ONNX latency",
-    "onnx_map": "ONNX mAP",
-    "onnx_map_change": "change of mAP in ONNX",
-    "onnx_bits_changed": "bits changed in ONNX",
-    "onnx_file_mb": "ONNX file",
-}
 
 TIES = {
     "expected": "items at equal distance in random order (exact expectation)",
@@ -67,17 +33,6 @@ _INSTANCE = {
     "map_videos": "over videos by Chamfer similarity of frames, divided by the near-duplicates found",
 }
 
-#: Metrics whose ``@`` names a batch size, not a rank.
-_BATCHED = (
-    "latency_ms",
-    "throughput_ips",
-    "peak_memory_mb",
-    "search_ms",
-    "query_ms",
-    "energy_j",
-    "onnx_latency_ms",
-)
-
 
 def one_line(text: object) -> str:
     """``text`` without line breaks and control characters, so that it fits any cell or label."""
@@ -85,17 +40,6 @@ def one_line(text: object) -> str:
     if not line.isprintable():
         line = "".join(c if c.isprintable() else " " for c in line)
     return " ".join(line.split())
-
-
-def title(name: str) -> str:
-    """A metric's name as a column head: ``mAP@all``, ``latency, batch 1``, ``search rate (ivf)``."""
-    name, _, variant = name.partition(":")
-    base, _, cut = name.partition("@")
-    words = TITLES.get(base, base)
-    if cut:
-        words += f", batch {cut}" if base in _BATCHED else f"@{cut}"
-    # How ties were ordered is told beside the number, not in its name.
-    return f"{words} ({variant})" if variant and base != "map" else words
 
 
 def ranking_rule(name: str) -> tuple[str, str] | None:

@@ -88,7 +88,7 @@ def test_charts_of_an_earlier_report_go(make_record, write_results):
 
 
 def test_an_empty_folder_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError, match="no results here"):
+    with pytest.raises(UsageError, match="no results in it"):
         render(tmp_path)
 
 

@@ -1,0 +1,67 @@
+"""Scores of one configuration on both sides of a comparison, query by query where they were kept.
+
+Not-a-number is the score of a query that nothing in the database answers. Such queries are left out on both
+sides together, and counted; nothing behind this module meets one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.pairing import Pair
+from bench.records import Results
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PairedScores:
+    """The same seeds and queries on both sides.
+
+    Attributes:
+        before, after: float64 (seeds, queries), finite; (seeds, 1) where scores by query were not kept.
+        by_query: whether they are scores of queries, and not means over them.
+        left_out: queries that have no score for some seed on either side.
+    """
+
+    before: Floats
+    after: Floats
+    by_query: bool
+    left_out: int = 0
+
+    @property
+    def differences(self) -> Floats:
+        """New less baseline, float64 (seeds, queries)."""
+        return np.asarray(self.after - self.before)
+
+    @property
+    def queries(self) -> int | None:
+        """Queries that have a score everywhere; None where they are not known."""
+        return self.before.shape[1] if self.by_query else None
+
+
+def paired_scores(base: Results, new: Results, one: Pair, name: str) -> PairedScores:
+    """The scores of ``one`` by the metric with the full name ``name``, which all its records must have.
+
+    Raises:
+        RecordError: a file of scores is damaged.
+    """
+    kept = [
+        [results.per_query(record).get(name) for record in records]
+        for results, records in ((base, one.base), (new, one.new))
+    ]
+    arrays = [scores for side in kept for scores in side if scores is not None]
+    if len(arrays) == 2 * len(one.base) and len({scores.shape for scores in arrays}) == 1:
+        before, after = np.asarray(arrays, np.float64).reshape(2, len(one.base), -1)
+        answered = np.isfinite(before).all(axis=0) & np.isfinite(after).all(axis=0)
+        if answered.any():
+            left_out = int(np.count_nonzero(~answered))
+            return PairedScores(before[:, answered], after[:, answered], by_query=True, left_out=left_out)
+    means = [
+        np.array([[record.metrics[name].value] for record in side], np.float64)
+        for side in (one.base, one.new)
+    ]
+    return PairedScores(means[0], means[1], by_query=False)

@@ -1,0 +1,254 @@
+"""The gate's verdicts: a table of baselines, candidates and answers, and how often they are wrong.
+
+Green must mean that the fall it names would have been seen; everything that could not be understood is
+neither green nor red.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from bench import check_text
+from bench.baseline import write_baseline
+from bench.check import Limits, check
+from bench.errors import UsageError
+from bench.records import Failure, Metric, Record, Results, load_results
+from tests.report.conftest import cost, make_record
+
+MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"
+TEN = [0.90 + 0.004 * x for x in (-1.2, 0.3, 0.9, -0.4, 1.6, -0.8, 0.1, -1.5, 0.7, 0.3)]
+WIDE = [0.50, 0.72, 0.95]
+FAILURE = Failure(type="RuntimeError", stage="finetune", message="loss is not finite")
+
+
+def cell(value: float, seed: int = 0, loss: str = "csq", *, name: str = MAP, size: float = 1000.0,
+         detail: dict | None = None, without: str = "", **more) -> Record:  # fmt: skip
+    up = not name.startswith("onnx_bits_changed")
+    accuracy = Metric(value=value, unit="", higher_is_better=up, noise="seeded", detail=detail or {})
+    metrics = {name: accuracy, "params": cost(size, "parameters")}
+    metrics.pop(without, None)
+    return make_record(loss=loss, seed=seed, metrics=metrics, **more)
+
+
+def cells(values, loss: str = "csq", **more) -> list[Record]:
+    """One cell a seed."""
+    return [cell(value, seed, loss, **more) for seed, value in enumerate(values)]
+
+
+def less(values, by: float) -> list[float]:
+    return [value - by for value in values]
+
+
+def failed(loss: str = "csq") -> Record:
+    return make_record(loss=loss, status="failed", error=FAILURE)
+
+
+def folder(records: list[Record], name: str) -> Results:
+    return Results(
+        Path(name), "grid", [], records, [], 0, {r.key: f"c-{i:012x}" for i, r in enumerate(records)}
+    )
+
+
+LONGER = {"loss": {"epochs": 31}}
+ROWS = [
+    # what it is about, baseline, candidate, limits, exit code, the verdict on the accuracy
+    ("the same numbers", cells(TEN), cells(TEN), {}, 0, "equal"),
+    ("the same numbers of fewer seeds", cells(TEN), cells(TEN[:3]), {}, 0, "equal"),
+    ("one seed, the same number", cells([0.9]), cells([0.9]), {}, 0, "equal"),
+    ("the same number, no noise known and weak", cells(WIDE), cells(WIDE), {}, 0, "equal"),
+    ("rounding", cells(TEN), cells(less(TEN, 1e-12)), {}, 0, "within noise"),
+    ("a fall that seeds explain", cells(TEN), cells(less(TEN, 0.004)), {}, 0, "within noise"),
+    ("a fall that they do not", cells(TEN), cells(less(TEN, 0.03)), {}, 3, "regression"),
+    ("a fall of one seed alone", cells(TEN), cells([TEN[0] - 0.05]), {}, 3, "regression"),
+    ("a rise", cells(TEN), cells(less(TEN, -0.03)), {}, 0, "improved"),
+    ("a fall to nothing", cells(TEN), cells([0.0] * 10), {}, 3, "regression"),
+    ("one seed without noise", cells([0.9]), cells([0.5]), {}, 4, "not judged"),
+    ("one seed without noise, tolerance kept", cells([0.9]), cells([0.895]), {"tolerance": 0.01}, 0,
+     "within noise"),
+    ("one seed without noise, tolerance passed", cells([0.9]), cells([0.5]), {"tolerance": 0.01}, 3,
+     "regression"),
+    ("a weak baseline", cells(WIDE), cells(less(WIDE, 0.38)), {}, 4, "not judged"),
+    ("a weak baseline that was accepted", cells(WIDE), cells(less(WIDE, 0.38)), {"weak": True}, 0,
+     "within noise"),
+    ("two seeds, as weak as can be", cells([0.89, 0.91]), cells([0.3, 0.4]), {}, 4, "not judged"),
+    ("two seeds with a tolerance", cells([0.89, 0.91]), cells([0.3, 0.4]), {"tolerance": 0.05}, 3,
+     "regression"),
+    ("seeds that all agree", cells([0.9] * 3), cells([0.8] * 3), {}, 3, "regression"),
+    ("no seed in common", cells(TEN), [cell(0.9, seed=99)], {}, 4, None),
+    ("nothing in common", cells(TEN), cells(TEN, dataset="another"), {}, 4, None),
+    ("nothing at all", cells(TEN), [], {}, 4, None),
+    ("another split", cells(TEN), cells(TEN, protocol={"manifest": "0" * 12}), {}, 4, None),
+    ("another cut", cells(TEN), cells(TEN, protocol={"k": 100}), {}, 4, None),
+    ("a part of the data", cells(TEN), cells(TEN, protocol={"limit": 50}), {}, 4, None),
+    ("another precision", cells(TEN), cells(TEN, params={"precision": "bf16"}), {}, 4, None),
+    ("one of two is another split", cells(TEN) + cells(TEN, "dch"),
+     cells(TEN) + cells(TEN, "dch", protocol={"manifest": "0" * 12}), {}, 4, "equal"),
+    ("a cell that fails now", cells(TEN), [failed()], {}, 3, None),
+    ("a configuration that is gone", cells(TEN) + cells(TEN, "dch"), cells(TEN), {}, 3, "equal"),
+    ("one that may be gone", cells(TEN) + cells(TEN, "dch"), cells(TEN), {"allow_missing": True}, 0, "equal"),
+    ("one that may be gone but failed", cells(TEN) + cells(TEN, "dch"), [*cells(TEN), failed("dch")],
+     {"allow_missing": True}, 3, "equal"),
+    ("a new configuration beside it", cells(TEN), cells(TEN) + cells(TEN, "dch"), {}, 0, "equal"),
+    ("other parameters, equal", cells(TEN), cells(TEN, params=LONGER), {}, 0, "equal"),
+    ("other parameters, worse", cells(TEN), cells(less(TEN, 0.03), params=LONGER), {}, 3, "regression"),
+    ("other parameters, weak", cells(WIDE), cells(less(WIDE, 0.38), params=LONGER), {}, 4, "not judged"),
+    ("the accuracy is measured no more", cells(TEN), cells(TEN, without=MAP), {}, 3, "missing"),
+    ("under another tie rule", cells(TEN), cells(TEN, name="map@all:index:hits"), {}, 3, "missing"),
+    ("over fewer queries", cells(TEN, detail={"queries": 70, "valid": 70}),
+     cells(TEN, detail={"queries": 70, "valid": 35}), {}, 3, "changed"),
+    ("an exact number changed", cells(TEN), cells(TEN, size=999.0), {}, 3, "equal"),
+    ("less is better, and it rose", cells(TEN, name=BITS), cells(less(TEN, -0.03), name=BITS),
+     {"metrics": ("onnx_bits_changed",)}, 3, "regression"),
+    ("less is better, and it fell", cells(TEN, name=BITS), cells(less(TEN, 0.03), name=BITS),
+     {"metrics": ("onnx_bits_changed",)}, 0, "improved"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "limits", "code", "verdict"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_the_table_of_verdicts(base, new, limits, code, verdict):
+    found = check(folder(base, "base"), folder(new, "new"), Limits(**limits))
+    (judged,) = [one.verdict for one in found.findings if one.kind == "seeded"] or [None]
+    assert (found.exit_code, judged) == (code, verdict)
+    text, suite = check_text.text(found), ElementTree.fromstring(check_text.junit(found))
+    assert json.loads(check_text.as_json(found), parse_constant=pytest.fail)["exit_code"] == code
+    green = {"Fine"} if code == 0 else {"Worse", "Nothing to compare", "Cannot be judged"}
+    assert text.partition(":")[0] in green
+    # Who reads nothing but the server's colours sees the same.
+    assert (int(suite.get("failures")) > 0) == (code == 3)
+    assert int(suite.get("errors")) == len(found.open)
+    if any(one.verdict != "equal" for one in found.findings) or any(
+        one.changed_params for one in found.findings
+    ):
+        assert "as they were" not in text
+
+
+@pytest.mark.parametrize("metric", ["mAP", "map@10", "params", "precision", ""])
+def test_a_name_that_matches_nothing_is_refused_with_the_names_there_are(metric):
+    base, fallen = folder(cells(TEN), "base"), folder(cells(less(TEN, 0.6)), "new")
+    with pytest.raises(UsageError, match="there are: map@all|give an accuracy such as map"):
+        check(base, fallen, Limits(metrics=(metric,)))
+    with pytest.raises(UsageError, match="there are: map@all|give an accuracy such as map"):
+        write_baseline(base, Path("never"), Limits(metrics=(metric,)))
+
+
+def test_cells_without_any_accuracy_are_judged_by_their_costs_and_say_so():
+    sides = [folder([cell(0.9, without=MAP, size=size)], "x") for size in (1000, 1000, 999)]
+    assert check(sides[0], sides[1]).exit_code == 0
+    assert "no accuracy was judged: the baseline has none" in check_text.text(check(sides[0], sides[1]))
+    assert check(sides[0], sides[2]).exit_code == 3
+
+
+# -- Queries without an answer ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """A results folder of one seed with scores by query, of which some are not numbers."""
+
+    def write(name: str, scores, **more) -> Results:
+        value = float(np.nanmean(scores))
+        found = folder([cell(value, name="map_reid", **more)], str(tmp_path / name))
+        path = found.folder / f"per_query/{found.stems[found.records[0].key]}.safetensors"
+        path.parent.mkdir(parents=True)
+        save_file({"map_reid": np.asarray(scores, np.float32)}, path)
+        return found
+
+    return write
+
+
+@pytest.mark.parametrize("unanswered", [1, 50, 199])
+def test_a_query_without_a_match_hides_no_fall(scored, unanswered):
+    scores = np.clip(np.random.default_rng(0).beta(8, 2, 200), 0, 1)
+    scores[:unanswered] = np.nan
+    base = scored("base", scores)
+    found = check(base, scored("new", scores - 0.5), Limits(weak=True))
+    assert found.exit_code == (3 if unanswered < 199 else 4)
+    assert check_text.as_json(found)
+    rng = np.random.default_rng(1)
+    same = check(base, scored("same", scores + rng.normal(0, 0.001, 200)), Limits(weak=True))
+    assert same.exit_code == (0 if unanswered < 199 else 4)
+    if unanswered < 199:
+        assert f"noise of {200 - unanswered} queries" in same.findings[0].reason
+
+
+# -- What a baseline would show --------------------------------------------------------------------
+
+
+def strays(rng, *spreads: float, seeds: int, fall: float = 0.0) -> list[Record]:
+    """Configurations with these spreads, of which the first has fallen."""
+    losses = ("csq", "dch", "dpn", "dtsh")
+    return [
+        cell(0.9 + rng.normal(0, spread) - fall * (loss == "csq"), seed, loss)
+        for loss, spread in zip(losses, spreads, strict=False)
+        for seed in range(seeds)
+    ]
+
+
+def test_a_weak_baseline_is_told_and_one_that_shows_nothing_is_refused(tmp_path, caplog):
+    fair, wide = folder(cells(TEN), "fair"), folder(cells(WIDE), "wide")
+    summary, *_ = write_baseline(fair, tmp_path / "fair")
+    assert not caplog.messages
+    seen = check(load_results(tmp_path / "fair"), folder(cells(TEN[:3]), "three")).findings[0].seen
+    assert f"| {seen:.4f} (3 seeds) " in summary.read_text()
+    write_baseline(fair, tmp_path / "fair", Limits(sees=seen - 1e-4))
+    (warned,) = caplog.messages
+    assert warned.startswith(f"a weak baseline: no fall below {seen:.2g} of {MAP} would be seen (cukd_v1 ")
+    with pytest.raises(
+        UsageError, match=r"wide: too weak a baseline: no fall of .*, or accept it with --weak"
+    ):
+        write_baseline(wide, tmp_path / "wide")
+    assert not (tmp_path / "wide").exists()
+    summary, *_ = write_baseline(wide, tmp_path / "wide", Limits(weak=True))
+    assert "| none " in summary.read_text()
+    write_baseline(wide, tmp_path / "given", Limits(tolerance=0.02))
+    assert "| 0.0200 (3 seeds) " in (tmp_path / "given/baseline.md").read_text()
+
+
+def test_a_baseline_keeps_what_it_is_to_be_judged_by(tmp_path):
+    pairs = zip(cells(TEN), cells(TEN, name="recall_at_k@10"), strict=True)
+    both = [one.model_copy(update={"metrics": one.metrics | other.metrics}) for one, other in pairs]
+    write_baseline(folder(both, "both"), tmp_path / "kept", Limits(metrics=("map", "recall_at_k")))
+    kept = load_results(tmp_path / "kept")
+    fallen = [
+        one.model_copy(update={"metrics": one.metrics | cells([0.5], name="recall_at_k@10")[0].metrics})
+        for one in both
+    ]
+    found = check(kept, folder(fallen, "new"), Limits(metrics=("map", "recall_at_k")))
+    assert [one.metric for one in found.bad] == ["recall_at_k@10"]
+
+
+DRAWS = 2000
+REGIMES = [
+    pytest.param((0.005,) * 4, 10, 3, id="ten seeds, three in the job"),
+    pytest.param((0.005,) * 2, 3, 3, id="three seeds of two configurations"),
+    pytest.param((0.002,) * 4, 2, 2, id="two seeds of four"),
+    pytest.param((0.005,), 5, 1, id="one configuration, one seed in the job"),
+    pytest.param((0.002, 0.002, 0.002, 0.02), 10, 3, id="one that strays ten times as much"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("spreads", "seeds", "now"), REGIMES)
+def test_chance_turns_it_red_once_in_a_thousand_and_what_it_says_it_sees_it_sees(spreads, seeds, now):
+    rng = np.random.default_rng(20)
+    accept = Limits(weak=True)
+    red = seen = 0
+    for _ in range(DRAWS):
+        base = folder(strays(rng, *spreads, seeds=seeds), "base")
+        same = check(base, folder(strays(rng, *spreads, seeds=now), "new"), accept)
+        red += same.exit_code == 3
+        (named,) = {one.seen for one in same.findings if "csq" in one.configuration and one.kind == "seeded"}
+        fallen = strays(rng, *spreads, seeds=now, fall=named)
+        found = check(base, folder(fallen, "new"), accept)
+        seen += any(one.verdict == "regression" and "csq" in one.configuration for one in found.findings)
+    assert red <= DRAWS / 1000
+    assert seen >= 0.8 * DRAWS - 2 * np.sqrt(DRAWS * 0.16)
