@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bench.errors import UsageError, did_you_mean
@@ -72,6 +73,45 @@ def choose(results: Results, names: Names, only: Mapping[str, str]) -> list[Reco
         asked = " and ".join(f"{key}={one_line(value)}" for key, value in only.items())
         raise UsageError(f"no cell of {one_line(results.name)} has {asked} at once; give fewer of them")
     return kept
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A part of the grid in which no cell of one folder is like any of another.
+
+    Attributes:
+        key: one of ``PARTS``.
+        base, new: what either side has there.
+    """
+
+    key: str
+    base: list[str]
+    new: list[str]
+
+    def __str__(self) -> str:
+        """``A has student cukd_v1, B has cukd_v2``."""
+        base, new = (", ".join(map(one_line, side)) for side in (self.base, self.new))
+        return f"A has {self.key} {base}, B has {new}"
+
+    @property
+    def question(self) -> tuple[dict[str, str], dict[str, str]] | None:
+        """What to choose of either side, where there is one thing to choose."""
+        if self.key == "dataset" or len(self.base) > 1 or len(self.new) > 1:
+            return None
+        return {self.key: self.base[0]}, {self.key: self.new[0]}
+
+
+def apart(base: Results, new: Results) -> list[Apart]:
+    """Parts in which two folders have nothing in common, but seeds, and teachers, which hang on methods."""
+    found = []
+    for key in PARTS.keys() - {"seed", "teacher"}:
+        sides = [
+            list(dict.fromkeys(str(getattr(record.cell, key)) for record in results.records))
+            for results in (base, new)
+        ]
+        if all(sides) and not set(sides[0]) & set(sides[1]):
+            found.append(Apart(key, *sides))
+    return sorted(found, key=lambda one: list(PARTS).index(one.key))
 
 
 def require_metric(name: str, records: Iterable[Record], *, accuracy: bool) -> None:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.errors import NothingToCompareError, UsageError, did_you_mean
+from bench.choosing import Apart, apart, require_metric
+from bench.compare_costs import CostChange, FrontChange, changed_costs, front_changes
+from bench.errors import NothingToCompareError
+from bench.metric_names import bounds
 from bench.pairing import Gone, Pair, Pairing, pair
-from bench.records import Record, Results
-from bench.report import pareto
-from bench.report.names import Configuration
+from bench.power import POWER
+from bench.records import Results
+from bench.report.names import Configuration, Matched
 from bench.report.wording import one_line
+from bench.scores import PairedScores, paired_scores
 from bench.statistics import PairedDifference, detectable_difference, holm, paired_differences
+from bench.store import canonical_json
 
 #: A difference is shown if its p value, adjusted for the number of configurations, lies below.
 LEVEL = 0.05
-#: Probability with which a detectable difference would have been shown.
-POWER = 0.8
-#: Costs that neither machine nor chance changes.
-EXACT_COSTS = ("params", "macs", "code_bytes")
 
-Verdict = Literal["better", "worse", "no difference shown", "not tested"]
+#: ``cannot tell``: no difference is shown, and none that the metric can have would have been.
+Verdict = Literal["better", "worse", "no difference shown", "cannot tell", "not tested"]
 
 
 @dataclass(frozen=True)
@@ -39,38 +38,34 @@ class Side:
 
 
 @dataclass(frozen=True)
-class CostChange:
-    """An exact cost that is not the same on both sides, mean over seeds."""
-
-    metric: str
-    unit: str
-    base: float
-    new: float
-
-
-@dataclass(frozen=True)
 class Compared:
     """One configuration on both sides.
 
     Attributes:
+        name: as the new results call it.
+        base_name: as the baseline does.
         metric: full name of the accuracy.
-        base: its mean over seeds in the baseline.
-        new: its mean over the same seeds in the new results.
+        base: its mean in the baseline, over seeds and the queries that have a score on both sides.
+        new: its mean in the new results, over the same.
         difference: ``new`` less ``base``.
-        interval: 95 % interval of the difference.
+        interval: 95 % interval of the difference, within what the metric can differ by.
+        over: what the interval is over: ``seeds``, ``queries`` or ``seeds and queries``.
         p: of this configuration alone; None where nothing can be tested.
         p_adjusted: by Holm over all configurations.
-        detectable: a true difference of this size would have been shown with the probability ``POWER``.
+        detectable: a true difference of this size would have been shown with the probability ``POWER``;
+            None where nothing varies, and where no difference that the metric can have would have been.
         queries: None where scores by query were not kept on both sides; seeds alone are compared then.
         costs: those that changed.
     """
 
     name: Configuration
+    base_name: Configuration
     metric: str
     base: float
     new: float
     difference: float
     interval: tuple[float, float] | None
+    over: str
     p: float | None
     p_adjusted: float | None
     verdict: Verdict
@@ -79,6 +74,11 @@ class Compared:
     queries: int | None
     costs: list[CostChange]
     notes: list[str]
+
+    @property
+    def names(self) -> Matched:
+        """As both sides call it."""
+        return Matched(self.base_name, self.name)
 
 
 @dataclass(frozen=True)
@@ -91,36 +91,16 @@ class Overall:
 
 
 @dataclass(frozen=True)
-class FrontChange:
-    """The Pareto front of comparable configurations that both sides have, by their means alone.
+class Comparison:
+    """Everything that ``compare`` found; ``dataclasses.asdict`` turns it into JSON values.
 
     Attributes:
-        accuracy: full metric name.
-        cost: full metric name.
-        base: configurations on the front of the baseline.
-        new: configurations on the front of the new results.
-        entered: those on the second front only.
-        left: those on the first front only.
-        hypervolume: share of costs and accuracies covered before and after, up to the largest cost in all
-            comparable records of both sides, see ``pareto.hypervolume``; None for accuracies outside 0 to 1.
+        asked: in what the two results differ, where nobody said what to compare with what.
     """
-
-    dataset: str
-    accuracy: str
-    cost: str
-    base: list[Configuration]
-    new: list[Configuration]
-    entered: list[Configuration]
-    left: list[Configuration]
-    hypervolume: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Everything that ``compare`` found; ``dataclasses.asdict`` turns it into JSON values."""
 
     base: Side
     new: Side
+    asked: str
     metric: str
     cost: str
     pairs: list[Compared]
@@ -133,12 +113,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Measured:
-    """A pair with the accuracy that both sides have, and its differences, (seeds, queries or 1)."""
+    """A pair with the accuracy that both sides have, and its scores."""
 
     pair: Pair
     metric: str
-    differences: NDArray[np.float64]
-    by_query: bool
+    scores: PairedScores
 
 
 def compare(
@@ -164,110 +143,97 @@ def compare(
         UsageError: a filter or the metric does not fit the records.
         NothingToCompareError: no configuration can be compared.
     """
+    records = [*base.records, *new.records]
+    require_metric(metric, records, accuracy=True)
+    require_metric(cost, records, accuracy=False)
     pairing = pair(base, new, base_only, new_only)
+    parts: list[Apart] = []
+    if not pairing.pairs and not base_only and not new_only:
+        parts = apart(base, new)
+        if len(parts) == 1 and (question := parts[0].question):
+            found = compare(base, new, metric=metric, cost=cost, base_only=question[0], new_only=question[1])
+            return replace(found, asked=str(parts[0]))
     measured, refused = [], list(pairing.refused)
     for one in pairing.pairs:
-        found = _measure(one, metric, base, new)
-        if isinstance(found, str):
-            refused.append((one.name, found))
+        scores = _measure(one, metric, base, new)
+        if isinstance(scores, str):
+            refused.append((one.name, scores))
         else:
-            measured.append(found)
+            measured.append(scores)
     if not measured:
-        _check_metric(metric, [*base.records, *new.records])
-        raise NothingToCompareError(_why_nothing(pairing, refused))
+        raise NothingToCompareError(_why_nothing(pairing, refused, parts))
     return Comparison(
         base=Side(str(base.folder), one_line(base.name), dict(base_only or {})),
         new=Side(str(new.folder), one_line(new.name), dict(new_only or {})),
+        asked="",
         metric=metric,
         cost=cost,
         pairs=_tested(measured, cost),
         overall=_overall(measured),
-        fronts=_fronts(measured, cost, [*base.records, *new.records]),
+        fronts=front_changes([(one.pair, one.metric) for one in measured], cost, records),
         gone=pairing.gone,
         added=pairing.added,
         refused=refused,
     )
 
 
-def _overall(measured: list[_Measured]) -> Overall | None:
-    """None for one configuration, or where they do not share data set, protocol, seeds and queries."""
-    kinds = {
-        (
-            one.metric,
-            one.differences.shape,
-            tuple(one.pair.seeds),
-            json.dumps([one.pair.new[0].cell.dataset, one.pair.new[0].cell.protocol], sort_keys=True),
-        )
-        for one in measured
-    }
-    if len(measured) == 1 or len(kinds) > 1:
-        return None
-    found = paired_differences([np.mean([one.differences for one in measured], axis=0)])[0]
-    return Overall(found.mean, found.interval, found.p)
-
-
-def _check_metric(name: str, records: Iterable[Record]) -> None:
-    """Refuse a metric that no record has, or that is no matter of trained networks."""
-    known: dict[str, None] = {}
-    for record in records:
-        if found := record.metric(name):
-            if found[1].noise != "seeded":
-                raise UsageError(
-                    f"{one_line(found[0])} depends on neither seeds nor queries; give an accuracy such as map"
-                )
-            return
-        known |= {full: None for full, one in record.metrics.items() if one.noise == "seeded"}
-    if known:
-        hint = did_you_mean(name, known)
-        choices = ", ".join(map(one_line, known))
-        raise UsageError(f"no record has the metric '{one_line(name)}'{hint or ';'} there are: {choices}")
-
-
-def _why_nothing(pairing: Pairing, refused: list[tuple[Configuration, str]]) -> str:
+def _why_nothing(pairing: Pairing, refused: list[tuple[Configuration, str]], parts: list[Apart]) -> str:
+    nothing = "nothing to compare: "
+    if parts:
+        return nothing + "; ".join(map(str, parts)) + _cure(parts)
     reasons = [f"{name}: {reason}" for name, reason in refused]
     reasons += [f"{gone.name}: {gone.reason}" for gone in pairing.gone]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     because = f"; {reasons[0]}{more}" if reasons else ""
-    return f"nothing to compare: no configuration has comparable numbers on both sides{because}"
+    return f"{nothing}no configuration has comparable numbers on both sides{because}"
+
+
+def _cure(parts: list[Apart]) -> str:
+    if any(part.key == "dataset" for part in parts):
+        return "; different data sets are never compared"
+    sides = [[part.base[0] for part in parts], [part.new[0] for part in parts]]
+    words = [
+        f"--{side} {part.key}={one_line(value)}"
+        for side, values in zip("ab", sides, strict=True)
+        for part, value in zip(parts, values, strict=True)
+    ]
+    return f"; say what to compare with what, for example {' '.join(words)}"
 
 
 # -- Accuracies ----------------------------------------------------------------------------------
 
 
 def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Measured | str:
-    """Differences by seed and query, by seed alone where no scores by query were kept; or why not."""
+    """Scores by seed and query, by seed alone where no scores by query were kept; or why not."""
     found = {(record.metric(metric) or ("", None))[0] for record in (*one.base, *one.new)}
     name = found.pop()
     if found or not name:
         return f"{one_line(metric)} was not measured on both sides in the same way"
     if one.new[0].metrics[name].noise != "seeded":
         return f"{one_line(name)} is no accuracy"
-    scores = [
-        [results.per_query(record).get(name) for record in records]
-        for results, records in ((base, one.base), (new, one.new))
-    ]
-    differences = _by_query(scores)
-    if differences is not None:
-        return _Measured(one, name, differences, by_query=True)
-    before, after = ([record.metrics[name].value for record in side] for side in (one.base, one.new))
-    return _Measured(one, name, (np.array(after) - np.array(before))[:, None], by_query=False)
+    return _Measured(one, name, paired_scores(base, new, one, name))
 
 
-def _by_query(scores: list[list[NDArray[np.float64] | None]]) -> NDArray[np.float64] | None:
-    """Differences (seeds, queries) of scores by side and seed; None unless all have the same queries."""
-    arrays = [one for side in scores for one in side if one is not None]
-    if len(arrays) < sum(map(len, scores)) or len({one.shape for one in arrays}) > 1:
+def _overall(measured: list[_Measured]) -> Overall | None:
+    """None for one configuration, or where they do not share data set, protocol, seeds and queries."""
+    cells = [one.pair.new[0].cell for one in measured]
+    kinds = {
+        (
+            one.metric,
+            one.scores.differences.shape,
+            tuple(one.pair.seeds),
+            canonical_json([cell.dataset, cell.protocol]),
+        )
+        for one, cell in zip(measured, cells, strict=True)
+    }
+    if len(measured) == 1 or len(kinds) > 1:
         return None
-    before, after = np.asarray(arrays, np.float64).reshape(2, len(scores[0]), -1)
-    # Queries that nothing in the database answers have no score.
-    scored = ~np.isnan(before)
-    if not np.array_equal(scored, ~np.isnan(after)) or not (scored == scored[0]).all() or not scored.any():
-        return None
-    return np.asarray(after - before)[:, scored[0]]
+    found = paired_differences([np.mean([one.scores.differences for one in measured], axis=0)])[0]
+    return Overall(found.mean, _within(found.interval, measured[0]), found.p)
 
 
 def _tested(measured: list[_Measured], cost: str) -> list[Compared]:
-    results = paired_differences([one.differences for one in measured])
+    results = paired_differences([one.scores.differences for one in measured])
     testable = [i for i, one in enumerate(results) if one.p is not None]
     adjusted = dict(zip(testable, holm([results[i].p or 0.0 for i in testable]).tolist(), strict=True))
     shown = sum(p < LEVEL for p in adjusted.values())
@@ -282,109 +248,50 @@ def _tested(measured: list[_Measured], cost: str) -> list[Compared]:
 def _compared(
     one: _Measured, result: PairedDifference, p_adjusted: float | None, level: float, cost: str
 ) -> Compared:
-    before, after = (_mean(side, one.metric) for side in (one.pair.base, one.pair.new))
-    gain = result.mean if one.pair.new[0].metrics[one.metric].higher_is_better else -result.mean
+    scores, metric = one.scores, one.pair.new[0].metrics[one.metric]
+    before, after = float(scores.before.mean()), float(scores.after.mean())
+    gain = result.mean if metric.higher_is_better else -result.mean
+    detectable = detectable_difference(scores.differences, level, POWER)
+    ends = bounds(one.metric, metric.unit)
+    hopeless = (
+        detectable is not None and ends is not None and detectable > max(before - ends[0], ends[1] - before)
+    )
     if p_adjusted is None:
         verdict: Verdict = "not tested"
     elif p_adjusted < LEVEL:
         verdict = "better" if gain > 0 else "worse"
     else:
-        verdict = "no difference shown"
+        verdict = "cannot tell" if hopeless else "no difference shown"
+    left_out = f"{scores.left_out} queries have no score on one side or both and are left out"
     return Compared(
         name=one.pair.name,
+        base_name=one.pair.base_name,
         metric=one.metric,
         base=before,
         new=after,
-        difference=after - before,
-        interval=result.interval,
+        difference=result.mean,
+        interval=_within(result.interval, one),
+        over=_over(scores),
         p=result.p,
         p_adjusted=p_adjusted,
         verdict=verdict,
-        detectable=detectable_difference(one.differences, level, POWER),
-        seeds=one.differences.shape[0],
-        queries=one.differences.shape[1] if one.by_query else None,
-        costs=_changed_costs(one.pair, cost),
-        notes=one.pair.notes,
+        detectable=None if hopeless else detectable,
+        seeds=scores.before.shape[0],
+        queries=scores.queries,
+        costs=changed_costs(one.pair, cost),
+        notes=[*one.pair.notes, *([left_out] if scores.left_out else [])],
     )
 
 
-def _mean(records: list[Record], name: str) -> float:
-    return float(np.mean([record.metrics[name].value for record in records]))
+def _over(scores: PairedScores) -> str:
+    seeds, queries = scores.before.shape
+    return " and ".join(["seeds"] * (seeds > 1) + ["queries"] * (queries > 1))
 
 
-# -- Costs ---------------------------------------------------------------------------------------
-
-
-def _common_cost(one: Pair, name: str) -> str | None:
-    """The full name of a cost that all cells of a pair have."""
-    found = {(record.metric(name) or ("", None))[0] for record in (*one.base, *one.new)}
-    full = found.pop()
-    return full if full and not found else None
-
-
-def _changed_costs(one: Pair, cost: str) -> list[CostChange]:
-    changes = []
-    for name in dict.fromkeys((*EXACT_COSTS, cost)):
-        full = _common_cost(one, name)
-        if full and one.new[0].metrics[full].noise == "exact":
-            before, after = _mean(one.base, full), _mean(one.new, full)
-            if before != after:
-                changes.append(CostChange(full, one.new[0].metrics[full].unit, before, after))
-    return changes
-
-
-def _fronts(measured: list[_Measured], cost: str, records: list[Record]) -> list[FrontChange]:
-    """One front before and after for every set of pairs that may be ranked together.
-
-    Args:
-        measured: pairs to rank.
-        cost: what to rank them by, beside their accuracy.
-        records: of both sides; the largest cost among those that may be ranked ends the hypervolume.
-    """
-    groups: dict[str, list[_Measured]] = defaultdict(list)
-    for one in measured:
-        if full := _common_cost(one.pair, cost):
-            keys = {_group_key(record, full) for record in (*one.pair.base, *one.pair.new)}
-            # Timings of two machines make no front.
-            if len(keys) == 1:
-                groups[json.dumps([keys.pop(), full, one.metric])].append(one)
-    largest: dict[str, float] = defaultdict(float)
-    for record in records:
-        if record.status == "ok" and (found := record.metric(cost)):
-            key = json.dumps([_group_key(record, found[0]), found[0]])
-            largest[key] = max(largest[key], found[1].value)
-    fronts = []
-    for key, same in groups.items():
-        group, full, accuracy = json.loads(key)
-        fronts.append(_front_change(same, accuracy, full, largest[json.dumps([group, full])]))
-    return sorted(fronts, key=lambda front: (front.dataset, front.accuracy))
-
-
-def _group_key(record: Record, cost: str) -> str:
-    """Equal for records that may be ranked together by ``cost``."""
-    protocol = {name: value for name, value in record.cell.protocol.items() if value is not None}
-    where = ["precision"] if record.metrics[cost].noise != "timed" else ["precision", "fingerprint"]
-    facts = [record.environment.get(fact) for fact in where]
-    parts = [record.cell.dataset, protocol, facts]
-    return json.dumps(parts, sort_keys=True, default=str)
-
-
-def _front_change(same: list[_Measured], accuracy: str, cost: str, largest: float) -> FrontChange:
-    names, first = [one.pair.name for one in same], same[0].pair.new[0]
-    directions = [first.metrics[name].higher_is_better for name in (cost, accuracy)]
-    sides = [
-        [(_mean(records, cost), _mean(records, accuracy)) for records in side]
-        for side in ([one.pair.base for one in same], [one.pair.new for one in same])
-    ]
-    shares = [pareto.hypervolume(points, directions, largest) for points in sides]
-    before, after = (sorted(names[i] for i in pareto.front(points, directions)) for points in sides)
-    return FrontChange(
-        dataset=names[0].dataset,
-        accuracy=accuracy,
-        cost=cost,
-        base=before,
-        new=after,
-        entered=[name for name in after if name not in before],
-        left=[name for name in before if name not in after],
-        hypervolume=None if shares[0] is None or shares[1] is None else (shares[0], shares[1]),
-    )
+def _within(interval: tuple[float, float] | None, one: _Measured) -> tuple[float, float] | None:
+    """``interval`` without differences that the metric cannot have."""
+    ends = bounds(one.metric, one.pair.new[0].metrics[one.metric].unit)
+    if interval is None or ends is None:
+        return interval
+    span = ends[1] - ends[0]
+    return max(interval[0], -span), min(interval[1], span)

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from bench import metric_names
-from bench.compare import LEVEL, POWER, Compared, Comparison, FrontChange, Side
+from bench.compare import LEVEL, Compared, Comparison, Side
+from bench.compare_costs import FrontChange
+from bench.power import POWER
 from bench.report import wording
-from bench.report.names import Configuration
+from bench.report.names import Configuration, Matched
 
 #: Names that are listed before the rest is only counted.
 _LISTED = 6
@@ -30,7 +32,7 @@ def text(comparison: Comparison) -> str:
     parts = [
         answer(comparison),
         _overall(comparison),
-        f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}",
+        f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}{_asked(comparison)}",
         _table(comparison.pairs, several),
         _costs(comparison.pairs),
         "\n".join(map(_front, comparison.fronts)) or _no_front(comparison.cost),
@@ -75,6 +77,18 @@ def _overall(comparison: Comparison) -> str:
     )
 
 
+def _asked(comparison: Comparison) -> str:
+    """What was compared with what, where nobody said it."""
+    if not comparison.asked:
+        return ""
+    options = " ".join(
+        f"--{side} {key}={wording.one_line(value)}"
+        for side, one in (("a", comparison.base), ("b", comparison.new))
+        for key, value in one.only.items()
+    )
+    return f"\n{comparison.asked}: compared with each other, as {options} would."
+
+
 def _verdict(tested: Sequence[Compared]) -> str:
     better, worse = (_of(tested, verdict) for verdict in ("better", "worse"))
     if not better and not worse:
@@ -98,15 +112,23 @@ def _all(pairs: Sequence[Compared]) -> str:
 
 def _rest(tested: Sequence[Compared]) -> list[str]:
     """What a difference too small to be shown may be, where none was."""
-    same = _of(tested, "no difference shown")
+    same, blind = _of(tested, "no difference shown"), _of(tested, "cannot tell")
     sizes = [one.detectable for one in same if one.detectable is not None]
+    found = []
     parts = []
     if same and len(same) < len(tested):
         parts.append(f"the other {len(same)} show{'s' if len(same) == 1 else ''} no difference")
     if sizes:
         size = _ceiling(max(sizes))
         parts.append(f"a difference of {size} or more would have been found with {100 * POWER:.0f} % power")
-    return [", and ".join(parts)] if parts else []
+    if parts:
+        found.append(", and ".join(parts))
+    if blind:
+        which = f"in {len(blind)} of them " if len(blind) < len(tested) else ""
+        found.append(f"{which}no difference at all would have been found")
+    if any(one.seeds == 2 for one in (*same, *blind)):
+        found.append(wording.TWO_SEEDS)
+    return found
 
 
 def _basis(pairs: Sequence[Compared]) -> str:
@@ -150,7 +172,7 @@ def _table(pairs: list[Compared], several: bool) -> str:
     metrics = len({one.metric for one in pairs}) > 1
     rows = [
         [
-            _name(one.name, several),
+            _name(one.names, several),
             *([_title(one.metric)] if metrics else []),
             f"{one.base:.{places}f}",
             f"{one.new:.{places}f}",
@@ -161,8 +183,10 @@ def _table(pairs: list[Compared], several: bool) -> str:
         ]
         for one in pairs
     ]
-    heads = ["configuration", *(["metric"] if metrics else []), "A", "B", "B - A [95 % interval]", "p (Holm)",
-             "verdict", "detectable"]  # fmt: skip
+    over = dict.fromkeys(one.over for one in pairs if one.interval)
+    which = f" over {' or '.join(over)}" if over else ""
+    heads = ["configuration", *(["metric"] if metrics else []), "A", "B", f"B - A [95 % interval{which}]",
+             "p (Holm)", "verdict", "detectable"]  # fmt: skip
     alignment = ["left", *(["left"] if metrics else []), *["right"] * 2, "left", "right", "left", "right"]
     return tabulate(rows, heads, tablefmt="simple", disable_numparse=True, colalign=alignment)
 
@@ -171,7 +195,7 @@ def _title(metric: str) -> str:
     return wording.one_line(metric_names.title(metric))
 
 
-def _name(name: Configuration, several: bool) -> str:
+def _name(name: Matched, several: bool) -> str:
     return f"{name.dataset}: {name}" if several else str(name)
 
 
@@ -190,10 +214,10 @@ def _p(value: float | None) -> str:
 
 
 def _costs(pairs: list[Compared]) -> str:
-    changes: dict[tuple[str, float, float, str], list[Configuration]] = defaultdict(list)
+    changes: dict[tuple[str, float, float, str], list[Matched]] = defaultdict(list)
     for one in pairs:
         for cost in one.costs:
-            changes[cost.metric, cost.base, cost.new, cost.unit].append(one.name)
+            changes[cost.metric, cost.base, cost.new, cost.unit].append(one.names)
     lines = [
         f"- {_title(metric)}: {before:,.10g} -> {after:,.10g} {wording.one_line(unit)}"
         f"{f' ({after / before - 1:+.2%})' if before else ''}: {_names(names, len(pairs))}"
@@ -213,7 +237,11 @@ def _front(front: FrontChange) -> str:
     # Where everything costs the same there is nothing to cover.
     if front.hypervolume and max(front.hypervolume) >= 0.0005:
         before, after = (f"{volume:.3f}" for volume in front.hypervolume)
+        divisor, unit = wording.unit(front.cost, front.unit, [front.last_cost])
         share = f"; hypervolume {before}" + (f" -> {after}" if after != before else ", as before")
+        share += (
+            f" (share of the rectangle from accuracy 0 to 1 and up to {front.last_cost / divisor:.3g} {unit})"
+        )
     return f"Front of {axes}, {front.dataset}, by means: {'; '.join(moves) or 'as before'}{share}."
 
 
@@ -222,15 +250,15 @@ def _no_front(cost: str) -> str:
 
 
 def _notes(pairs: list[Compared]) -> str:
-    notes: dict[str, list[Configuration]] = defaultdict(list)
+    notes: dict[str, list[Matched]] = defaultdict(list)
     for one in pairs:
         for note in one.notes:
-            notes[note].append(one.name)
+            notes[note].append(one.names)
     lines = [f"- {note}: {_names(names, len(pairs))}" for note, names in notes.items()]
     return "\n".join(["Notes:", *lines]) if lines else ""
 
 
-def _names(names: list[Configuration], total: int) -> str:
+def _names(names: Sequence[Configuration | Matched], total: int) -> str:
     """A list of configurations that stays short."""
     if len(names) == total > 1:
         return f"all {total} configurations"

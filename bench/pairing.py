@@ -17,7 +17,7 @@ from typing import Any
 from bench.choosing import PARTS, choose
 from bench.errors import UsageError
 from bench.records import Record, Results
-from bench.report.names import Configuration, Names
+from bench.report.names import Configuration, Matched, Names
 from bench.report.wording import one_line
 from bench.store import file_name
 
@@ -45,6 +45,11 @@ class Pair:
     new: list[Record]
     changed_params: bool = False
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> Matched:
+        """As both sides call it."""
+        return Matched(self.base_name, self.name)
 
     @property
     def seeds(self) -> list[int]:

@@ -37,7 +37,10 @@ def test_help_answers_in_under_half_a_second():
         (["rnu"], "No such command 'rnu'"),
         (["run", "--grid", "absent.yaml"], "absent.yaml: cannot read the grid"),
         (["run", "--only", "x"], "cannot read the grid"),
-        (["report", "absent"], "absent: no such folder; make it with: python -m bench run --grid GRID --out absent"),
+        (
+            ["report", "absent"],
+            "absent: no such folder; make it with: python -m bench run --grid GRID --out absent",
+        ),
         (["report"], "no results folder here; first: python -m bench run"),
         (["measure", "cukd_v9"], "unknown student 'cukd_v9'; did you mean 'cukd_v"),
         (["data", "prepare", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),

@@ -144,8 +144,13 @@ def test_scores_of_other_queries_are_not_paired(write, harm):
         else:
             cell[1] = None
     found = compare(write("old", cells), write("new", spoilt))
-    assert [one.queries for one in found.pairs].count(None) == 1
-    assert "1 of them without scores by query" in compare_text.answer(found)
+    queries = [one.queries for one in found.pairs]
+    if harm == "unscored":
+        assert queries.count(QUERIES - 1) == 1
+        assert "1 queries have no score on one side or both and are left out" in compare_text.text(found)
+    else:
+        assert queries.count(None) == 1
+        assert "1 of them without scores by query" in compare_text.answer(found)
 
 
 def test_queries_without_an_answer_do_not_count(write):
@@ -217,13 +222,14 @@ def test_configurations_enter_and_leave_the_front(write):
     assert [str(name) for name in front.left] == ["cukd_v1 · cukd · csq · 16 bit"]
     largest = teacher[0].metrics["macs"].value
     points = {one.name.loss + str(one.name.bits): one for one in found.pairs}
+    last = 1.1 * largest
     expected = [
-        ((2e6 - 1e6) * getattr(points[low], side) + (largest - 2e6) * getattr(points["csq32"], side))
-        / largest
+        ((2e6 - 1e6) * getattr(points[low], side) + (last - 2e6) * getattr(points["csq32"], side)) / last
         for low, side in (("csq16", "base"), ("dch16", "new"))
     ]
     assert front.hypervolume == pytest.approx(expected)
     text = compare_text.text(found)
+    assert f"(share of the rectangle from accuracy 0 to 1 and up to {last / 1e6:.3g} M)" in text
     assert "entered by cukd_v1 · cukd · dch · 16 bit; left by cukd_v1 · cukd · csq · 16 bit" in text
 
 
@@ -278,6 +284,81 @@ def test_a_metric_of_one_side_is_told(write):
     assert {reason for _, reason in found.refused} == {"map was not measured on both sides in the same way"}
 
 
+def test_folders_that_differ_in_one_thing_are_compared_by_it(write):
+    base, new = write("old", grid()), write("new", grid({("csq", 16): 0.05}, student="cukd_v2"))
+    found = compare(base, new)
+    asked = compare(base, new, base_only={"student": "cukd_v1"}, new_only={"student": "cukd_v2"})
+    assert dataclasses.replace(found, asked="") == asked
+    text = compare_text.text(found)
+    options = "--a student=cukd_v1 --b student=cukd_v2"
+    assert f"A has student cukd_v1, B has cukd_v2: compared with each other, as {options} would." in text
+    assert re.search(r"^cukd_v1 -> cukd_v2 · cukd · csq · 16 bit ", text, re.MULTILINE)
+
+
+def test_folders_that_differ_in_more_say_in_what_and_how_to_ask(write):
+    two = [*grid(student="cukd_v2"), *grid(student="timm:resnet18")]
+    with pytest.raises(NothingToCompareError) as caught:
+        compare(write("old", grid()), write("new", two))
+    assert str(caught.value) == (
+        "nothing to compare: A has student cukd_v1, B has cukd_v2, timm:resnet18; say what to compare with "
+        "what, for example --a student=cukd_v1 --b student=cukd_v2"
+    )
+    with pytest.raises(NothingToCompareError, match=r"A has student .*; A has method .* --b method=none$"):
+        compare(write("old", grid()), write("both", grid(student="cukd_v2", method="none")))
+    with pytest.raises(NothingToCompareError, match="different data sets are never compared"):
+        compare(write("old", grid()), write("other", grid(dataset="digits")))
+
+
+def test_who_left_the_front_is_named_by_both_sides(write):
+    cells = with_cost(
+        [*grid(), *grid({("csq", 16): -0.05}, method="none")], "macs", lambda r: 1e6 * r.cell.bits
+    )
+    both = write("all", cells)
+    (front,) = compare(both, both, base_only={"method": "cukd"}, new_only={"method": "none"}).fronts
+    assert {name.method for name in front.base} == {"cukd"}
+    assert {name.method for name in front.new} == {"none"}
+    (left,) = front.left
+    assert str(left) == "cukd_v1 · cukd -> none · csq · 16 bit"
+
+
+def test_the_dearest_configuration_covers_something(write):
+    """With a reference at the largest cost, whatever is cheaper would look better, however bad it is."""
+    cheap = with_cost(grid({("csq", 16): -0.4, ("csq", 32): -0.4}), "macs", lambda r: 1e6)
+    found = compare(write("old", with_cost(grid(), "macs", lambda r: 2e6)), write("new", cheap))
+    before, _ = found.fronts[0].hypervolume
+    assert before == pytest.approx(max(one.base for one in found.pairs) * 0.1 / 1.1)
+
+
+@pytest.mark.parametrize("cost", ["nonsense", "MACs", "map"])
+def test_a_cost_that_nothing_has_is_refused(write, cost):
+    sides = write("old", grid()), write("new", grid())
+    with pytest.raises(UsageError, match="there are: params, macs|give a cost such as macs"):
+        compare(*sides, cost=cost)
+
+
+def test_two_seeds_cannot_tell_and_their_interval_stays_within_what_map_can_differ_by(write):
+    """Seeds alone, far apart: the t interval would reach from -2 to 2."""
+    sides = []
+    for name, (first, second) in (("old", (0.63, 0.99)), ("new", (0.85, 0.80))):
+        cells = [(make_record(seed=seed), None) for seed in (0, 1)]
+        sides.append(
+            write(
+                name,
+                [
+                    (raised(r, v - r.metrics[MAP].value), None)
+                    for (r, _), v in zip(cells, (first, second), strict=True)
+                ],
+            )
+        )
+    found = compare(*sides)
+    (one,) = found.pairs
+    assert one.interval == (-1.0, 1.0)
+    assert (one.verdict, one.detectable, one.over) == ("cannot tell", None, "seeds")
+    text = compare_text.text(found)
+    assert "no difference at all would have been found; two seeds cannot tell" in text
+    assert "B - A [95 % interval over seeds]" in text
+
+
 # -- Words -----------------------------------------------------------------------------------------
 
 
@@ -286,8 +367,9 @@ def test_parts_of_one_run_against_each_other(write):
     cells.append((make_record(loss="csq", bits=64, method="none"), scores_of(0.7, 0)))
     both = write("all", cells)
     found = compare(both, both, base_only={"method": "none"}, new_only={"method": "cukd"})
-    assert {one.name.method for one in found.pairs} == {"cukd"}
+    assert {(one.base_name.method, one.name.method) for one in found.pairs} == {("none", "cukd")}
     text = compare_text.text(found)
+    assert re.search(r"^cukd_v1 · none -> cukd · csq · 16 bit  ", text, re.MULTILINE)
     assert text.startswith("B is better than A in 1 of 4 configurations and worse in none (mAP@all, paired")
     assert re.search(r"^A: .*all \(grid all; method=none\)$", text, re.MULTILINE)
     assert (

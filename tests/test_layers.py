@@ -21,6 +21,7 @@ LAYERS = {
         "bench.pairing",
         "bench.choosing",
         "bench.compare",
+        "bench.compare_costs",
         "bench.compare_text",
         "bench.check",
         "bench.check_text",

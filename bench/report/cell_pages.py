@@ -89,7 +89,7 @@ class CellPages:
 
     def _metric(self, name: str, metric: Metric) -> str:
         """A row of the table of metrics."""
-        divisor, unit = wording.unit(name, metric, [metric.value])
+        divisor, unit = wording.unit(name, metric.unit, [metric.value])
         places = 4 if not unit else wording.decimals([metric.value / divisor])
         value = f"{metric.value / divisor:.{places}f}"
         ends = [f"{end / divisor:.{places}f}" for end in metric.interval or ()]
@@ -144,7 +144,7 @@ def _headline(record: Record) -> list[tuple[str, str, str]]:
     for cost in _HEADLINE:
         if entry := record.metric(cost):
             name, metric = entry
-            divisor, unit = wording.unit(name, metric, [metric.value])
+            divisor, unit = wording.unit(name, metric.unit, [metric.value])
             value = metric.value / divisor
             places = 0 if value.is_integer() else wording.decimals([value])
             unsteady = metric.detail.get("noisy")

@@ -142,4 +142,4 @@ def _configuration(points: Points, position: int) -> str:
 
 
 def _number(one: Estimate) -> str:
-    return f"{one.value:.3f}" + ("" if one.half_width is None else f" ± {one.half_width:.3f}")
+    return f"{one.value:.3f}{one.spread()}"

@@ -32,7 +32,7 @@ class Axis:
     def of(cls, group: Group, name: str, rows: list[Row]) -> Axis:
         """The axis of the metric with the full name ``name``."""
         metric, raw = group.metrics[name], [row.estimates[name] for row in rows]
-        divisor, unit = wording.unit(name, metric, [one.value for one in raw])
+        divisor, unit = wording.unit(name, metric.unit, [one.value for one in raw])
         detail = ", ".join(filter(None, [wording.one_line(unit), wording.conditions(metric)]))
         return cls(name, metric.higher_is_better, divisor, detail, [one.over(divisor) for one in raw])
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench import metric_names
-from bench.report import wording
+from bench.report import pareto, wording
 from bench.report.fronts import Front
 from bench.report.names import Configuration
 from bench.report.rows import Estimate, Group, Row, Summary, interval_words
@@ -48,20 +48,20 @@ class Scale:
         """The scale of the metric with the full name ``name``."""
         metric = group.metrics[name]
         values = [row.estimates[name].value for row in group.rows_with(name)]
-        divisor, unit = wording.unit(name, metric, values)
+        divisor, unit = wording.unit(name, metric.unit, values)
         unit = wording.one_line(unit)
         places = wording.decimals(value / divisor for value in values) if unit else 3
         detail = ", ".join(filter(None, [unit, wording.conditions(metric)]))
         return cls(name, divisor, unit, places, detail)
 
     def text(self, row: Row, *, spread: bool = True) -> str:
-        """The row's number, with half of its interval if there is one; a dash where it has none."""
+        """The row's number, with its interval if there is one; a dash where it has none."""
         one = row.estimates.get(self.name)
         if one is None:
             return "–"
         text = f"{one.value / self.divisor:.{self.places}f}"
-        if spread and one.half_width is not None:
-            text += f" ± {one.half_width / self.divisor:.{self.places}f}"
+        if spread:
+            text += one.spread(self.divisor, self.places)
         return text + UNSTEADY * row.unsteady(self.name)
 
     def column(self, rows: list[Row], *, spread: bool = True) -> Column:
@@ -217,9 +217,9 @@ def front_rules() -> list[str]:
         "On the front: no other row is at least as good in both and better in one.",
         "Not distinguishable: off the front, but no row on it that costs no more has an interval of accuracy "
         "wholly above. Intervals over seeds and over queries do not compare.",
-        "Hypervolume: share of the rectangle from accuracy 0 to 1 and from cost 0 to the largest in the "
-        "group for which some row is at least as accurate and costs no more. So a row of the largest cost "
-        "covers nothing.",
+        "Hypervolume: share of the rectangle from accuracy 0 to 1 and from cost 0 to "
+        f"{pareto.MARGIN:g} times the largest in the group for which some row is at least as accurate and "
+        "costs no more.",
     ]
 
 

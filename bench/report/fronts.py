@@ -32,8 +32,8 @@ class Front:
         cost: full metric name.
         rows: those with both metrics, best accuracy first, the cheaper first among equals.
         standings: one per row.
-        hypervolume: share that all rows cover together, see ``pareto.hypervolume``, up to the largest cost
-            in the group; None in limited groups, for accuracies outside 0 to 1 and for costs that are none.
+        hypervolume: share that all rows cover together, see ``pareto.hypervolume``; None in limited groups,
+            for accuracies outside 0 to 1 and for costs that are none.
         by_method: the same of the rows of each method alone, ``teacher`` and ``none`` among them.
         within: how much less accurate than the best student the recommended one may be.
         recommended: of the students as accurate as that, teachers aside, the one that costs least.
@@ -96,8 +96,8 @@ def front_of(group: Group, accuracy: str, cost: str, within: float) -> Front | N
     )
     if group.limited:
         return Front(group, y, x, rows, ["behind"] * len(rows), None, {}, within, None)
-    largest = max(row.estimates[x].value for row in group.rows_with(x))
-    share, by_method = _hypervolumes(rows, (x, y), (x_up, y_up), largest)
+    last = pareto.last_cost(max(row.estimates[x].value for row in group.rows_with(x)), x_up)
+    share, by_method = _hypervolumes(rows, (x, y), (x_up, y_up), last)
     return Front(
         group=group,
         accuracy=y,
@@ -139,16 +139,16 @@ def _standings(rows: list[Row], names: tuple[str, str], up: tuple[bool, bool]) -
 
 
 def _hypervolumes(
-    rows: list[Row], names: tuple[str, str], up: tuple[bool, bool], largest: float
+    rows: list[Row], names: tuple[str, str], up: tuple[bool, bool], last: float
 ) -> tuple[float | None, dict[str, float]]:
-    share = pareto.hypervolume(_points(rows, names), up, largest)
+    share = pareto.hypervolume(_points(rows, names), up, last)
     if share is None:
         return None, {}
     methods: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         methods["teacher" if row.role == "teacher" else row.configuration.method].append(row)
     parts = {
-        method: pareto.hypervolume(_points(methods[method], names), up, largest) for method in sorted(methods)
+        method: pareto.hypervolume(_points(methods[method], names), up, last) for method in sorted(methods)
     }
     return share, {method: part for method, part in parts.items() if part is not None}
 

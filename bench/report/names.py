@@ -21,9 +21,31 @@ class Configuration:
     loss: str
     method: str
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Student, method, loss and code length in words."""
+        return self.student, self.method, self.loss, f"{self.bits} bit" if self.bits else FLOAT
+
     def __str__(self) -> str:
-        code = f"{self.bits} bit" if self.bits else FLOAT
-        return f"{self.student} · {self.method} · {self.loss} · {code}"
+        return " · ".join(self.parts)
+
+
+@dataclass(frozen=True, order=True)
+class Matched:
+    """A configuration of a baseline and what it is compared with, each as its own side calls it."""
+
+    base: Configuration
+    new: Configuration
+
+    @property
+    def dataset(self) -> str:
+        """Of both: data sets are never compared with each other."""
+        return self.new.dataset
+
+    def __str__(self) -> str:
+        """What both share once, the rest as ``none -> cukd``."""
+        pairs = zip(self.base.parts, self.new.parts, strict=True)
+        return " · ".join(old if old == new else f"{old} -> {new}" for old, new in pairs)
 
 
 _Scope = tuple[str, ...]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from bench.metric_names import resolve
+from bench.metric_names import bounds, resolve
 from bench.records import Metric, Record, Results
 from bench.report import wording
 from bench.report.names import Configuration, Names
@@ -32,8 +32,8 @@ class Estimate:
 
     Attributes:
         value: mean over seeds.
-        interval: over seeds (Student's t), or over queries where there is one seed; None for metrics
-            that seeds do not change.
+        interval: over seeds (Student's t), or over queries where there is one seed, within what the metric
+            can be; None for metrics that seeds do not change.
         n: number of seeds.
     """
 
@@ -46,14 +46,29 @@ class Estimate:
         """Half the length of the interval."""
         return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
 
+    def spread(self, divisor: float = 1.0, places: int = 3) -> str:
+        """The interval behind a number in another unit: `` ± 0.012``, or its ends where a bound cuts it."""
+        if self.interval is None or self.half_width is None:
+            return ""
+        low, high = self.interval
+        # Intervals over seeds are symmetric by themselves.
+        if self.n > 1 and not math.isclose(high - self.value, self.value - low, rel_tol=1e-6):
+            return f" [{low / divisor:.{places}f}, {high / divisor:.{places}f}]"
+        return f" ± {self.half_width / divisor:.{places}f}"
+
     def over(self, divisor: float) -> Estimate:
         """The same in another unit."""
         low_high = self.interval and (self.interval[0] / divisor, self.interval[1] / divisor)
         return Estimate(self.value / divisor, low_high, self.n)
 
     def above(self, other: Estimate) -> bool:
-        """Whether this interval lies wholly above the other's, both being over the same thing."""
+        """Whether this interval lies wholly above the other's, both being over the same thing.
+
+        Two seeds tell nothing: two that happen to agree would have an interval of no length.
+        """
         if self.interval is None or other.interval is None or (self.n == 1) != (other.n == 1):
+            return False
+        if 2 in (self.n, other.n):
             return False
         return self.interval[0] > other.interval[1]
 
@@ -211,8 +226,8 @@ def summarise(results: Results) -> Summary:
     )
 
 
-def estimate(metrics: list[Metric]) -> Estimate:
-    """Mean and 95 % interval of one metric over the seeds of a configuration."""
+def estimate(name: str, metrics: list[Metric]) -> Estimate:
+    """Mean and 95 % interval of the metric with the full name ``name`` over the seeds of a configuration."""
     values = [metric.value for metric in metrics]
     n = len(values)
     mean = math.fsum(values) / n
@@ -223,7 +238,9 @@ def estimate(metrics: list[Metric]) -> Estimate:
         return Estimate(mean, metrics[0].interval, n)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
-    return Estimate(mean, (mean - half, mean + half), n)
+    least, most = bounds(name, metrics[0].unit) or (-math.inf, math.inf)
+    # A value outside of its bounds, by rounding or by a plug-in's own idea of them, stays in its interval.
+    return Estimate(mean, (max(mean - half, min(least, mean)), min(mean + half, max(most, mean))), n)
 
 
 def interval_words(estimates: Iterable[Estimate]) -> str:
@@ -236,7 +253,8 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
         parts.append(f"over seeds (Student's t, n = {n})")
     if 1 in counts:
         parts.append("over queries where there is one seed" if seeds else "over queries (one seed)")
-    return f"95 % interval {' and '.join(parts)}" if parts else ""
+    words = f"95 % interval {' and '.join(parts)}" if parts else ""
+    return f"{words}; {wording.TWO_SEEDS}" if 2 in counts else words
 
 
 def _row(configuration: Configuration, records: list[Record], teachers: set[str]) -> Row:
@@ -250,7 +268,7 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[str]
         role=role,
         records=sorted(records, key=lambda record: record.cell.seed),
         estimates={
-            name: estimate([record.metrics[name] for record in records if name in record.metrics])
+            name: estimate(name, [record.metrics[name] for record in records if name in record.metrics])
             for name in metrics
         },
         metrics=metrics,
@@ -274,7 +292,9 @@ def _facts(record: Record) -> dict[str, Any]:
 
 
 def _row_key(record: Record) -> str:
-    return _canonical(record.cell.model_dump(exclude={"seed"}), record.params)
+    # What else was measured makes no other configuration.
+    params = {key: value for key, value in record.params.items() if key != "measure"}
+    return _canonical(record.cell.model_dump(exclude={"seed"}), params)
 
 
 def _canonical(*parts: object) -> str:

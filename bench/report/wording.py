@@ -10,6 +10,8 @@ from typing import Any
 from bench.metric_names import title
 from bench.records import Metric
 
+#: Characters of a value in a name; structured values have no end.
+_LONGEST = 80
 #: In place of a code length, where there is no code.
 FLOAT = "float"
 
@@ -32,6 +34,10 @@ _INSTANCE = {
     "map_reid": "without images of the query's identity by its own camera",
     "map_videos": "over videos by Chamfer similarity of frames, divided by the near-duplicates found",
 }
+
+
+#: Student's t of two numbers has one degree of freedom: 12.71 / sqrt(2) against 4.30 / sqrt(3) of three.
+TWO_SEEDS = "two seeds cannot tell: their 95 % interval is 3.6 times as wide as one of three seeds"
 
 
 def one_line(text: object) -> str:
@@ -69,26 +75,27 @@ def definition(name: str) -> str:
     return f"{title(name)} ({name}): {', '.join(filter(None, parts))}."
 
 
-def unit(name: str, metric: Metric, values: Iterable[float]) -> tuple[float, str]:
-    """One unit for a whole column or axis: what to divide by, and what to call it."""
+def unit(name: str, own: str, values: Iterable[float]) -> tuple[float, str]:
+    """One unit for a whole column or axis of what is recorded in ``own``: what to divide by, and its name."""
     base = name.partition("@")[0]
     if base.startswith("params"):
         return 1e6, "M"
     if base.startswith(("macs", "flops")):
         return (1e9, "G") if max(values, default=0.0) >= 1e9 else (1e6, "M")
-    return 1.0, metric.unit
+    return 1.0, own
 
 
 def conditions(metric: Metric) -> str:
-    """What a timed number was measured under: ``cuda, bf16, 8 threads``."""
-    detail = metric.detail
+    """What a timed number was measured under: ``cuda, bf16, 8 threads``; empty for numbers of other kinds."""
+    # Details of other metrics have names of their own for other things: a curve has a list as "precision".
+    detail = metric.detail if metric.noise == "timed" else {}
     parts = [detail.get("device"), detail.get("precision"), threads(detail.get("threads"))]
-    return ", ".join(one_line(part) for part in parts if part)
+    return ", ".join(one_line(part) for part in parts if isinstance(part, str) and part)
 
 
 def threads(number: object) -> str:
     """``1 thread``, ``8 threads``; empty where nobody knows."""
-    return f"{number} thread{'' if number == 1 else 's'}" if number else ""
+    return f"{number} thread{'' if number == 1 else 's'}" if isinstance(number, int) and number else ""
 
 
 def assignments(values: Mapping[str, Any]) -> str:
@@ -106,4 +113,5 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = one_line(value)
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return re.sub(r"^(sha256:)?([0-9a-f]{12})[0-9a-f]{4,}$", r"\1\2", text)

@@ -184,15 +184,17 @@ def test_methods_share_one_rectangle():
             row("t", 0.9, 4.0, method="none", role="teacher"),
         ]
     )
-    assert one.by_method == pytest.approx({"cukd": 0.75 * 0.5, "none": 0.5 * 0.8, "teacher": 0.0})
-    assert one.hypervolume == pytest.approx(0.25 * 0.5 + 0.5 * 0.8)
+    # The rectangle ends at 1.1 times the largest cost, so that the dearest row covers something.
+    shares = {"cukd": 3.4 * 0.5, "none": 2.4 * 0.8, "teacher": 0.4 * 0.9}
+    assert one.by_method == pytest.approx({method: share / 4.4 for method, share in shares.items()})
+    assert one.hypervolume == pytest.approx((1 * 0.5 + 2 * 0.8 + 0.4 * 0.9) / 4.4)
 
 
 def test_costs_of_rows_without_the_accuracy_bound_the_rectangle():
     dear = row("dear", 0.5, 10.0)
     del dear.estimates["map@all"]
     one = front([row("a", 1.0, 5.0), dear])
-    assert one.hypervolume == pytest.approx(0.5)
+    assert one.hypervolume == pytest.approx(6 / 11)
     assert len(one.rows) == 1
 
 

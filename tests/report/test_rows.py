@@ -1,9 +1,12 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.records import Metric, Results
 from bench.report.rows import estimate, interval_words, summarise
+from bench.report.wording import TWO_SEEDS
 
 
 def summary_of(records, **kwargs):
@@ -19,14 +22,14 @@ def seeded(value, interval=None):
 
 
 def test_interval_over_seeds_is_students_t():
-    one = estimate([seeded(0.80, (0.7, 0.9)), seeded(0.82), seeded(0.84)])
+    one = estimate("map@all", [seeded(0.80, (0.7, 0.9)), seeded(0.82), seeded(0.84)])
     assert one.value == pytest.approx(0.82)
     assert one.n == 3
     assert one.half_width == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
 
 
 def test_one_seed_keeps_the_interval_over_queries():
-    one = estimate([seeded(0.8, (0.79, 0.82))])
+    one = estimate("map@all", [seeded(0.8, (0.79, 0.82))])
     assert one.interval == (0.79, 0.82)
     assert interval_words([one]) == "95 % interval over queries (one seed)"
 
@@ -34,14 +37,39 @@ def test_one_seed_keeps_the_interval_over_queries():
 @pytest.mark.parametrize("noise", ["exact", "timed"])
 def test_seeds_say_nothing_about_costs(noise):
     costs = [Metric(value=v, unit="ms", higher_is_better=False, noise=noise) for v in (2.0, 2.0)]
-    assert estimate(costs).interval is None
+    assert estimate("latency_ms@1", costs).interval is None
 
 
 def test_intervals_over_different_things_never_decide():
-    over_seeds = estimate([seeded(0.9), seeded(0.9)])
-    over_queries = estimate([seeded(0.1, (0.05, 0.15))])
+    over_seeds = estimate("map@all", [seeded(0.9)] * 3)
+    over_queries = estimate("map@all", [seeded(0.1, (0.05, 0.15))])
     assert not over_seeds.above(over_queries)
-    assert over_seeds.above(estimate([seeded(0.1), seeded(0.1)]))
+    assert over_seeds.above(estimate("map@all", [seeded(0.1)] * 3))
+
+
+def test_two_seeds_tell_nothing_even_where_they_agree():
+    two, three = (estimate("map@all", [seeded(0.9)] * n) for n in (2, 3))
+    low = estimate("map@all", [seeded(0.1)] * 3)
+    assert three.above(low)
+    assert not two.above(low)
+    assert interval_words([two, low]).endswith("(Student's t, n = 2 to 3); " + TWO_SEEDS)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
+def test_an_interval_stays_within_what_the_metric_can_be(values):
+    one = estimate("map@all", [seeded(value) for value in values])
+    assert 0 <= one.interval[0] <= one.value <= one.interval[1] <= 1
+    change = estimate("onnx_map_change:int8", [seeded(value - 0.5) for value in values])
+    assert -1 <= change.interval[0] <= change.interval[1] <= 1
+    losses = [Metric(value=v, unit="nats", higher_is_better=False, noise="seeded") for v in values]
+    free = estimate("my_loss", losses)
+    assert free.interval[1] - free.value == pytest.approx(free.value - free.interval[0])
+
+
+def test_a_cut_interval_is_written_by_its_ends():
+    assert estimate("map@all", [seeded(0.63), seeded(0.99)]).spread() == " [0.000, 1.000]"
+    assert estimate("map@all", [seeded(0.5), seeded(0.52), seeded(0.51)]).spread() == " ± 0.025"
+    assert estimate("map@all", [seeded(0.5, (0.4, 0.52))]).spread() == " ± 0.060"
 
 
 def test_seeds_are_averaged_and_roles_found(run_records):

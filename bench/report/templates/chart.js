@@ -5,12 +5,19 @@ Report.chart = (() => {
   const CROWD = 60; // with more points than this, only those on the front have their bars drawn
   const { plain } = Report;
 
-  /** A number in the unit of its axis, with half its interval. */
+  /** A number in the unit of its axis, with half its interval, or its ends where a bound cuts it. */
   function words(metric, estimate) {
     const number = (value) => (value / metric.divisor).toFixed(metric.places);
     const unit = metric.unit ? ` ${metric.unit}` : "";
-    const half = estimate.low === null ? "" : ` ± ${number((estimate.high - estimate.low) / 2)}`;
-    return number(estimate.value) + half + unit;
+    return number(estimate.value) + spread(estimate, number) + unit;
+  }
+
+  function spread({ value, low, high, seeds }, number) {
+    if (low === null) return "";
+    const [below, above] = [value - low, high - value];
+    // Intervals over seeds are symmetric by themselves.
+    if (seeds > 1 && Math.abs(above - below) > 1e-6 * Math.max(above, below)) return ` [${number(low)}, ${number(high)}]`;
+    return ` ± ${number((high - low) / 2)}`;
   }
 
   /** A metric as the title of an axis. */

@@ -14,6 +14,7 @@ Report.pareto = (() => {
   /** Whether an interval lies wholly on the better side of another one that is over the same thing. */
   function clearlyBetter(one, other, higher) {
     if (one.low === null || other.low === null || (one.seeds === 1) !== (other.seeds === 1)) return false;
+    if (one.seeds === 2 || other.seeds === 2) return false; // two seeds cannot tell
     return higher ? one.low > other.high : one.high < other.low;
   }
 
