@@ -17,13 +17,14 @@ _FOLDER = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("folder", type=_FOLDER, required=False)
+@click.argument("folders", type=_FOLDER, nargs=-1, metavar="[FOLDER]...")
+@click.option("--out", type=_FOLDER, metavar="DIR", help="Where to write it [default: FOLDER/report].")
 @click.option("--within", type=click.FloatRange(min=0), default=0.02, show_default=True, metavar="X",
               help="Recommend the smallest student whose accuracy is within X of the best.")  # fmt: skip
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "svg", "pdf"]),
               help="Of the charts; may be given several times [default: all, if they are few].")  # fmt: skip
 @verb
-def report(folder: Path | None, within: float, formats: Sequence[str]) -> None:
+def report(folders: Sequence[Path], out: Path | None, within: float, formats: Sequence[str]) -> None:
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
     from bench.environment import default_threads
     from bench.report.render import render
@@ -32,11 +33,14 @@ def report(folder: Path | None, within: float, formats: Sequence[str]) -> None:
     gc.disable()
     try:
         beside = default_threads() - 1
-        paths = render(folder or _latest_results(), within, formats=formats, processes=beside)
+        made = render(folders or [_latest_results()], within, out=out, formats=formats, processes=beside)
     finally:
         gc.enable()
-    for path in paths:
-        click.echo(path)
+    for line in (*made.advice, *made.paths):
+        click.echo(line)
+    if made.problems:
+        rest = f"; everything else is in {made.paths[0].parent}"
+        raise UsageError("\n".join(made.problems) + rest)
 
 
 @click.command()

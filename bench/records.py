@@ -8,6 +8,7 @@ examples of results, the log. The columns are explained in ``results/README.md``
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic_core import from_json
 from bench import atomic
 from bench.errors import RecordError, UsageError
 from bench.metric_names import resolve
+from bench.store import file_name
 
 SCHEMA_VERSION = 2
 
@@ -191,16 +193,18 @@ def load(path: Path) -> Record:
 
 @dataclass(frozen=True)
 class Results:
-    """One results folder: the grid that was run and its records.
+    """One results folder, or several as one: the grid that was run and its records.
 
     Attributes:
-        folder: where it was read from.
+        folder: where it was read from; of several, the first.
         name: the grid's name.
         pareto: pairs of axes to chart, accuracy first, from the grid.
         records: those of the present grid, in file-name order.
         missing: slugs of cells that have no record yet.
-        superseded: number of records left over from earlier versions of the grid.
+        left_out: what other records there are, in words -> how many.
         stems: record key -> name of the record's file, without ``.json``.
+        cells: cell key -> slug of the present grid.
+        homes: record key -> folder, where that is not ``folder``.
     """
 
     folder: Path
@@ -208,8 +212,19 @@ class Results:
     pareto: list[tuple[str, str]]
     records: list[Record]
     missing: list[str]
-    superseded: int
+    left_out: dict[str, int] = field(default_factory=dict)
     stems: dict[str, str] = field(default_factory=dict)
+    cells: dict[str, str] = field(default_factory=dict)
+    homes: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Every folder that records come from, ``folder`` first."""
+        return list(dict.fromkeys([self.folder, *self.homes.values()]))
+
+    def file(self, record: Record, part: str, ending: str) -> Path:
+        """Where something of a record lies: in which folder of the results, with which ending."""
+        return self.homes.get(record.key, self.folder) / part / f"{self.stems[record.key]}{ending}"
 
     def per_query(self, record: Record) -> dict[str, NDArray[np.float64]]:
         """Scores by query, float64 (q,) each, by full metric name; empty where none were kept.
@@ -220,7 +235,7 @@ class Results:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        path = self.folder / PER_QUERY / f"{self.stems[record.key]}.safetensors"
+        path = self.file(record, PER_QUERY, ".safetensors")
         try:
             return dict(load_file(path)) if path.is_file() else {}
         except (OSError, SafetensorError) as error:
@@ -232,7 +247,7 @@ class Results:
         Raises:
             RecordError: the file is damaged.
         """
-        path = self.folder / EXAMPLES / f"{self.stems[record.key]}.json"
+        path = self.file(record, EXAMPLES, ".json")
         try:
             return Examples.model_validate_json(path.read_bytes()) if path.is_file() else None
         except (OSError, ValidationError) as error:
@@ -240,19 +255,24 @@ class Results:
 
     def sprite(self, record: Record) -> bytes:
         """The pictures of ``examples``, a WebP image; empty where there are none."""
-        path = self.folder / EXAMPLES / f"{self.stems[record.key]}.webp"
+        path = self.file(record, EXAMPLES, ".webp")
         return path.read_bytes() if path.is_file() else b""
 
     def log(self, record: Record) -> str:
         """What was logged while the cell was run; empty where nothing is left."""
-        path = self.folder / LOGS / f"{self.stems[record.key]}.log"
+        path = self.file(record, LOGS, ".log")
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str]) -> None:
-    """Write ``grid.json``: which cells (cell key -> slug) the present grid consists of."""
+def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str]) -> str:
+    """The JSON of ``grid.json``: which cells (cell key -> slug) a grid consists of."""
     index = {"schema_version": SCHEMA_VERSION, "name": name, "pareto": pareto, "cells": cells}
-    atomic.write_text(folder / "grid.json", json.dumps(index, indent=1) + "\n")
+    return json.dumps(index, indent=1) + "\n"
+
+
+def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str]) -> None:
+    """Write ``grid.json`` of the present grid."""
+    atomic.write_text(folder / "grid.json", index_text(name, pareto, cells))
 
 
 def load_results(folder: Path) -> Results:
@@ -281,9 +301,22 @@ def load_results(folder: Path) -> Results:
         pareto=pareto,
         records=list(current.values()),
         missing=[slug for key, slug in cells.items() if key not in present],
-        superseded=len(found) - len(current),
+        left_out=_left_out([stem for stem in found if stem not in current], cells),
         stems={record.key: stem for stem, record in current.items()},
+        cells=cells,
     )
+
+
+def _left_out(stems: list[str], cells: dict[str, str]) -> dict[str, int]:
+    """Why records are none of the present grid's, as far as the names of their files tell."""
+    present = {file_name(slug, "") for slug in cells.values()}
+    reasons = (
+        "of an earlier version of a cell (its parameters, data or plug-ins were others)"
+        if f"{stem.rpartition('-')[0]}-" in present
+        else "of cells that the grid does not have (another grid's, or taken out of it)"
+        for stem in stems
+    )
+    return dict(Counter(reasons))
 
 
 def _parse(content: bytes) -> Any:

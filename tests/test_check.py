@@ -34,7 +34,7 @@ def cell(value: float, seed: int = 0, loss: str = "csq", **more) -> Record:
 
 def results(found: list[Record], folder: Path = Path("new"), name: str = "grid") -> Results:
     stems = {record.key: f"cell-{i:012x}" for i, record in enumerate(found)}
-    return Results(folder, name, [("map", "macs")], found, [], 0, stems)
+    return Results(folder, name, [("map", "macs")], found, [], {}, stems)
 
 
 def runs(rng, seeds: int, shift: float = 0.0, losses=("csq", "dch", "dpn", "dtsh")) -> list[Record]:

@@ -78,6 +78,7 @@ LAYERS = {
         "bench.allocator",
         "bench.growing_rows",
         "bench.metric_names",
+        "bench.merge",
     ],
     0: ["bench.errors", "bench.types", "bench.interfaces", "bench.registry", "bench.atomic", "bench"],
 }

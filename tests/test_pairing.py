@@ -19,7 +19,7 @@ def results(records: list[Record], missing: tuple[str, ...] = ()) -> Results:
         record.key: f"{record.cell.dataset}__{record.cell.student}__s{record.cell.seed}-{i:012x}"
         for i, record in enumerate(records)
     }
-    return Results(Path(), "grid", [], records, list(missing), 0, stems)
+    return Results(Path(), "grid", [], records, list(missing), {}, stems)
 
 
 def seeds(count: int, **kwargs) -> list[Record]:

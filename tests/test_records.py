@@ -101,12 +101,17 @@ def test_older_schemas_are_upgraded(record, tmp_path):
     assert records.load(path) == record
 
 
-def test_results_know_what_is_missing_and_what_is_superseded(record, tmp_path):
-    records.save(record, tmp_path / "records/a.json")
-    records.save(record.model_copy(update={"cell_key": "old"}), tmp_path / "records/b.json")
+def test_results_know_what_is_missing_and_why_records_are_left_out(record, tmp_path):
+    records.save(record, tmp_path / f"records/here-{'a' * 12}.json")
+    for stem in ("here-" + "b" * 12, "elsewhere-" + "c" * 12, "elsewhere-" + "d" * 12):
+        records.save(record.model_copy(update={"cell_key": stem}), tmp_path / f"records/{stem}.json")
     records.save_index(tmp_path, "x", [("map", "macs")], {"c" * 64: "here", "d" * 64: "not yet"})
     results = records.load_results(tmp_path)
-    assert (results.records, results.missing, results.superseded) == ([record], ["not yet"], 1)
+    assert (results.records, results.missing) == ([record], ["not yet"])
+    assert results.left_out == {
+        "of an earlier version of a cell (its parameters, data or plug-ins were others)": 1,
+        "of cells that the grid does not have (another grid's, or taken out of it)": 2,
+    }
     (tmp_path / "grid.json").write_text("{}")
     with pytest.raises(RecordError, match="run the grid again"):
         records.load_results(tmp_path)

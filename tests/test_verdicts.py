@@ -51,7 +51,7 @@ def failed(loss: str = "csq") -> Record:
 
 def folder(records: list[Record], name: str) -> Results:
     return Results(
-        Path(name), "grid", [], records, [], 0, {r.key: f"c-{i:012x}" for i, r in enumerate(records)}
+        Path(name), "grid", [], records, [], {}, {r.key: f"c-{i:012x}" for i, r in enumerate(records)}
     )
 
 

@@ -10,6 +10,7 @@ import unicodedata
 from typing import Any
 
 from bench.records import Record
+from bench.report.names import Names
 from bench.report.wording import one_line
 
 #: What a spreadsheet takes for the start of a formula; their full-width forms are folded to these.
@@ -21,7 +22,8 @@ class CellTable:
     """One line per record, in both formats."""
 
     def __init__(self, records: list[Record]) -> None:
-        self._lines = [_line(record) for record in records]
+        name = Names(records)
+        self._lines = [{"configuration": str(name(record)), **_line(record)} for record in records]
         self._columns = list(dict.fromkeys(column for line in self._lines for column in line))
         self._metrics = {column for record in records for column in _metrics(record)}
 

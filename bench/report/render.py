@@ -1,19 +1,25 @@
-"""Write the report of a results folder: web page, tables and charts, from its records alone."""
+"""Write the report of results folders: web page, tables and charts, from their records alone."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import atomic
-from bench.records import load_results
+from bench.errors import UsageError, did_you_mean
+from bench.merge import merged
+from bench.metric_names import resolve
+from bench.records import Results, load_results
 from bench.report import tables
 from bench.report.cell_table import CellTable
 from bench.report.chart_files import ChartFiles
+from bench.report.columns import advice
 from bench.report.fronts import front_of
 from bench.report.rows import summarise
 from bench.report.web import site
+from bench.report.wording import one_line
 
 log = logging.getLogger(__name__)
 
@@ -21,30 +27,52 @@ log = logging.getLogger(__name__)
 _OURS = ("table.*", "pareto_*.*", "cells/*.html", "examples/*.webp", "assets/*")
 
 
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes:
+        paths: the files for people, ``index.html`` first.
+        advice: which student to take, a sentence for each front.
+        problems: what the grid asks for and nobody can draw.
+    """
+
+    paths: list[Path]
+    advice: list[str]
+    problems: list[str]
+
+
 def render(
-    folder: Path, within: float = 0.02, *, formats: Sequence[str] = (), processes: int = 0
-) -> list[Path]:
-    """Write ``<folder>/report``: ``index.html`` with a page per cell, tables, Pareto charts, all records.
+    folders: Sequence[Path],
+    within: float = 0.02,
+    *,
+    out: Path | None = None,
+    formats: Sequence[str] = (),
+    processes: int = 0,
+) -> Report:
+    """Write a report: ``index.html`` with a page per cell, tables, Pareto charts, all records.
 
     The same records give the same bytes. Files of an earlier report that are no longer made are removed.
+    Without a finished cell there are no charts.
 
     Args:
-        folder: a results folder.
+        folders: results folders, at least one.
         within: loss of accuracy that a recommended smaller student may bring.
+        out: where to write; None = ``report`` in the only folder.
         formats: of the charts, see ``ChartFiles``.
         processes: to draw charts in beside this one, see ``ChartFiles``.
 
-    Returns:
-        The files for people, ``index.html`` first. Without a finished cell there are no charts.
-
     Raises:
-        UsageError: nothing was run into ``folder``, or it cannot be written.
+        UsageError: nothing was run into a folder, there are several and no ``out``, or it cannot be written.
         RecordError: a record cannot be read.
     """
+    if out is None and len(folders) > 1:
+        raise UsageError("a report of several folders needs --out DIR")
+    target = out or folders[0] / "report"
     with ChartFiles(processes) as charts:
-        results = load_results(folder)
-        if results.superseded:
-            log.warning("%d records of earlier versions of this grid are left out", results.superseded)
+        results = merged([load_results(folder) for folder in folders])
+        for why, count in results.left_out.items():
+            log.warning("left out: %d record%s %s", count, "s" * (count > 1), why)
         summary = summarise(results)
         drawn = {
             group.slug: {
@@ -64,10 +92,29 @@ def render(
         }
         pages = site(summary, results, within=within, downloads=[*files, *names])
         files |= charts.contents()
-    target = folder / "report"
+    # Somebody else's folder is left as it is, but for the files that are written.
+    ours = out is None or all((target / name).is_file() for name in ("index.html", "records.zip"))
     for name, content in (pages | files).items():
         atomic.write_bytes(target / name, content)
     written = {target / name for name in pages | files}
-    for stale in {path for pattern in _OURS for path in target.glob(pattern)} - written:
-        stale.unlink()
-    return [target / name for name in ("index.html", *files)]
+    stale = {path for pattern in _OURS for path in target.glob(pattern)} - written if ours else ()
+    for path in stale:
+        path.unlink()
+    return Report(
+        [target / name for name in ("index.html", *files)],
+        [advice(front) for found in fronts.values() for front in found if front.recommended],
+        list(_not_drawn(results)),
+    )
+
+
+def _not_drawn(results: Results) -> Iterator[str]:
+    """Axes of the grid's charts that no finished cell has."""
+    finished = [record for record in results.records if record.status == "ok"]
+    known = dict.fromkeys(name for record in finished for name in record.metrics)
+    for name in dict.fromkeys(name for pair in results.pareto for name in pair):
+        if finished and resolve(name, known) is None:
+            hint = did_you_mean(name, known) or ";"
+            yield (
+                f"report: pareto: no record has the metric '{one_line(name)}'{hint} there are: "
+                f"{', '.join(map(one_line, known))}"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,14 +72,14 @@ class TrainingSpeed(_Part):
         }
 
 
-def load(folder: Path) -> TrainingSpeed | None:
-    """The measurement in a results folder; None where there is none.
+def load(folders: Sequence[Path]) -> TrainingSpeed | None:
+    """The measurement in the first of some results folders that has one; None where none has.
 
     Raises:
         RecordError: the file is damaged.
     """
-    path = folder / FILE
-    if not path.is_file():
+    path = next((path for folder in folders if (path := folder / FILE).is_file()), None)
+    if path is None:
         return None
     try:
         return TrainingSpeed.model_validate_json(path.read_bytes())

@@ -20,7 +20,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.records import Record, Results
+from bench.records import Record, Results, index_text
 from bench.report import training_speed, web_examples
 from bench.report.cell_pages import CellPages
 from bench.report.columns import front_title
@@ -124,7 +124,7 @@ class _Site:
             root="",
             counts=Counter(record.status for record in self.results.records),
             missing=self.summary.missing,
-            superseded=self.results.superseded,
+            other_records=self.results.left_out,
             views=views,
             differences=differences(self.summary.groups),
             front_title=front_title,
@@ -136,7 +136,7 @@ class _Site:
             left_out=self.pictures.left_out,
             unfinished=list(self._unfinished()),
             within=within,
-            speed=training_speed.load(self.results.folder),
+            speed=training_speed.load(self.results.folders),
             downloads={file: _DOWNLOADS.get(file.rpartition(".")[2], "") for file in downloads},
         )
 
@@ -160,16 +160,16 @@ class _Site:
 
     def archive(self) -> bytes:
         """All records as a results folder in a zip file, the same bytes for the same records."""
-        buffer = io.BytesIO()
-        folder = self.results.folder
-        parts = {"grid.json": folder / "grid.json"}
-        for key, name in sorted(self.stems.items(), key=lambda item: item[1]):
-            parts[f"records/{name}.json"] = folder / "records" / f"{self.results.stems[key]}.json"
+        buffer, results = io.BytesIO(), self.results
+        parts = {"grid.json": index_text(results.name, results.pareto, results.cells).encode()}
+        for record in sorted(results.records, key=lambda record: self.stems[record.key]):
+            content = results.file(record, "records", ".json").read_bytes()
+            parts[f"records/{self.stems[record.key]}.json"] = content
         with zipfile.ZipFile(buffer, "w") as archive:
-            for name, path in parts.items():
+            for name, content in parts.items():
                 entry = zipfile.ZipInfo(name)
                 entry.create_system, entry.external_attr = 3, 0o644 << 16
-                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
+                archive.writestr(entry, content, zipfile.ZIP_DEFLATED, _LEVEL)
         return buffer.getvalue()
 
     def _cell(self, record: Record, configuration: Configuration, **more: Any) -> bytes:

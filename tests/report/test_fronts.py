@@ -218,7 +218,7 @@ def test_no_front_without_both_metrics():
 
 
 def differences_of(records):
-    return differences(summarise(Results(None, "grid", [], records, [], 0)).groups)
+    return differences(summarise(Results(None, "grid", [], records, [])).groups)
 
 
 def test_one_group_needs_no_words(make_record):

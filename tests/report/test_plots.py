@@ -12,7 +12,7 @@ from bench.report.styles import Styles
 
 
 def draw(records, accuracy="map", cost="macs"):
-    summary = summarise(Results(None, "fashion", [], records, [], 0))
+    summary = summarise(Results(None, "fashion", [], records, []))
     styles = Styles(summary.groups)
     fronts = [front_of(group, accuracy, cost, 0.02) for group in summary.groups]
     return [plots.pareto_chart(summary.name, front, styles) for front in fronts]

@@ -10,7 +10,7 @@ from bench.report.wording import TWO_SEEDS
 
 
 def summary_of(records, **kwargs):
-    return summarise(Results(None, "grid", [], records, kwargs.get("missing", []), 0))
+    return summarise(Results(None, "grid", [], records, kwargs.get("missing", [])))
 
 
 def rows_of(records):

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import Failure, Results
+from bench.records import Failure, Metric, Results
 from bench.report import columns, tables, tex
 from bench.report.cell_table import CellTable
+from bench.report.chart_points import Axis
+from bench.report.columns import Scale
 from bench.report.fronts import front_of
+from bench.report.names import Names
 from bench.report.rows import summarise
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -32,7 +35,7 @@ HOSTILE = [
 
 
 def summary_of(records, missing=()):
-    return summarise(Results(None, "fashion", [], records, list(missing), 0))
+    return summarise(Results(None, "fashion", [], records, list(missing)))
 
 
 def fronts_of(summary, pairs=(("map", "macs"), ("map", "latency_ms"))):
@@ -79,6 +82,28 @@ def test_csv_text_is_never_a_formula(make_record, text):
     error = Failure(type="E", stage="measure", message=text)
     (line,) = csv.DictReader(io.StringIO(CellTable([make_record(status="failed", error=error)]).csv()))
     assert line["error_message"].startswith("'")
+
+
+def test_two_settings_of_one_loss_have_different_names_in_every_table(make_record):
+    some = [make_record(loss="dch", params={"loss": {"epochs": epochs}}) for epochs in (2, 4)]
+    lines = csv.DictReader(io.StringIO(CellTable(some).csv()))
+    names = [line["configuration"] for line in lines]
+    assert names == [f"cukd_v1 · cukd · dch[epochs={epochs}] · 32 bit" for epochs in (2, 4)]
+    assert all(f"dch\\[epochs={epochs}\\]" in markdown(some) for epochs in (2, 4))
+
+
+def test_a_structured_value_never_becomes_a_title(make_record):
+    """The detail of a curve holds lists, one of them called ``precision``."""
+    curve = Metric(value=0.5, unit="", higher_is_better=True, noise="seeded",
+                   detail={"precision": [0.1] * 33, "threads": [1, 2], "device": {"a": 1}})  # fmt: skip
+    record = make_record()
+    record = record.model_copy(update={"metrics": record.metrics | {"pr_curve:radius": curve}})
+    (group,) = summary_of([record]).groups
+    assert Scale.of(group, "pr_curve:radius").column(group.rows).detail == ""
+    assert Axis.of(group, "pr_curve:radius", group.rows).label == (
+        "area under precision-recall (radius), more is better"
+    )
+    assert len(str(Names([record, make_record(params={"loss": {"x": list(range(999))}})])(record))) < 200
 
 
 def test_csv_heads_are_never_formulas(make_record):

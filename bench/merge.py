@@ -1,0 +1,59 @@
+"""Several results folders as one, for reports over more than one grid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.records import Record, Results
+from bench.store import canonical_json
+
+_TWICE = "of cells that another folder has, too, with a newer record"
+
+
+def merged(several: Sequence[Results]) -> Results:
+    """The records of all of ``several``, at least one; of the same cell on the same machine, the newest.
+
+    What was measured beside it makes no other cell, and a plug-in's version neither: two records of one
+    seed must not count as two seeds.
+    """
+    if len(several) == 1:
+        return several[0]
+    newest: dict[str, tuple[Record, Results]] = {}
+    left_out: Counter[str] = Counter()
+    for results in several:
+        left_out.update(results.left_out)
+        for record in results.records:
+            identity = _identity(record)
+            present = newest.get(identity)
+            if present is not None:
+                left_out[_TWICE] += 1
+            if present is None or present[0].created < record.created:
+                newest[identity] = record, results
+    kept = list(newest.values())
+    cells = {key: slug for results in several for key, slug in results.cells.items()}
+    done = {_slug(record, results) for record, results in kept}
+    return Results(
+        folder=several[0].folder,
+        name=" + ".join(dict.fromkeys(results.name for results in several)),
+        pareto=list(dict.fromkeys(pair for results in several for pair in results.pareto)),
+        records=[record for record, _ in kept],
+        missing=[
+            slug
+            for slug in dict.fromkeys(slug for one in several for slug in one.missing)
+            if slug not in done
+        ],
+        left_out=dict(left_out),
+        stems={record.key: results.stems[record.key] for record, results in kept},
+        cells=cells,
+        homes={record.key: results.folder for record, results in kept},
+    )
+
+
+def _identity(record: Record) -> str:
+    params = {key: value for key, value in record.params.items() if key != "measure"}
+    return canonical_json([record.cell.model_dump(), params, str(record.environment.get("fingerprint"))])
+
+
+def _slug(record: Record, results: Results) -> str:
+    return results.cells.get(record.cell_key, "")
