@@ -40,6 +40,7 @@ DEFAULT_METRICS = (
     "precision_hamming2",
     "map_hamming2",
     "pr_curve",
+    "distinct_codes",
     "params",
     "macs",
     "weights",

@@ -385,7 +385,14 @@ class System:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a metric returns: numbers for the record, and arrays to keep, float64 (q, ...) by query."""
+    """What a metric returns.
+
+    Attributes:
+        values: numbers for the record.
+        per_query: arrays to keep, float64 (q, ...) by query.
+        warnings: what a reader must know to trust the cell's numbers, the same sentence wherever it holds.
+    """
 
     values: dict[str, MetricValue]
     per_query: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

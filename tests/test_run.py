@@ -565,3 +565,33 @@ def test_a_value_of_views_that_means_nothing_is_refused_with_its_place(tiny):
     assert result.code == 2
     wrong = "grid.yaml:11:47: views of method 'cukd' should be a valid integer or 'online', not \"onlin\""
     assert result.err == f"error: {wrong}\n"
+
+
+#: A metric that is not a number where there is nothing to divide by.
+DIVIDING = """
+from bench.interfaces import Metric
+from bench.registry import METRICS
+from bench.types import Measurement, MetricValue, Parameters
+
+
+@METRICS.register_as("dividing")
+class Dividing(Metric):
+    version, subject, noise = 1, "codes", "seeded"
+    Params = Parameters
+
+    def __init__(self, params):
+        pass
+
+    def compute(self, subject):
+        return Measurement({"share": MetricValue(float("nan"), "", True, "seeded")})
+"""
+
+
+def test_a_metric_that_finds_no_number_fails_its_cell(tiny, folder):
+    Path("dividing.py").write_text(DIVIDING)
+    result = tiny("run", "--include", "dividing.py", "--set", "measure.dividing={}", "--only", "method=none",
+                  "--only", "loss=csq")  # fmt: skip
+    assert result.code == 1
+    (record,) = loaded(Path("results/tiny"))
+    assert (record.status, record.error.stage) == ("failed", "measure")
+    assert record.error.message == "metric dividing found no number for share: nan"

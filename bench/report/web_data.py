@@ -40,7 +40,11 @@ _NO_COSTS = (
     "params_before",
     "onnx_bits_changed",
     "onnx_map_change",
+    "commonest_code",
+    "tied_pairs",
 )
+#: Seeded, but better neither high nor low.
+_NO_ACCURACIES = ("distinct_codes",)
 #: Matplotlib's markers by the names of plotly and of the page's own pictures.
 _SHAPES = {
     "s": "square",
@@ -298,7 +302,7 @@ def _accuracies(
     others = [
         name
         for name, metric in metrics.items()
-        if metric.higher_is_better and metric.noise == "seeded" and name not in bounds
+        if metric.higher_is_better and metric.noise == "seeded" and name not in (*bounds, *_NO_ACCURACIES)
     ]
     return list(dict.fromkeys([*usual, *charted, *others]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
+from bench.errors import CellError
 from bench.hamming import cross_check
 from bench.registry import METRICS
 from bench.stage import PER_QUERY, Stage
 from bench.stages import networks, views
 from bench.stages.context import Context
 from bench.stages.encode import CODES
-from bench.types import Deployment, RankingRule, Retrieval, System
+from bench.types import Deployment, Measurement, RankingRule, Retrieval, System
 from models.heads import hash_network
 
 
@@ -28,11 +30,21 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     params = plugin.Params.of(spec["metric"]["params"])
     subject = _SUBJECTS[plugin.subject](stage, context)
     measurement = plugin(params).compute(subject)
+    _check(spec["metric"]["name"], measurement)
     if measurement.per_query:
         arrays = {name: np.asarray(values, np.float64) for name, values in measurement.per_query.items()}
         save_file(arrays, folder / PER_QUERY)
     values = {name: dataclasses.asdict(value) for name, value in measurement.values.items()}
-    return {"values": values, "per_query": sorted(measurement.per_query)}
+    warnings = {"warnings": list(measurement.warnings)} if measurement.warnings else {}
+    return {"values": values, "per_query": sorted(measurement.per_query), **warnings}
+
+
+def _check(name: str, measurement: Measurement) -> None:
+    """Nothing that is no number gets into a record: whatever is compared with it would be fine."""
+    for full, value in measurement.values.items():
+        numbers = (value.value, *value.samples, *(value.interval or ()))
+        if not all(map(math.isfinite, numbers)):
+            raise CellError(f"metric {name} found no number for {full}: {value.value}")
 
 
 def _retrieval(stage: Stage, context: Context) -> Retrieval:
