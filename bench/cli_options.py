@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,20 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+
+
+class Number(click.FloatRange):
+    """A finite number of at least ``least``: nothing is larger than not-a-number, so no limit may be it."""
+
+    def __init__(self, least: float, *, included: bool = True) -> None:
+        super().__init__(min=least, min_open=not included)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a usage error."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:

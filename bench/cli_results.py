@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bench.cli_options import verb
+from bench.cli_options import Number, verb
 from bench.errors import UsageError
 
 _FOLDER = click.Path(path_type=Path)
@@ -19,7 +19,7 @@ _FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.argument("folders", type=_FOLDER, nargs=-1, metavar="[FOLDER]...")
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Where to write it [default: FOLDER/report].")
-@click.option("--within", type=click.FloatRange(min=0), default=0.02, show_default=True, metavar="X",
+@click.option("--within", type=Number(0), default=0.02, show_default=True, metavar="X",
               help="Recommend the smallest student whose accuracy is within X of the best.")  # fmt: skip
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "svg", "pdf"]),
               help="Of the charts; may be given several times [default: all, if they are few].")  # fmt: skip
@@ -82,13 +82,13 @@ def compare(
 @click.option("--baseline", type=_FOLDER, required=True, help="The results to hold FOLDER against.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME",
               help="An accuracy to judge; may be repeated [default: each cell's own].")  # fmt: skip
-@click.option("--tolerance", type=click.FloatRange(min=0), metavar="X",
+@click.option("--tolerance", type=Number(0), metavar="X",
               help="Fall of accuracy to allow [default: what the baseline's noise explains].")  # fmt: skip
-@click.option("--sees", type=click.FloatRange(min=0, min_open=True), default=0.05, show_default=True,
+@click.option("--sees", type=Number(0, included=False), default=0.05, show_default=True,
               metavar="X", help="Fall of accuracy that a baseline should show; warns of one that does not, "
               "refuses one that does not show three times that.")  # fmt: skip
 @click.option("--weak", is_flag=True, help="Accept a baseline that shows less.")
-@click.option("--slower", type=click.FloatRange(min=1), default=1.25, show_default=True, metavar="RATIO",
+@click.option("--slower", type=Number(1), default=1.25, show_default=True, metavar="RATIO",
               help="Ratio of timings to allow, on the same hardware.")  # fmt: skip
 @click.option("--allow-missing", is_flag=True, help="Configurations of the baseline may be absent.")
 @click.option(

@@ -139,6 +139,15 @@ def test_a_name_that_matches_nothing_is_refused_with_the_names_there_are(metric)
         write_baseline(base, Path("never"), Limits(metrics=(metric,)))
 
 
+@pytest.mark.parametrize("option", ["--tolerance", "--sees", "--slower"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_no_limit_is_other_than_a_number(option, value, bench, tmp_path):
+    """Nothing exceeds not-a-number: every fall would pass."""
+    done = bench("check", "--baseline", tmp_path, tmp_path, option, value)
+    assert done.code == 2
+    assert f"Invalid value for '{option}'" in done.err
+
+
 def test_cells_without_any_accuracy_are_judged_by_their_costs_and_say_so():
     sides = [folder([cell(0.9, without=MAP, size=size)], "x") for size in (1000, 1000, 999)]
     assert check(sides[0], sides[1]).exit_code == 0
