@@ -194,11 +194,6 @@ def recommendation(front: Front) -> str:
     return f"{sentence} ({y.text(best, spread=False)}): {which} at {price}."
 
 
-def advice(front: Front) -> str:
-    """The recommendation with what it is about, for a line by itself."""
-    return f"{front.group.title}, {front_title(front)}: {recommendation(front)}"
-
-
 def quickest(front: Front) -> str:
     """What the student of least cost is called: fastest where the cost is a time or a rate."""
     unit = front.group.metrics[front.cost].unit

@@ -15,9 +15,9 @@ from bench.records import Results, load_results
 from bench.report import tables
 from bench.report.cell_table import CellTable
 from bench.report.chart_files import ChartFiles
-from bench.report.columns import advice
-from bench.report.fronts import front_of
-from bench.report.rows import summarise
+from bench.report.columns import front_title, recommendation
+from bench.report.fronts import Front, front_of
+from bench.report.rows import Group, summarise
 from bench.report.web import site
 from bench.report.wording import one_line
 
@@ -33,7 +33,7 @@ class Report:
 
     Attributes:
         paths: the files for people, ``index.html`` first.
-        advice: which student to take, a sentence for each front.
+        advice: which student to take: by group its title, and a line for each front.
         problems: what the grid asks for and nobody can draw.
     """
 
@@ -102,9 +102,14 @@ def render(
         path.unlink()
     return Report(
         [target / name for name in ("index.html", *files)],
-        [advice(front) for found in fronts.values() for front in found if front.recommended],
+        [line for group in summary.groups for line in _advice(group, fronts[group.slug])],
         list(_not_drawn(results)),
     )
+
+
+def _advice(group: Group, fronts: list[Front]) -> list[str]:
+    lines = [f"  {front_title(front)}: {recommendation(front)}" for front in fronts if front.recommended]
+    return [group.title, *lines] if lines else []
 
 
 def _not_drawn(results: Results) -> Iterator[str]:
