@@ -97,6 +97,8 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
             click.echo(f"{label}: {slug}")
+    for sentence, cells in outcome.warnings.items():
+        click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
     if outcome.exit_code:
         click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code

@@ -38,6 +38,7 @@ class Cell:
     """One point of the grid and the stages that make its record.
 
     ``key`` identifies the cell wherever it runs; ``record_key`` also the hardware of its timings.
+    ``warnings`` are what its record will say of its data, whatever comes of it.
     """
 
     info: CellInfo
@@ -45,6 +46,7 @@ class Cell:
     stages: dict[str, Stage]
     key: str
     record_key: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
