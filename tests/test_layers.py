@@ -51,6 +51,7 @@ LAYERS = {
         "bench.environment",
         "bench.timing",
         "bench.hamming",
+        "bench.codes",
         "bench.ties",
         "bench.scan",
         "bench.relevance",

@@ -117,6 +117,7 @@ def test_map_within_radius_two_ranks_the_ball_alone(retrieval: Retrieval) -> Non
                 retrieval.database[ball],
                 retrieval.query_labels[one],
                 retrieval.database_labels[ball],
+                bits=retrieval.bits,
                 ties=ties,  # type: ignore[arg-type]
             ).tolist()
         assert measurement.per_query[f"map_hamming2:{ties}"] == pytest.approx(scores)
