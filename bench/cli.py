@@ -188,6 +188,8 @@ def prepare(name: str, data_root: Path | None) -> None:
         f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
     )
     click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
+    if left_out := getattr(loaded.images.pixels, "left_out", 0):
+        click.echo(f"{left_out} hidden files and folders left out: names that begin with a dot, __MACOSX")
 
 
 @cli.command()
