@@ -91,7 +91,7 @@ class ImageFiles:
             try:
                 size = os.stat(name).st_size
             except OSError as error:
-                raise DataError(_unreadable(name, error)) from error
+                raise DataError(unreadable(name, error)) from error
             relative = name[len(root) :].lstrip(os.sep).replace(os.sep, "/")
             digest.update(f"{size} {relative}\n".encode(errors="surrogateescape"))
         for index, box in sorted(self.boxes.items()):
@@ -109,7 +109,7 @@ class ImageFiles:
                 image = image.crop(_within(self.boxes[index], image.size))
             image = _FITS[self.fit](image, self.side)
         except Exception as error:
-            raise DataError(_unreadable(path, error)) from error
+            raise DataError(unreadable(path, error)) from error
         return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
 
@@ -212,7 +212,8 @@ def _pad(image: Image.Image, side: int) -> Image.Image:
 _FITS = {"crop": _crop, "pad": _pad, "squash": _squash}
 
 
-def _unreadable(path: str | Path, error: Exception) -> str:
+def unreadable(path: str | Path, error: Exception) -> str:
+    """What to say of a file that is missing or damaged."""
     if isinstance(error, FileNotFoundError):
         return f"{path}: no such image; fetch the data set again, or correct the name in its list"
     return f"{path}: not a readable image ({error}); delete it and fetch it again"

@@ -59,6 +59,7 @@ LAYERS = {
         "bench.statistics",
         "bench.centers",
         "bench.cifar_batches",
+        "bench.copies",
         "bench.cuts",
         "bench.histograms",
         "bench.search_indexes",
