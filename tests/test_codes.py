@@ -55,15 +55,17 @@ def test_every_form_gives_the_answers_of_packed_codes(bits: int, seed: int, one:
     said = any(FORMS[form][1] for form in (one, two))
     # Few and short packed codes can be of bytes 0 and 1 alone by chance.
     chance = {one, two} & small and all(part.max() < 2 for part in packed)
-    given = told if said or chance else {}
+    length = told if said or chance else {}
     for function in (average_precision, distance_histograms):
-        np.testing.assert_array_equal(function(*arrays, *labels, **given), function(*packed, *labels, **told))
+        np.testing.assert_array_equal(
+            function(*arrays, *labels, **length), function(*packed, *labels, **told)
+        )
     for found, expected in zip(
-        hamming_search(*arrays, 4, **given), hamming_search(*packed, 4, **told), strict=True
+        hamming_search(*arrays, 4, **length), hamming_search(*packed, 4, **told), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
     distances = (plain[0][:, None] != plain[1]).sum(axis=2)
-    np.testing.assert_array_equal(popcount_distances(*arrays, **given), distances)
+    np.testing.assert_array_equal(popcount_distances(*arrays, **length), distances)
 
 
 @some
