@@ -43,6 +43,7 @@ def save_finished(
         }
     metrics |= _whole_query(metrics)
     stages = {}
+    warnings: list[str] = []
     for name, stage in all_stages(cell).items():
         found = store.index(_folder(store, stage))
         summary = found["summary"] if found else {}
@@ -53,7 +54,9 @@ def save_finished(
             summary=_told(summary),
             history=[_rounded(epoch) for epoch in summary.get("history", [])],
         )
-    record = _record(cell, described, status="ok", metrics=metrics, per_query=per_query, stages=stages)
+        warnings += summary.get("warnings", [])
+    parts = {"metrics": metrics, "per_query": per_query, "stages": stages}
+    record = _record(cell, described, warnings, status="ok", **parts)
     stem = Path(cell.record_file).stem
     _save_scores(record, store, out / records.PER_QUERY / f"{stem}.safetensors")
     if examples := cell.stages.get("examples"):
@@ -77,7 +80,7 @@ def save_unfinished(
     if not first:
         message = f"needs {stage.kind} {stage.slug}, which failed: {message}"
     error = Failure(type=cause.type, stage=stage.kind, message=message)
-    record = _record(cell, described, status="failed" if first else "skipped", error=error)
+    record = _record(cell, described, [], status="failed" if first else "skipped", error=error)
     records.save(record, out / "records" / cell.record_file)
     return record
 
@@ -105,7 +108,8 @@ def _save_scores(record: Record, store: Store, path: Path) -> None:
 
 def _told(summary: dict[str, Any]) -> dict[str, Any]:
     """A stage's summary without what the record has elsewhere."""
-    return {name: value for name, value in summary.items() if name not in {"history", "values", "per_query"}}
+    elsewhere = {"history", "values", "per_query", "warnings"}
+    return {name: value for name, value in summary.items() if name not in elsewhere}
 
 
 def _rounded(epoch: dict[str, float]) -> dict[str, float]:
@@ -134,13 +138,15 @@ def _whole_query(metrics: dict[str, Metric]) -> dict[str, Metric]:
     return {"query_ms@1": encode.model_copy(update=whole)}
 
 
-def _record(cell: Cell, described: dict[str, Any], **more: Any) -> Record:
+def _record(cell: Cell, described: dict[str, Any], warnings: list[str], **more: Any) -> Record:
+    """``warnings`` are those of the cell's stages; what is known of its data comes first."""
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return Record(
         key=cell.record_key,
         cell_key=cell.key,
         cell=cell.info,
         params=cell.params,
+        warnings=list(dict.fromkeys([*cell.warnings, *warnings])),
         environment=described,
         created=created,
         **more,

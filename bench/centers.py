@@ -1,11 +1,23 @@
-"""What losses that pull codes to fixed centers share: the center of an image, and bits that say nothing."""
+"""What losses that pull codes to fixed centers share: the center of an image, and centers that differ."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+#: Up to this length all codes are listed; of longer ones there are more than anybody has classes.
+_LISTED_BITS = 16
+
+#: Bytes of distances that are held at a time.
+_BLOCK_BYTES = 1 << 20
 
 
 def majority(labels: Tensor, centers: Tensor, tie_break: Tensor) -> Tensor:
@@ -23,6 +35,77 @@ def majority(labels: Tensor, centers: Tensor, tie_break: Tensor) -> Tensor:
     return (votes + 0.5 * tie_break.to(labels) * (votes == 0)).sign()
 
 
-def constant_bits(centers: Tensor) -> int:
-    """Number of bits on which all ``centers``, float (classes, bits), agree: they separate no classes."""
-    return int((centers == centers[:1]).all(dim=0).sum())
+def findings(centers: Tensor) -> dict[str, Any]:
+    """What a reader should know of ``centers``, float (classes, bits) of +-1, for the summary of a loss.
+
+    ``constant_bits`` is the number of bits on which all centers agree: they separate no classes.
+    ``repeated_centers``, where there are any, is the number of classes whose center an earlier class has.
+    """
+    classes, bits = centers.shape
+    constant = int((centers == centers[:1]).all(dim=0).sum())
+    repeated = classes - len(np.unique(centers.numpy(), axis=0))
+    if not repeated:
+        return {"constant_bits": constant}
+    sentence = (
+        f"{repeated} of {classes} classes have the center of another class, which {bits}-bit codes cannot "
+        "tell from them; take longer codes"
+    )
+    log.warning(sentence)
+    return {"constant_bits": constant, "repeated_centers": repeated, "warnings": [sentence]}
+
+
+def smallest_distance(centers: NDArray[np.int8], enough: float = -1) -> int:
+    """The smallest Hamming distance between two of ``centers``, int8 (classes, bits) of +-1.
+
+    Only one block of distances is held at a time; at ``enough`` or less the search for closer ones ends.
+    """
+    packed = np.packbits(centers > 0, axis=1)
+    words = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
+    smallest, step = int(centers.shape[1]), max(_BLOCK_BYTES // (8 * len(words)), 1)
+    for start in range(0, len(words), step):
+        some, rest = words[start : start + step], words[start:]
+        apart = np.zeros((len(some), len(rest)), np.uint16)
+        for word in range(words.shape[1]):
+            apart += np.bitwise_count(some[:, word, None] ^ rest[:, word])
+        np.fill_diagonal(apart, smallest)
+        smallest = min(smallest, int(apart.min()))
+        if smallest <= enough:
+            break
+    return smallest
+
+
+def distinct(centers: NDArray[np.int8], generator: np.random.Generator) -> NDArray[np.int8]:
+    """``centers`` with another code for every row that an earlier one equals, as balanced as there is.
+
+    With more classes than codes, every code is used once before any is used again.
+
+    Args:
+        centers: int8 (classes, bits) of +-1.
+        generator: is asked only if there are such rows.
+
+    Returns:
+        int8 (classes, bits) of +-1.
+    """
+    _, first = np.unique(centers, axis=0, return_index=True)
+    again = np.setdiff1d(np.arange(len(centers)), first)
+    if not len(again):
+        return centers
+    result, bits = centers.copy(), centers.shape[1]
+    taken = {row.tobytes() for row in centers}
+    if bits > _LISTED_BITS:
+        balanced = np.repeat(np.array([-1, 1], np.int8), [bits // 2, bits - bits // 2])
+        for place in again:
+            while (row := generator.permutation(balanced)).tobytes() in taken:
+                pass
+            taken.add(row.tobytes())
+            result[place] = row
+        return result
+    codes = np.arange(1 << bits)[:, None] >> np.arange(bits)[::-1] & 1
+    free = np.ones(len(codes), np.bool_)
+    free[(centers > 0) @ (1 << np.arange(bits)[::-1])] = False
+    mixed = generator.permutation(np.flatnonzero(free))
+    order = [mixed[np.argsort(abs(2 * codes[mixed].sum(axis=1) - bits), kind="stable")]]
+    while sum(map(len, order)) < len(again):
+        order.append(generator.permutation(len(codes)))
+    result[again] = 2 * codes[np.concatenate(order)[: len(again)]] - 1
+    return result

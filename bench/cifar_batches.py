@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench import safe_pickle
 from bench.errors import DataError, MissingDataError
+from bench.image_files import hidden
 
 
 def prepare(name: str, root: Path, folder: str, files: Sequence[str]) -> str:
@@ -66,7 +67,8 @@ def load(
 
 def _find(root: Path, folder: str, files: Sequence[str]) -> Path | None:
     """The folder of the batches: in the root, as torchvision has it, or in a folder of its own there."""
-    for place in (root / folder, *sorted(root.glob(f"*/{folder}"))):
+    beside = (place for place in sorted(root.glob(f"*/{folder}")) if not hidden(place.parent.name))
+    for place in (root / folder, *beside):
         if all((place / file).is_file() for file in files):
             return place
     return None

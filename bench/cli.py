@@ -97,6 +97,8 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
             click.echo(f"{label}: {slug}")
+    for sentence, cells in outcome.warnings.items():
+        click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
     if outcome.exit_code:
         click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code
@@ -186,6 +188,12 @@ def prepare(name: str, data_root: Path | None) -> None:
         f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
     )
     click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
+    if left_out := getattr(loaded.images.pixels, "left_out", 0):
+        click.echo(f"{left_out} hidden files and folders left out: names that begin with a dot, __MACOSX")
+    found = loaded.copies().sentences() or [
+        "no query or validation image has an equal picture in another part"
+    ]
+    click.echo("\n".join(f"copies: {sentence}" for sentence in found))
 
 
 @cli.command()
@@ -213,7 +221,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
              overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
              limit: int | None, jobs: int) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
-    from bench import environment, loading, store
+    from bench import copies, environment, loading, store
     from bench.config import load_grid
     from bench.execute import Machine
     from bench.plan import build_plan
@@ -232,7 +240,8 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
         jobs=jobs,
         plugins=tuple(path.resolve() for path in plugins),
     )
-    planned = build_plan(file, root, machine.hardware, choice)
+    most = None if fetch else copies.QUICK  # what is to be run is read anyway
+    planned = build_plan(file, root, machine.hardware, choice, most_files=most)
     if fetch and planned.missing:  # what selected cells miss, and no other data
         wanted = {
             store.canonical_json([cell.info.dataset, cell.params["dataset"]]) for cell in planned.selected
@@ -240,7 +249,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
         for name, params in map(json.loads, sorted(wanted)):
             plugin = DATASETS.get(name)
             plugin(plugin.Params.of(params)).prepare(root)
-        planned = build_plan(file, root, machine.hardware, choice)
+        planned = build_plan(file, root, machine.hardware, choice, most_files=most)
     return planned, machine
 
 

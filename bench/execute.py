@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,10 @@ class Machine:
 
 @dataclass
 class Outcome:
-    """How many cells ended in which way, and how many stages were really run."""
+    """How many cells ended in which way, and how many stages were really run.
+
+    ``warnings`` counts the cells whose records carry a sentence, earlier ones included.
+    """
 
     present: int = 0
     attempted: int = 0
@@ -73,6 +77,7 @@ class Outcome:
     stages_run: int = 0
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
 
     @property
     def exit_code(self) -> int:
@@ -93,13 +98,15 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
         atomic.write_text(out / "splits" / f"{name}.json", json.dumps(manifest) + "\n")
     outcome, todo = Outcome(), []
     for cell in plan.selected:
-        status = _status(out, cell)
-        if overwrite == "always" or status is None or (overwrite == "failed" and status != "ok"):
+        record = _present(out, cell)
+        if overwrite == "always" or record is None or (overwrite == "failed" and record.status != "ok"):
             todo.append(cell)
-        elif status == "ok":
+            continue
+        outcome.warnings.update(record.warnings)
+        if record.status == "ok":
             outcome.present += 1
         else:
-            (outcome.failed if status == "failed" else outcome.skipped).append(cell.slug)
+            (outcome.failed if record.status == "failed" else outcome.skipped).append(cell.slug)
     outcome.attempted = len(todo)
     if todo:
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -177,7 +184,7 @@ def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path
     """Write the record of a cell and its log."""
     cell, failure = ended.cell, ended.failure
     if failure is None:
-        save_finished(cell, store, ended.indices, described, ended.made, out)
+        record = save_finished(cell, store, ended.indices, described, ended.made, out)
         outcome.ok += 1
     else:
         record = save_unfinished(cell, failure.stage, failure.cause, described, out, first=failure.first)
@@ -186,6 +193,7 @@ def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path
         line = f"{cell.slug} {record.status}: {record.error.message}"
         log.error(line)
         ended.lines.append(line)
+    outcome.warnings.update(record.warnings)
     text = "".join(f"{line}\n" for line in ended.lines)
     atomic.write_text(out / records.LOGS / f"{Path(cell.record_file).stem}.log", text)
 
@@ -219,13 +227,13 @@ def _made(store: Store, stage: Stage) -> bool:
     return store.verify(store.path(*stage.place)) is not None
 
 
-def _status(out: Path, cell: Cell) -> str | None:
-    """Status of the cell's record; None if there is none, or none that can be used."""
+def _present(out: Path, cell: Cell) -> records.Record | None:
+    """The cell's record; None if there is none, or none that can be used."""
     path = out / "records" / cell.record_file
     if not path.is_file():
         return None
     try:
-        return records.load(path).status
+        return records.load(path)
     except RecordError as error:
         log.warning("%s; the cell is run again", error)
         return None

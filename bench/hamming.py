@@ -1,10 +1,12 @@
 """Exact Hamming ranking of binary codes, and the average precision of it.
 
-Importable by itself: it needs numpy and FAISS only. Codes are packed, eight bits to a byte; two items
-are relevant to each other if they share a label. The database is walked in blocks: working memory stays
-below ``memory_mb`` (512 by default), whatever the number of queries and items, but for a bit per query and
-class of multi-hot labels. Work is spread over as many threads as FAISS uses (``OMP_NUM_THREADS``,
-``faiss.omp_set_num_threads``); results do not depend on it.
+Importable by itself: it needs numpy and FAISS only. Codes are packed, eight bits to a byte, or of any form
+that ``pack_codes`` takes; two items are relevant to each other if they share a label. The database is
+walked in blocks: working memory stays below ``memory_mb`` (512 by default), whatever the number of queries
+and items, but for a bit per query and class of multi-hot labels, and for packed copies of unpacked codes.
+``bits``, the code length, is needed only where 0 and 1 alone leave open what they are. Work is spread over
+as many threads as FAISS uses (``OMP_NUM_THREADS``, ``faiss.omp_set_num_threads``); results do not depend on
+it.
 
     >>> codes = pack_codes(np.array([[0.3, -1.2], [0.1, 0.0], [-2.0, -0.7]]))
     >>> hamming_search(codes[:1], codes, k=2)
@@ -21,8 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench import scan
+from bench.codes import pack_codes, pack_signs, packed_pair
 from bench.errors import BenchError
-from bench.relevance import Block, Nothing, Relevance, describe, relevance
+from bench.relevance import Block, Nothing, Relevance, relevance
 from bench.scan import MEMORY_MB, Codes, Ints
 from bench.ties import (
     Floats,
@@ -46,43 +49,28 @@ __all__ = [
     "hamming_search",
     "hits_within",
     "pack_codes",
+    "pack_signs",
     "popcount_distances",
 ]
 
 
-def pack_codes(u: ArrayLike) -> Codes:
-    """Binary codes of real-valued outputs: bit = (u >= 0), so that sign(0) = +1.
-
-    Args:
-        u: float (n, bits).
-
-    Returns:
-        uint8 (n, ceil(bits / 8)), first bit highest; the last byte is filled up with 0 bits.
-
-    Raises:
-        BenchError: not a float matrix, or a NaN in it.
-    """
-    values = np.asarray(u)
-    if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
-        raise BenchError(f"pack_codes takes floats of shape (n, bits), not {describe(values)}")
-    bad = np.isnan(values).any(axis=1)
-    if bad.any():
-        raise BenchError(f"{bad.sum()} of {len(bad)} rows to pack hold NaN, the first is row {bad.argmax()}")
-    return np.packbits(values >= 0, axis=1)
-
-
-def popcount_distances(query: Codes, database: Codes) -> NDArray[np.int32]:
+def popcount_distances(
+    query: ArrayLike, database: ArrayLike, *, bits: int | None = None
+) -> NDArray[np.int32]:
     """All Hamming distances in plain numpy, int32 (q, n): slow, a second opinion on FAISS.
 
     Args:
-        query, database: packed uint8 (q, bytes) and (n, bytes).
+        query, database: codes, packed or not.
+        bits: their length.
     """
-    _check_codes(query, database)
+    query, database = packed_pair(query, database, bits)
     rows = [np.bitwise_count(row ^ database).sum(axis=1, dtype=np.int32) for row in query]
     return np.array(rows, dtype=np.int32).reshape(len(query), len(database))
 
 
-def cross_check(query: Codes, database: Codes, *, sample: int = 8, k: int = 100) -> None:
+def cross_check(
+    query: ArrayLike, database: ArrayLike, *, bits: int | None = None, sample: int = 8, k: int = 100
+) -> None:
     """Compare the distances of some queries with numpy's popcount, before anything is made of them.
 
     FAISS has returned wrong distances without a word before (facebookresearch/faiss#5546). Held against
@@ -90,29 +78,31 @@ def cross_check(query: Codes, database: Codes, *, sample: int = 8, k: int = 100)
     needs a copy of the database.
 
     Args:
-        query, database: packed uint8 (q, bytes) and (n, bytes).
+        query, database: codes, packed or not.
+        bits: their length.
         sample: number of queries, spread evenly.
         k: length of the lists.
 
     Raises:
         BenchError: they differ; names the query and the FAISS release.
     """
-    _check_codes(query, database)
+    query, database = packed_pair(query, database, bits)
     if not len(query) or not len(database):
         return
+    length = 8 * database.shape[1]
     rows = np.unique(np.linspace(0, len(query) - 1, sample).astype(int))
     some, k = np.ascontiguousarray(query[rows]), min(k, len(database))
     counts = _histograms(some, database, Nothing(), slice(0, len(some)), MEMORY_MB)[:, 0]
     exact = np.zeros_like(counts)
     for part in scan.blocks(len(database), 16 + 2 * database.shape[1], MEMORY_MB):
-        for row, distances in enumerate(popcount_distances(some, database[part])):
+        for row, distances in enumerate(popcount_distances(some, database[part], bits=length)):
             exact[row] += np.bincount(distances, minlength=exact.shape[1])
-    index = faiss.IndexBinaryFlat(8 * database.shape[1])
+    index = faiss.IndexBinaryFlat(length)
     index.add(np.ascontiguousarray(database))
     nearest, items = index.search(some, k)
     for row, number in enumerate(rows):
         closest = np.repeat(np.arange(exact.shape[1]), exact[row])[:k]
-        own = popcount_distances(some[row : row + 1], database[items[row]])[0]
+        own = popcount_distances(some[row : row + 1], database[items[row]], bits=length)[0]
         agree = np.array_equal(counts[row], exact[row]) and np.array_equal(nearest[row], closest)
         if not (agree and np.array_equal(own, closest)):
             raise BenchError(
@@ -122,7 +112,7 @@ def cross_check(query: Codes, database: Codes, *, sample: int = 8, k: int = 100)
 
 
 def hamming_search(
-    query: Codes, database: Codes, k: int, *, memory_mb: float = MEMORY_MB
+    query: ArrayLike, database: ArrayLike, k: int, *, bits: int | None = None, memory_mb: float = MEMORY_MB
 ) -> tuple[NDArray[np.int32], Ints]:
     """The k nearest codes by exhaustive search, ordered by (distance, database index).
 
@@ -130,17 +120,18 @@ def hamming_search(
     they return; this function does.
 
     Args:
-        query, database: packed uint8 (q, bytes) and (n, bytes).
+        query, database: codes, packed uint8 (q, bytes) and (n, bytes) or unpacked (q, bits) and (n, bits).
         k: number of neighbours, 1 to n.
+        bits: length of the codes; needed where they are 0 and 1 alone.
         memory_mb: working memory beside arguments and result.
 
     Returns:
         distances int32 (q, k) and indices int64 (q, k).
 
     Raises:
-        BenchError: not packed codes, different lengths, or ``k`` out of range.
+        BenchError: not codes, different lengths, or ``k`` out of range.
     """
-    _check_codes(query, database)
+    query, database = packed_pair(query, database, bits)
     if not 1 <= k <= len(database):
         raise BenchError(f"k is {k}; it must be between 1 and the {len(database)} codes of the database")
     nearest = np.empty((len(query), k), np.int32)
@@ -184,11 +175,12 @@ def _nearest(
 
 
 def average_precision(
-    query_codes: Codes,
-    database_codes: Codes,
+    query_codes: ArrayLike,
+    database_codes: ArrayLike,
     query_labels: ArrayLike,
     database_labels: ArrayLike,
     *,
+    bits: int | None = None,
     k: int | None = None,
     ties: Ties = "expected",
     normalizer: Normalizer = "relevant",
@@ -200,8 +192,10 @@ def average_precision(
     queries is mAP@k. ``ties="index", normalizer="hits"`` is what DeepHash and its descendants print.
 
     Args:
-        query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes).
+        query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes), or unpacked (q, bits) and
+            (n, bits): floats by their sign, -1 and +1, bools.
         query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes).
+        bits: length of the codes; needed where they are 0 and 1 alone, see ``pack_codes``.
         k: rank cut-off; None, or more than n, ranks the whole database.
         ties: order of items at the same distance: ``expected`` is the exact mean over all orders,
             ``index`` the order of the database, ``best`` and ``worst`` relevant items first and last.
@@ -216,13 +210,13 @@ def average_precision(
         BenchError: arguments that do not fit together, in one line.
     """
     check_rule(k, ties, normalizer)
-    _check_codes(query_codes, database_codes)
-    judged = relevance(query_labels, database_labels, len(query_codes), len(database_codes))
-    scores = np.empty(len(query_codes))
-    for chunk in scan.chunks(len(query_codes), _SCORE_ARRAYS * 8 * _bins(query_codes), memory_mb / 2):
-        histograms = _histograms(query_codes, database_codes, judged, chunk, memory_mb / 2)
+    query, database = packed_pair(query_codes, database_codes, bits)
+    judged = relevance(query_labels, database_labels, len(query), len(database))
+    scores = np.empty(len(query))
+    for chunk in scan.chunks(len(query), _SCORE_ARRAYS * 8 * _bins(query), memory_mb / 2):
+        histograms = _histograms(query, database, judged, chunk, memory_mb / 2)
         if ties == "index":
-            arrays = query_codes, database_codes, judged
+            arrays = query, database, judged
             gain, hits = _gain_by_index(*arrays, chunk, histograms, k, memory_mb / 2)
             scores[chunk] = gain / denominator(histograms[:, 1].sum(axis=1), hits, k, normalizer)
         else:
@@ -238,11 +232,12 @@ def _score(histograms: Ints, rule: dict[str, Any], scores: Floats, rows: Ints) -
 
 
 def distance_histograms(
-    query_codes: Codes,
-    database_codes: Codes,
+    query_codes: ArrayLike,
+    database_codes: ArrayLike,
     query_labels: ArrayLike,
     database_labels: ArrayLike,
     *,
+    bits: int | None = None,
     memory_mb: float = MEMORY_MB,
 ) -> tuple[Ints, Ints]:
     """Count the items, and the relevant ones, at each distance from each query.
@@ -251,8 +246,10 @@ def distance_histograms(
     ``hits_within``), so that several of them cost one scan.
 
     Args:
-        query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes).
+        query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes), or unpacked (q, bits) and
+            (n, bits): floats by their sign, -1 and +1, bools.
         query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes).
+        bits: length of the codes; needed where they are 0 and 1 alone, see ``pack_codes``.
         memory_mb: working memory beside arguments and result.
 
     Returns:
@@ -261,9 +258,9 @@ def distance_histograms(
     Raises:
         BenchError: arguments that do not fit together, in one line.
     """
-    _check_codes(query_codes, database_codes)
-    judged = relevance(query_labels, database_labels, len(query_codes), len(database_codes))
-    histograms = _histograms(query_codes, database_codes, judged, slice(0, len(query_codes)), memory_mb)
+    query, database = packed_pair(query_codes, database_codes, bits)
+    judged = relevance(query_labels, database_labels, len(query), len(database))
+    histograms = _histograms(query, database, judged, slice(0, len(query)), memory_mb)
     return histograms[:, 0], histograms[:, 1]
 
 
@@ -345,17 +342,3 @@ def _gain_by_index(
 def _bins(codes: Codes) -> int:
     """Number of different distances between codes of this length."""
     return 8 * int(codes.shape[1]) + 1
-
-
-def _check_codes(query: Codes, database: Codes) -> None:
-    for name, codes in (("query", query), ("database", database)):
-        if (
-            not isinstance(codes, np.ndarray)
-            or codes.dtype != np.uint8
-            or codes.ndim != 2
-            or not codes.shape[1]
-        ):
-            form = f"uint8 (n, bytes) as pack_codes returns, not {describe(codes)}"
-            raise BenchError(f"{name} codes must be {form}")
-    if query.shape[1] != database.shape[1]:
-        raise BenchError(f"query codes have {query.shape[1]} bytes, database codes {database.shape[1]}")

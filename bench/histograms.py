@@ -45,7 +45,7 @@ def by_query(subject: Retrieval) -> Iterator[Histograms]:
     queries, items = len(subject.query), len(subject.database)
     labels = subject.query_labels, subject.database_labels
     if subject.bits:
-        counts, relevant = distance_histograms(subject.query, subject.database, *labels)
+        counts, relevant = distance_histograms(subject.query, subject.database, *labels, bits=subject.bits)
         yield Histograms(slice(0, queries), counts, relevant)
         return
     judged = relevance(*labels, queries, items).block(slice(0, items))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ Fit = Literal["crop", "pad", "squash"]
 
 #: Decoders at work at once; PIL lets go of the interpreter while it decodes and resizes.
 THREADS = min(16, os.cpu_count() or 1)
+#: Endings of the files that count as images where a folder says what there is.
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 #: What ``pad`` puts around an image: close to zero after any usual normalisation.
 GREY = 128
 
@@ -37,12 +40,14 @@ class ImageFiles:
         fit: ``crop`` resizes the shorter side and cuts the centre square, ``squash`` resizes to the square
             whatever the shape was, ``pad`` resizes the longer side and fills the rest with mid-grey.
         boxes: image -> left, top, right, bottom in pixels of the file, cut out before anything else.
+        left_out: hidden files and folders that were passed over when ``paths`` were looked for.
     """
 
     paths: tuple[Path, ...]
     side: int
     fit: Fit = "crop"
     boxes: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,7 +91,7 @@ class ImageFiles:
             try:
                 size = os.stat(name).st_size
             except OSError as error:
-                raise DataError(_unreadable(name, error)) from error
+                raise DataError(unreadable(name, error)) from error
             relative = name[len(root) :].lstrip(os.sep).replace(os.sep, "/")
             digest.update(f"{size} {relative}\n".encode(errors="surrogateescape"))
         for index, box in sorted(self.boxes.items()):
@@ -104,8 +109,55 @@ class ImageFiles:
                 image = image.crop(_within(self.boxes[index], image.size))
             image = _FITS[self.fit](image, self.side)
         except Exception as error:
-            raise DataError(_unreadable(path, error)) from error
+            raise DataError(unreadable(path, error)) from error
         return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
+
+
+class Finder:
+    """Finds image files in folders, all but hidden ones, and counts what it passes over.
+
+    Desktops, editors and archivers leave thumbnails, copies and attributes behind under hidden names:
+    ``.thumbnails``, ``.ipynb_checkpoints``, ``._1.jpg``, ``__MACOSX``. Files that a list names are data
+    whatever they are called: they are not looked for here.
+
+    Attributes:
+        left_out: hidden files and folders so far; what lies in such folders is not counted.
+    """
+
+    def __init__(self) -> None:
+        self.left_out = 0
+
+    def folders(self, folder: Path) -> list[Path]:
+        """The folders in ``folder``, by name."""
+        return sorted(Path(entry.path) for entry in self._visible(folder) if entry.is_dir())
+
+    def images(self, folder: Path, suffixes: Collection[str] = SUFFIXES, *, deep: bool = True) -> list[Path]:
+        """The images in ``folder``, and below it if ``deep``, in one order on every machine.
+
+        Args:
+            suffixes: of the files that count, in lower case.
+        """
+        found, waiting = list[Path](), [os.fspath(folder)]
+        while waiting:
+            for entry in self._visible(waiting.pop()):
+                if entry.is_dir():
+                    waiting += [entry.path] if deep and not entry.is_symlink() else []
+                elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                    found.append(Path(entry.path))
+        return sorted(found)
+
+    def _visible(self, folder: str | Path) -> list[os.DirEntry[str]]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            found = list(entries)
+            visible = [entry for entry in found if not hidden(entry.name)]
+            self.left_out += len(found) - len(visible)
+            return visible
+        return []
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder of this name holds something beside the data."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def below(root: Path, name: str) -> Path:
@@ -160,7 +212,8 @@ def _pad(image: Image.Image, side: int) -> Image.Image:
 _FITS = {"crop": _crop, "pad": _pad, "squash": _squash}
 
 
-def _unreadable(path: str | Path, error: Exception) -> str:
+def unreadable(path: str | Path, error: Exception) -> str:
+    """What to say of a file that is missing or damaged."""
     if isinstance(error, FileNotFoundError):
         return f"{path}: no such image; fetch the data set again, or correct the name in its list"
     return f"{path}: not a readable image ({error}); delete it and fetch it again"

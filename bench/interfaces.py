@@ -195,7 +195,10 @@ class Method(Protocol):
         return {}
 
     def summary(self) -> dict[str, Any]:
-        """What a reader should know of this training, plain JSON values."""
+        """What a reader should know of this training, plain JSON values.
+
+        Sentences in a list ``warnings`` go to the record's warnings.
+        """
         return {}
 
 
@@ -236,7 +239,10 @@ class Loss(Protocol):
         ...
 
     def summary(self) -> dict[str, Any]:
-        """What a reader should know of this training, plain JSON values."""
+        """What a reader should know of this training, plain JSON values.
+
+        Sentences in a list ``warnings`` go to the record's warnings.
+        """
         return {}
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import splits, store
+from bench import copies, splits, store
+from bench.copies import Copies
 from bench.registry import DATASETS
 from bench.types import ImageSet, Splits
 
@@ -22,6 +23,15 @@ class LoadedDataset:
     splits: Splits
     manifest: dict[str, Any]
     manifest_hash: str
+
+    def copies(self, most: int | None = None) -> Copies:
+        """Equal pictures in different parts; counted once as long as no file changes, see ``bench.copies``.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        remembered = store.default_root() / "copies"
+        return copies.count(self.images, self.splits, self.manifest_hash, remembered, most)
 
 
 def default_root() -> Path:

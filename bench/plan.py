@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from bench import loading, pipeline, selection, store, yaml_nodes
+from bench import copies, loading, pipeline, selection, store, yaml_nodes
 from bench.blocks import Blocks, DatasetBlock, plugin_block
 from bench.combinations import refusals
 from bench.config import DEFAULT_METRICS, GridFile, resolve
+from bench.copies import Copies
 from bench.errors import (
     ConfigError,
     DataError,
@@ -32,12 +33,16 @@ from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHER
 from bench.selection import Choice, Point
 from bench.stage import Stage
 
+#: In place of a manifest's hash.
+MISSING, UNUSABLE = "missing", "unusable"
+
 
 @dataclass(frozen=True)
 class Cell:
     """One point of the grid and the stages that make its record.
 
     ``key`` identifies the cell wherever it runs; ``record_key`` also the hardware of its timings.
+    ``warnings`` are what its record will say of its data, whatever comes of it.
     """
 
     info: CellInfo
@@ -45,6 +50,7 @@ class Cell:
     stages: dict[str, Stage]
     key: str
     record_key: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -77,6 +83,8 @@ class Plan:
     missing: list[str]
     #: file name -> split manifest of every data set
     manifests: dict[str, dict[str, Any]]
+    #: file name -> equal pictures in different parts of every data set of the selected cells
+    copies: dict[str, Copies]
     #: name of a network and fingerprint of its weights -> the ``weights`` parameter that leads to them
     weights: dict[tuple[str, str], str | None]
 
@@ -89,7 +97,14 @@ class Plan:
         return list(unique.values())
 
 
-def build_plan(file: GridFile, data_root: Path, hardware: str, choice: Choice | None = None) -> Plan:
+def build_plan(
+    file: GridFile,
+    data_root: Path,
+    hardware: str,
+    choice: Choice | None = None,
+    *,
+    most_files: int | None = copies.QUICK,
+) -> Plan:
     """Expand a grid.
 
     Args:
@@ -97,22 +112,26 @@ def build_plan(file: GridFile, data_root: Path, hardware: str, choice: Choice | 
         data_root: where data sets are looked for.
         hardware: fingerprint that timed metrics are keyed by.
         choice: filters of the command line.
+        most_files: to read while copies are counted, see ``bench.copies``.
 
     Raises:
         ConfigError: a combination that cannot work, with its place in the grid.
         UsageError: a filter that matches nothing.
     """
-    return _Builder(file, data_root, hardware, choice or Choice()).build()
+    return _Builder(file, data_root, hardware, choice or Choice(), most_files).build()
 
 
 class _Builder:
-    def __init__(self, file: GridFile, data_root: Path, hardware: str, choice: Choice) -> None:
-        self.file, self.grid = file, file.grid
+    def __init__(
+        self, file: GridFile, data_root: Path, hardware: str, choice: Choice, most_files: int | None
+    ) -> None:
+        self.file, self.grid, self.most_files = file, file.grid, most_files
         self.data_root, self.hardware, self.choice = data_root, hardware, choice
         self.problems: list[Problem] = []
         self.missing: dict[str, None] = {}
         self.lacking: dict[str, None] = {}  # what the present point misses
         self.manifests: dict[str, dict[str, Any]] = {}
+        self.copies: dict[str, Copies] = {}
         self.weights: dict[tuple[str, str], str | None] = {}
         self.metrics = self._metrics()
         self.measured: set[str] = set()
@@ -142,6 +161,7 @@ class _Builder:
             selected=selected,
             missing=list(self.missing),
             manifests=self.manifests,
+            copies=self.copies,
             weights=self.weights,
         )
 
@@ -175,7 +195,19 @@ class _Builder:
         anywhere = {role: _without_hardware(stage).key for role, stage in stages.items()}
         identity = {"cell": info.model_dump(), "params": params}
         cell_key = store.content_key({**identity, "stages": anywhere})
-        return Cell(info, params, stages, cell_key, store.content_key({**identity, "stages": keys}))
+        record_key = store.content_key({**identity, "stages": keys})
+        return Cell(info, params, stages, cell_key, record_key, self._warnings(blocks.dataset, info))
+
+    def _warnings(self, dataset: DatasetBlock, info: CellInfo) -> tuple[str, ...]:
+        """What the record of a selected cell has to say of its data; nothing while they are missing."""
+        block = dataset.block
+        if block["manifest"] in {MISSING, UNUSABLE} or not self.choice.selects(info):
+            return ()
+        name = store.file_name(dataset.protocol["split"], block["manifest"])
+        if name not in self.copies:
+            loaded = loading.load(block["name"], block["params"], self.data_root, block["limit"])
+            self.copies[name] = loaded.copies(self.most_files)
+        return tuple(self.copies[name].sentences())
 
     def _possible(self, point: Point) -> bool:
         """Whether the values of this point go together; notes why they do not."""
@@ -271,10 +303,10 @@ class _Builder:
         except MissingDataError as error:
             self.lacking[str(error)] = None
             sizes = plugin(resolve(DATASETS, entry)).sizes()
-            return DatasetBlock({**block, "manifest": "missing"}, {"split": "unknown"}, rule, sizes)
+            return DatasetBlock({**block, "manifest": MISSING}, {"split": "unknown"}, rule, sizes)
         except DataError as error:
             self.problems.append(self.file.problem(place, str(error)))
-            return DatasetBlock({**block, "manifest": "unusable"}, {"split": "unknown"}, rule, {})
+            return DatasetBlock({**block, "manifest": UNUSABLE}, {"split": "unknown"}, rule, {})
         parts = loaded.splits
         sizes = {
             "query": len(parts.query),

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from bench.copies import Copies
 from bench.estimate import estimate
 from bench.plan import Cell, Plan, leaves
 from bench.progress import human_seconds, wall_seconds
@@ -65,7 +66,18 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "jobs": jobs,
         "seconds": round(wall_seconds(together, alone, jobs), 1),
         "missing": plan.missing,
+        "copies": {name: found.counts for name, found in plan.copies.items()},
+        "warnings": [
+            f"{name}: {sentence}" for name, found in plan.copies.items() for sentence in _told(found)
+        ],
     }
+
+
+def _told(copies: Copies) -> list[str]:
+    if copies.counts is None:
+        what = f"copies across splits are not counted, {copies.to_read:,} files would have to be read"
+        return [f"{what}; run does it before it starts"]
+    return copies.sentences()
 
 
 def _expected(row: dict[str, Any], known: str, unknown: int) -> str:
@@ -133,5 +145,6 @@ def plan_text(summary: dict[str, Any]) -> str:
         tabulate(stages, ["stage", "total", "cached", "images to come", "time to come", "disk to come"]),
         closing,
     ]
+    parts += [f"Warning: {line}" for line in summary["warnings"]]
     parts += [f"Missing: {line}" for line in summary["missing"]]
     return "\n\n".join(parts)

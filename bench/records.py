@@ -24,11 +24,13 @@ from bench.errors import RecordError, UsageError
 from bench.metric_names import resolve
 from bench.store import file_name
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-#: How a record of version n becomes one of version n + 1. Version 2 added the histories of trainings.
+#: How a record of version n becomes one of version n + 1. Version 2 added the histories of trainings,
+#: version 3 warnings.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: lambda data: {**data, "schema_version": 2}
+    1: lambda data: {**data, "schema_version": 2},
+    2: lambda data: {**data, "schema_version": 3},
 }
 
 Status = Literal["ok", "failed", "skipped"]
@@ -102,13 +104,17 @@ class ArtifactReference(_Part):
 
 
 class Record(_Part):
-    """One cell: what was run, what came out, on what. ``key`` identifies the work and the hardware."""
+    """One cell: what was run, what came out, on what. ``key`` identifies the work and the hardware.
+
+    ``warnings`` are sentences that a reader must know to trust the numbers.
+    """
 
     schema_version: int = SCHEMA_VERSION
     key: str
     cell_key: str
     status: Status
     error: Failure | None = None
+    warnings: list[str] = Field(default_factory=list)
     cell: CellInfo
     params: dict[str, Any]
     metrics: dict[str, Metric] = Field(default_factory=dict)

@@ -44,7 +44,13 @@ def found(name: str, root: Path, folders: Sequence[str], needed: Sequence[str], 
 
 
 def image_set(
-    name: str, folder: Path, parts: Mapping[str, Sequence[Shot]], side: int, training: Sequence[str]
+    name: str,
+    folder: Path,
+    parts: Mapping[str, Sequence[Shot]],
+    side: int,
+    training: Sequence[str],
+    *,
+    left_out: int = 0,
 ) -> PartedImages:
     """Number the images part by part, and the identities: those to train on first.
 
@@ -55,6 +61,7 @@ def image_set(
         side: of the square images in pixels.
         training: names of the parts to train on. Their identities become labels from 0, those of the other
             parts go on from ``classes``: a number may name one person in training and another in tests.
+        left_out: hidden files and folders that were passed over.
 
     Raises:
         DataError: a part without images.
@@ -75,7 +82,7 @@ def image_set(
         labels += [numbers[shot.identity] for shot in some]
         shots += some
     return PartedImages(
-        ImageFiles(tuple(shot.path for shot in shots), side, "squash"),
+        ImageFiles(tuple(shot.path for shot in shots), side, "squash", left_out=left_out),
         np.array(labels, np.int64),
         len(known),
         # Ten of 160 pixels and erasing, as published; objects keep the size that they are searched at.

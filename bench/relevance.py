@@ -61,10 +61,10 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike, queries: int,
     Raises:
         BenchError: labels of another form, or ones that do not fit together, in one line.
     """
-    query, database = np.asarray(query_labels), np.asarray(database_labels)
+    query, database = as_array("query labels", query_labels), as_array("database labels", database_labels)
     for name, labels, codes in (("query", query, queries), ("database", database, items)):
         single = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
-        if not (single or (labels.ndim == 2 and labels.shape[1] > 0 and _zeros_and_ones(labels))):
+        if not (single or (labels.ndim == 2 and labels.shape[1] > 0 and holds_only(labels, 0, 1))):
             form = f"int (n,) or 0/1 (n, classes), not {describe(labels)}"
             raise BenchError(f"{name} labels must be {form}")
         if single and labels.dtype == np.uint64 and labels.max(initial=0) > np.iinfo(np.int64).max:
@@ -78,10 +78,32 @@ def relevance(query_labels: ArrayLike, database_labels: ArrayLike, queries: int,
     return _Single(query, database) if query.ndim == 1 else _Multi(query, database)
 
 
-def describe(value: Any) -> str:
+def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """``value`` as numpy reads it; lists and CPU tensors, too.
+
+    Raises:
+        BenchError: numpy cannot read it; ``name`` says what it is.
+    """
+    try:
+        return np.asarray(value)
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # tensors on a GPU or with a gradient, ragged lists
+        raise BenchError(f"{name} are nothing that numpy can read: {str(error).splitlines()[0]}") from error
+
+
+def describe(array: NDArray[Any]) -> str:
     """Type and shape, for messages."""
-    array = np.asarray(value)
     return f"{array.dtype} {array.shape}"
+
+
+def holds_only(values: NDArray[Any], first: int, second: int) -> bool:
+    """Whether there is nothing else in the rows of ``values``; a few at a time, and no more than needed."""
+    rows = max(scan.MEMORY_MB * 1000 // values.shape[1], 1)
+    parts = (values[start : start + rows] for start in range(0, len(values), rows))
+    return all(bool(((part == first) | (part == second)).all()) for part in parts)
 
 
 class Nothing:
@@ -185,10 +207,3 @@ def _masks(labels: NDArray[Any]) -> NDArray[Any]:
     size = next((size for size in (1, 2, 4) if width <= size), 8)
     padded = np.pad(packed, ((0, 0), (0, -width % size)))
     return np.ascontiguousarray(padded).view(f"u{size}")
-
-
-def _zeros_and_ones(labels: NDArray[Any]) -> bool:
-    """Whether there is nothing else in ``labels``; a few rows at a time, to need no memory."""
-    rows = max(scan.MEMORY_MB * 1000 // labels.shape[1], 1)
-    parts = (labels[start : start + rows] for start in range(0, len(labels), rows))
-    return all(bool(((part == 0) | (part == 1)).all()) for part in parts)

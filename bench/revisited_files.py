@@ -8,7 +8,6 @@ Images are numbered: database in the order of the ground truth, then queries, th
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,7 +17,7 @@ from pydantic import Field, model_validator
 
 from bench import safe_pickle
 from bench.errors import DataError, MissingDataError
-from bench.image_files import ImageFiles, below
+from bench.image_files import Finder, ImageFiles, below
 from bench.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.interfaces import Dataset
 from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Splits
@@ -105,7 +104,10 @@ class RevisitedDataset(Dataset):
                 f"{absent[0].name}); unpack the images of {self.source} there, without folders inside"
             )
         items = len(database)
-        files, landmarks = ([], []) if p.train_folder is None else self._train(below(root, p.train_folder))
+        finder = Finder()
+        files, landmarks = (
+            ([], []) if p.train_folder is None else self._train(below(root, p.train_folder), finder)
+        )
         own = {path.resolve() for path in paths} & {path.resolve() for path in files}
         if own:
             raise DataError(
@@ -115,9 +117,8 @@ class RevisitedDataset(Dataset):
         classes = max(landmarks, default=0) + 1
         # Queries and database have no labels; that of no landmark stands for it.
         labels = np.r_[np.full(len(paths), classes, np.int64), np.array(landmarks, np.int64)]
-        pixels = ImageFiles(
-            (*paths, *files), p.side, "pad", {items + number: box for number, box in enumerate(boxes)}
-        )
+        cut = {items + number: box for number, box in enumerate(boxes)}
+        pixels = ImageFiles((*paths, *files), p.side, "pad", cut, finder.left_out)
         parts = {
             "query": np.arange(items, len(paths)),
             "train": np.arange(len(paths), len(labels)),
@@ -151,7 +152,7 @@ class RevisitedDataset(Dataset):
             f"from {self.source} into {root / self.name / 'jpg'}"
         )
 
-    def _train(self, folder: Path) -> tuple[list[Path], list[int]]:
+    def _train(self, folder: Path, finder: Finder) -> tuple[list[Path], list[int]]:
         """Training images and their landmarks, 0 for all where there are no labels."""
         if not folder.is_dir():
             raise MissingDataError(
@@ -159,10 +160,10 @@ class RevisitedDataset(Dataset):
                 "in train_folder, relative to the data root"
             )
         if not self.params.train_labels:
-            files = _images(folder)
+            files = finder.images(folder, SUFFIXES)
             landmarks = [0] * len(files)
         else:
-            by_landmark = [_images(inner) for inner in sorted(folder.iterdir()) if inner.is_dir()]
+            by_landmark = [finder.images(inner, SUFFIXES) for inner in finder.folders(folder)]
             by_landmark = [files for files in by_landmark if files]
             files = [file for landmark in by_landmark for file in landmark]
             landmarks = [number for number, landmark in enumerate(by_landmark) for _ in landmark]
@@ -188,9 +189,3 @@ def _read(path: Path) -> tuple[list[str], list[str], list[Box], list[dict[str, N
     if len(lists) != len(queries):
         raise ValueError(f"{len(queries)} queries, but lists for {len(lists)}")
     return database, queries, boxes, lists
-
-
-def _images(folder: Path) -> list[Path]:
-    """All image files below a folder, in an order that does not depend on the machine."""
-    found = (Path(inner, name) for inner, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)

@@ -58,7 +58,7 @@ def test_stages_are_shared_as_far_as_they_can_be(make):
     assert counts["features"] == 2
     assert counts["distill"] == 2
     assert counts["finetune"] == counts["encode"] == 16
-    assert counts["measure"] == 16 * 7 + 2 * 5
+    assert counts["measure"] == 16 * 8 + 2 * 5
 
 
 def test_inputs_come_before_their_users(make):

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 from bench import records, scan, timing
 from bench.hamming import average_precision
+from bench.losses.csq import Csq
 
 #: A loss with random parameters of its own.
 DRAWING = """
@@ -213,6 +214,17 @@ def test_a_damaged_artifact_is_made_again_and_only_what_needs_it(done, tiny, fol
     assert "finetune" not in again.err
     after = {r.cell_key: r.metrics["map@all:expected:relevant"].value for r in loaded(Path("results/tiny"))}
     assert before == after
+
+
+def test_what_a_stage_warns_of_stands_in_the_record_and_at_the_end_of_the_run(tiny, folder, monkeypatch):
+    sentence = "half of the centers are one"
+    monkeypatch.setattr(Csq, "summary", lambda self: {"constant_bits": 1, "warnings": [sentence]})
+    told = f"\nwarning: 2 cells: {sentence}\n"
+    assert tiny("run").out.endswith(told)
+    for record in loaded(Path("results/tiny")):
+        assert record.warnings == ([sentence] if record.cell.loss == "csq" else [])
+        assert "warnings" not in record.stages["finetune"].summary
+    assert tiny("run").out.endswith(told), "what has a record already is not forgotten"
 
 
 def test_a_failed_cell_is_a_record_and_the_rest_go_on(tiny, folder):

@@ -8,20 +8,17 @@ all but the queries.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
 from bench.errors import DataError, MissingDataError
-from bench.image_files import Fit, ImageFiles, below
+from bench.image_files import Finder, Fit, ImageFiles, below
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
-
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 @DATASETS.register
@@ -56,7 +53,8 @@ class ImageFolder(Dataset):
                 f"image_folder: {folder} is not there; make it, with one subfolder of images per class, or "
                 "name another folder below the data root in 'folder'"
             )
-        classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and _visible(entry.name))
+        finder = Finder()
+        classes = finder.folders(folder)
         if len(classes) < 2:
             raise DataError(
                 f"image_folder: {folder} has {len(classes)} subfolders; make one per class, two or more"
@@ -64,31 +62,16 @@ class ImageFolder(Dataset):
         paths: list[Path] = []
         counts: list[int] = []
         for entry in classes:
-            found = _images(entry)
+            found = finder.images(entry)
             if not found:
                 raise DataError(f"image_folder: no images in {entry}; put some there or delete the folder")
             paths += found
             counts.append(len(found))
         labels = np.repeat(np.arange(len(classes)), counts)
-        pixels = ImageFiles(tuple(paths), self.params.side, self.params.fit)
+        pixels = ImageFiles(tuple(paths), self.params.side, self.params.fit, left_out=finder.left_out)
         crop = 224 / 256
         return ImageSet(pixels, labels, len(classes), Augmentation(crop, self.params.flip, crop))
 
     def splits(self, images: ImageSet) -> Splits:
         """Class-balanced; see ``bench.splits``."""
         return class_balanced("image_folder", images.labels, images.classes, self.params)
-
-
-def _images(folder: Path) -> list[Path]:
-    """All images below ``folder``, however deep, in one order on every machine."""
-    return sorted(
-        Path(place, name)
-        for place, _, names in os.walk(folder)
-        for name in names
-        if _visible(name) and Path(name).suffix.lower() in SUFFIXES
-    )
-
-
-def _visible(name: str) -> bool:
-    """Desktops leave thumbnails and the like behind, under names that begin with a dot."""
-    return not name.startswith(".")

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.errors import DataError, MissingDataError
-from bench.image_files import ImageFiles
+from bench.image_files import Finder, ImageFiles
 from bench.image_lists import FixedSplits, PartedImages
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
@@ -68,7 +68,7 @@ class Svd(Dataset):
         judged = (video for one in test.values() for video in one if video not in test)
         searched = dict.fromkeys([*judged, *distractors])
         number = {video: place for place, video in enumerate(dict.fromkeys([*test, *learnt, *searched]))}
-        frames = _frames(folder / "frames", list(number), self.params.max_frames)
+        frames = _frames(folder / "frames", list(number), self.params.max_frames, finder := Finder())
         videos = np.repeat(np.arange(len(number)), [len(one) for one in frames])
         parts = {
             part: np.flatnonzero(np.isin(videos, [number[video] for video in some]))
@@ -79,8 +79,9 @@ class Svd(Dataset):
             for query, one in (train | test).items()
             if query in number
         }
+        paths = tuple(path for one in frames for path in one)
         return PartedImages(
-            ImageFiles(tuple(path for one in frames for path in one), self.params.side),
+            ImageFiles(paths, self.params.side, left_out=finder.left_out),
             np.zeros(len(videos), np.int64),  # no labels: one class for all
             1,
             Augmentation(evaluation_crop=224 / 256),
@@ -132,11 +133,11 @@ def _judged(path: Path) -> dict[str, dict[str, bool]]:
     return judged
 
 
-def _frames(folder: Path, videos: list[str], most: int) -> list[list[Path]]:
+def _frames(folder: Path, videos: list[str], most: int, finder: Finder) -> list[list[Path]]:
     """At most ``most`` frames of each video, evenly spread."""
     found = []
     for video in videos:
-        paths = sorted((folder / video).glob("*.jpg"))
+        paths = finder.images(folder / video, [".jpg"], deep=False)
         chosen = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
         found.append([paths[place] for place in chosen])
     empty = [video for video, paths in zip(videos, found, strict=True) if not paths]

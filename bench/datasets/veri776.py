@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from bench import reid_files
 from bench.errors import DataError
+from bench.image_files import Finder
 from bench.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
@@ -53,8 +54,11 @@ class VeRi776(Dataset):
     def load(self, root: Path) -> PartedImages:
         """List the folders; images stay in their files until they are asked for."""
         folder = _folder(root)
-        parts = {part: _shots(folder / inner) for part, inner in PARTS.items()}
-        return reid_files.image_set("veri776", folder, parts, self.params.side, ["train"])
+        finder = Finder()
+        parts = {part: _shots(folder / inner, finder) for part, inner in PARTS.items()}
+        return reid_files.image_set(
+            "veri776", folder, parts, self.params.side, ["train"], left_out=finder.left_out
+        )
 
     def splits(self, images: ImageSet) -> Splits:
         """Parts as published; validation is drawn from train."""
@@ -69,10 +73,10 @@ def _folder(root: Path) -> Path:
     return reid_files.found("veri776", root, FOLDERS, list(PARTS.values()), cure)
 
 
-def _shots(folder: Path) -> list[Shot]:
+def _shots(folder: Path, finder: Finder) -> list[Shot]:
     """The images of a folder by name, those of identity -1 left out."""
     shots = []
-    for path in sorted(folder.glob("*.jpg")):
+    for path in finder.images(folder, [".jpg"], deep=False):
         match = NAME.match(path.name)
         if match is None:
             raise DataError(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.linalg import hadamard
 
-from bench.centers import constant_bits, majority
+from bench.centers import distinct, findings, majority, smallest_distance
 from bench.interfaces import Loss
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Csq(Loss):
     """Binary cross-entropy between the relaxed code and the center of the image's labels."""
 
-    version = 1
+    version = 2
 
     class Params(HashingParameters):
         """Published settings of the two-step pipeline that this suite reproduces."""
@@ -46,6 +46,7 @@ class Csq(Loss):
         super().__init__(params, task)
         generator = np.random.default_rng(task.seed)
         self.centers = torch.from_numpy(hash_centers(task.classes, task.bits, generator)).float()
+        self.findings = findings(self.centers)
         # A bit on which the labels of an image disagree evenly takes the sign of one fixed random code.
         self.tie_break = torch.from_numpy(generator.choice([-1.0, 1.0], task.bits)).float()
 
@@ -69,8 +70,8 @@ class Csq(Loss):
         return {"center": center, "quantization": self.params.quantization_weight * quantization}
 
     def summary(self) -> dict[str, Any]:
-        """Bits that are the same in all centers; the first rows of a Hadamard matrix have some."""
-        return {"constant_bits": constant_bits(self.centers)}
+        """Bits that are the same in all centers, as in the first rows of a Hadamard matrix; equal centers."""
+        return self.findings
 
 
 def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:
@@ -78,18 +79,22 @@ def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDA
 
     Random rows are only needed for more than ``2 * bits`` classes. They are drawn up to 20 times, until
     all centers are more than bits / 4 apart and bits / 2 on average; the best draw is kept otherwise.
+    Centers that are equal in it are drawn again one by one, as long as there are others.
     """
     rows = hadamard(bits)
     structured = np.concatenate([rows, -rows]).astype(np.int8)
     if classes <= 2 * bits:
         return structured[:classes]
-    best, best_distance = structured, -1.0
+    best, best_distance = structured, -1
+    balanced = np.tile(np.repeat(np.array([-1, 1], dtype=np.int8), bits // 2), (classes - 2 * bits, 1))
     for _ in range(20):
-        extra = np.tile(np.repeat(np.array([-1, 1], dtype=np.int8), bits // 2), (classes - 2 * bits, 1))
-        centers = np.concatenate([structured, generator.permuted(extra, axis=1)])
-        distances = (bits - centers.astype(int) @ centers.T.astype(int))[np.triu_indices(classes, 1)] / 2
-        if distances.min() > best_distance:
-            best, best_distance = centers, distances.min()
-        if distances.min() > bits / 4 and distances.mean() >= bits / 2:
+        centers = np.concatenate([structured, generator.permuted(balanced, axis=1)])
+        # A draw with two centers that are neither far apart nor farther than the best's is of no use.
+        distance = smallest_distance(centers, enough=min(best_distance, bits / 4))
+        if distance > best_distance:
+            best, best_distance = centers, distance
+        # Products of all ordered pairs sum up to the square of the sum, less those of each with itself.
+        products = int(np.square(centers.sum(axis=0, dtype=np.int64)).sum()) - classes * bits
+        if distance > bits / 4 and products <= 0:
             return centers
-    return best
+    return distinct(best, generator)

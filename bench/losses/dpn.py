@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.centers import constant_bits, majority
+from bench.centers import findings, majority
 from bench.interfaces import Loss
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
@@ -47,6 +47,7 @@ class Dpn(Loss):
         super().__init__(params, task)
         generator = np.random.default_rng(task.seed)
         self.centers = torch.from_numpy(class_targets(task.classes, task.bits, generator)).float()
+        self.findings = findings(self.centers)
         # A bit on which the labels of an image disagree evenly takes the sign of one fixed random code.
         self.tie_break = torch.from_numpy(generator.choice([-1.0, 1.0], task.bits)).float()
 
@@ -66,8 +67,8 @@ class Dpn(Loss):
         return {"polarization": (self.params.margin - codes * self.targets(labels)).relu().mean()}
 
     def summary(self) -> dict[str, Any]:
-        """Bits that are the same in the targets of all classes."""
-        return {"constant_bits": constant_bits(self.centers)}
+        """Bits that are the same in the targets of all classes; classes with the target of another."""
+        return self.findings
 
 
 def class_targets(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:

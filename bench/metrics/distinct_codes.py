@@ -66,7 +66,7 @@ def tied_pairs(subject: Retrieval) -> np.ndarray[tuple[int], np.dtype[np.float64
         float64 (q,), of the queries that have both.
     """
     arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-    items, relevant = distance_histograms(*arrays)
+    items, relevant = distance_histograms(*arrays, bits=subject.bits)
     others = items - relevant
     pairs = relevant.sum(axis=1) * others.sum(axis=1)
     tied = (relevant * others).sum(axis=1)

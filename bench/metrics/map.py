@@ -76,4 +76,5 @@ def scores(subject: Retrieval, histograms: Histograms, rule: RankingRule) -> NDA
             np.ones_like(histograms.ranked), histograms.ranked, ties="expected", **how
         )
     labels = subject.query_labels[histograms.part], subject.database_labels
-    return average_precision(subject.query[histograms.part], subject.database, *labels, ties="index", **how)
+    codes = subject.query[histograms.part], subject.database
+    return average_precision(*codes, *labels, bits=subject.bits, ties="index", **how)

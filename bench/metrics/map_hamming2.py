@@ -41,7 +41,8 @@ class MapHamming2(Metric):
     def compute(self, subject: Retrieval) -> Measurement:
         """``map_hamming2:<ties>`` with the ties in random order, relevant items first, and last."""
         arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-        counts, relevant = (part[:, : RADIUS + 1] for part in distance_histograms(*arrays))
+        histograms = distance_histograms(*arrays, bits=subject.bits)
+        counts, relevant = (part[:, : RADIUS + 1] for part in histograms)
         per_query = {
             f"map_hamming2:{ties}": average_precision_from_histograms(counts, relevant, ties=ties)
             for ties in ORDERS

@@ -19,7 +19,7 @@ from pydantic import Field
 from bench import onnx_sessions, timing
 from bench.bootstrap import mean_over_queries
 from bench.errors import require
-from bench.hamming import average_precision, pack_codes
+from bench.hamming import average_precision, pack_signs
 from bench.interfaces import Metric
 from bench.onnx_sessions import Images, OnnxSession
 from bench.registry import METRICS
@@ -106,7 +106,7 @@ class OnnxRuntime(Metric):
 
 def _codes(session: OnnxSession, subject: System, part: str) -> np.ndarray:
     outputs = [session(batch.float().cpu().contiguous().numpy()) for batch in subject.batches(part)]
-    return pack_codes(np.concatenate(outputs))
+    return pack_signs(np.concatenate(outputs))
 
 
 def _scores(retrieval: Retrieval, query: np.ndarray, database: np.ndarray) -> Floats:
@@ -116,6 +116,7 @@ def _scores(retrieval: Retrieval, query: np.ndarray, database: np.ndarray) -> Fl
         database,
         retrieval.query_labels,
         retrieval.database_labels,
+        bits=retrieval.bits,
         k=rule.k,
         ties=rule.ties,
         normalizer=rule.normalizer,

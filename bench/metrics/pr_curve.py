@@ -40,7 +40,7 @@ class PrecisionRecallCurve(Metric):
     def compute(self, subject: Retrieval) -> Measurement:
         """``pr_curve:radius`` and ``pr_curve:rank``: areas; the curves are lists in ``detail``."""
         arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-        counts, relevant = distance_histograms(*arrays)
+        counts, relevant = distance_histograms(*arrays, bits=subject.bits)
         by_radius = self._by_radius(counts, relevant, subject.bits)
         values = {"pr_curve:radius": by_radius, "pr_curve:rank": self._by_rank(counts, relevant)}
         kept = {"distance_counts": counts, "distance_relevant": relevant}

@@ -38,7 +38,7 @@ class PrecisionHamming2(Metric):
     def compute(self, subject: Retrieval) -> Measurement:
         """``precision_hamming2`` and ``recall_hamming2``."""
         arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-        counts, relevant = distance_histograms(*arrays)
+        counts, relevant = distance_histograms(*arrays, bits=subject.bits)
         returned, hits = (part[:, : RADIUS + 1].sum(axis=1) for part in (counts, relevant))
         detail = {
             "queries": len(returned),

@@ -50,6 +50,7 @@ class CellPages:
         return {
             "record": record,
             "error": record.error,
+            "warnings": [wording.one_line(sentence) for sentence in record.warnings],
             "blocks": {
                 "Cell": self._pairs(settings),
                 "Protocol": self._pairs(cell.protocol),

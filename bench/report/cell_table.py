@@ -77,6 +77,7 @@ def _line(record: Record) -> dict[str, Any]:
         "error_stage": error.stage if error else None,
         "error_type": error.type if error else None,
         "error_message": error.message if error else None,
+        "warnings": " ".join(f"{sentence}." for sentence in record.warnings) or None,
         **{f"protocol.{name}": _plain(value) for name, value in cell.protocol.items()},
         **_metrics(record),
         "params_json": json.dumps(record.params, sort_keys=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -121,7 +121,17 @@ def group_notes(group: Group) -> list[str]:
         notes.append(_UNSTEADY_NOTE)
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
-    return notes
+    return notes + warning_notes(group)
+
+
+def warning_notes(group: Group) -> list[str]:
+    """What the records of a group warn of, and how many of them do."""
+    records = [record for row in group.rows for record in row.records]
+    counts = Counter(sentence for record in records for sentence in record.warnings)
+    return [
+        f"Warning, {cells} of {len(records)} cells: {wording.one_line(sentence)}."
+        for sentence, cells in counts.items()
+    ]
 
 
 def _configuration_columns(configurations: list[Configuration]) -> list[Column]:

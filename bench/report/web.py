@@ -23,7 +23,7 @@ from plotly.offline import get_plotlyjs
 from bench.records import Record, Results, index_text
 from bench.report import training_speed, web_examples
 from bench.report.cell_pages import CellPages
-from bench.report.columns import front_title
+from bench.report.columns import front_title, warning_notes
 from bench.report.fronts import Front, differences, front_of
 from bench.report.names import Configuration, Names
 from bench.report.rows import Group, Summary
@@ -128,6 +128,7 @@ class _Site:
             views=views,
             differences=differences(self.summary.groups),
             front_title=front_title,
+            warning_notes=warning_notes,
             facets=FACETS,
             hints=_HINTS,
             choices=facet_choices(views),

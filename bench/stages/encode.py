@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.errors import CellError
-from bench.hamming import pack_codes
+from bench.hamming import pack_signs
 from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import networks, views
@@ -37,7 +37,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     if bad:
         raise CellError(f"outputs for the {bad[0]} are not finite: training diverged; lower lr")
     if "finetune" in stage.inputs:
-        codes = {name: torch.from_numpy(pack_codes(values.numpy())) for name, values in outputs.items()}
+        codes = {name: torch.from_numpy(pack_signs(values.numpy())) for name, values in outputs.items()}
     else:
         codes = {name: torch.nn.functional.normalize(values, dim=1) for name, values in outputs.items()}
     save_file(codes, folder / CODES)

@@ -32,8 +32,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     codes = context.tensors(encode, CODES)
     shown = _spread(images, splits.query, stage.spec["queries"])
     depth = min(DEPTH, len(splits.database))
-    nearest = _by_codes if "finetune" in encode.inputs else _by_cosine
-    distances, found = nearest(codes["query"].numpy()[shown], codes["database"].numpy(), depth)
+    bits = encode.inputs["finetune"].spec["bits"] if "finetune" in encode.inputs else 0
+    vectors = codes["query"].numpy()[shown], codes["database"].numpy()
+    distances, found = hamming_search(*vectors, depth, bits=bits) if bits else _by_cosine(*vectors, depth)
     queries, results = splits.query[shown], splits.database[found]
     examples = Examples(
         tile=min(TILE, *images.pixels.shape[-2:]),
@@ -74,10 +75,6 @@ def _spread(images: ImageSet, queries: NDArray[np.int64], number: int) -> NDArra
     by_class = np.argsort(labels if labels.ndim == 1 else labels.argmax(axis=1), kind="stable")
     places = np.linspace(0, len(queries) - 1, min(number, len(queries))).round().astype(int)
     return np.asarray(by_class[np.unique(places)])
-
-
-def _by_codes(query: NDArray[Any], database: NDArray[Any], depth: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    return hamming_search(query, database, depth)
 
 
 def _by_cosine(query: NDArray[Any], database: NDArray[Any], depth: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.hamming import average_precision, pack_codes
+from bench.hamming import average_precision, pack_signs
 from bench.loading import LoadedDataset
 from bench.registry import LOSSES
 from bench.stage import Stage
@@ -69,9 +69,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
         def codes_of(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
             outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, aside)
-            return pack_codes(outputs.numpy())
+            return pack_signs(outputs.numpy())
 
-        best = _Best(net, params, dataset, codes_of)
+        best = _Best(net, params, dataset, codes_of, spec["bits"])
         passes = Passes(net, lambda: context.autocast(spec["precision"]))
         fitted = fit(
             passes,
@@ -92,8 +92,10 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 class _Best:
     """Keeps the weights of the last epoch, or of the one with the best mAP of val against train."""
 
-    def __init__(self, net: nn.Module, params: HashingParameters, dataset: LoadedDataset, codes: Any) -> None:
-        self.net, self.params, self.dataset, self.codes = net, params, dataset, codes
+    def __init__(
+        self, net: nn.Module, params: HashingParameters, dataset: LoadedDataset, codes: Any, bits: int
+    ) -> None:
+        self.net, self.params, self.dataset, self.codes, self.bits = net, params, dataset, codes, bits
         self.epoch = params.epochs
         self._score = -1.0
         self._state: dict[str, Tensor] | None = None
@@ -105,7 +107,8 @@ class _Best:
             return {}
         splits, labels = self.dataset.splits, self.dataset.images.labels
         codes = self.codes(splits.val), self.codes(splits.train)
-        score = float(average_precision(*codes, labels[splits.val], labels[splits.train]).mean())
+        judged = labels[splits.val], labels[splits.train]
+        score = float(average_precision(*codes, *judged, bits=self.bits).mean())
         if score > self._score:
             self._score, self.epoch = score, number
             self._state = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}

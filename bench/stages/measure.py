@@ -56,7 +56,7 @@ def _retrieval(stage: Stage, context: Context) -> Retrieval:
     query, database = codes["query"].numpy(), codes["database"].numpy()
     bits = encode.inputs["finetune"].spec["bits"] if "finetune" in encode.inputs else 0
     if bits:
-        cross_check(query, database)
+        cross_check(query, database, bits=bits)
     return Retrieval(
         query=query,
         database=database,

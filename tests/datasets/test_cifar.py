@@ -64,6 +64,14 @@ def test_published_batches_are_pooled_in_order(tmp_path, place):
     assert images.pixels[203, 1, 2, 5] == last[1024 + 2 * 32 + 5]
 
 
+def test_a_hidden_folder_is_not_looked_into(tmp_path):
+    write_cifar10(tmp_path / ".trash")
+    with pytest.raises(MissingDataError):
+        small().load(tmp_path)
+    write_cifar10(tmp_path / ".local/data")
+    assert len(small().load(tmp_path / ".local/data")) == 240
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_each_protocol_searches_its_own_database(tmp_path, protocol):
     write_cifar10(tmp_path)

@@ -50,6 +50,32 @@ def test_subfolders_are_classes(tmp_path, fit):
     assert "30 images in 3 classes" in plugin.prepare(tmp_path)
 
 
+def test_what_is_hidden_is_no_image_and_is_counted(tmp_path, monkeypatch):
+    write(tmp_path)
+    plain = dataset().load(tmp_path)
+    assert plain.pixels.left_out == 4  # a thumbnail in each class, and the cache beside them
+    for place in ("class0/.ipynb_checkpoints/3.png", "class1/more/.thumbnails/deep/0.png", "class2/._4.png"):
+        path = tmp_path / "pets" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9)).save(path)
+    (tmp_path / "pets/__MACOSX/class0").mkdir(parents=True)
+    (tmp_path / "pets/class0/.DS_Store").write_bytes(b"")
+    images = dataset().load(tmp_path)
+    assert images.pixels.paths == plain.pixels.paths
+    assert images.pixels.left_out == 9
+    # The data root itself may lie below a hidden folder.
+    write(tmp_path / ".local")
+    assert len(dataset().load(tmp_path / ".local")) == 30
+
+
+def test_data_prepare_says_how_many_were_left_out(bench, folder):
+    write(folder / "data", per_class=700)
+    (folder / "data/pets").rename(folder / "data/images")
+    result = bench("data", "prepare", "image_folder")
+    assert result.code == 0, result.err
+    assert "\n4 hidden files and folders left out" in result.out
+
+
 def test_the_manifest_knows_which_files_there_are(tmp_path):
     write(tmp_path)
 

@@ -56,6 +56,20 @@ def write_set(root, name, *, train_inside):
     return paths, labels
 
 
+def test_a_list_names_what_it_names(tmp_path):
+    """Hidden files, too: a name in a list is no accident."""
+    write_set(tmp_path, "mirflickr", train_inside=True)
+    folder = tmp_path / "mirflickr"
+    (folder / "images/.hidden").mkdir()
+    (folder / "images/im45.jpg").rename(folder / "images/.hidden/.45.jpg")
+    listed = folder / "test.txt"
+    listed.write_text(listed.read_text().replace("im45.jpg", ".hidden/.45.jpg"))
+    images = dataset(side=16).load(tmp_path)
+    assert len(images) == 36
+    assert images.pixels.paths[35].name == ".45.jpg"
+    assert images.pixels.left_out == 0
+
+
 @pytest.mark.parametrize("train_inside", [True, False])
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_published_sets_in_small(tmp_path, name, train_inside):

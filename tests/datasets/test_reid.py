@@ -69,6 +69,16 @@ def test_veri_layout(tmp_path, folder):
     assert {tuple(veri(split_seed=seed).splits(images).val.tolist()) for seed in range(20)} > {(0,)}
 
 
+def test_hidden_files_are_no_images(tmp_path):
+    write_veri(tmp_path)
+    before = veri().load(tmp_path).pixels.paths
+    for name in ("._0002_c002_00030600_0.jpg", ".ipynb_checkpoints/0002_c002_00030600_0.jpg"):
+        two_halves(tmp_path / "VeRi/image_query" / name)
+    images = veri().load(tmp_path)
+    assert images.pixels.paths == before
+    assert images.pixels.left_out == 2
+
+
 def test_images_are_squashed_to_a_square(tmp_path):
     write_veri(tmp_path)
     (image,) = veri().load(tmp_path).pixels[np.array([4])]

@@ -90,6 +90,21 @@ def test_folders_are_landmarks(tmp_path):
     assert chosen.splits(images).val.tolist() != other.splits(images).val.tolist()
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_hidden_files_are_no_training_images(tmp_path, labelled):
+    write_revisited(tmp_path)
+    write_training_images(tmp_path)
+    chosen = dataset(train_folder="landmarks", train_labels=labelled)
+    before = chosen.load(tmp_path)
+    inner = next(path for path in (tmp_path / "landmarks").iterdir() if path.is_dir())
+    for path in (tmp_path / "landmarks/.trash/1.jpg", inner / ".ipynb_checkpoints/2.jpg", inner / "._3.jpg"):
+        picture(path, (0, 0, 0))
+    images = chosen.load(tmp_path)
+    assert images.pixels.paths == before.pixels.paths
+    assert images.labels.tolist() == before.labels.tolist()
+    assert images.pixels.left_out == 3
+
+
 def test_truth_reaches_the_metric_in_the_order_of_the_splits(tmp_path):
     write_revisited(tmp_path)
     images = dataset().load(tmp_path)

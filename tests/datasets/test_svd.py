@@ -12,7 +12,7 @@ from bench.datasets.svd import Svd
 from bench.errors import DataError, MissingDataError
 from bench.metrics.videos import Videos
 from bench.types import RankingRule, Retrieval
-from tests.layouts import FRAMES, write_svd
+from tests.layouts import FRAMES, picture, write_svd
 
 
 def dataset(**params):
@@ -86,6 +86,16 @@ def test_frames_are_spread_evenly(tmp_path):
     assert frames == ["0000.jpg", "0003.jpg", "0006.jpg"]
     assert max(videos_of(images, range(len(images))).values()) == 3
     assert "svd-f3-" in dataset(max_frames=3).splits(images).protocol
+
+
+def test_hidden_files_are_no_frames(tmp_path):
+    write_svd(tmp_path)
+    before = dataset().load(tmp_path).pixels.paths
+    for name in ("l2/._0000.jpg", "u1/.thumbnails/0001.jpg"):
+        picture(tmp_path / "SVD/frames" / name, (0, 0, 0))
+    pixels = dataset().load(tmp_path).pixels
+    assert pixels.paths == before
+    assert pixels.left_out == 2
 
 
 def test_nothing_is_labelled():

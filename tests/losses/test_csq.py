@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
+import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bench.centers import smallest_distance
 from bench.losses.csq import Csq, hash_centers
 from bench.types import HashingTask
 
@@ -58,6 +65,72 @@ def test_centers_are_far_apart(bits, classes):
 )
 def test_constant_bits_are_reported(bits, classes, constant):
     assert make(bits, classes).summary() == {"constant_bits": constant}
+
+
+@pytest.mark.parametrize(
+    ("bits", "classes", "codes"), [(16, 576, 576), (8, 40, 40), (8, 100, 100), (8, 256, 256), (8, 576, 256)]
+)
+def test_no_two_classes_share_a_center_as_long_as_there_are_others(bits, classes, codes):
+    centers = hash_centers(classes, bits, np.random.default_rng(0))
+    assert set(np.unique(centers)) == {-1, 1}
+    _, counts = np.unique(centers, axis=0, return_counts=True)
+    assert len(counts) == codes
+    assert counts.max() - counts.min() <= 1
+    imbalance = abs(centers[2 * bits :].astype(int).sum(axis=1))
+    if bits == 16:  # of 12,870 balanced codes there are enough
+        assert not imbalance.any()
+    if classes == 100:  # 70 are balanced, so 112 that differ by one come next
+        assert sorted(set(imbalance)) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("bits", "classes", "seed", "digest", "following"),
+    [
+        (16, 80, 0, "4f4d43f28f33", 919),
+        (16, 100, 3, "eda311b67bb4", 301),
+        (32, 576, 1, "daa057ce38b9", 407),
+        (64, 1041, 0, "00936ade455a", 425),
+    ],
+)
+def test_centers_that_were_distinct_have_stayed_and_so_has_what_is_drawn_after_them(
+    bits, classes, seed, digest, following
+):
+    """Values of version 1, which kept equal centers where none of 20 draws was without."""
+    generator = np.random.default_rng(seed)
+    centers = hash_centers(classes, bits, generator)
+    assert hashlib.sha256(centers.tobytes()).hexdigest()[:12] == digest
+    assert generator.integers(1000) == following
+
+
+def test_shared_centers_are_told(caplog):
+    summary = make(8, 576).summary()
+    assert summary["repeated_centers"] == 320
+    (sentence,) = summary["warnings"]
+    assert sentence.startswith("320 of 576 classes have the center of another class, which 8-bit codes")
+    assert sentence in caplog.messages
+    assert "repeated_centers" not in make(16, 576).summary()
+
+
+@pytest.mark.parametrize("bits", [16, 64])
+def test_thousands_of_classes_take_little_time_and_memory(bits):
+    hash_centers(70, bits, np.random.default_rng(0))
+    tracemalloc.start()
+    start = time.process_time()
+    centers = hash_centers(4000, bits, np.random.default_rng(0))
+    took = time.process_time() - start
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(np.unique(centers, axis=0)) == 4000
+    assert took < 2, "it is a tenth of that on two ordinary cores"
+    assert peak < 40e6, "a matrix of all distances alone would be 128 MB"
+
+
+@given(st.integers(1, 5), st.integers(2, 40), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_the_smallest_distance_is_that_of_a_loop(words, classes, seed):
+    centers = np.random.default_rng(seed).choice([-1, 1], (classes, 30 * words)).astype(np.int8)
+    pairs = itertools.combinations(centers, 2)
+    assert smallest_distance(centers) == min(int((one != two).sum()) for one, two in pairs)
 
 
 class Counting:

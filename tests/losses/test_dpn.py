@@ -48,6 +48,11 @@ def test_more_classes_than_codes_use_every_code_equally():
     assert sorted(counts) == [2, 2, 2, 3, 3, 3]
 
 
+def test_shared_targets_are_told():
+    assert make(bits=4, classes=15).summary()["repeated_centers"] == 9
+    assert "warnings" not in make(bits=4, classes=6).summary()
+
+
 def test_targets_come_from_the_seed():
     assert torch.equal(make(seed=4).centers, make(seed=4).centers)
     assert not torch.equal(make(seed=4).centers, make(seed=5).centers)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bench.hamming import average_precision, pack_codes, popcount_distances
+from bench.metrics.map import MeanAveragePrecision
 from bench.metrics.map_hamming2 import MapHamming2
 from bench.metrics.pr_curve import PrecisionRecallCurve
 from bench.metrics.precision_at_k import PrecisionAtK
@@ -20,6 +21,7 @@ from bench.metrics.recall_at_k import RecallAtK
 from bench.types import RankingRule, Retrieval
 
 QUERIES, ITEMS = 9, 80
+METRICS: list[Any] = [PrecisionAtK, RecallAtK, PrecisionHamming2, MapHamming2, PrecisionRecallCurve]
 
 
 @pytest.fixture(params=["single", "multi"])
@@ -117,6 +119,7 @@ def test_map_within_radius_two_ranks_the_ball_alone(retrieval: Retrieval) -> Non
                 retrieval.database[ball],
                 retrieval.query_labels[one],
                 retrieval.database_labels[ball],
+                bits=retrieval.bits,
                 ties=ties,  # type: ignore[arg-type]
             ).tolist()
         assert measurement.per_query[f"map_hamming2:{ties}"] == pytest.approx(scores)
@@ -156,9 +159,18 @@ def test_a_perfect_ranking_has_area_one() -> None:
     assert values["pr_curve:rank"].value == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize(
-    "metric", [PrecisionAtK, RecallAtK, PrecisionHamming2, MapHamming2, PrecisionRecallCurve]
-)
+@pytest.mark.parametrize("metric", [MeanAveragePrecision, *METRICS])
+@pytest.mark.parametrize("byte", [0, 1])
+def test_codes_of_a_collapsed_network_are_scored_like_any_others(byte: int, metric: Any) -> None:
+    """Nobody asks whether bytes of 0 and 1 are packed: the length is known."""
+    codes, labels = np.full((30, 2), byte, np.uint8), np.arange(30) % 3
+    subject = Retrieval(codes[:6], codes, labels[:6], labels, 16, RankingRule(ties="index"))
+    other = dataclasses.replace(subject, query=codes[:6] + 40, database=codes + 40)
+    values = [metric(metric.Params()).compute(one).values for one in (subject, other)]
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize("metric", METRICS)
 def test_values_are_plain_json_and_between_zero_and_one(retrieval: Retrieval, metric: Any) -> None:
     for value in metric(metric.Params()).compute(retrieval).values.values():
         json.dumps(dataclasses.asdict(value), allow_nan=False)

@@ -57,7 +57,12 @@ def test_only_collapsed_codes_are_warned_of(outputs, warned):
     assert found.warnings == ((COLLAPSED,) if warned else ())
     bounds = [
         average_precision(
-            subject.query, subject.database, subject.query_labels, subject.database_labels, ties=ties
+            subject.query,
+            subject.database,
+            subject.query_labels,
+            subject.database_labels,
+            bits=subject.bits,
+            ties=ties,
         ).mean()
         for ties in ("best", "worst")
     ]
@@ -72,7 +77,7 @@ def test_values_against_loops():
     assert found["commonest_code"].value == max(map(codes.count, codes)) / len(codes)
     expected = []
     for row, label in zip(
-        popcount_distances(subject.query, subject.database), subject.query_labels, strict=True
+        popcount_distances(subject.query, subject.database, bits=BITS), subject.query_labels, strict=True
     ):
         mine, others = row[subject.database_labels == label], row[subject.database_labels != label]
         expected.append(np.mean(mine[:, None] == others))

@@ -74,6 +74,17 @@ def test_csv_has_every_cell_at_full_precision(run_records):
     assert lines[-2]["map@all:expected:relevant"] == ""
 
 
+def test_warnings_are_told_beside_the_numbers(make_record):
+    two = ["12 of 90 queries have an equal picture in the database", "8 codes are equal"]
+    warned = [make_record(seed=seed).model_copy(update={"warnings": two[: seed + 1]}) for seed in range(2)]
+    every = [*warned, make_record(seed=2)]
+    lines = list(csv.DictReader(io.StringIO(CellTable(every).csv())))
+    assert [line["warnings"] for line in lines] == [f"{two[0]}.", f"{two[0]}. {two[1]}.", ""]
+    for told in (markdown(every), latex(every)):
+        assert "Warning, 2 of 3 cells: 12 of 90 queries have an equal picture in the database." in told
+        assert "Warning, 1 of 3 cells: 8 codes are equal." in told
+
+
 @pytest.mark.parametrize(
     "text",
     ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\r=1", "\t\r =1", "＝1", "＋1", "－1", "＠A", "﹢1"],

@@ -161,6 +161,14 @@ def test_a_cell_page_tells_everything(everything, files):
     assert [curve["along"] for curve in charts["recall"]] == ["radius", "rank"]
 
 
+def test_warnings_are_shown_where_there_are_any(make_record, write_results):
+    warned = make_record().model_copy(update={"warnings": ["12 of 90 <b>queries</b>"]})
+    made = make(load_results(write_results([warned, make_record(seed=1)])))
+    assert '<p class="warning">12 of 90 &lt;b&gt;queries&lt;/b&gt;.</p>' in text(made, "cells/000.html")
+    assert 'class="warning"' not in text(made, "cells/001.html")
+    assert "Warning, 1 of 2 cells: 12 of 90 &lt;b&gt;queries" in text(made)
+
+
 @pytest.mark.parametrize("broken", ["text", [1, "two"], [[1.0]], None, {"a": 1}])
 def test_damaged_curves_are_left_out(make_record, write_results, broken):
     record = material.rich(make_record())

@@ -1,0 +1,161 @@
+"""What people hold as binary codes, brought to one form: packed, eight bits to a byte.
+
+Unpacked codes have a column for each bit: real-valued outputs, whose signs are the bits; integers -1 and +1;
+bools; or 0 and 1, if that is said. Anything that numpy can read as an array is taken, a CPU tensor as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench import scan
+from bench.errors import BenchError
+from bench.relevance import as_array, describe, holds_only
+from bench.scan import Codes
+
+#: Megabytes of unpacked bits that are looked at at a time.
+_PIECE_MB = 16
+
+
+def pack_codes(u: ArrayLike, *, bits: int | None = None) -> Codes:
+    """Binary codes, packed. A real value is the bit (value >= 0), so that sign(0) = +1.
+
+    Args:
+        u: (n, bits): floats, integers -1 and +1 of any type, or bools. 0 and 1 are taken for bits where
+            ``bits`` is given; else they are refused, since as signs both would be +1.
+        bits: length of the codes; must be the number of columns, and says that 0 and 1 are bits.
+
+    Returns:
+        uint8 (n, ceil(bits / 8)), first bit highest; the last byte is filled up with 0 bits.
+
+    Raises:
+        BenchError: something else, or a NaN in it.
+    """
+    return _packed(_matrix("codes to pack", u), "codes to pack", bits)
+
+
+def pack_signs(u: NDArray[Any]) -> Codes:
+    """``pack_codes`` of what is known to be the output of a network, whatever values it takes.
+
+    Args:
+        u: float (n, bits).
+
+    Returns:
+        uint8 (n, ceil(bits / 8)).
+
+    Raises:
+        BenchError: a NaN in it.
+    """
+    packed = np.empty((len(u), -(-u.shape[1] // 8)), np.uint8)
+    bad = np.zeros(len(u), np.bool_)
+    for part in _pieces(u):
+        bad[part] = np.isnan(u[part]).any(axis=1)
+        packed[part] = np.packbits(u[part] >= 0, axis=1)
+    if bad.any():
+        raise BenchError(f"{bad.sum()} of {len(bad)} rows to pack hold NaN, the first is row {bad.argmax()}")
+    return packed
+
+
+def packed_pair(query: ArrayLike, database: ArrayLike, bits: int | None) -> tuple[Codes, Codes]:
+    """Codes of queries and database, packed, whichever form each of them has.
+
+    uint8 is taken for packed, as it always was. Only where all of it is 0 and 1 could it be unpacked bits
+    as well, and ``bits`` has to tell: so many columns are unpacked, an eighth of them packed.
+
+    Args:
+        query, database: packed uint8 (q, bytes) and (n, bytes), or unpacked as ``pack_codes`` takes them.
+        bits: length of the codes; None where the codes tell.
+
+    Returns:
+        uint8 (q, bytes) and (n, bytes); those given, where they were packed.
+
+    Raises:
+        BenchError: no codes, different lengths, or 0 and 1 without ``bits``; says what to pass.
+    """
+    sides = {
+        name: _matrix(f"{name} codes", codes) for name, codes in (("query", query), ("database", database))
+    }
+    small = [codes for codes in sides.values() if codes.dtype == np.uint8]
+    if (
+        bits is None
+        and any(codes.size for codes in small)
+        and all(holds_only(codes, 0, 1) for codes in small)
+    ):
+        columns = small[-1].shape[1]
+        raise BenchError(
+            f"uint8 codes of 0 and 1 alone may be packed or not: pass bits={columns} if a column is a bit, "
+            f"bits={8 * columns} if it is a byte, or pack them first: pack_codes(codes, bits={columns})"
+        )
+    lengths, packed = {}, {}
+    for name, codes in sides.items():
+        whole = codes.dtype == np.uint8 and _is_packed(codes, f"{name} codes", bits)
+        packed[name] = codes if whole else _packed(codes, f"{name} codes", bits)
+        lengths[name] = 0 if whole else codes.shape[1]
+    if all(lengths.values()) and lengths["query"] != lengths["database"]:
+        raise BenchError(f"query codes have {lengths['query']} bits, database codes {lengths['database']}")
+    if packed["query"].shape[1] != packed["database"].shape[1]:
+        widths = [codes.shape[1] for codes in packed.values()]
+        raise BenchError(f"query codes have {widths[0]} bytes, database codes {widths[1]}")
+    return packed["query"], packed["database"]
+
+
+def _matrix(name: str, codes: ArrayLike) -> NDArray[Any]:
+    values = as_array(name, codes)
+    if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "biuf":
+        form = "floats, bools or -1 and +1 (n, bits), or uint8 (n, bytes) as pack_codes returns"
+        raise BenchError(f"{name} must be {form}, not {describe(values)}")
+    return values
+
+
+def _is_packed(codes: NDArray[Any], name: str, bits: int | None) -> bool:
+    """Whether uint8 codes are packed; a single bit has one column either way, but packed it is 0 or 128."""
+    if bits is None:
+        return True
+    columns, width = codes.shape[1], -(-bits // 8)
+    if columns not in {bits, width}:
+        raise BenchError(
+            f"{name} of {bits} bits have {width} columns packed and {bits} unpacked, not {columns}"
+        )
+    return columns == width and not (bits == 1 and holds_only(codes, 0, 1))
+
+
+def _packed(values: NDArray[Any], name: str, bits: int | None) -> Codes:
+    columns = values.shape[1]
+    if bits is not None and bits != columns:
+        raise BenchError(f"bits is {bits}, but {name} have {columns} columns, one for each bit")
+    if values.dtype == np.bool_ or (bits is not None and holds_only(values, 0, 1)):
+        return _pack(values)
+    if values.dtype.kind == "f":
+        if values.min(initial=1) == 0 and values.max(initial=0) == 1 and holds_only(values, 0, 1):
+            raise BenchError(_bare_bits(name, columns))
+        return pack_signs(values)
+    if holds_only(values, -1, 1):
+        return _pack(values)
+    if holds_only(values, 0, 1):
+        raise BenchError(_bare_bits(name, columns))
+    raise BenchError(
+        f"{name} are {describe(values)} of other values than -1 and +1; pass the real-valued outputs as "
+        "floats, or bools"
+    )
+
+
+def _bare_bits(name: str, columns: int) -> str:
+    return (
+        f"{name} are 0 and 1 alone, and the sign of both is +1; pass bits={columns} to say that they are bits"
+    )
+
+
+def _pack(values: NDArray[Any]) -> Codes:
+    """A bit is what lies above 0: true, 1 and +1."""
+    packed = np.empty((len(values), -(-values.shape[1] // 8)), np.uint8)
+    for part in _pieces(values):
+        packed[part] = np.packbits(values[part] > 0, axis=1)
+    return packed
+
+
+def _pieces(values: NDArray[Any]) -> Iterator[slice]:
+    return scan.chunks(len(values), 2 * values.shape[1], _PIECE_MB)
