@@ -74,6 +74,7 @@ LAYERS = {
         "bench.progress",
         "bench.allocator",
         "bench.growing_rows",
+        "bench.operators",
     ],
     0: ["bench.errors", "bench.types", "bench.interfaces", "bench.registry", "bench.atomic", "bench"],
 }
