@@ -125,8 +125,7 @@ def notes(front: Front, points: Points) -> str:
             "Not distinguishable from the front: no row on it that costs no more has an interval wholly "
             "above."
         )
-    if any(points.rows[i].unsteady(front.cost) for i in points.listed):
-        lines.append("†: unsteady timings; the front may change when they are measured again.")
+    lines += wording.doubts((points.rows[i].doubt(front.cost) for i in points.listed), on_front=True)
     if absent := len(front.group.rows) - len(points.rows):
         lines.append(f"{absent} rows lack one of the two metrics and are in the table only.")
     return _wrap(lines, 118)

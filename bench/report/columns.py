@@ -15,11 +15,6 @@ from bench.report.rows import Estimate, Group, Row, Summary, interval_words
 COSTS = ("params", "params_before", "macs", "macs_before", "latency_ms", "weights_mb")
 PAPER_COSTS = ("params", "macs", "latency_ms", "weights_mb")
 
-#: Marks timings that the measurement itself found unsteady.
-UNSTEADY = "†"
-
-_UNSTEADY_NOTE = f"{UNSTEADY}: unsteady timings; measure again on a quiet machine."
-
 
 @dataclass(frozen=True)
 class Column:
@@ -61,7 +56,7 @@ class Scale:
         text = f"{one.value / self.divisor:.{self.places}f}"
         if spread and one.half_width is not None:
             text += f" ± {one.half_width / self.divisor:.{self.places}f}"
-        return text + UNSTEADY * row.unsteady(self.name)
+        return text + row.doubt(self.name)
 
     def column(self, rows: list[Row], *, spread: bool = True) -> Column:
         """The numbers of ``rows``."""
@@ -114,8 +109,7 @@ def group_notes(group: Group) -> list[str]:
             )
     costs = [full for cost in COSTS if (full := group.resolve(cost))]
     notes += [note for cost in costs if (note := wording.definition(cost))]
-    if any(row.unsteady(cost) for row in group.rows for cost in costs):
-        notes.append(_UNSTEADY_NOTE)
+    notes += wording.doubts(row.doubt(cost) for row in group.rows for cost in costs)
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
     return notes
@@ -172,8 +166,8 @@ def front_notes(front: Front) -> list[str]:
     if (left_out := len(front.standing("close")) - MOST_CLOSE) > 0:
         notes.append(f"{left_out} more rows are not distinguishable from the front.")
     notes += filter(None, [recommendation(front), hypervolume_words(front)])
-    if any(row.unsteady(front.cost) for row in front.standing("front", "close")):
-        notes.append(f"{UNSTEADY}: unsteady timings; the front may change when they are measured again.")
+    shown = front.standing("front", "close")
+    notes += wording.doubts((row.doubt(front.cost) for row in shown), on_front=True)
     if len(rows := front.rows) < len(front.group.rows):
         notes.append(f"{len(front.group.rows) - len(rows)} rows lack one of the two metrics.")
     return notes

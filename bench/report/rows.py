@@ -79,9 +79,9 @@ class Row:
         """Number of finished cells behind it."""
         return len(self.records)
 
-    def unsteady(self, name: str) -> bool:
-        """Whether the measurement of the metric ``name`` flagged itself as noisy."""
-        return name in self.metrics and bool(self.metrics[name].detail.get("noisy"))
+    def doubt(self, name: str) -> str:
+        """The mark behind the metric ``name``, see ``wording.doubt``."""
+        return wording.doubt(self.metrics[name]) if name in self.metrics else ""
 
 
 @dataclass(frozen=True)

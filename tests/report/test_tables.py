@@ -266,6 +266,23 @@ def test_unsteady_timings_are_marked(make_record):
     text = markdown([record])
     assert "2.10†" in text
     assert "†: unsteady timings" in text
+    assert "‡" not in text
+
+
+def test_multiply_adds_that_are_not_fully_counted_are_marked(make_record):
+    """Records of earlier versions do not say, and get no mark."""
+    record = make_record()
+    marked = {}
+    for fully in (True, False):
+        macs = record.metrics["macs"].model_copy(update={"detail": {"fully_counted": fully}})
+        records = [record.model_copy(update={"metrics": {**record.metrics, "macs": macs}})]
+        marked[fully] = markdown(records), latex(records)
+    assert "88.8‡" in marked[False][0]
+    assert "‡: not fully counted, at least so many" in marked[False][0]
+    assert "the row may cost more than it seems to" in marked[False][0]
+    assert r"$\ddagger$" in marked[False][1]
+    assert not any("‡" in text for text in (*marked[True], markdown([record])))
+    assert r"$\ddagger$" not in marked[True][1]
 
 
 # -- Fronts --------------------------------------------------------------------------------------
