@@ -206,7 +206,7 @@ class GroupView:
             "page": self._pages[row.records[0].key],
             "mark": [mark.colour, mark.shape, mark.fill, mark.size],
             "values": [_numbers(row.estimates.get(name)) for name in self.scales],
-            "doubts": {name: mark for name in self.scales if (mark := row.doubt(name))},
+            "doubts": {name: doubt for name in self.scales if (doubt := row.doubt(name))},
         }
 
 
