@@ -70,6 +70,30 @@ class TinyStudent(_Tiny):
     width = 12
 
 
+@STUDENTS.register_as("tiny_tied")
+class TinyTied(_Tiny):
+    """One layer that is passed twice, and two that share their weight and not their bias."""
+
+    width = 8
+
+    def build(self):
+        from torch import nn
+
+        twice, left, right = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))
+        right.weight = left.weight
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 5, stride=4),
+            nn.ReLU(),
+            twice,
+            nn.ReLU(),
+            twice,
+            nn.BatchNorm2d(8),
+            nn.Sequential(left, nn.ReLU(), right),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+
+
 @STUDENTS.register_as("tiny.student_a")
 class TinyStudentA(_Tiny):
     width = 8
