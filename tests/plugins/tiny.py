@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.registry import STUDENTS, TEACHERS
 from bench.types import Parameters, Preprocessing
+from models.network import BaseNetwork, NetworkParams
 
 
 class _Tiny:
@@ -71,12 +72,20 @@ class TinyStudent(_Tiny):
 
 
 @STUDENTS.register_as("tiny_tied")
-class TinyTied(_Tiny):
+class TinyTied(BaseNetwork):
     """One layer that is passed twice, and two that share their weight and not their bias."""
 
-    width = 8
+    preprocessing = Preprocessing(image_size=16)
 
-    def build(self):
+    class Params(NetworkParams):
+        """Random weights, or those of a file."""
+
+        weights: str = "none"
+
+    def feature_dim(self, image_size):
+        return 8
+
+    def make(self):
         from torch import nn
 
         twice, left, right = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))
@@ -91,7 +100,11 @@ class TinyTied(_Tiny):
             nn.Sequential(left, nn.ReLU(), right),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
+            nn.Linear(8, 5),
         )
+
+    def strip(self, net):
+        del net[-1]
 
 
 @STUDENTS.register_as("tiny.student_a")
