@@ -131,7 +131,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if out is not NotImplemented:
                 return out
         out = func(*args, **given)
-        if formula is not None and _dense(args):
+        if formula is not None and _dense((args, given)):
             self.products[_name(func)] += formula(*args, **given, out_val=out)
         elif formula is not None or not _harmless(func):
             self.unknown[_name(func)] += 1
@@ -143,9 +143,9 @@ def _name(func: Any) -> str:
     return str(getattr(func, "_overloadpacket", func)).removeprefix("aten.")
 
 
-def _dense(args: Any) -> bool:
+def _dense(given: Any) -> bool:
     """Formulas go by shapes, which say nothing of a sparse tensor."""
-    return all(leaf.layout == torch.strided for leaf in tree_leaves(args) if isinstance(leaf, Tensor))
+    return all(leaf.layout == torch.strided for leaf in tree_leaves(given) if isinstance(leaf, Tensor))
 
 
 @functools.cache
@@ -155,7 +155,7 @@ def _harmless(func: Any) -> bool:
         return False
     if {torch.Tag.pointwise, torch.Tag.reduction, torch.Tag.inplace_view} & set(func.tags):
         return True
-    if func.namespace not in {"aten", "prim", "prims"}:
+    if func.namespace not in {"aten", "prim"}:
         return False
     is_view = any(result.alias_info and not result.alias_info.is_write for result in func._schema.returns)
     name = func._schema.name.partition("::")[2]

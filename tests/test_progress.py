@@ -102,9 +102,8 @@ def test_no_bars_where_quiet_is_asked_for(monkeypatch, level, wanted):
     assert progress.bars_wanted() is wanted
 
 
-def test_steps_are_told_when_they_are_done(clock, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("bench"), "propagate", True)
-    caplog.set_level(logging.INFO, logger="bench")
+def test_steps_are_told_when_they_are_done(clock, caplog):
+    caplog.set_level("INFO", "bench.progress")
     with progress.steps(["first", "second"]) as names:
         for name in names:
             clock[0] += {"first": 3, "second": 70}[name]

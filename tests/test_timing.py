@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -98,6 +98,7 @@ def test_what_a_timing_says_of_itself(run):
     assert detail["median_interval_ms"] == pytest.approx([100, 100])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000))
 def test_the_interval_of_the_median_is_the_narrowest_at_95_percent(n):
     interval = timing.median_interval(range(n))
