@@ -126,6 +126,9 @@ def plan(grid: Path, as_json: bool, **options: Any) -> None:
 @click.option("--variant", "variants", multiple=True,
               type=click.Choice(["fp32", "bf16", "channels_last", "compile"]),
               help="Also time the same weights deployed this way.")  # fmt: skip
+@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True,
+              metavar="SECONDS", help="How long one timing may take, warm-up included; it ends earlier "
+              "where its median is steady.")  # fmt: skip
 @click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
               help="A .py file with plug-ins of your own.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -8,17 +8,26 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench import environment
+from bench import environment, progress
 from bench.errors import UsageError
 from bench.registry import METRICS, STUDENTS
 from bench.types import Deployment
 
-#: Metrics of a network that need no data.
-CARD = ("params", "macs", "weights", "latency", "peak_memory")
+#: Images per forward pass in what is timed.
+BATCH_SIZES = (1, 64)
+#: Samples of a timing, at least.
+SAMPLES = 5
 
 
 def cost_card(
-    model: str, *, image_size: int, bits: int, device: str, precision: Any, variants: Sequence[str] = ()
+    model: str,
+    *,
+    image_size: int,
+    bits: int,
+    device: str,
+    precision: Any,
+    variants: Sequence[str] = (),
+    budget: float = 10.0,
 ) -> dict[str, Any]:
     """Measure ``model``, any student or teacher name, and return plain JSON values.
 
@@ -26,8 +35,17 @@ def cost_card(
 
     Args:
         variants: other deployments to time, as the metric ``latency`` names them.
+        budget: seconds that one timing may take: of one batch size in one deployment.
     """
     plugin = STUDENTS.get(model)
+    latency = {"samples": SAMPLES, "budget_seconds": budget, "variants": list(variants)}
+    measured: dict[str, tuple[str, dict[str, Any]]] = {
+        "parameters": ("params", {}),
+        "multiply-adds": ("macs", {}),
+        "weights": ("weights", {}),
+        **{f"latency, batch {n}": ("latency", {**latency, "batch_sizes": [n]}) for n in BATCH_SIZES},
+        "peak memory": ("peak_memory", {"batch_sizes": list(BATCH_SIZES)}),
+    }
 
     import torch
 
@@ -41,11 +59,12 @@ def cost_card(
     net = hash_network(network.build(), network.feature_dim(image_size), bits).to(device).eval()
     subject = Deployment(net, image_size, torch.device(device), precision, bits)
     metrics: dict[str, Any] = {}
-    for name in CARD:
-        metric = METRICS.get(name)
-        asked = {"variants": list(variants)} if name == "latency" else {}
-        values = metric(metric.Params.of(asked)).compute(subject).values
-        metrics |= {key: dataclasses.asdict(value) for key, value in values.items()}
+    with progress.steps(list(measured)) as steps:
+        for step in steps:
+            name, asked = measured[step]
+            metric = METRICS.get(name)
+            values = metric(metric.Params.of(asked)).compute(subject).values
+            metrics |= {key: dataclasses.asdict(value) for key, value in values.items()}
     return {
         "model": model,
         "image_size": image_size,
@@ -61,14 +80,28 @@ def cost_text(card: dict[str, Any]) -> str:
     rows = []
     for name, metric in card["metrics"].items():
         detail = metric["detail"]
-        note = f"p95 {detail['p95_ms']:.2f}, IQR {detail['iqr_ms']:.2f}" if "p95_ms" in detail else ""
-        note += "  noisy" if detail.get("noisy") else ""
-        rows.append([name, _number(metric["value"]), metric["unit"], note])
+        rows.append([name, _number(metric["value"]), metric["unit"], _note(detail)])
     title = f"{card['model']} at {card['image_size']} x {card['image_size']} pixels, {card['bits']} bits"
     conditions = f"{where['gpu'] or where['cpu']}, {where['threads']} threads, {where['precision']}"
     return (
         f"{title}\n{conditions}\n\n{tabulate(rows, ['metric', 'value', 'unit', ''], disable_numparse=True)}"
     )
+
+
+def _note(detail: dict[str, Any]) -> str:
+    """How a timing went, or what a count leaves out."""
+    parts = []
+    if "p95_ms" in detail:
+        parts += [f"p95 {detail['p95_ms']:.2f}", f"IQR {detail['iqr_ms']:.2f}"]
+    if "taken" in detail:
+        ends = {"steady": "steady", "budget": "time was up", "count": "enough"}
+        parts.append(f"{detail['taken']} samples ({ends[detail['stopped']]})")
+    if detail.get("noisy"):
+        parts.append("noisy")
+    if detail.get("fully_counted") is False:
+        unknown = ", ".join(detail.get("uncounted_operators", ()))
+        parts.append(f"not fully counted, at least so many{unknown and f': no count of {unknown}'}")
+    return ", ".join(parts)
 
 
 def _number(value: float) -> str:

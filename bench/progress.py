@@ -11,7 +11,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -41,8 +42,34 @@ def wall_seconds(together: Collection[float], alone: Collection[float], jobs: in
 
 
 def bars_wanted() -> bool:
-    """Whether stderr is a terminal that somebody watches."""
-    return sys.stderr.isatty() and not os.environ.get("CI")
+    """Whether stderr is a terminal that somebody watches, who did not ask for quiet."""
+    handlers = logging.getLogger("bench").handlers
+    quiet = bool(handlers) and all(handler.level > logging.INFO for handler in handlers)
+    return sys.stderr.isatty() and not os.environ.get("CI") and not quiet
+
+
+@contextmanager
+def steps(names: Sequence[str]) -> Iterator[Iterator[str]]:
+    """Work through a few steps of unknown length: a line when one is done, and a bar on a terminal.
+
+    The bar stands still within a step: moving it would take time from what is measured there.
+    """
+    bar = Progress(
+        BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}"),
+        console=Console(stderr=True), transient=True, auto_refresh=False, disable=not bars_wanted(),
+    )  # fmt: skip
+
+    def each() -> Iterator[str]:
+        task = bar.add_task("", total=len(names))
+        for done, name in enumerate(names):
+            bar.update(task, completed=done, description=name, refresh=True)
+            started = time.perf_counter()
+            yield name
+            seconds = human_seconds(time.perf_counter() - started)
+            log.info("[%d/%d] %s  %s", done + 1, len(names), name, seconds)
+
+    with bar:
+        yield each()
 
 
 @dataclass

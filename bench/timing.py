@@ -1,16 +1,21 @@
 """Time a call honestly: warm up until stable, synchronise, keep every sample.
 
+How often is either asked, or decided on the way: until the median is known well enough, or time is up.
+
 This module alone reads clocks for measurements. It knows no torch: a device that works ahead of the
 host passes its own stopwatch.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench.types import MetricValue
 
@@ -20,14 +25,34 @@ WINDOW = 5
 #: A run whose interquartile range exceeds this share of its median is flagged as noisy.
 NOISY = 0.1
 
+#: A median is steady when its 95 % interval reaches no further than this share of it to either side.
+STEADY = 0.02
+
+#: No timing within a budget keeps more samples than this, unless more are asked for.
+MOST = 1000
+
+#: Share of a budget that the warm-up may take.
+WARMUP_SHARE = 0.25
+
+#: Why no further sample was taken: the median was steady, time was up, or there were enough of them.
+Stop = Literal["steady", "budget", "count"]
+
 
 @dataclass(frozen=True)
 class Timing:
-    """Raw samples in seconds, in the order taken, and what was done before them."""
+    """Raw samples in seconds, in the order taken, and what was done before them.
+
+    Attributes:
+        stable: whether the warm-up ended because it was.
+        stopped: why there are no more samples.
+        budget_seconds: what the timing was allowed to take, None where the number of samples was fixed.
+    """
 
     samples: tuple[float, ...]
     warmup_calls: int
     stable: bool
+    stopped: Stop = "count"
+    budget_seconds: float | None = None
 
     @property
     def median(self) -> float:
@@ -48,9 +73,18 @@ class Timing:
         return self.percentile(75) - self.percentile(25)
 
     @property
+    def steady(self) -> bool:
+        """Whether the median is known well enough."""
+        return is_steady(self.samples)
+
+    @property
     def noisy(self) -> bool:
-        """Whether the samples scatter too much, or the warm-up never became stable."""
-        return self.iqr > NOISY * self.median or not self.stable
+        """Whether the samples scatter too much, or the timing ended before it was settled.
+
+        A budget may cut the warm-up short: then the samples themselves must show a steady median.
+        """
+        settled = self.stable if self.budget_seconds is None else self.steady
+        return self.iqr > NOISY * self.median or not settled
 
     def milliseconds(self, **conditions: Any) -> MetricValue:
         """The median as a metric with all samples; ``conditions`` go into its detail."""
@@ -61,8 +95,40 @@ class Timing:
             "iqr_ms": 1e3 * self.iqr,
             "warmup_calls": self.warmup_calls,
         }
+        if self.budget_seconds is not None:
+            interval = median_interval(self.samples)
+            detail |= {
+                "taken": len(self.samples),
+                "stopped": self.stopped,
+                "budget_seconds": self.budget_seconds,
+                "median_interval_ms": interval and [1e3 * bound for bound in interval],
+            }
         samples = tuple(round(1e3 * sample, 6) for sample in self.samples)
         return MetricValue(1e3 * self.median, "ms", False, "timed", samples=samples, detail=detail)
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the median, whatever the distribution; None below six samples, which allow none.
+
+    It lies between two order statistics: as many samples are below the median as heads in so many throws of
+    a coin (binomial).
+    """
+    rank = _rank(len(samples))
+    ordered = sorted(samples)
+    return (ordered[rank - 1], ordered[-rank]) if rank else None
+
+
+def is_steady(samples: Sequence[float]) -> bool:
+    """Whether the interval of the median lies within 2 % of it."""
+    interval, median = median_interval(samples), statistics.median(samples)
+    return interval is not None and max(interval[1] - median, median - interval[0]) <= STEADY * median
+
+
+@functools.cache
+def _rank(n: int) -> int:
+    """The largest r for which r-th smallest and r-th largest of ``n`` hold the median at 95 %; 0 if none."""
+    tails = itertools.accumulate(math.comb(n, heads) for heads in range(n + 1))
+    return next(rank for rank, tail in enumerate(tails) if 40 * tail > 2**n)
 
 
 def stopwatch(call: Callable[[], object]) -> float:
@@ -78,20 +144,39 @@ def measure(
     watch: Callable[[Callable[[], object]], float] = stopwatch,
     samples: int = 30,
     warmup_seconds: float = 5.0,
+    budget_seconds: float | None = None,
 ) -> Timing:
-    """Take ``samples`` timings of ``call`` after a warm-up.
+    """Time ``call`` after a warm-up: ``samples`` times, or until the median is steady or time is up.
 
     Args:
         call: what to time; nothing else happens inside the timed block.
         watch: returns the seconds of one call, synchronised where the device needs it.
-        samples: how many timings to keep, all of them.
+        samples: how many timings to keep, all of them; with a budget, how many at least if time allows.
         warmup_seconds: warm-up gives up waiting for stability after this long; ``stable`` then says so.
+        budget_seconds: the last call begins before so much time is over, warm-up included. There are one call
+            to warm up and one sample in any case. None: no limit.
     """
     warm: list[float] = []
     stable, started = False, time.perf_counter()
-    while not stable and (len(warm) < 2 * WINDOW or time.perf_counter() - started < warmup_seconds):
+
+    def is_over(share: float) -> bool:
+        return budget_seconds is not None and time.perf_counter() - started >= share * budget_seconds
+
+    while not (stable or (warm and is_over(WARMUP_SHARE))) and (
+        len(warm) < 2 * WINDOW or time.perf_counter() - started < warmup_seconds
+    ):
         warm.append(watch(call))
         if len(warm) >= 2 * WINDOW:
             before = statistics.median(warm[-2 * WINDOW : -WINDOW])
             stable = abs(statistics.median(warm[-WINDOW:]) - before) <= 0.05 * before
-    return Timing(tuple(watch(call) for _ in range(samples)), len(warm), stable)
+    taken: list[float] = []
+    stopped: Stop | None = None
+    while stopped is None:
+        taken.append(watch(call))
+        if budget_seconds is not None and len(taken) >= samples and is_steady(taken):
+            stopped = "steady"
+        elif len(taken) >= (samples if budget_seconds is None else max(samples, MOST)):
+            stopped = "count"
+        elif is_over(1):
+            stopped = "budget"
+    return Timing(tuple(taken), len(warm), stable, stopped, budget_seconds)

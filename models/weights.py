@@ -1,12 +1,16 @@
-"""Weight files: a fingerprint that says which one was used, and loading that is exact or an error."""
+"""Weight files: a fingerprint that says which one was used, and loading that is exact or an error.
+
+Weights that a network uses in several places are one tensor with several names. It is stored and counted
+once, under the first of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import WeightsError
 
@@ -52,6 +56,36 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def ties(net: nn.Module) -> dict[str, str]:
+    """Of weights with several names in the state dict: every further name -> the first one."""
+    first: dict[Any, str] = {}
+    found = {}
+    for name, tensor in net.state_dict(keep_vars=True).items():
+        # By place in memory, as buffers may share it; where there is none, by identity.
+        place = tensor.data_ptr() if tensor.numel() and not tensor.is_meta else 0
+        key = (place, tensor.shape, tensor.stride(), tensor.dtype) if place else id(tensor)
+        original = first.setdefault(key, name)
+        if original != name:
+            found[name] = original
+    return found
+
+
+def stored_tensors(net: nn.Module) -> dict[str, Tensor]:
+    """The state dict without further names of the same weights."""
+    repeated = ties(net)
+    return {name: tensor for name, tensor in net.state_dict().items() if name not in repeated}
+
+
+def stored_bytes(net: nn.Module) -> int:
+    """Size of ``stored_tensors``."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in stored_tensors(net).values())
+
+
+def restore(net: nn.Module, stored: Mapping[str, Tensor]) -> None:
+    """Load what ``stored_tensors`` left of a network of the same architecture; tied weights stay tied."""
+    net.load_state_dict(_with_ties(stored, ties(net)))
+
+
 def load_state_dict(
     net: nn.Module, state: dict[str, Tensor], source: Path, drop: Collection[str] = ()
 ) -> None:
@@ -64,12 +98,14 @@ def load_state_dict(
         drop: names that ``state`` may hold and ``net`` does not use.
 
     Raises:
-        WeightsError: names or shapes differ; lists the first few and their number.
+        WeightsError: names or shapes differ, or the file has two values for weights that are one in the
+            network; lists the first few faults and their number.
     """
-    expected = net.state_dict()
+    expected, tied = net.state_dict(), ties(net)
     # Only cumulative averages use this counter, and many converters leave it out.
     counters = {name: value for name, value in expected.items() if name.endswith(".num_batches_tracked")}
-    state = counters | {name: value for name, value in state.items() if name not in drop}
+    state = {name: value for name, value in state.items() if name not in drop}
+    state = counters | _with_ties(state, tied)
     faults = [f"{name} is missing" for name in expected if name not in state]
     faults += [f"{name} is unknown to the network" for name in state if name not in expected]
     faults += [
@@ -77,10 +113,21 @@ def load_state_dict(
         for name, value in expected.items()
         if name in state and state[name].shape != value.shape
     ]
+    faults += [
+        f"{name} and {first} differ, which are one tensor in the network"
+        for name, first in tied.items()
+        if not faults and not state[name].equal(state[first])
+    ]
     if faults:
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
         raise WeightsError(f"{source}: does not fit the network: {'; '.join(faults[:LISTED])}{more}")
     net.load_state_dict(state)
+
+
+def _with_ties(stored: Mapping[str, Tensor], tied: Mapping[str, str]) -> dict[str, Tensor]:
+    """``stored`` with all names of tensors that it holds by one of them."""
+    whole = {**{first: stored[name] for name, first in tied.items() if name in stored}, **stored}
+    return {**{name: whole[first] for name, first in tied.items() if first in whole}, **whole}
 
 
 def _require(path: Path) -> None:

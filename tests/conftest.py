@@ -32,7 +32,7 @@ axes:
   loss: [csq, dch]
   bits: [16]
   seed: [0]
-measure: {latency: {batch_sizes: [1], samples: 5, warmup_seconds: 0.05}}
+measure: {latency: {batch_sizes: [1], samples: 5, warmup_seconds: 0.05, budget_seconds: 0.2}}
 """
 
 

@@ -72,7 +72,7 @@ def test_plan_lists_cells_stages_and_costs_and_starts_nothing(tiny, folder):
     before = tiny("plan")
     assert before.code == 0
     assert "Grid tiny: 4 cells" in before.out
-    assert "48 stages of kinds that have not run" in before.out
+    assert "52 stages of kinds that have not run" in before.out
     assert sorted(path.name for path in folder.iterdir()) == ["grid.yaml"]
     assert tiny("run").code == 0
     summary = json.loads(tiny("plan", "--json").out)
@@ -88,7 +88,10 @@ def test_report_follows_run(tiny, bench):
     assert tiny("run").code == 0
     result = bench("report")
     assert result.code == 0, result.err
-    paths = [Path(line) for line in result.out.splitlines()]
+    title, advice, *lines = result.out.splitlines()
+    assert title.startswith("synthetic · ")
+    assert advice.startswith("  mAP@all against MACs: Smallest student within 0.02 of the best (")
+    paths = [Path(line) for line in lines if not line.startswith("  ")]
     assert {path.name for path in paths} >= {"table.csv", "table.md", "table.tex"}
     assert any(path.suffix == ".png" for path in paths)
     assert all(path.stat().st_size > 0 for path in paths)
@@ -99,7 +102,9 @@ def test_report_leaves_out_records_of_an_earlier_grid_and_says_so(tiny, bench):
     assert tiny("run", *only, edit=("finetune: {epochs: 2", "finetune: {epochs: 1")).code == 0
     assert tiny("run", *only).code == 0
     result = bench("report")
-    assert result.err == "2 records of earlier versions of this grid are left out\n"
+    assert result.err == (
+        "left out: 2 records of an earlier version of a cell (its parameters, data or plug-ins were others)\n"
+    )
     (table,) = [Path(line) for line in result.out.splitlines() if line.endswith(".csv")]
     assert len(table.read_text().splitlines()) == 1 + 2
 
@@ -137,17 +142,76 @@ def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
 
 
 def test_measure_prints_the_cost_card(bench):
-    card = json.loads(bench("measure", "cukd_v1", "--image-size", 64, "--json").out)
-    metrics = card["metrics"]
+    done = bench("measure", "cukd_v1", "--image-size", 64, "--budget", 0.5, "--json")
+    metrics = json.loads(done.out)["metrics"]
     # The trunk does not depend on the image size, the head does: 128 features of 64 pixels.
     assert metrics["params"]["value"] == 3_305_920 + 129 * 16
     assert metrics["macs"]["detail"]["counters_agree"] is True
     assert metrics["flops"]["value"] == 2 * metrics["macs"]["value"]
-    assert len(metrics["latency_ms@64"]["samples"]) == 30
+    for batch in (1, 64):
+        latency = metrics[f"latency_ms@{batch}"]
+        assert len(latency["samples"]) == latency["detail"]["taken"] >= 1
+        assert latency["detail"]["stopped"] in {"steady", "budget"}
+        assert latency["detail"]["budget_seconds"] == 0.5
+        # One call may overrun the budget.
+        assert sum(latency["samples"]) <= 500 + latency["samples"][-1]
     assert metrics["peak_memory_mb@64"]["value"] > metrics["peak_memory_mb@1"]["value"]
-    text = bench("measure", "cukd_v1", "--image-size", 32, "--bits", 64, "--variant", "channels_last").out
-    assert "cukd_v1 at 32 x 32 pixels, 64 bits" in text
-    assert "latency_ms@64:channels_last" in text
+    assert [line.rpartition("  ")[0] for line in done.err.splitlines()] == [
+        "[1/6] parameters",
+        "[2/6] multiply-adds",
+        "[3/6] weights",
+        "[4/6] latency, batch 1",
+        "[5/6] latency, batch 64",
+        "[6/6] peak memory",
+    ]
+
+
+def test_the_cost_card_for_people(bench):
+    options = ("--image-size", 32, "--bits", 64, "--budget", 0.2, "--variant", "channels_last")
+    done = bench("measure", "cukd_v1", *options, "--quiet")
+    assert "cukd_v1 at 32 x 32 pixels, 64 bits" in done.out
+    assert "latency_ms@64:channels_last" in done.out
+    assert " samples (" in done.out
+    assert not done.err
+
+
+UNKNOWN_OPERATOR = """\
+import torch
+from torch import nn
+
+from bench.registry import STUDENTS
+from bench.types import Preprocessing
+from models.network import NetworkParams
+
+
+class Spectrum(nn.Module):
+    def forward(self, images):
+        return torch.fft.rfft2(images).abs().mean((2, 3))
+
+
+@STUDENTS.register_as("spectral")
+class Spectral:
+    version, preprocessing, Params = 1, Preprocessing(image_size=16), NetworkParams
+
+    def __init__(self, params):
+        self.params = params
+
+    def weights_id(self):
+        return "none"
+
+    def feature_dim(self, image_size):
+        return 3
+
+    def build(self):
+        return Spectrum()
+"""
+
+
+def test_the_cost_card_says_what_it_cannot_count(bench, folder):
+    (folder / "spectral.py").write_text(UNKNOWN_OPERATOR)
+    out = bench("measure", "spectral", "--include", "spectral.py", "--image-size", 16, "--budget", 0.1).out
+    (line,) = (line for line in out.splitlines() if line.startswith("macs "))
+    assert line.endswith("not fully counted, at least so many: no count of _fft_r2c")
 
 
 def test_measure_offers_every_variant():

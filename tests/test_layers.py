@@ -81,6 +81,7 @@ LAYERS = {
         "bench.growing_rows",
         "bench.metric_names",
         "bench.merge",
+        "bench.operators",
     ],
     0: ["bench.errors", "bench.types", "bench.interfaces", "bench.registry", "bench.atomic", "bench"],
 }

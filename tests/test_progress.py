@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from bench import progress
@@ -89,3 +91,20 @@ def test_estimates_come_from_stages_of_the_same_class(tmp_path):
     assert costs[other.key].seconds is None
     elsewhere = estimate([longer], store, "another processor")[longer.key]
     assert (elsewhere.seconds, elsewhere.bytes) == (None, pytest.approx(3000))
+
+
+@pytest.mark.parametrize(("level", "wanted"), [(logging.INFO, True), (logging.WARNING, False)])
+def test_no_bars_where_quiet_is_asked_for(monkeypatch, level, wanted):
+    handler = logging.Handler(level)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(logging.getLogger("bench"), "handlers", [handler])
+    assert progress.bars_wanted() is wanted
+
+
+def test_steps_are_told_when_they_are_done(clock, caplog):
+    caplog.set_level("INFO", "bench.progress")
+    with progress.steps(["first", "second"]) as names:
+        for name in names:
+            clock[0] += {"first": 3, "second": 70}[name]
+    assert caplog.messages == ["[1/2] first  3 s", "[2/2] second  1 min 10 s"]

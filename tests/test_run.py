@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from bench import records, scan, timing
+from bench import records, scan
 from bench.hamming import average_precision
 from bench.losses.csq import Csq
 
@@ -78,7 +77,7 @@ def test_every_cell_gets_a_record_with_all_its_numbers(done, folder):
         encode, search = record.metrics["latency_ms@1"], record.metrics["search_ms@1"]
         assert record.metrics["query_ms@1"].value == encode.value + search.value
         assert {"distance_counts", "recall_at_k@100"} <= set(record.per_query)
-        assert len(record.metrics["latency_ms@1"].samples) == 5
+        assert len(record.metrics["latency_ms@1"].samples) >= 5
         assert record.environment["device"] == "cpu"
         assert record.environment["threads"] == 2
         assert record.params["loss"]["lr"] == 1e-3
@@ -495,16 +494,6 @@ def test_a_filter_spares_one_the_data_of_the_other_cells(tiny, monkeypatch):
 def test_limited_records_say_so(tiny):
     assert tiny("run", "--limit", 12, "--only", "method=none").code == 0
     assert {r.cell.protocol["limit"] for r in loaded(Path("results/tiny"))} == {12}
-
-
-def test_timing_warms_up_and_keeps_every_sample():
-    calls = []
-    taken = timing.measure(lambda: calls.append(time.sleep(0.001)), samples=7, warmup_seconds=0.5)
-    assert len(taken.samples) == 7
-    assert len(calls) == taken.warmup_calls + 7
-    assert taken.warmup_calls >= 2 * timing.WINDOW
-    assert 0.001 <= taken.median <= taken.percentile(95) <= max(taken.samples)
-    assert taken.percentile(0) == min(taken.samples)
 
 
 def test_an_interrupted_teacher_goes_on_where_it_stopped(tiny, folder, monkeypatch):

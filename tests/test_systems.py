@@ -99,7 +99,10 @@ include:
 
 
 def test_without_codes_one_cell_stands_for_all_code_lengths(grid):
-    fast = {"latency": "{batch_sizes: [1], samples: 5, warmup_seconds: 0.05}", "peak_memory": "{}"}
+    fast = {
+        "latency": "{batch_sizes: [1], samples: 5, warmup_seconds: 0.05, budget_seconds: 0.2}",
+        "peak_memory": "{}",
+    }
     overrides = [f"measure.{name}={params}" for name, params in {**fast, "weights": "{}"}.items()]
     arguments = [part for override in overrides for part in ("--set", override)]
     assert (
@@ -113,6 +116,41 @@ def test_without_codes_one_cell_stands_for_all_code_lengths(grid):
     assert not [name for name in record.metrics if "hamming2" in name or "pr_curve" in name]
     # The network alone, without a head: 12 filters of 3 x 5 x 5, their biases, one normalisation.
     assert record.metrics["params"].value == 12 * 75 + 12 + 24
+
+
+@pytest.mark.parametrize("method", ["cukd", "retrieval"])
+def test_a_student_with_tied_weights(grid, folder, method):
+    """A layer that is passed twice, and two that share a weight, through every stage and into ONNX."""
+    costs = {"weights": "{}", "params": "{}", "peak_memory": "{batch_sizes: [1]}", "macs": "{}"}
+    costs["latency"] = "{batch_sizes: [1], samples: 5, warmup_seconds: 0.05, budget_seconds: 0.2}"
+    costs["onnx"] = "{batch_sizes: [1], calibration_images: 8, samples: 5, warmup_seconds: 0.05}"
+    overrides = [f"measure.{name}={params}" for name, params in costs.items()]
+    arguments = [part for override in overrides for part in ("--set", override)]
+    small = {"retrieval": "{name: retrieval, params: {embedding: 8, images_per_identity: 4}}"}.get(method)
+    axes = {
+        "method": f"[{small or method}]",
+        "loss": "[{name: csq, params: {select: val, eval_every: 1}}, none]",
+    }
+    result = grid("run", *arguments, student="[tiny_tied]", **axes)
+    assert result.code == 0, result.err
+    record = next(record for record in loaded() if record.cell.loss == "csq")
+    network = load_file(artifact(folder, record, "finetune") / "network.safetensors")
+    student = load_file(artifact(folder, record, "distill") / "student.safetensors")
+    for tensors in (network, student):
+        names = {name.replace("trunk.", "") for name in tensors}
+        assert {"2.weight", "2.bias", "6.0.weight", "6.2.bias"} <= names
+        assert names.isdisjoint({"4.weight", "4.bias", "6.2.weight"})
+    values = {name: metric.value for name, metric in record.metrics.items()}
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    learnt = [tensor for name, tensor in network.items() if not name.endswith(statistics)]
+    assert values["params"] == sum(tensor.numel() for tensor in learnt)
+    size = sum(tensor.nbytes for tensor in network.values())
+    assert values["weights_mb"] == size / 1e6
+    assert record.metrics["peak_memory_mb@1"].detail["weights_mb"] == size / 1e6
+    # The twice-passed layer works twice: 9 positions, four convolutions of 8 to 8 channels behind the first.
+    assert record.metrics["macs"].detail["fully_counted"] is True
+    assert values["macs"] >= 9 * (75 * 8 + 4 * 8 * 8 * 9)
+    assert values["onnx_bits_changed:fp32"] < 0.01
 
 
 def asked() -> int:

@@ -1,5 +1,8 @@
 """How long the deployed network takes for a batch that is already on the device.
 
+A timing goes on until its median is steady (see ``bench.timing``), at most for its budget: a large batch of a
+large network may be timed a few times only, and is then flagged as noisy.
+
 The network is deployed as torch makes it, channels first, in the precision of the grid. ``variants``
 deploy the same weights in other ways: ``fp32`` and ``bf16`` cast weights and images; ``channels_last`` lays
 them out pixel by pixel and ``compile`` is torch.compile for this batch size, both in the grid's precision.
@@ -32,7 +35,7 @@ Variant = Literal["fp32", "bf16", "channels_last", "compile"]
 class Latency(Metric):
     """Median of all samples after a warm-up; CUDA events on a GPU, the monotonic clock on a CPU."""
 
-    version = 2
+    version = 3
     subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "timed"
 
@@ -41,8 +44,9 @@ class Latency(Metric):
 
         batch_sizes: BatchSizes = Field((1, 64), min_length=1, description="images per forward pass")
         variants: tuple[Variant, ...] = Field((), description="other deployments of the same weights")
-        samples: int = Field(30, ge=5, description="timings to keep, all of them")
+        samples: int = Field(30, ge=5, description="timings to take at least, if time allows; all are kept")
         warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
+        budget_seconds: float = Field(10.0, gt=0, description="for one timing, warm-up included")
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -82,6 +86,7 @@ class Latency(Metric):
                 watch=watch,
                 samples=self.params.samples,
                 warmup_seconds=self.params.warmup_seconds,
+                budget_seconds=self.params.budget_seconds,
             )
         return taken, {
             "batch_size": batch_size,

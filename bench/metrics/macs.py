@@ -1,10 +1,15 @@
 """Multiply-adds of one image through the deployed network; one multiply-add counts as one.
 
-``macs`` are those of convolutions and matrix products, on which fvcore and torch should agree to the last
-operation; where they do not, one of them has missed some, the larger count stands, and the record says so.
-``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch`` is torch's
-FlopCounterMode halved; ``macs_thop`` and ``params_thop`` are what thop prints, which looks at modules of
-known types alone. ``macs_before`` is the network before step 1 pruned it.
+``macs`` are those of convolutions and matrix products, summed over every operator that runs (see
+``bench.operators``). What is elementwise, a reduction, a copy, pooling, normalisation or resampling has none.
+An operator that is none of these and has no formula is named in the detail, which then says ``fully_counted:
+false``: the count is a lower bound.
+
+Second opinions: ``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch``
+is torch's FlopCounterMode halved; ``macs_thop`` and ``params_thop`` are what thop prints, which looks at
+modules of known types alone. One that cannot read the network is left out. ``counters_agree``: everything is
+counted, and fvcore and torch find as many, in convolutions and in matrix products. ``macs_before`` is the
+network before step 1 pruned it.
 
     measure: {macs: {}}
 """
@@ -14,10 +19,9 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bench.interfaces import Metric
 from bench.registry import METRICS
@@ -26,15 +30,17 @@ from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters,
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Names of fvcore's operators that are convolutions or matrix products.
-PRODUCTS = frozenset({"conv", "linear", "addmm", "matmul", "mm", "bmm", "baddbmm", "einsum"})
+T = TypeVar("T")
+
+#: Names of fvcore's operators that are matrix products; ``conv`` are its convolutions.
+PRODUCTS = frozenset({"linear", "addmm", "matmul", "mm", "bmm", "baddbmm", "einsum"})
 
 
 @METRICS.register
 class MultiplyAdds(Metric):
-    """fvcore on a deep copy in eval mode, checked against torch's own counter."""
+    """Every operator on a deep copy in eval mode, with fvcore's, torch's and thop's counts beside it."""
 
-    version = 2
+    version = 3
     subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "exact"
 
@@ -48,51 +54,77 @@ class MultiplyAdds(Metric):
         """Count for one float32 image of the deployed size, on the CPU; ``subject.net`` stays as it is."""
         import torch
 
-        net = copy.deepcopy(subject.net).cpu().float().eval()
+        from bench import operators
+
+        with torch.no_grad():
+            net = copy.deepcopy(subject.net).cpu().float().eval()
         for module in net.modules():
             if hasattr(module, "fused_attn"):  # timm's switch
                 setattr(module, "fused_attn", False)  # noqa: B010
         image = torch.zeros(1, 3, subject.image_size, subject.image_size)
-        with _explicit_attention(), torch.no_grad():
-            by_operator, uncounted = _fvcore(net, image)
-            torch_count = _torch(net, image)
-            thop_count, thop_params = _thop(copy.deepcopy(net), image)
-        products = sum(count for name, count in by_operator.items() if name in PRODUCTS)
-        macs = max(products, torch_count)
-        detail: dict[str, Any] = {
-            "counters_agree": products == torch_count,
-            "by_operator": by_operator,
-            "uncounted_operators": uncounted,
-        }
+        counted = operators.count(net, image)
+        with operators.explicit_attention(), torch.no_grad():
+            fvcore, flops = _opinion(_fvcore, net, image), _opinion(_torch, net, image)
+            thop = _opinion(_thop, copy.deepcopy(net), image)
+        own = counted.convolutions, counted.matrix_products
+        whole = not counted.unknown
 
-        def value(count: int, unit: str = "multiply-adds") -> MetricValue:
-            return MetricValue(count, unit, False, "exact")
+        def value(count: int, unit: str = "multiply-adds", **detail: Any) -> MetricValue:
+            return MetricValue(count, unit, False, "exact", detail=detail)
 
         values = {
-            "macs": MetricValue(macs, "multiply-adds", False, "exact", detail=detail),
-            "flops": value(2 * macs, "floating-point operations"),
-            "macs_fvcore": value(sum(by_operator.values())),
-            "macs_torch": value(torch_count),
-            "macs_thop": value(thop_count),
-            "params_thop": value(thop_params, "parameters"),
+            "macs": value(
+                sum(own),
+                fully_counted=whole,
+                counters_agree=whole and fvcore is not None and own == _split(fvcore) and own == flops,
+                by_operator=counted.products,
+                uncounted_operators=counted.unknown,
+            ),
+            "flops": value(2 * sum(own), "floating-point operations", fully_counted=whole),
         }
+        if fvcore is not None:
+            values["macs_fvcore"] = value(sum(fvcore.values()), by_operator=fvcore)
+        if flops is not None:
+            values["macs_torch"] = value(sum(flops))
+        if thop is not None:
+            values |= {"macs_thop": value(thop[0]), "params_thop": value(thop[1], "parameters")}
         if subject.original is not None:
             before = self.compute(replace(subject, net=subject.original, original=None))
             values["macs_before"] = before.values["macs"]
         return Measurement(values)
 
 
-def _fvcore(net: nn.Module, image: Tensor) -> tuple[dict[str, int], dict[str, int]]:
-    """Counts of fvcore by operator, and how often it met operators that it does not count."""
+def _opinion(counter: Callable[[nn.Module, Tensor], T], net: nn.Module, image: Tensor) -> T | None:
+    """What a counter says; None where it cannot read a network that runs, such as a scripted one."""
+    try:
+        return counter(net, image)
+    except Exception:
+        return None
+
+
+def _split(by_operator: dict[str, int]) -> tuple[int, int]:
+    """Multiply-adds of fvcore's convolutions and of its matrix products."""
+    products = sum(count for name, count in by_operator.items() if name in PRODUCTS)
+    return by_operator.get("conv", 0), products
+
+
+def _fvcore(net: nn.Module, image: Tensor) -> dict[str, int]:
+    """Counts of fvcore by operator."""
     with warnings.catch_warnings():
         # Torch deprecates torch.jit.script, which fvcore uses in modules that are not needed here.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         from fvcore.nn import FlopCountAnalysis
 
-    analysis = FlopCountAnalysis(net, image).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    counts = {str(name): int(count) for name, count in analysis.by_operator().items()}
-    return counts, {str(name): int(n) for name, n in analysis.unsupported_ops().items()}
+    tracer = logging.getLogger("fvcore.nn.jit_analysis")
+    level = tracer.level
+    tracer.setLevel(logging.ERROR)
+    try:
+        analysis = FlopCountAnalysis(net, image).unsupported_ops_warnings(False)
+        counts = analysis.uncalled_modules_warnings(False).by_operator()
+        return {str(name): int(count) for name, count in counts.items()}
+    finally:
+        tracer.setLevel(level)
 
 
 def _thop(net: nn.Module, image: Tensor) -> tuple[int, int]:
@@ -105,28 +137,12 @@ def _thop(net: nn.Module, image: Tensor) -> tuple[int, int]:
     return int(macs), int(params)
 
 
-def _torch(net: nn.Module, image: Tensor) -> int:
+def _torch(net: nn.Module, image: Tensor) -> tuple[int, int]:
+    """Multiply-adds of convolutions and of everything else, by torch's own counter."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
         net(image)
-    return int(counter.get_total_flops()) // 2
-
-
-@contextmanager
-def _explicit_attention() -> Iterator[None]:
-    """Fused attention hides its matrix products from both counters; take the plain path while counting."""
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    tracer = logging.getLogger("fvcore.nn.jit_analysis")
-    level = tracer.level
-    torch.backends.mha.set_fastpath_enabled(False)
-    tracer.setLevel(logging.ERROR)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-        tracer.setLevel(level)
+    flops = counter.get_flop_counts()["Global"]
+    convolutions = sum(count for operator, count in flops.items() if "conv" in str(operator))
+    return convolutions // 2, (sum(flops.values()) - convolutions) // 2

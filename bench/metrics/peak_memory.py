@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from models.weights import stored_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class PeakMemory(Metric):
     """Peak bytes of a forward pass in the grid's precision, after one to warm up; 1 MB = 10^6 bytes."""
 
-    version = 1
+    version = 2
     subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "timed"  # not by the clock, but by the machine: keyed by hardware like it
 
@@ -43,8 +44,7 @@ class PeakMemory(Metric):
         """``peak_memory_mb@<batch>``."""
         import torch
 
-        state = subject.net.state_dict().values()
-        weights = sum(tensor.numel() * tensor.element_size() for tensor in state)
+        weights = stored_bytes(subject.net)
         values = {}
         for batch_size in self.params.batch_sizes:
             size = subject.image_size

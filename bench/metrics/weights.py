@@ -10,13 +10,14 @@ from typing import ClassVar
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from models.weights import stored_bytes
 
 
 @METRICS.register
 class WeightsSize(Metric):
     """Bytes of the state dict in the precision it is trained and saved in; 1 MB = 10^6 bytes."""
 
-    version = 1
+    version = 2
     subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "exact"
 
@@ -27,9 +28,8 @@ class WeightsSize(Metric):
         self.params = params
 
     def compute(self, subject: Deployment) -> Measurement:
-        """Parameters and buffers, because both ship; packed codes, or embeddings in float32."""
-        state = subject.net.state_dict().values()
-        size = sum(tensor.numel() * tensor.element_size() for tensor in state)
+        """Parameters and buffers, as both ship, tied ones once; packed codes, or embeddings in float32."""
+        size = stored_bytes(subject.net)
         code = -(-subject.bits // 8) if subject.bits else 4 * _width(subject)
         return Measurement(
             {

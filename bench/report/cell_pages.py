@@ -15,7 +15,6 @@ from markupsafe import Markup
 from bench import metric_names
 from bench.records import Metric, Record, StageInfo
 from bench.report import wording
-from bench.report.columns import UNSTEADY
 
 LOG_LINES = 200
 
@@ -97,8 +96,8 @@ class CellPages:
         told = [metric.detail.get(fact) for fact in _CONDITIONS] if metric.noise == "timed" else []
         make = partial(_metric_words, name, unit, metric)
         head, middle, tail = self._keep("metric", (name, unit, metric.noise, told), make)
-        unsteady = f" {UNSTEADY}" if metric.detail.get("noisy") else ""
-        return f"{head}{value}{unsteady}{middle}{' to '.join(ends)}{tail}"
+        marked = f"{value} {wording.doubt(metric)}".rstrip()
+        return f"{head}{marked}{middle}{' to '.join(ends)}{tail}"
 
 
 def _joined(parts: Iterable[str]) -> Markup:
@@ -148,8 +147,8 @@ def _headline(record: Record) -> list[tuple[str, str, str]]:
             divisor, unit = wording.unit(name, metric.unit, [metric.value])
             value = metric.value / divisor
             places = 0 if value.is_integer() else wording.decimals([value])
-            unsteady = metric.detail.get("noisy")
-            note = "unsteady; measure again on a quiet machine" if unsteady else wording.conditions(metric)
+            mark = wording.doubt(metric)
+            note = wording.advice(mark) if mark else wording.conditions(metric)
             found.append((metric_names.title(name), f"{value:.{places}f} {unit}", note))
     return found
 

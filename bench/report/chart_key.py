@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from bench import metric_names
 from bench.report import chart_points as words
 from bench.report.chart_points import Points
-from bench.report.columns import UNSTEADY
 from bench.report.fronts import Front
 from bench.report.rows import Estimate
 from bench.report.styles import Styles
@@ -137,8 +136,7 @@ def _text(figure: Figure, x: float, y: float, text: str, **look: Any) -> None:
 
 
 def _configuration(points: Points, position: int) -> str:
-    row = points.rows[position]
-    return f"{row.configuration}{f' {UNSTEADY}' * row.unsteady(points.x.name)}"
+    return " ".join([str(points.rows[position].configuration), *points.doubts(position)])
 
 
 def _number(one: Estimate) -> str:

@@ -100,6 +100,11 @@ class Points:
         """The others, ascending."""
         return sorted(set(range(len(self.rows))) - set(self.listed))
 
+    def doubts(self, position: int) -> list[str]:
+        """The marks behind a row's two numbers, see ``wording.doubt``."""
+        marks = (self.rows[position].doubt(axis.name) for axis in (self.y, self.x))
+        return list(dict.fromkeys(filter(None, marks)))
+
 
 def title(report: str, front: Front) -> str:
     """Name of the grid, data set, axes."""
@@ -126,8 +131,7 @@ def notes(front: Front, points: Points) -> str:
             "Not distinguishable from the front: no row on it that costs no more has an interval wholly "
             "above."
         )
-    if any(points.rows[i].unsteady(front.cost) for i in points.listed):
-        lines.append("†: unsteady timings; the front may change when they are measured again.")
+    lines += wording.doubts((mark for i in points.listed for mark in points.doubts(i)), on_front=True)
     if absent := len(front.group.rows) - len(points.rows):
         lines.append(f"{absent} rows lack one of the two metrics and are in the table only.")
     return _wrap(lines, 118)

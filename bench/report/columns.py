@@ -16,11 +16,6 @@ from bench.report.rows import Estimate, Group, Row, Summary, interval_words
 COSTS = ("params", "params_before", "macs", "macs_before", "latency_ms", "weights_mb")
 PAPER_COSTS = ("params", "macs", "latency_ms", "weights_mb")
 
-#: Marks timings that the measurement itself found unsteady.
-UNSTEADY = "†"
-
-_UNSTEADY_NOTE = f"{UNSTEADY}: unsteady timings; measure again on a quiet machine."
-
 
 @dataclass(frozen=True)
 class Column:
@@ -62,7 +57,7 @@ class Scale:
         text = f"{one.value / self.divisor:.{self.places}f}"
         if spread:
             text += one.spread(self.divisor, self.places)
-        return text + UNSTEADY * row.unsteady(self.name)
+        return text + row.doubt(self.name)
 
     def column(self, rows: list[Row], *, spread: bool = True) -> Column:
         """The numbers of ``rows``."""
@@ -117,8 +112,8 @@ def group_notes(group: Group) -> list[str]:
             )
     costs = [full for cost in COSTS if (full := group.resolve(cost))]
     notes += [note for cost in costs if (note := wording.definition(cost))]
-    if any(row.unsteady(cost) for row in group.rows for cost in costs):
-        notes.append(_UNSTEADY_NOTE)
+    named = [*([accuracy] if accuracy else []), *costs]
+    notes += wording.doubts(row.doubt(name) for row in group.rows for name in named)
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
     return notes + warning_notes(group)
@@ -185,8 +180,9 @@ def front_notes(front: Front) -> list[str]:
     if (left_out := len(front.standing("close")) - MOST_CLOSE) > 0:
         notes.append(f"{left_out} more rows are not distinguishable from the front.")
     notes += filter(None, [recommendation(front), hypervolume_words(front)])
-    if any(row.unsteady(front.cost) for row in front.standing("front", "close")):
-        notes.append(f"{UNSTEADY}: unsteady timings; the front may change when they are measured again.")
+    shown = front.standing("front", "close")
+    axes = front.accuracy, front.cost
+    notes += wording.doubts((row.doubt(name) for row in shown for name in axes), on_front=True)
     if len(rows := front.rows) < len(front.group.rows):
         notes.append(f"{len(front.group.rows) - len(rows)} rows lack one of the two metrics.")
     return notes

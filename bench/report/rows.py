@@ -82,6 +82,7 @@ class Row:
         records: the finished cells behind it, by seed.
         estimates: by full metric name.
         metrics: one record's metrics, for units, directions and conditions.
+        warned: whether a record carries a warning, which is one about its accuracies.
     """
 
     configuration: Configuration
@@ -89,15 +90,19 @@ class Row:
     records: list[Record]
     estimates: dict[str, Estimate]
     metrics: dict[str, Metric]
+    warned: bool = False
 
     @property
     def seeds(self) -> int:
         """Number of finished cells behind it."""
         return len(self.records)
 
-    def unsteady(self, name: str) -> bool:
-        """Whether the measurement of the metric ``name`` flagged itself as noisy."""
-        return name in self.metrics and bool(self.metrics[name].detail.get("noisy"))
+    def doubt(self, name: str) -> str:
+        """The mark behind the metric ``name``, see ``wording.doubt``."""
+        if name not in self.metrics:
+            return ""
+        metric = self.metrics[name]
+        return wording.doubt(metric) or (wording.WARNED if self.warned and metric.noise == "seeded" else "")
 
 
 @dataclass(frozen=True)
@@ -272,6 +277,7 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[str]
             for name in metrics
         },
         metrics=metrics,
+        warned=any(record.warnings for record in records),
     )
 
 

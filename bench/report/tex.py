@@ -7,7 +7,8 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from bench.report.columns import UNSTEADY, Column
+from bench.report.columns import Column
+from bench.report.wording import PARTIAL, UNSTEADY, WARNED
 
 #: What the document that reads the tables needs; all are in any distribution of LaTeX.
 PACKAGES = ("array", "booktabs", "graphicx")
@@ -60,6 +61,8 @@ _CHARACTERS = {
     "ł": r"\l{}",
     "Ł": r"\L{}",
     UNSTEADY: r"$\dagger$",
+    PARTIAL: r"$\ddagger$",
+    WARNED: r"\S{}",
 }
 _ACCENTS = {
     "\u0300": "`",

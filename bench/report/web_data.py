@@ -11,7 +11,7 @@ from typing import Any
 from bench import metric_names
 from bench.records import Metric
 from bench.report import wording
-from bench.report.columns import UNSTEADY, Scale
+from bench.report.columns import Scale
 from bench.report.fronts import Front
 from bench.report.rows import Estimate, Group, Row, interval_words
 from bench.report.styles import Look, Styles
@@ -168,8 +168,7 @@ class GroupView:
         if any(row.configuration.bits == 0 for row in group.rows):
             notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
         notes += [wording.definition(cost) for cost in self.costs]
-        if any(row.unsteady(name) for row in group.rows for name in self.scales):
-            notes.append(f"{UNSTEADY}: unsteady timings; measure again on a quiet machine.")
+        notes += wording.doubts(row.doubt(name) for row in group.rows for name in self.scales)
         return list(dict.fromkeys(filter(None, notes)))
 
     def cells(self, row: Row) -> list[tuple[int, str]]:
@@ -212,7 +211,7 @@ class GroupView:
             "page": self._pages[row.records[0].key],
             "mark": [mark.colour, mark.shape, mark.fill, mark.size],
             "values": [_numbers(row.estimates.get(name)) for name in self.scales],
-            "unsteady": [name for name in self.scales if row.unsteady(name)],
+            "doubts": {name: doubt for name in self.scales if (doubt := row.doubt(name))},
         }
 
 

@@ -35,9 +35,29 @@ _INSTANCE = {
     "map_videos": "over videos by Chamfer similarity of frames, divided by the near-duplicates found",
 }
 
-
 #: Student's t of two numbers has one degree of freedom: 12.71 / sqrt(2) against 4.30 / sqrt(3) of three.
 TWO_SEEDS = "two seeds cannot tell: their 95 % interval is 3.6 times as wide as one of three seeds"
+
+#: Marks behind numbers that are not to be relied on.
+UNSTEADY, PARTIAL, WARNED = "†", "‡", "§"
+#: Mark -> what it says, what to do, what it means on a front.
+_DOUBTS = {
+    UNSTEADY: (
+        "unsteady timings",
+        "measure again on a quiet machine",
+        "the front may change when they are measured again",
+    ),
+    PARTIAL: (
+        "not fully counted, at least so many",
+        "the record names the operators that have no count",
+        "the row may cost more than it seems to",
+    ),
+    WARNED: (
+        "the record carries a warning",
+        "read it before you quote the number",
+        "the row may not deserve its place",
+    ),
+}
 
 
 def one_line(text: object) -> str:
@@ -73,6 +93,28 @@ def definition(name: str) -> str:
     ranked = "the whole database" if cut == "all" else f"the first {cut} items"
     parts = [f"mean average precision over {ranked}", TIES.get(ties, ""), NORMALIZERS.get(normalizer, "")]
     return f"{title(name)} ({name}): {', '.join(filter(None, parts))}."
+
+
+def doubt(metric: Metric) -> str:
+    """The mark behind a number: its timing was unsteady, or not everything was counted; usually empty."""
+    if metric.detail.get("noisy"):
+        return UNSTEADY
+    return PARTIAL if metric.detail.get("fully_counted") is False else ""
+
+
+def doubts(marks: Iterable[str], *, on_front: bool = False) -> list[str]:
+    """What ``marks`` say, each once, with a cure or with what they mean for a front."""
+    present = set(marks)
+    return [
+        f"{mark}: {said}; {risk if on_front else cure}."
+        for mark, (said, cure, risk) in _DOUBTS.items()
+        if mark in present
+    ]
+
+
+def advice(mark: str) -> str:
+    """What a mark says and what to do, without the mark."""
+    return "; ".join(_DOUBTS[mark][:2])
 
 
 def unit(name: str, own: str, values: Iterable[float]) -> tuple[float, str]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.interfaces import Method
@@ -73,9 +72,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         trained, architecture = method.student()
     networks.save(trained, folder / networks.STUDENT)
     networks.save_architecture(architecture, folder)
-    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in method.tensors().items()}
-    if kept:
-        save_file(kept, folder / networks.EXTRA)
+    if kept := method.tensors():
+        networks.write(kept, folder / networks.EXTRA)
     queries = {"teacher_queries": fitted.images} if asked else {}
     return {**fitted.summary(), "images": len(indices), **queries, **method.summary()}
 

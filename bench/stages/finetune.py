@@ -23,6 +23,7 @@ from bench.stages.micro_batches import Batch, Passes, Terms
 from bench.stages.training import fit, seeded, shuffled
 from bench.types import HashingParameters, HashingTask
 from models.heads import hash_network
+from models.weights import restore, stored_tensors
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -111,10 +112,10 @@ class _Best:
         score = float(average_precision(*codes, *judged, bits=self.bits).mean())
         if score > self._score:
             self._score, self.epoch = score, number
-            self._state = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
+            self._state = {name: tensor.clone() for name, tensor in stored_tensors(self.net).items()}
         return {"val_map": score}
 
     def restore(self) -> None:
         """Put the kept weights back into the network."""
         if self._state is not None:
-            self.net.load_state_dict(self._state)
+            restore(self.net, self._state)

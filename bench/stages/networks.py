@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from bench.stages.training import seeded
 from bench.types import Preprocessing
 from models.heads import hash_network
 from models.reshape import reshape
+from models.weights import restore, stored_tensors
 
 #: Files of a distill artifact: state dict of the student, its architecture, and what else was kept.
 STUDENT, ARCHITECTURE, EXTRA = "student.safetensors", "architecture.json", "extra.safetensors"
@@ -24,8 +26,19 @@ NETWORK = "network.safetensors"
 
 
 def save(net: nn.Module, path: Path) -> None:
-    """Write a state dict."""
-    save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+    """Write a state dict, each tensor once."""
+    write(stored_tensors(net), path)
+
+
+def write(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors on any device, which may share memory."""
+    save_file(
+        {
+            name: tensor.detach().clone(memory_format=torch.contiguous_format)
+            for name, tensor in tensors.items()
+        },
+        path,
+    )
 
 
 def save_architecture(architecture: Mapping[str, Any], folder: Path) -> None:
@@ -65,7 +78,7 @@ def distilled(
     """The student after step 1, or as built if there was none, and the width of its feature."""
     trunk, width = untrained(network, image_size, distill, context)
     if distill is not None:
-        trunk.load_state_dict(context.tensors(distill, STUDENT))
+        restore(trunk, context.tensors(distill, STUDENT))
     return trunk, width
 
 
@@ -89,7 +102,7 @@ def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]
             net, _ = distilled(student, spec["image_size"], encode.inputs.get("distill"), context)
     else:
         net = hash_network(*untrained(student, spec["image_size"], finetune, context), spec["bits"])
-        net.load_state_dict(context.tensors(finetune, NETWORK))
+        restore(net, context.tensors(finetune, NETWORK))
     return context.place(net).eval(), student.preprocessing
 
 

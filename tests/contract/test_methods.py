@@ -58,11 +58,11 @@ def live_teacher(plugin, params, labels):
     return net.eval().requires_grad_(False), {key: one.detach() for key, one in method.tensors().items()}
 
 
-def make(name, *, seed=3, images=IMAGES, teachers=None, **more):
+def make(name, *, seed=3, images=IMAGES, teachers=None, student=None, **more):
     """A method on images of noise whose teachers say noise of another width, and the images."""
     plugin = METHODS.get(name)
     params = parameters(plugin, **more)
-    student = student_plugin(plugin)
+    student = student or student_plugin(plugin)
     generator = torch.Generator().manual_seed(1)
     hot = np.eye(CLASSES, dtype=np.uint8)[np.arange(images) % CLASSES]
     labels = hot if plugin.uses_labels(params) else None
@@ -185,8 +185,12 @@ def test_terms_are_finite_and_their_gradient_reaches_every_weight(name):
         assert parameter.ndim == 1 or parameter.grad.abs().max() > 0, key
 
 
-def test_the_optimizer_gets_every_parameter_once(name):
-    method, _ = make(name)
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_optimizer_gets_every_parameter_once(name, tied):
+    if tied and METHODS.get(name).same_network:
+        pytest.skip("the student is the teacher's network")
+    plugin = STUDENTS.get("tiny_tied")
+    method, _ = make(name, student=plugin(plugin.Params()) if tied else None)
     net = method.network()
     given = [id(one) for group in method.parameter_groups(net) for one in group["params"]]
     assert sorted(given) == sorted(id(one) for one in net.parameters())

@@ -10,12 +10,21 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from bench import registry
 from bench.errors import UsageError
 from bench.registry import STUDENTS, TEACHERS
 from bench.types import Preprocessing
+from models.weights import restore, stored_tensors, ties
+from tests.conftest import PLUGINS
 
 # Every teacher may be used as a student, so the names of the students are all names.
-NAMES = [*STUDENTS.names(), "timm:resnet10t", "torchvision:resnet18"]
+# One more has weights that it uses in several places.
+NAMES = [*STUDENTS.names(), "timm:resnet10t", "torchvision:resnet18", "tiny_tied"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins():
+    registry.include(PLUGINS / "tiny.py")
 
 
 def untrained(name):
@@ -80,6 +89,15 @@ def test_weights_file_round_trip(name, net, tmp_path):
     assert all(torch.equal(value, loaded[key]) for key, value in net.state_dict().items())
 
 
+def test_a_state_dict_without_repetitions_is_enough(name, net):
+    torch.manual_seed(1)
+    again = untrained(name).build()
+    restore(again, stored_tensors(net))
+    assert ties(again) == ties(net)
+    assert bool(ties(net)) == (name == "tiny_tied")
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in net.state_dict().items())
+
+
 def test_feature_dim_leaves_the_random_generator_alone(name):
     before = torch.get_rng_state()
     untrained(name).feature_dim(64)
@@ -116,7 +134,9 @@ def test_a_missing_weights_file_says_what_to_set(name, tmp_path):
 def test_planning_imports_no_torch():
     code = f"""
 import sys
-from bench.registry import STUDENTS
+from pathlib import Path
+from bench.registry import STUDENTS, include
+include(Path({str(PLUGINS / "tiny.py")!r}))
 for name in {NAMES}:
     plugin = STUDENTS.get(name)
     assert plugin(plugin.Params(weights="none")).weights_id() == "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.registry import STUDENTS, TEACHERS
 from bench.types import Parameters, Preprocessing
+from models.network import BaseNetwork, NetworkParams
 
 
 class _Tiny:
@@ -68,6 +69,42 @@ class TinyResidual(_Tiny):
 @STUDENTS.register_as("tiny_student")
 class TinyStudent(_Tiny):
     width = 12
+
+
+@STUDENTS.register_as("tiny_tied")
+class TinyTied(BaseNetwork):
+    """One layer that is passed twice, and two that share their weight and not their bias."""
+
+    preprocessing = Preprocessing(image_size=16)
+
+    class Params(NetworkParams):
+        """Random weights, or those of a file."""
+
+        weights: str = "none"
+
+    def feature_dim(self, image_size):
+        return 8
+
+    def make(self):
+        from torch import nn
+
+        twice, left, right = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))
+        right.weight = left.weight
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 5, stride=4),
+            nn.ReLU(),
+            twice,
+            nn.ReLU(),
+            twice,
+            nn.BatchNorm2d(8),
+            nn.Sequential(left, nn.ReLU(), right),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 5),
+        )
+
+    def strip(self, net):
+        del net[-1]
 
 
 @STUDENTS.register_as("tiny.student_a")

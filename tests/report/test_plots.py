@@ -149,6 +149,26 @@ def test_unsteady_timings_are_marked(make_record):
     assert any("the front may change when they are measured again" in line for line in text)
 
 
+def test_rows_that_are_warned_of_are_marked(make_record):
+    warned = make_record(loss="dch").model_copy(update={"warnings": ["the codes have collapsed"]})
+    (chart,) = draw([make_record(), warned])
+    text = words(chart["svg"])
+    assert "cukd_v1 · cukd · dch · 32 bit §" in text
+    assert any("§: the record carries a warning; the row may not deserve its place." in line for line in text)
+
+
+def test_costs_that_are_not_fully_counted_are_marked(make_record):
+    record = make_record()
+    partial = record.metrics["macs"].model_copy(update={"detail": {"fully_counted": False}})
+    record = record.model_copy(update={"metrics": {**record.metrics, "macs": partial}})
+    (chart,) = draw([record])
+    text = words(chart["svg"])
+    assert "cukd_v1 · cukd · csq · 32 bit ‡" in text
+    assert any("not fully counted, at least so many" in line for line in text)
+    (chart,) = draw([record], cost="latency_ms")
+    assert not any("‡" in line for line in words(chart["svg"]))
+
+
 def test_pdf_embeds_truetype(run_records):
     (chart,) = draw(run_records)
     assert b"/FontFile2" in chart["pdf"]

@@ -85,6 +85,16 @@ def test_warnings_are_told_beside_the_numbers(make_record):
         assert "Warning, 1 of 3 cells: 8 codes are equal." in told
 
 
+def test_a_row_that_is_warned_of_is_marked_by_its_accuracies(make_record):
+    warned = make_record(loss="dch").model_copy(update={"warnings": ["the codes have collapsed"]})
+    rows = [make_record(), warned]
+    for text, mark, cell in ((markdown(rows), "§", "| dch "), (latex(rows), r"\S{}", "& dch &")):
+        line = next(line for line in text.splitlines() if cell in line)
+        assert line.count(mark) == 3, "the accuracy, and the best and the worst order of its ties"
+        assert "the record carries a warning; read it before you quote the number" in text
+    assert "§" not in markdown([make_record(), make_record(loss="dch")])
+
+
 @pytest.mark.parametrize(
     "text",
     ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\r=1", "\t\r =1", "＝1", "＋1", "－1", "＠A", "﹢1"],
@@ -302,6 +312,23 @@ def test_unsteady_timings_are_marked(make_record):
     text = markdown([record])
     assert "2.10†" in text
     assert "†: unsteady timings" in text
+    assert "‡" not in text
+
+
+def test_multiply_adds_that_are_not_fully_counted_are_marked(make_record):
+    """Records of earlier versions do not say, and get no mark."""
+    record = make_record()
+    marked = {}
+    for fully in (True, False):
+        macs = record.metrics["macs"].model_copy(update={"detail": {"fully_counted": fully}})
+        records = [record.model_copy(update={"metrics": {**record.metrics, "macs": macs}})]
+        marked[fully] = markdown(records), latex(records)
+    assert "88.8‡" in marked[False][0]
+    assert "‡: not fully counted, at least so many" in marked[False][0]
+    assert "the row may cost more than it seems to" in marked[False][0]
+    assert r"$\ddagger$" in marked[False][1]
+    assert not any("‡" in text for text in (*marked[True], markdown([record])))
+    assert r"$\ddagger$" not in marked[True][1]
 
 
 # -- Fronts --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from PIL import Image
 from bench.errors import RecordError
 from bench.records import Failure, Metric, load_results
 from bench.report import web_examples
+from bench.report.cell_pages import CellPages
 from bench.report.rows import summarise
 from bench.report.web import site
 from tests.browser import material
@@ -101,7 +102,7 @@ def test_axes_offered(files):
     value, low, high, seeds = row["values"][group["names"].index("map@all:expected:relevant")]
     assert low < value < high
     assert seeds == 3
-    assert row["unsteady"] == ["latency_ms@1"]
+    assert row["doubts"] == {"latency_ms@1": "†"}
 
 
 def test_published_grids_fit():
@@ -277,3 +278,14 @@ def test_speeds_that_cannot_be_read_are_one_line(tmp_path, damage):
     (tmp_path / "perf_train.json").write_text(damage)
     with pytest.raises(RecordError, match=r"perf_train.json: damaged; delete it, or measure again"):
         make(results)
+
+
+def test_cell_pages_mark_what_is_not_fully_counted(make_record):
+    record = make_record()
+    macs = record.metrics["macs"].model_copy(update={"detail": {"fully_counted": False}})
+    record = record.model_copy(update={"metrics": {**record.metrics, "macs": macs}})
+    page = CellPages().context(record, "")
+    assert page["metrics"].count("‡") == 1
+    assert [note for title, _, note in page["headline"] if title == "MACs"] == [
+        "not fully counted, at least so many; the record names the operators that have no count"
+    ]

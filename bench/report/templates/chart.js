@@ -3,6 +3,7 @@
 Report.chart = (() => {
   const STAR = 1.6; // stars are drawn larger, as in the printed charts
   const CROWD = 60; // with more points than this, only those on the front have their bars drawn
+  const DOUBTS = { "†": "unsteady", "‡": "not fully counted", "§": "warned of in the record" };
   const { plain } = Report;
 
   /** A number in the unit of its axis, with half its interval, or its ends where a bound cuts it. */
@@ -79,8 +80,9 @@ Report.chart = (() => {
       const metric = group.metrics[name];
       const estimate = Report.pareto.estimate(group, point.row, name);
       if (!estimate) continue;
-      const mark = point.row.unsteady.includes(name) ? " † unsteady" : "";
-      lines.push(`${plain(metric.title)}: ${plain(words(metric, estimate))}${mark}`);
+      const mark = point.row.doubts[name];
+      const doubt = mark ? ` ${mark} ${DOUBTS[mark]}` : "";
+      lines.push(`${plain(metric.title)}: ${plain(words(metric, estimate))}${doubt}`);
     }
     lines.push(`${point.row.seeds} ${point.row.seeds === 1 ? "seed" : "seeds"}`);
     if (view.front.includes(point)) lines.push("on the front");
@@ -103,7 +105,7 @@ Report.chart = (() => {
         mode: "markers+text",
         x: points.map((point) => point.x.value / x.divisor),
         y: points.map((point) => point.y.value / y.divisor),
-        text: points.map((point) => (point.row.unsteady.includes(view.x) ? "†" : "")),
+        text: points.map((point) => [...new Set([view.y, view.x].map((name) => point.row.doubts[name] ?? ""))].join("")),
         textposition: "bottom right",
         customdata: points.map((point) => point.index),
         hovertext: points.map((point) => hover(group, view, point)),
@@ -228,5 +230,5 @@ Report.chart = (() => {
     return Plotly.react(element, traces, layout, Report.settings);
   }
 
-  return { draw, words, isCrowded };
+  return { draw, words, isCrowded, DOUBTS };
 })();

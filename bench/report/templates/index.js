@@ -106,7 +106,8 @@
     else if (now.close.length) parts.push(`${now.front.length} on the front, ${now.close.length} more not distinguishable from it (open rings).`);
     if (now.measured && Report.chart.isCrowded(now)) parts.push("So many points: only those on the front have their bars drawn.");
     for (const name of [state.y, state.x]) if (group.metrics[name].note) parts.push(group.metrics[name].note);
-    if (now.points.some((point) => point.row.unsteady.includes(state.x))) parts.push("† marks unsteady timings.");
+    for (const [mark, said] of Object.entries(Report.chart.DOUBTS))
+      if (now.points.some((point) => [state.x, state.y].some((name) => point.row.doubts[name] === mark))) parts.push(`${mark} marks what is ${said}.`);
     return parts.join(" ");
   }
 
