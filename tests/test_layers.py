@@ -45,6 +45,8 @@ LAYERS = {
     2: ["bench.methods", "bench.losses", "bench.datasets", "bench.metrics", "models", "bench.identities"],
     1: [
         "bench.config",
+        "bench.grid_faults",
+        "bench.plugin_faults",
         "bench.yaml_nodes",
         "bench.records",
         "bench.store",
