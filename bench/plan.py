@@ -131,9 +131,13 @@ class _Builder:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
         if idle := self._idle_metrics():
             raise ConfigError(idle)
+        self.choice.check([cell.info for cell in cells.values()])
         selected = [cell for cell in cells.values() if self.choice.selects(cell.info)]
         if not selected:
-            raise UsageError("--only and --skip leave no cell; 'plan' without them lists the cells")
+            raise UsageError(
+                "--only and --skip leave no cell: each matches some, but no cell passes all of them; 'plan' "
+                "without them lists the cells"
+            )
         pareto = [(accuracy, cost) for accuracy, cost in self.grid.report.pareto]
         return Plan(
             name=self.grid.name,
