@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import __version__, cli_results
-from bench.cli_options import details_shown, grid_options, verb
+from bench import __version__, cli_data, cli_results
+from bench.cli_options import details_shown, grid_options, include, include_option, verb
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ def cli() -> None:
     """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
 
 
-for _command in (cli_results.report, cli_results.compare, cli_results.check):
+for _command in (
+    *(cli_results.report, cli_results.compare, cli_results.check),
+    *(cli_data.data, cli_data.doctor),
+):
     cli.add_command(_command)
 
 
@@ -124,30 +127,28 @@ def plan(grid: Path, as_json: bool, **options: Any) -> None:
 @click.option("--variant", "variants", multiple=True,
               type=click.Choice(["fp32", "bf16", "channels_last", "compile"]),
               help="Also time the same weights deployed this way.")  # fmt: skip
-@click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
-              help="A .py file with plug-ins of your own.")  # fmt: skip
+@include_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verb
 def measure(model: str, as_json: bool, device: str, plugins: Sequence[Path], **options: Any) -> None:
     """The cost card of one model with a hash head: parameters, MACs, latency, size."""
     from bench.cost_card import cost_card, cost_text
 
-    _include(plugins)
+    include(plugins)
     card = cost_card(model, device=_device(device), **options)
     click.echo(json.dumps(card, indent=1) if as_json else cost_text(card))
 
 
 @cli.command(name="ls")
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
-              help="A .py file with plug-ins of your own.")  # fmt: skip
+@include_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verb
 def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
     """List what a grid may name."""
     from bench.registry import REGISTRIES
 
-    _include(plugins)
+    include(plugins)
     registry = REGISTRIES[kind]
     summaries = {name: _summary(registry.get(name)) for name in registry.names()}
     if kind == "methods":
@@ -161,54 +162,6 @@ def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
         click.echo(f"{name:{width}}  {summary}")
 
 
-@cli.group()
-def data() -> None:
-    """Data sets: fetch and check them."""
-
-
-@data.command()
-@click.argument("name")
-@click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
-              help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
-@verb
-def prepare(name: str, data_root: Path | None) -> None:
-    """Download or check the data set NAME, and show its splits."""
-    from bench import loading
-    from bench.registry import DATASETS
-
-    plugin = DATASETS.get(name)
-    dataset = plugin(plugin.Params())
-    root = data_root or loading.default_root()
-    click.echo(dataset.prepare(root))
-    loaded = loading.load(name, plugin.Params().model_dump(mode="json"), root, None)
-    parts = loaded.splits
-    sizes = ", ".join(
-        f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
-    )
-    click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
-
-
-@cli.command()
-@click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
-              help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@verb
-def doctor(data_root: Path | None, as_json: bool) -> int:
-    """Show what is installed, which devices there are, and which data and weights are at hand."""
-    from bench import loading
-    from bench.doctor import examine
-
-    findings = examine(data_root or loading.default_root())
-    if as_json:
-        click.echo(json.dumps(findings, indent=1))
-    else:
-        for section, lines in findings.items():
-            click.echo(section)
-            for name, text in lines.items():
-                click.echo(f"  {name}: {text}")
-    return 0
-
-
 def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, plugins: Sequence[Path],
              overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
              limit: int | None, jobs: int) -> tuple[Plan, Any]:  # fmt: skip
@@ -220,7 +173,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
     from bench.registry import DATASETS
     from bench.selection import Choice
 
-    _include(plugins)
+    include(plugins)
     file, choice = load_grid(grid, overrides), Choice(only, skip, limit)
     root = data_root or loading.default_root()
     machine = Machine(
@@ -249,13 +202,6 @@ def _device(asked: str) -> str:
     from bench.environment import gpu_model
 
     return ("cuda" if gpu_model() else "cpu") if asked == "auto" else asked
-
-
-def _include(plugins: Sequence[Path]) -> None:
-    from bench.registry import include
-
-    for path in plugins:
-        include(path)
 
 
 def _summary(plugin: type) -> str:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Highest layer first; a module may import its own layer and those below.
 LAYERS = {
-    5: ["bench.cli", "bench.cli_options", "bench.cli_results", "bench.__main__"],
+    5: ["bench.cli", "bench.cli_options", "bench.cli_data", "bench.cli_results", "bench.__main__"],
     4: [
         "bench.execute",
         "bench.cell_files",

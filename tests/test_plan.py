@@ -203,6 +203,26 @@ def test_combinations_that_cannot_work_are_refused_at_their_place(make, old, new
         make(GRID.replace(old, new))
 
 
+def test_without_a_method_that_takes_a_teacher_none_has_to_be_named(make):
+    without = GRID.replace("  teacher: [tiny_teacher]\n", "")
+    alone = without.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", "[none]")
+    assert [cell.key for cell in make(alone).cells] == [
+        cell.key for cell in make().cells if cell.info.method == "none"
+    ]
+    retrieval = alone.replace("[none]", "{name: retrieval, params: {pool: train}}")
+    assert {tuple(cell.info.teachers) for cell in make(retrieval).cells} == {()}
+    later = alone + "include: [{teacher: tiny_teacher, method: cukd}]\n"
+    assert len(make(later).cells) == 16
+    with pytest.raises(ConfigError) as caught:
+        make(without)
+    message = "method 'cukd' takes 1 teacher, and the grid names none; add teacher: [...] to the axes"
+    assert [problem.message for problem in caught.value.problems] == [message]
+    with pytest.raises(
+        ConfigError, match=r"'cukd' takes 1 teacher, this combination has 2; change or exclude"
+    ):
+        make(GRID.replace("[tiny_teacher]", "[[tiny_teacher, tiny_residual]]"))
+
+
 def test_missing_data_and_weights_are_listed_not_raised(make):
     text = GRID.replace("[synthetic]", "[fashion_mnist]").replace(
         "[tiny_teacher]", "[{name: resnet50, params: {weights: absent.safetensors}}]"

@@ -54,13 +54,12 @@ class ImageFolder(Dataset):
         if not folder.is_dir():
             raise MissingDataError(
                 f"image_folder: {folder} is not there; make it, with one subfolder of images per class, or "
-                "name another folder below the data root in 'folder'"
+                "set the parameter 'folder' to the name of another one below the data root"
             )
         classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and _visible(entry.name))
         if len(classes) < 2:
-            raise DataError(
-                f"image_folder: {folder} has {len(classes)} subfolders; make one per class, two or more"
-            )
+            there = "1 subfolder" if classes else "no subfolders"
+            raise DataError(f"image_folder: {folder} has {there}; make one per class, two or more")
         paths: list[Path] = []
         counts: list[int] = []
         for entry in classes:
@@ -72,11 +71,12 @@ class ImageFolder(Dataset):
         labels = np.repeat(np.arange(len(classes)), counts)
         pixels = ImageFiles(tuple(paths), self.params.side, self.params.fit)
         crop = 224 / 256
-        return ImageSet(pixels, labels, len(classes), Augmentation(crop, self.params.flip, crop))
+        views, names = Augmentation(crop, self.params.flip, crop), [entry.name for entry in classes]
+        return ImageSet(pixels, labels, len(classes), views, names=names)
 
     def splits(self, images: ImageSet) -> Splits:
         """Class-balanced; see ``bench.splits``."""
-        return class_balanced("image_folder", images.labels, images.classes, self.params)
+        return class_balanced("image_folder", images.labels, images.classes, self.params, images.names)
 
 
 def _images(folder: Path) -> list[Path]:
