@@ -111,9 +111,12 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
 @verb
 def plan(grid: Path, as_json: bool, **options: Any) -> None:
     """Show cells and stages of a grid, what is cached, and the expected time and disk; starts nothing."""
+    from bench import advice
     from bench.plan_text import plan_summary, plan_text
 
     planned, machine = _prepare(grid, fetch=False, **options)
+    for line in advice.warnings(planned):
+        log.warning("warning: %s", line)
     summary = plan_summary(planned, machine.store, machine.job_hardware, machine.jobs)
     click.echo(json.dumps(summary, indent=1) if as_json else plan_text(summary))
 

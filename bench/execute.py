@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import atomic, environment, estimate, records
+from bench import advice, atomic, environment, estimate, records
 from bench.cell_files import save_finished, save_unfinished
 from bench.errors import RecordError, UsageError
 from bench.plan import Cell, Plan, leaves
@@ -104,6 +104,8 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
     if todo:
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         with _log_file(out / records.LOGS / f"run-{stamp}.log"):
+            for line in advice.warnings(plan):
+                log.warning("warning: %s", line)
             _run_cells(todo, plan, machine, out, outcome, fresh=overwrite == "always")
     return outcome
 

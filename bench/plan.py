@@ -75,6 +75,8 @@ class Plan:
     selected: list[Cell]
     #: one line per data set or weight file that selected cells need and that is not at hand, with its cure
     missing: list[str]
+    #: one line per exclusion that leaves nothing out, with its place in the grid
+    idle: list[str]
     #: file name -> split manifest of every data set
     manifests: dict[str, dict[str, Any]]
     #: name of a network and fingerprint of its weights -> the ``weights`` parameter that leads to them
@@ -145,6 +147,12 @@ class _Builder:
             cells=list(cells.values()),
             selected=selected,
             missing=list(self.missing),
+            idle=[
+                str(
+                    self.file.problem(place, "this exclusion matches no cell of the grid; correct or drop it")
+                )
+                for place in selection.idle_excludes(self.grid)
+            ],
             manifests=self.manifests,
             weights=self.weights,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from bench import advice
 from bench.estimate import estimate
 from bench.plan import Cell, Plan, leaves
 from bench.progress import human_seconds, wall_seconds
@@ -16,6 +17,8 @@ from bench.store import Store
 
 #: Columns of the list of cells.
 HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
+#: Columns of the list of trainings.
+TRAINING = ("step", "name", "epochs", "batch_size", "optimizer", "lr", "schedule")
 
 
 def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         )
     alone = [costs[stage.key].seconds or 0.0 for stage in todo if stage.timed]
     together = [costs[stage.key].seconds or 0.0 for stage in todo if not stage.timed]
-    variants = _variants(plan.selected)
+    variants, few_seeds = _variants(plan.selected), advice.few_seeds(plan)
     cells = [
         {
             "slug": cell.slug,
@@ -64,7 +67,10 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "stages": rows,
         "jobs": jobs,
         "seconds": round(wall_seconds(together, alone, jobs), 1),
+        "training": advice.training(plan),
         "missing": plan.missing,
+        "few_seeds": few_seeds,
+        "warnings": [*advice.warnings(plan), *few_seeds],
     }
 
 
@@ -120,6 +126,7 @@ def plan_text(summary: dict[str, Any]) -> str:
         ]
         for row in summary["stages"]
     ]
+    training = [[row[name] for name in TRAINING] for row in summary["training"]]
     seconds, unknown = (sum(row[name] for row in summary["stages"]) for name in ("seconds", "unknown"))
     jobs = summary["jobs"]
     at_once = f" with {jobs} jobs ({human_seconds(seconds)} of work)" if jobs > 1 else ""
@@ -130,8 +137,10 @@ def plan_text(summary: dict[str, Any]) -> str:
     parts = [
         f"Grid {summary['grid']}: {len(cells)} cells",
         tabulate(cells, [*HEADS, ""]),
+        tabulate(training, ["step", "trained by", *TRAINING[2:]], floatfmt="g"),
         tabulate(stages, ["stage", "total", "cached", "images to come", "time to come", "disk to come"]),
         closing,
+        *(f"Seeds: {line}" for line in summary["few_seeds"]),
+        *(f"Missing: {line}" for line in summary["missing"]),
     ]
-    parts += [f"Missing: {line}" for line in summary["missing"]]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))

@@ -96,6 +96,17 @@ class _Filter:
 
 def points(grid: Grid) -> Iterator[Point]:
     """Every point of the axes, then of each include overlay, without the excluded ones."""
+    return (point for point in _product(grid) if not any(_excluded(point, match) for match in grid.exclude))
+
+
+def idle_excludes(grid: Grid) -> Iterator[Path]:
+    """Where the exclusions stand that leave nothing out."""
+    for i, match in enumerate(grid.exclude):
+        if not any(_excluded(point, match) for point in _product(grid)):
+            yield "exclude", i
+
+
+def _product(grid: Grid) -> Iterator[Point]:
     sections: list[tuple[Path, Any]] = [(("axes",), grid.axes)]
     sections += [(("include", i), overlay) for i, overlay in enumerate(grid.include)]
     for section, overlay in sections:
@@ -107,12 +118,10 @@ def points(grid: Grid) -> Iterator[Point]:
             columns.append([(axis, entry, (*place, i)) for i, entry in enumerate(entries)])
         image_size = getattr(overlay, "image_size", None) or grid.defaults.image_size
         for combination in itertools.product(*columns):
-            point = Point(
+            yield Point(
                 {axis: entry for axis, entry, _ in combination} | {"image_size": image_size},
                 {axis: place for axis, _, place in combination},
             )
-            if not any(_excluded(point, match) for match in grid.exclude):
-                yield point
 
 
 def _excluded(point: Point, match: Match) -> bool:

@@ -33,6 +33,7 @@ LAYERS = {
     ],
     3: [
         "bench.plan",
+        "bench.advice",
         "bench.pipeline",
         "bench.blocks",
         "bench.combinations",
