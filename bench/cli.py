@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -153,10 +154,13 @@ def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
 
     include(plugins)
     registry = REGISTRIES[kind]
-    summaries = {name: _summary(registry.get(name)) for name in registry.names()}
+    summaries = {name: _summary(name, registry.get(name)) for name in registry.names()}
     if kind == "methods":
         summaries = {name: f"{text} [{_needs(registry.get(name))}]" for name, text in summaries.items()}
-    summaries |= {f"{family}:<name>": f"any model of {family}" for family in registry.families}
+    summaries |= {
+        f"{family}:<name>": f"Any network of {family} under its name there, for example {family}:resnet18."
+        for family in registry.families
+    }
     if as_json:
         click.echo(json.dumps(summaries, indent=1))
         return
@@ -207,18 +211,30 @@ def _device(asked: str) -> str:
     return ("cuda" if gpu_model() else "cpu") if asked == "auto" else asked
 
 
-def _summary(plugin: type) -> str:
-    """First line of the docstring of the file that defines a plug-in, or of its class."""
-    module = sys.modules[plugin.__module__].__doc__
-    lines = (module or plugin.__doc__ or "").strip().splitlines()
-    return lines[0] if lines else ""
+def _summary(name: str, plugin: type) -> str:
+    """What a plug-in is, in one line.
+
+    A built-in one is its file, whose docstring says it. The file of any other may begin with anything, and
+    hold several: the docstring of its class comes first, never that of a parent.
+    """
+    from bench.registry import REGISTRIES
+
+    module, own = sys.modules.get(plugin.__module__), plugin.__dict__.get("__doc__")
+    package, _, file = plugin.__module__.rpartition(".")
+    built_in = file == name and package in {registry.package for registry in REGISTRIES.values()}
+    texts = [module.__doc__ if module and file == name else None, own]
+    for text in texts if built_in else reversed(texts):
+        first = (text or "").strip().partition("\n")[0]
+        if first and not re.search("copyright|licen[cs]e|spdx", first, re.IGNORECASE):
+            return first
+    return f"class {plugin.__qualname__} of {file}, which has no docstring"
 
 
 def _needs(method: Any) -> str:
     """What a method takes: ``1 teacher (cached features), no labels``."""
     least, most = method.teachers
     if not method.trains:
-        return "nothing"
+        return "no teacher, no labels"
     if method.teacher_output == "network":
         output = "live, trained first"
     else:

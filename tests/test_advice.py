@@ -72,7 +72,7 @@ def test_teachers_that_are_trained_first_are_listed_too(make):
     ("old", "new", "expected"),
     [
         ("", "", [f"csq trains {BOTH} from random weights at its default rate for fine-tuning, 1e-05 ("]),
-        ("csq,", "{name: csq, params: {lr: 2e-5}},", [f"csq trains {BOTH} from random weights at the rate 2"]),
+        ("csq,", "{name: csq, params: {lr: 2e-5}},", [f"csq trains {BOTH} from random weights at the rate"]),
         ("csq,", "{name: csq, params: {lr: 1e-4}},", []),
         (
             "csq,",

@@ -113,12 +113,43 @@ def test_ls_describes_every_name(bench, kind):
     assert all(name in bench("ls", kind).out for name in described)
 
 
+def test_ls_describes_plugins_of_others_by_what_is_theirs(bench, folder):
+    (folder / "mine.py").write_text(
+        '"""Copyright 2020 nobody. All rights reserved."""\n'
+        "from bench.interfaces import Loss\nfrom bench.registry import LOSSES\n"
+        "from bench.types import Parameters\n\n"
+        '@LOSSES.register_as("described")\nclass Described(Loss):\n'
+        '    """Pairs of images.\n\n    More of it."""\n    version = 1\n    Params = Parameters\n\n'
+        '@LOSSES.register_as("inherited")\nclass Inherited(Described):\n    version = 1\n\n'
+        '@LOSSES.register_as("bare")\nclass Bare(Loss):\n    version = 1\n    Params = Parameters\n'
+    )
+    (folder / "titled.py").write_text(
+        '"""Losses of somebody\'s paper."""\nfrom bench.registry import LOSSES\n'
+        "@LOSSES.register\nclass Titled:\n    version = 1\n"
+    )
+    try:
+        shown = json.loads(
+            bench("ls", "losses", "--json", "--include", "mine.py", "--include", "titled.py").out
+        )
+        assert shown["described"] == "Pairs of images."
+        assert shown["inherited"] == "class Inherited of mine, which has no docstring"
+        assert shown["bare"] == "class Bare of mine, which has no docstring"
+        assert shown["titled"] == "Losses of somebody's paper."
+        assert shown["csq"].startswith("Central similarity quantization: ")
+    finally:
+        for name in ("described", "inherited", "bare", "titled"):
+            del REGISTRIES["losses"]._registered[name]
+    networks = json.loads(bench("ls", "students", "--json").out)
+    assert networks["timm:<name>"] == "Any network of timm under its name there, for example timm:resnet18."
+
+
 def test_ls_says_what_methods_need(bench):
     needs = json.loads(bench("ls", "methods", "--json").out)
     assert needs["cukd"].endswith("[1 teacher (cached features), no labels]")
     assert needs["cdd"].endswith("[1 teacher (live, trained first), labels]")
     assert needs["whiten_mtd"].endswith("[1 to 16 teachers (cached features), no labels]")
     assert needs["retrieval"].endswith("[no teacher, labels]")
+    assert needs["none"].endswith("[no teacher, no labels]")
 
 
 def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
