@@ -113,32 +113,51 @@ def test_ls_describes_every_name(bench, kind):
     assert all(name in bench("ls", kind).out for name in described)
 
 
+#: Files that define plug-ins, by name.
+THEIRS = {
+    "mine": '''
+"""Losses of several papers."""
+from bench.interfaces import Loss
+from bench.registry import LOSSES
+from bench.types import Parameters
+
+@LOSSES.register_as("described")
+class Described(Loss):
+    """Pairs of images.
+
+    More of it."""
+    version = 1
+    Params = Parameters
+
+@LOSSES.register_as("inherited")
+class Inherited(Described):
+    version = 2
+
+@LOSSES.register_as("bare")
+class Bare(Loss):
+    version = 1
+    Params = Parameters
+''',
+    "titled": '"""One loss."""\nfrom bench.registry import LOSSES\n@LOSSES.register\nclass Titled:\n    version = 1\n',
+    "licensed": (
+        '"""Copyright 2020."""\nfrom bench.registry import LOSSES\n@LOSSES.register\nclass A:\n    version = 1\n'
+    ),
+}
+
+
 def test_ls_describes_plugins_of_others_by_what_is_theirs(bench, folder):
-    (folder / "mine.py").write_text(
-        '"""Copyright 2020 nobody. All rights reserved."""\n'
-        "from bench.interfaces import Loss\nfrom bench.registry import LOSSES\n"
-        "from bench.types import Parameters\n\n"
-        '@LOSSES.register_as("described")\nclass Described(Loss):\n'
-        '    """Pairs of images.\n\n    More of it."""\n    version = 1\n    Params = Parameters\n\n'
-        '@LOSSES.register_as("inherited")\nclass Inherited(Described):\n    version = 1\n\n'
-        '@LOSSES.register_as("bare")\nclass Bare(Loss):\n    version = 1\n    Params = Parameters\n'
-    )
-    (folder / "titled.py").write_text(
-        '"""Losses of somebody\'s paper."""\nfrom bench.registry import LOSSES\n'
-        "@LOSSES.register\nclass Titled:\n    version = 1\n"
-    )
-    try:
-        shown = json.loads(
-            bench("ls", "losses", "--json", "--include", "mine.py", "--include", "titled.py").out
-        )
-        assert shown["described"] == "Pairs of images."
-        assert shown["inherited"] == "class Inherited of mine, which has no docstring"
-        assert shown["bare"] == "class Bare of mine, which has no docstring"
-        assert shown["titled"] == "Losses of somebody's paper."
-        assert shown["csq"].startswith("Central similarity quantization: ")
-    finally:
-        for name in ("described", "inherited", "bare", "titled"):
-            del REGISTRIES["losses"]._registered[name]
+    for name, text in THEIRS.items():
+        (folder / f"{name}.py").write_text(text)
+    files = [part for name in THEIRS for part in ("--include", f"{name}.py")]
+    shown = json.loads(bench("ls", "losses", "--json", *files).out)
+    for name in ("described", "inherited", "bare", "titled", "licensed"):
+        del REGISTRIES["losses"]._registered[name]
+    assert shown["described"] == "Pairs of images."
+    assert shown["inherited"] == "class Inherited of mine, which has no docstring"
+    assert shown["bare"] == "class Bare of mine, which has no docstring"
+    assert shown["titled"] == "One loss."
+    assert shown["licensed"] == "class A of licensed, which has no docstring"
+    assert shown["csq"].startswith("Central similarity quantization: ")
     networks = json.loads(bench("ls", "students", "--json").out)
     assert networks["timm:<name>"] == "Any network of timm under its name there, for example timm:resnet18."
 
