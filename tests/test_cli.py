@@ -113,6 +113,7 @@ def test_ls_describes_every_name(bench, kind):
     assert all(name in bench("ls", kind).out for name in described)
 
 
+LOSS = "from bench.registry import LOSSES\n@LOSSES.register\nclass Mine:\n    version = 1\n"
 #: Files that define plug-ins, by name.
 THEIRS = {
     "mine": '''
@@ -138,10 +139,8 @@ class Bare(Loss):
     version = 1
     Params = Parameters
 ''',
-    "titled": '"""One loss."""\nfrom bench.registry import LOSSES\n@LOSSES.register\nclass Titled:\n    version = 1\n',
-    "licensed": (
-        '"""Copyright 2020."""\nfrom bench.registry import LOSSES\n@LOSSES.register\nclass A:\n    version = 1\n'
-    ),
+    "titled": f'"""One loss."""\n{LOSS}',
+    "licensed": f'"""Copyright 2020."""\n{LOSS}',
 }
 
 
@@ -156,7 +155,7 @@ def test_ls_describes_plugins_of_others_by_what_is_theirs(bench, folder):
     assert shown["inherited"] == "class Inherited of mine, which has no docstring"
     assert shown["bare"] == "class Bare of mine, which has no docstring"
     assert shown["titled"] == "One loss."
-    assert shown["licensed"] == "class A of licensed, which has no docstring"
+    assert shown["licensed"] == "class Mine of licensed, which has no docstring"
     assert shown["csq"].startswith("Central similarity quantization: ")
     networks = json.loads(bench("ls", "students", "--json").out)
     assert networks["timm:<name>"] == "Any network of timm under its name there, for example timm:resnet18."
