@@ -56,6 +56,11 @@ def require(what: str, extra: str, *packages: str) -> None:
         raise MissingPackageError(what, extra)
 
 
+def of_network(name: str, error: UsageError) -> UsageError:
+    """``error`` with the network it is about, unless it says so itself: files and parameters know none."""
+    return error if name.rpartition(" ")[2] in str(error) else UsageError(f"{name}: {error}")
+
+
 class NothingToCompareError(BenchError):
     """Two results have no configuration in common that could be compared."""
 

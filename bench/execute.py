@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import advice, atomic, environment, estimate, records
 from bench.cell_files import save_finished, save_unfinished
-from bench.errors import RecordError, UsageError
+from bench.errors import RecordError, UsageError, of_network
 from bench.plan import Cell, Plan, leaves
 from bench.progress import ProgressReport
 from bench.registry import METHODS
@@ -201,12 +201,23 @@ def _check_networks(stages: list[Stage], context: Any) -> None:
         wanted = [(asked["teacher"], asked["output"]) for asked in teachers if "teacher" in asked]
         for teacher, output in wanted:
             if _first(built, teacher, output):
-                plugin: Any = context.teacher(teacher)
-                plugin.build_classifier() if output == "logits" else plugin.build()
+                with _about("teacher", teacher):
+                    plugin: Any = context.teacher(teacher)
+                    plugin.build_classifier() if output == "logits" else plugin.build()
         if student is not None and _first(built, student):
-            context.student(student).build()
+            with _about("student", student):
+                context.student(student).build()
         if method is not None and _first(built, method["name"], student):
             METHODS.get(method["name"]).check_network(context.student(student).build())
+
+
+@contextlib.contextmanager
+def _about(role: str, network: dict[str, Any]) -> Iterator[None]:
+    """Whatever is wrong with a network is told with its name."""
+    try:
+        yield
+    except UsageError as error:
+        raise of_network(f"{role} {network['name']}", error) from error
 
 
 def _first(seen: set[str], *what: Any) -> bool:

@@ -47,7 +47,8 @@ def faults(
                 where, cure = owner or _of(location[:-1]), _needed(schema, location)
                 yield (*prefix, *location[:-1]), f"missing key '{location[-1]}'{where}{cure}"
         elif detail["type"] == "value_error":
-            yield (*prefix, *location), f"{detail['msg'].removeprefix('Value error, ')}{owner}"
+            whose = f"{owner.removeprefix(' of ')}: " if owner else ""
+            yield (*prefix, *location), f"{whose}{detail['msg'].removeprefix('Value error, ')}"
         else:
             # Members of unions add a last part that is no key of the file.
             if isinstance(location[-1], str) and location[-1] not in _known_keys(schema, location[:-1]):

@@ -25,6 +25,7 @@ from bench.errors import (
     Problem,
     UsageError,
     WeightsError,
+    of_network,
 )
 from bench.pipeline import applies
 from bench.records import CellInfo
@@ -240,7 +241,8 @@ class _Builder:
                 detail = error.errors()[0]
                 where = ".".join(["defaults", name, *map(str, detail["loc"])])
                 what = f"{axis} '{entry.name}' does not take {where}"
-                message = f"{what} as it is ({detail['msg'].lower()}); set it in the params of {entry.name}"
+                wanted, cure = detail["msg"].partition(" should ")[2], f"set it in the params of {entry.name}"
+                message = f"{what} as it is (it should {wanted}); {cure}"
                 found.append(self.file.problem(point.places[axis], message))
         return found
 
@@ -306,7 +308,7 @@ class _Builder:
         try:
             weights = plugin(params).weights_id()
         except (WeightsError, MissingPackageError) as error:
-            self.lacking[str(error)] = None
+            self.lacking[str(of_network(f"{registry.kind} {entry.name}", error))] = None
             weights = f"missing: {getattr(params, 'weights', '')}"
         # The key holds what is in the weights, not where they lie: a copy elsewhere is the same work.
         self.weights[entry.name, weights] = getattr(params, "weights", None)

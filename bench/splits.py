@@ -70,10 +70,10 @@ def class_balanced(
         larger = "train" if quota - params.query_per_class == params.train_per_class else "database"
         least, others = int(counts.argmin()), np.count_nonzero(counts < quota) - 1
         smallest = f"'{names[least]}'" if names else str(least)
-        also = f" and {others} more {'have' if others > 1 else 'has'} too few" if others else ""
+        also = f", and so {'have' if others > 1 else 'has'} {others} more" if others else ""
         raise DataError(
-            f"{name}: class {smallest} has {counts.min()} images{also}, fewer than query_per_class + "
-            f"{larger}_per_class = {quota}; lower them"
+            f"{name}: class {smallest} has {counts.min()} images, fewer than query_per_class + "
+            f"{larger}_per_class = {quota}{also}; lower them"
         )
     generator = np.random.default_rng(params.split_seed)
     query, train, val, database = [], [], [], []

@@ -43,10 +43,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can make the parsers raise anything
-        raise WeightsError(
-            f"{path}: cannot be read as weights ({type(error).__name__}): damaged, or it holds objects other "
-            "than tensors, which could run code and are refused; save net.state_dict() as .safetensors or .pt"
-        ) from error
+        raise WeightsError(f"{path}: cannot be read as weights: {_why(path)}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: not a flat dict of tensors; save net.state_dict() by itself")
     return state
@@ -81,6 +78,15 @@ def load_state_dict(
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
         raise WeightsError(f"{source}: does not fit the network: {'; '.join(faults[:LISTED])}{more}")
     net.load_state_dict(state)
+
+
+def _why(path: Path) -> str:
+    if path.suffix == ".safetensors":
+        return "damaged, or no safetensors file; copy it again, or save it with safetensors.torch.save_file"
+    return (
+        "damaged, or it holds objects other than tensors, which could run code and are refused; save "
+        "net.state_dict() as .safetensors or .pt"
+    )
 
 
 def _require(path: Path) -> None:

@@ -233,9 +233,9 @@ def _feature_dim(network: type[ZooNetwork], image_size: int) -> int:
         with torch.no_grad():
             feature = net.eval()(torch.empty(1, 3, image_size, image_size, device="meta"))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise UsageError(
-            f"{name} does not take images of {image_size} px: {' '.join(str(error).split())}"
-        ) from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        message = f"{name} does not take images of {image_size} px: {reason}; set another image_size"
+        raise UsageError(message) from error
     if not isinstance(feature, torch.Tensor) or feature.ndim != 2:
         raise UsageError(f"{name} does not give one feature vector per image; choose another")
     return feature.shape[1]

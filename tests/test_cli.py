@@ -223,7 +223,10 @@ def test_prepare_takes_parameters_of_the_data_set(bench, folder):
     assert "4 query, 6 train, 2 val, 12 database" in result.out
     result = bench(*asked)
     assert result.code == 2
-    assert "class 'cat' has 8 images and 1 more has too few" in result.err
+    assert (
+        "class 'cat' has 8 images, fewer than query_per_class + train_per_class = 502, and so has 1 more"
+        in result.err
+    )
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,15 @@ def test_missing_data_and_weights_are_listed_not_raised(make):
     plan = make(text)
     assert len(plan.missing) == 2
     assert any("fashion_mnist" in line for line in plan.missing)
-    assert any("absent.safetensors" in line for line in plan.missing)
+    assert any(
+        re.match("teacher resnet50: no such weights file: .*absent.safetensors", line)
+        for line in plan.missing
+    )
+    published = make(GRID.replace("[tiny_student]", "[{name: cukd_v1, params: {weights: default}}]"))
+    assert published.missing == [
+        "student cukd_v1: no weights are published for this network; set weights to 'none' or the path of a "
+        "state dict"
+    ]
 
 
 def test_what_only_cells_that_are_not_selected_miss_is_not_missed(make):

@@ -55,7 +55,7 @@ def test_a_class_that_is_too_small_is_named():
         splits.class_balanced("x", labels, 2, PARAMS)
     with pytest.raises(DataError, match="class 'dog' has 6 images, fewer than .* = 7"):
         splits.class_balanced("x", labels, 2, PARAMS, ["cat", "dog"])
-    with pytest.raises(DataError, match="class 2 has 5 images and 1 more has too few, fewer than"):
+    with pytest.raises(DataError, match="class 2 has 5 images, .* = 7, and so has 1 more; lower them"):
         splits.class_balanced("x", np.array([0] * 10 + [1] * 6 + [2] * 5), 3, PARAMS)
     with pytest.raises(DataError, match="val_per_class"):
         splits.class_balanced("x", labels, 2, PARAMS.model_copy(update={"val_per_class": 5}))

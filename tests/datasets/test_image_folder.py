@@ -78,5 +78,5 @@ def test_what_is_missing_or_does_not_fit_is_named(tmp_path):
 
 def test_classes_that_are_too_small_are_an_error(tmp_path):
     write(tmp_path, per_class=6)
-    with pytest.raises(DataError, match="class 'class0' has 6 images and 2 more have too few, fewer than"):
+    with pytest.raises(DataError, match="class 'class0' has 6 images, .* = 7, and so have 2 more; lower"):
         dataset().splits(dataset().load(tmp_path))
