@@ -51,8 +51,9 @@ def faults(
             yield (*prefix, *location), f"{whose}{detail['msg'].removeprefix('Value error, ')}"
         else:
             # Members of unions add a last part that is no key of the file.
-            if isinstance(location[-1], str) and location[-1] not in _known_keys(schema, location[:-1]):
-                location = location[:-1]
+            *outer, last = location or [0]
+            if isinstance(last, str) and last not in _known_keys(schema, tuple(outer)):
+                location = tuple(outer)
             values[location].append(detail)
     for location, told in values.items():
         shown = json.dumps(told[0].get("input"), default=str)
@@ -82,7 +83,8 @@ def _unknown(schema: type[BaseModel], location: Path, owner: str) -> str:
     """What is wrong with a key that nothing reads, and what may have been meant."""
     name, known = str(location[-1]), _known_keys(schema, location[:-1])
     sections = [section for section, keys in _sections(schema) if name in keys and section]
-    if sections and not owner:
+    in_list = any(isinstance(part, int) for part in location)
+    if sections and not owner and not in_list:
         return f"unknown key '{name}'; it belongs in {' or '.join(sections)}"
     listed = did_you_mean(name, known) or (f" (known: {', '.join(known)})" if known else "; it has none")
     return f"unknown key '{name}'{owner}{listed}"

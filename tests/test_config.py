@@ -111,6 +111,11 @@ def test_a_single_value_is_a_list_of_one_and_numbers_are_numbers(tmp_path):
             "bits: 16\nmeasure: {latency: true}",
             "grid.yaml:10:20: measure.latency should be a mapping or false, not true",
         ),
+        (
+            "bits: 16",
+            "bits: 16\nexclude: [{image_size: 32}]",
+            "grid.yaml:10:12: unknown key 'image_size' (known: bits, dataset",
+        ),
         ("bits: 16", "bits: 16\nreport: {pareto: map}", "grid.yaml:10:18: report.pareto should be a list"),
         ("name: good", "name: ../up", "grid.yaml:2:7: name should be letters, digits, '.', '_' and '-'"),
         ("name: good", "name: !!python/name:os.system x", "grid.yaml:2:7: tag"),

@@ -4,6 +4,8 @@ Every class gives the same number of query and training images, drawn from the s
 all but the queries.
 
     dataset: [{name: image_folder, params: {folder: flowers, query_per_class: 20, train_per_class: 100}}]
+
+``python -m bench data prepare image_folder --set folder=flowers`` says whether it fits.
 """
 
 from __future__ import annotations
