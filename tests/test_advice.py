@@ -76,10 +76,11 @@ def test_teachers_that_are_trained_first_are_listed_too(make):
         ("csq,", "{name: csq, params: {lr: 1e-4}},", []),
         (
             "csq,",
-            "{name: csq, params: {optimizer: sgd, lr: 9e-4}},",
-            [f"csq trains {BOTH} from random weights at the rate 0.0009 (sgd); set defaults.finetune.lr or "
+            "{name: csq, params: {optimizer: sgd, lr: 9e-3}},",
+            [f"csq trains {BOTH} from random weights at the rate 0.009 (sgd); set defaults.finetune.lr or "
              "params: {lr: 1e-2}"],
         ),
+        ("csq,", "{name: csq, params: {optimizer: sgd, lr: 1e-2}},", []),
         ("epochs: 3", "epochs: 3, lr: 1e-3", []),
         ("[none, ", "[", []),
         ("loss: [csq,", "loss: [none,", []),
@@ -91,7 +92,7 @@ def test_random_networks_at_rates_for_fine_tuning_are_warned_of(make, old, new, 
     assert len(found) == len(expected)
     for line, start in zip(found, expected, strict=True):
         assert line.startswith(f"loss {start}")
-        assert "; set defaults.finetune.lr or params: {lr: 1e-" in line
+        assert re.search(r"; set defaults\.finetune\.lr or params: \{lr: (3e-4|1e-2)\}$", line)
 
 
 def test_published_weights_may_be_fine_tuned_slowly(make):
