@@ -41,7 +41,9 @@ def prepare(name: str, root: Path, folder: str, files: Sequence[str]) -> str:
     try:
         library(str(root), download=True)
     except (OSError, RuntimeError) as error:
-        raise MissingDataError(f"{_missing(name, root, folder)} (download failed: {error})") from error
+        raise MissingDataError(
+            f"{_missing(name, root, folder)} (download failed: {' '.join(str(error).split())})"
+        ) from error
     return f"{name}: 60,000 images in {root / folder}, MD5 sums as published"
 
 

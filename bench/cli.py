@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import __version__, cli_results
-from bench.cli_options import details_shown, grid_options, verb
+from bench import __version__, cli_data, cli_results
+from bench.cli_options import Number, details_shown, grid_options, include, include_option, verb
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def cli() -> None:
     """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
 
 
-for _command in (cli_results.report, cli_results.compare, cli_results.check):
+for _command in (
+    *(cli_results.report, cli_results.compare, cli_results.check),
+    *(cli_data.data, cli_data.doctor),
+):
     cli.add_command(_command)
 
 
@@ -110,9 +114,12 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
 @verb
 def plan(grid: Path, as_json: bool, **options: Any) -> None:
     """Show cells and stages of a grid, what is cached, and the expected time and disk; starts nothing."""
+    from bench import advice
     from bench.plan_text import plan_summary, plan_text
 
     planned, machine = _prepare(grid, fetch=False, **options)
+    for line in advice.warnings(planned):
+        log.warning("warning: %s", line)
     summary = plan_summary(planned, machine.store, machine.job_hardware, machine.jobs)
     click.echo(json.dumps(summary, indent=1) if as_json else plan_text(summary))
 
@@ -126,98 +133,45 @@ def plan(grid: Path, as_json: bool, **options: Any) -> None:
 @click.option("--variant", "variants", multiple=True,
               type=click.Choice(["fp32", "bf16", "channels_last", "compile"]),
               help="Also time the same weights deployed this way.")  # fmt: skip
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True,
+@click.option("--budget", type=Number(0, included=False), default=10.0, show_default=True,
               metavar="SECONDS", help="How long one timing may take, warm-up included; it ends earlier "
               "where its median is steady.")  # fmt: skip
-@click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
-              help="A .py file with plug-ins of your own.")  # fmt: skip
+@include_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verb
 def measure(model: str, as_json: bool, device: str, plugins: Sequence[Path], **options: Any) -> None:
     """The cost card of one model with a hash head: parameters, MACs, latency, size."""
     from bench.cost_card import cost_card, cost_text
 
-    _include(plugins)
+    include(plugins)
     card = cost_card(model, device=_device(device), **options)
     click.echo(json.dumps(card, indent=1) if as_json else cost_text(card))
 
 
 @cli.command(name="ls")
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
-              help="A .py file with plug-ins of your own.")  # fmt: skip
+@include_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verb
 def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
     """List what a grid may name."""
     from bench.registry import REGISTRIES
 
-    _include(plugins)
+    include(plugins)
     registry = REGISTRIES[kind]
-    summaries = {name: _summary(registry.get(name)) for name in registry.names()}
+    summaries = {name: _summary(name, registry.get(name)) for name in registry.names()}
     if kind == "methods":
         summaries = {name: f"{text} [{_needs(registry.get(name))}]" for name, text in summaries.items()}
-    summaries |= {f"{family}:<name>": f"any model of {family}" for family in registry.families}
+    summaries |= {
+        f"{family}:<name>": f"Any network of {family} under its name there, for example {family}:resnet18."
+        for family in registry.families
+    }
     if as_json:
         click.echo(json.dumps(summaries, indent=1))
         return
     width = max(map(len, summaries))
     for name, summary in summaries.items():
         click.echo(f"{name:{width}}  {summary}")
-
-
-@cli.group()
-def data() -> None:
-    """Data sets: fetch and check them."""
-
-
-@data.command()
-@click.argument("name")
-@click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
-              help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
-@verb
-def prepare(name: str, data_root: Path | None) -> None:
-    """Download or check the data set NAME, and show its splits."""
-    from bench import loading
-    from bench.registry import DATASETS
-
-    plugin = DATASETS.get(name)
-    dataset = plugin(plugin.Params())
-    root = data_root or loading.default_root()
-    click.echo(dataset.prepare(root))
-    loaded = loading.load(name, plugin.Params().model_dump(mode="json"), root, None)
-    parts = loaded.splits
-    sizes = ", ".join(
-        f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
-    )
-    click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
-    if left_out := getattr(loaded.images.pixels, "left_out", 0):
-        click.echo(f"{left_out} hidden files and folders left out: names that begin with a dot, __MACOSX")
-    found = loaded.copies().sentences() or [
-        "no query or validation image has an equal picture in another part"
-    ]
-    click.echo("\n".join(f"copies: {sentence}" for sentence in found))
-
-
-@cli.command()
-@click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
-              help="Where data sets are [default: $BENCH_DATA or the cache].")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@verb
-def doctor(data_root: Path | None, as_json: bool) -> int:
-    """Show what is installed, which devices there are, and which data and weights are at hand."""
-    from bench import loading
-    from bench.doctor import examine
-
-    findings = examine(data_root or loading.default_root())
-    if as_json:
-        click.echo(json.dumps(findings, indent=1))
-    else:
-        for section, lines in findings.items():
-            click.echo(section)
-            for name, text in lines.items():
-                click.echo(f"  {name}: {text}")
-    return 0
 
 
 def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, plugins: Sequence[Path],
@@ -231,7 +185,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
     from bench.registry import DATASETS
     from bench.selection import Choice
 
-    _include(plugins)
+    include(plugins)
     file, choice = load_grid(grid, overrides), Choice(only, skip, limit)
     root = data_root or loading.default_root()
     machine = Machine(
@@ -263,25 +217,30 @@ def _device(asked: str) -> str:
     return ("cuda" if gpu_model() else "cpu") if asked == "auto" else asked
 
 
-def _include(plugins: Sequence[Path]) -> None:
-    from bench.registry import include
+def _summary(name: str, plugin: type) -> str:
+    """What a plug-in is, in one line.
 
-    for path in plugins:
-        include(path)
+    A built-in one is its file, whose docstring says it. The file of any other may begin with anything, and
+    hold several: the docstring of its class comes first, never that of a parent.
+    """
+    from bench.registry import REGISTRIES
 
-
-def _summary(plugin: type) -> str:
-    """First line of the docstring of the file that defines a plug-in, or of its class."""
-    module = sys.modules[plugin.__module__].__doc__
-    lines = (module or plugin.__doc__ or "").strip().splitlines()
-    return lines[0] if lines else ""
+    module, own = sys.modules.get(plugin.__module__), plugin.__dict__.get("__doc__")
+    package, _, file = plugin.__module__.rpartition(".")
+    built_in = file == name and package in {registry.package for registry in REGISTRIES.values()}
+    texts = [module.__doc__ if module and file == name else None, own]
+    for text in texts if built_in else reversed(texts):
+        first = (text or "").strip().partition("\n")[0]
+        if first and not re.search("copyright|licen[cs]e|spdx", first, re.IGNORECASE):
+            return first
+    return f"class {plugin.__qualname__} of {file}, which has no docstring"
 
 
 def _needs(method: Any) -> str:
     """What a method takes: ``1 teacher (cached features), no labels``."""
     least, most = method.teachers
     if not method.trains:
-        return "nothing"
+        return "no teacher, no labels"
     if method.teacher_output == "network":
         output = "live, trained first"
     else:

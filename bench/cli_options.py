@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,30 @@ def details_shown() -> bool:
     return any(handler.level <= logging.DEBUG for handler in logging.getLogger("bench").handlers)
 
 
+data_root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="BENCH_DATA",
+    help="Where data sets are [default: $BENCH_DATA or the cache].",
+)
+
+include_option = click.option(
+    "--include",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A .py file with plug-ins of your own.",
+)
+
+
+def include(plugins: Sequence[Path]) -> None:
+    """Import the files of ``--include``."""
+    from bench import registry
+
+    for path in plugins:
+        registry.include(path)
+
+
 def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say which cells of which grid."""
     options = [
@@ -77,15 +101,13 @@ def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--skip", multiple=True, metavar="KEY=PATTERN", help="No cells that match."),
         click.option("--limit", type=click.IntRange(min=2), metavar="N",
                      help="Use at most N images per split; such records are marked as not comparable."),
-        click.option("--data-root", type=click.Path(path_type=Path), envvar="BENCH_DATA",
-                     help="Where data sets are [default: $BENCH_DATA or the cache]."),
+        data_root_option,
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
                      show_default=True, help="What to train and measure on."),
         click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
                      help="Stages at work at once, each with its share of the threads and a GPU in turn; "
                      "timings run alone, at the end. With as many threads per stage (OMP_NUM_THREADS / N) "
                      "results are the same bit for bit, else within the noise of seeds."),
-        click.option("--include", "plugins", multiple=True, type=click.Path(path_type=Path),
-                     help="A .py file with plug-ins of your own."),
+        include_option,
     ]  # fmt: skip
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)

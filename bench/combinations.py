@@ -35,8 +35,12 @@ def _teachers(point: Point, method: Any) -> Iterator[tuple[str, str]]:
         return
     if not least <= len(teachers) <= most:
         wanted = f"{least}" if least == most else f"{least} to {most}"
-        message = f"method '{name}' takes {wanted} teacher(s), this combination has {len(teachers)}"
-        yield "method", f"{message}; change or exclude it"
+        message = f"method '{name}' takes {wanted} teacher{'s' if most > 1 else ''}"
+        if teachers:
+            message = f"{message}, this combination has {len(teachers)}; change or exclude it"
+        else:
+            message = f"{message}, and the grid names none; add teacher: [...] to the axes"
+        yield "method", message
     student = point.values["student"]
     other = [teacher.name for teacher in teachers if _network(teacher) != _network(student)]
     if method.same_network and other:

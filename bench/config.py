@@ -7,27 +7,24 @@ second and not a training run.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bench import yaml_nodes
-from bench.errors import ConfigError, Problem, UsageError, did_you_mean
-from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
+from bench.errors import ConfigError, Problem, UsageError
+from bench.grid_faults import faults
+from bench.plugin_faults import params_faults, plugin_faults
+from bench.registry import Registry
 from bench.types import Parameters, TrainingParameters
 
-#: Axis -> where its names are looked up. ``bits`` and ``seed`` are numbers.
-AXES: dict[str, Registry[Any]] = {
-    "dataset": DATASETS,
-    "teacher": TEACHERS,
-    "student": STUDENTS,
-    "method": METHODS,
-    "loss": LOSSES,
-}
+#: Version of grid files, of which this module reads no other.
+GRID_SCHEMA = 1
+FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 #: What is measured unless the grid says otherwise, each where it applies.
 DEFAULT_METRICS = (
@@ -60,7 +57,19 @@ def _as_list(value: Any) -> Any:
 
 
 def _as_entry(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        message = f"write a name, or {{name: ..., params: {{...}}}}, not {json.dumps(value)}"
+        raise ValueError(message)  # noqa: TRY004  (pydantic takes no TypeError)
     return {"name": value} if isinstance(value, str) else value
+
+
+def _as_folder(value: str) -> str:
+    if not re.fullmatch(FOLDER_NAME, value):
+        raise ValueError(
+            f"name should be letters, digits, '.', '_' and '-', a letter or digit first, not '{value}': it "
+            "names the results folder"
+        )
+    return value
 
 
 class _NamedPlugin(_Strict):
@@ -76,12 +85,17 @@ Seed = Annotated[int, Field(ge=0)]
 ImageSize = Annotated[int, Field(ge=16, le=2048)]
 
 
+def _no_teacher() -> list[list[_NamedPlugin]]:
+    return [[]]
+
+
 class Axes(_Strict):
     """The full product of these lists; an entry is a name, or a name with params."""
 
     dataset: Entries
     teacher: Annotated[list[Teachers], BeforeValidator(_as_list), Field(min_length=1)] = Field(
-        description="a list inside the list is several teachers at once"
+        default_factory=_no_teacher,
+        description="a list inside the list is several teachers at once; for methods that take none, no key",
     )
     student: Entries
     method: Entries
@@ -94,25 +108,25 @@ class Overlay(_Strict):
     """Extra cells: the axes with some of them replaced, and on wish another image size."""
 
     dataset: Entries | None = None
-    teacher: Annotated[list[Teachers], BeforeValidator(_as_list)] | None = None
+    teacher: Annotated[list[Teachers], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     student: Entries | None = None
     method: Entries | None = None
     loss: Entries | None = None
-    bits: Annotated[list[Bits], BeforeValidator(_as_list)] | None = None
-    seed: Annotated[list[Seed], BeforeValidator(_as_list)] | None = None
+    bits: Annotated[list[Bits], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    seed: Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     image_size: ImageSize | None = None
 
 
 class Match(_Strict):
     """Cells to leave out: all that agree with every key given."""
 
-    dataset: Annotated[list[str], BeforeValidator(_as_list)] | None = None
-    teacher: Annotated[list[str], BeforeValidator(_as_list)] | None = None
-    student: Annotated[list[str], BeforeValidator(_as_list)] | None = None
-    method: Annotated[list[str], BeforeValidator(_as_list)] | None = None
-    loss: Annotated[list[str], BeforeValidator(_as_list)] | None = None
-    bits: Annotated[list[int], BeforeValidator(_as_list)] | None = None
-    seed: Annotated[list[int], BeforeValidator(_as_list)] | None = None
+    dataset: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    teacher: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    student: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    method: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    loss: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    bits: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    seed: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)] | None = None
 
 
 class Defaults(_Strict):
@@ -149,8 +163,8 @@ class Grid(_Strict):
     """One benchmark grid, checked; see ``bench/grids`` for examples."""
 
     grid_schema: Literal[1] = Field(alias="schema", description="version of this file format")
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
-        description="names the results folder"
+    name: Annotated[str, AfterValidator(_as_folder), Field(json_schema_extra={"pattern": FOLDER_NAME})] = (
+        Field(description="names the results folder")
     )
     description: str = ""
     defaults: Defaults = Defaults()
@@ -192,26 +206,61 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> GridFile:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot read the grid ({error}); pass --grid FILE") from error
     document = yaml_nodes.parse(text, str(path))
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or not key:
-            raise UsageError(f"--set {override}: write it as --set path.to.key=value")
-        document.set(tuple(key.split(".")), yaml_nodes.parse(value, f"--set {override}"))
-    problems = [*document.problems]
     if not isinstance(document.value, dict):
-        raise ConfigError(
-            [*problems, document.problem((), "a grid is a mapping; see bench/grids/quick.yaml")]
-        )
+        shape = document.problem((), "a grid is a mapping; see bench/grids/quick.yaml")
+        raise ConfigError([*document.problems, shape])
+    _override(document, overrides, "path.to.key=value")
+    _check_schema(document)
     _anchor_weights(document.value, path.parent)
-    problems += _plugin_problems(document)
+    found = list(plugin_faults(document))
+    problems = [*document.problems, *(document.problem(*fault) for fault in found)]
+    # What is wrong with an entry is said once, by what knows the plug-in.
+    told = {document.place(path) for path, _ in found}
+    told |= {document.place(path[:-2]) for path, _ in found if path[-1] == yaml_nodes.KEY}
     try:
         # Through JSON: strict mode then takes a list for a list and nothing else.
         grid = Grid.model_validate_json(json.dumps(document.value))
     except ValidationError as error:
-        raise ConfigError(problems + _structure_problems(error, document)) from error
+        rest = [fault for fault in faults(error, Grid) if document.place(fault[0]) not in told]
+        raise ConfigError([*problems, *(document.problem(*fault) for fault in rest)]) from error
     if problems:
         raise ConfigError(problems)
     return GridFile(grid, document)
+
+
+def plugin_params(registry: Registry[Any], name: str, overrides: Sequence[str]) -> Parameters:
+    """Parameters of plug-in ``name`` from ``key=value`` texts of ``--set``, values in YAML.
+
+    Raises:
+        UsageError: there is no such plug-in, or an override is not of that form.
+        ConfigError: every fault of the values.
+    """
+    schema: type[Parameters] = registry.get(name).Params
+    document = yaml_nodes.Document({}, "--set")
+    _override(document, overrides, "key=value")
+    problems = [*document.problems]
+    problems += [document.problem(*fault) for fault in params_faults((), registry, name, document.value)]
+    if problems:
+        raise ConfigError(problems)
+    return schema.of(document.value)
+
+
+def _override(document: yaml_nodes.Document, overrides: Sequence[str], form: str) -> None:
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        path = tuple(key.split("."))
+        if not equals or not all(path):
+            raise UsageError(f"--set {override}: write it as --set {form}")
+        document.set(path, yaml_nodes.parse(value, f"--set {override}"))
+
+
+def _check_schema(document: yaml_nodes.Document) -> None:
+    """Refuse a grid of another version, of which nothing else can be said."""
+    version = document.value.get("schema")
+    if type(version) is int and version > GRID_SCHEMA:
+        newest = f"{GRID_SCHEMA}, the newest this version reads"
+        message = f"schema {version} is newer than {newest}; update hash-pareto"
+        raise ConfigError([document.problem(("schema",), message)])
 
 
 def resolve(
@@ -225,130 +274,12 @@ def resolve(
     return schema.of({**shared, **entry.params})
 
 
-def _plugin_problems(document: yaml_nodes.Document) -> list[Problem]:
-    """Unknown names and wrong params, wherever plug-ins are named; shape errors are left to pydantic."""
-    problems: list[Problem] = []
-    value = document.value
-    places: list[tuple[yaml_nodes.Path, Registry[Any], Any]] = []
-    sections: list[tuple[yaml_nodes.Path, Any]] = [(("axes",), value.get("axes"))]
-    if isinstance(value.get("include"), list):
-        sections += [(("include", i), overlay) for i, overlay in enumerate(value["include"])]
-    for section, mapping in sections:
-        for axis, registry in AXES.items():
-            if isinstance(mapping, dict) and axis in mapping:
-                places += _entries((*section, axis), registry, mapping[axis])
-    for path, registry, entry in places:
-        name = entry.get("name") if isinstance(entry, dict) else entry
-        params = entry.get("params", {}) if isinstance(entry, dict) else {}
-        if isinstance(name, str) and isinstance(params, dict):
-            problems += _check_plugin(document, path, registry, {"name": name, "params": params})
-    measure = value.get("measure")
-    for name, params in measure.items() if isinstance(measure, dict) else ():
-        if isinstance(params, dict):
-            problems += _check_plugin(document, ("measure", name), METRICS, {"name": name, "params": params})
-    return problems
-
-
-def _entries(
-    path: yaml_nodes.Path, registry: Registry[Any], value: Any
-) -> list[tuple[yaml_nodes.Path, Registry[Any], Any]]:
-    if not isinstance(value, list):
-        return [(path, registry, value)]
-    return [found for i, item in enumerate(value) for found in _entries((*path, i), registry, item)]
-
-
-def _check_plugin(
-    document: yaml_nodes.Document, path: yaml_nodes.Path, registry: Registry[Any], entry: dict[str, Any]
-) -> list[Problem]:
-    try:
-        schema = registry.get(entry["name"]).Params
-    except UsageError as error:
-        return [document.problem(path, str(error))]
-    try:
-        schema.of(entry["params"])
-    except ValidationError as error:
-        inside = path if path[0] == "measure" else (*path, "params")
-        owner = f" of {registry.kind} '{entry['name']}'"
-        return [document.problem(*told) for told in _told(error, schema, inside, owner)]
-    return []
-
-
-def _structure_problems(error: ValidationError, document: yaml_nodes.Document) -> list[Problem]:
-    return [document.problem(*told) for told in _told(error, Grid, (), "")]
-
-
-def _told(
-    error: ValidationError, schema: type[BaseModel], prefix: yaml_nodes.Path, where: str
-) -> Iterator[tuple[yaml_nodes.Path, str]]:
-    """Place and plain words of every fault; what the members of a union say of one value is one fault."""
-    values: dict[yaml_nodes.Path, list[Any]] = defaultdict(list)
-    for detail in error.errors():
-        if detail["type"] in {"extra_forbidden", "missing", "value_error"}:
-            yield _explain(detail, schema, prefix, where)
-            continue
-        location = tuple(detail["loc"])
-        # Members of unions add a last part that is no key of the file.
-        if (
-            location
-            and isinstance(location[-1], str)
-            and location[-1] not in _known_keys(schema, location[:-1])
-        ):
-            location = location[:-1]
-        values[location].append(detail)
-    for location, details in values.items():
-        wanted = dict.fromkeys(detail["msg"].removeprefix("Input should be ") for detail in details)
-        yield _explain({**details[0], "loc": location, "msg": " or ".join(wanted)}, schema, prefix, where)
-
-
-def _explain(
-    detail: Any, schema: type[BaseModel], prefix: yaml_nodes.Path, where: str
-) -> tuple[yaml_nodes.Path, str]:
-    """Place and plain words for one pydantic error."""
-    location = tuple(detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        known = _known_keys(schema, location[:-1])
-        name = str(location[-1])
-        listed = did_you_mean(name, known) or (f" (known: {', '.join(known)})" if known else "; it has none")
-        return (*prefix, *location, "<key>"), f"unknown key '{name}'{where}{listed}"
-    if detail["type"] == "missing":
-        return (*prefix, *location[:-1]), f"missing key '{location[-1]}'{where}"
-    if detail["type"] == "value_error":
-        return (*prefix, *location), f"{detail['msg'].removeprefix('Value error, ')}{where}"
-    shown = json.dumps(detail.get("input"), default=str)
-    got = "" if len(shown) > 60 else f", not {shown}"
-    field = ".".join(str(part) for part in location if isinstance(part, str)) or "grid"
-    message = detail["msg"].removeprefix("Input should be ")
-    return (*prefix, *location), f"{field}{where} should be {message}{got}"
-
-
-def _known_keys(schema: type[BaseModel], location: yaml_nodes.Path) -> list[str]:
-    """Keys that the model at ``location`` inside ``schema`` accepts."""
-    definition = full = schema.model_json_schema(by_alias=True)
-    for part in location:
-        definition = _follow(definition, full)
-        if isinstance(part, int):
-            definition = definition.get("items", {})
-        else:
-            definition = definition.get("properties", {}).get(part, {})
-    return sorted(_follow(definition, full).get("properties", {}))
-
-
-def _follow(definition: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
-    """Resolve a reference; of an optional value take the variant that is not null."""
-    for variant in definition.get("anyOf", []):
-        if variant.get("type") != "null":
-            return _follow(variant, full)
-    if "$ref" in definition:
-        return dict(full["$defs"][definition["$ref"].rpartition("/")[2]])
-    return definition
-
-
 def _anchor_weights(value: Any, folder: Path) -> None:
     """Make relative weight files relative to the grid, in place, wherever the command is started."""
     if isinstance(value, dict):
         weights = value.get("weights")
         if isinstance(weights, str) and weights not in {"none", "default"}:
-            value["weights"] = str(folder / weights)
+            value["weights"] = str(folder / Path(weights).expanduser())
         for inner in value.values():
             _anchor_weights(inner, folder)
     elif isinstance(value, list):

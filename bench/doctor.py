@@ -48,12 +48,15 @@ def _data(name: str, root: Path) -> str:
         plugin = DATASETS.get(name)
         return f"{len(plugin(plugin.Params()).load(root)):,} images"
     except BenchError as error:
-        return str(error)
+        return str(error).removeprefix(f"{name}: ")
 
 
 def _weights(name: str) -> str:
+    plugin = TEACHERS.get(name)
     try:
-        plugin = TEACHERS.get(name)
-        return f"weights {plugin(plugin.Params()).weights_id()[:20]}"
+        kind, _, digest = plugin(plugin.Params()).weights_id().partition("sha256:")
     except BenchError as error:
-        return str(error)
+        return str(error).removeprefix(f"{name}: ")
+    if digest:
+        return f"weights sha256:{digest[:12]}..."
+    return "random weights" if kind == "none" else f"{kind}, which the library fetches when needed"

@@ -7,10 +7,13 @@ below raises.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+#: Suggestions for a name that is wrong: how many at most, and by how many edits one may be further than the
+#: first; what another digit and another beginning count for; characters that a name cut off short must have.
+SUGGESTED, ABOUT, DIGIT, BEGINNING, SHORTEST = 3, 0.25, 1.5, 0.25, 3
 
 
 class BenchError(Exception):
@@ -54,6 +57,11 @@ def require(what: str, extra: str, *packages: str) -> None:
         raise MissingPackageError(what, extra)
 
 
+def of_network(name: str, error: UsageError) -> UsageError:
+    """``error`` with the network it is about, unless it says so itself: files and parameters know none."""
+    return error if name.rpartition(" ")[2] in str(error) else UsageError(f"{name}: {error}")
+
+
 class NothingToCompareError(BenchError):
     """Two results have no configuration in common that could be compared."""
 
@@ -85,7 +93,49 @@ class ConfigError(UsageError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def close(name: str, choices: Iterable[str]) -> list[str]:
+    """Up to three of ``choices`` that somebody may have meant who wrote ``name``, all about as close.
+
+    ``name`` itself is never among them, and the order of ``choices`` does not matter.
+    """
+    costs = {choice: _distance(name.lower(), choice.lower()) for choice in set(choices) - {name}}
+    near = sorted((cost, choice) for choice, cost in costs.items() if cost is not None)
+    return [choice for cost, choice in near[:SUGGESTED] if cost <= near[0][0] + ABOUT]
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest of ``choices``, or an empty string."""
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    """Return ``"; did you mean 'x'?"`` for what is ``close``, or an empty string."""
+    *others, last = ["", *(f"'{choice}'" for choice in close(name, choices))]
+    first = f"{', '.join(others[1:])} or " if others[1:] else ""
+    return f"; did you mean {first}{last}?" if last else ""
+
+
+def _distance(name: str, choice: str) -> float | None:
+    """How far apart two names are, in edits; None where they are no slip of each other.
+
+    An edit inserts, drops or replaces a character, or swaps two neighbours; a third of the characters may be
+    edited. Another digit counts for one and a half: ``resnet05`` is a slip of ``resnet50``, ``resnet18``
+    none. What is cut off short counts for little: ``vgg`` may mean ``vgg11``.
+    """
+    if name == choice:
+        return 0.5  # in capitals, or not
+    cut = choice.startswith(name) or (name.startswith(choice) and 2 * len(choice) >= len(name))
+    if cut and min(len(name), len(choice)) >= SHORTEST:
+        return 1 + abs(len(name) - len(choice)) / len(choice)
+    limit = max(1.0, max(len(name), len(choice)) / 3)
+    if not name or not choice or abs(len(name) - len(choice)) > limit:
+        return None
+    before, row = [0.0], [float(place) for place in range(len(choice) + 1)]
+    for i, given in enumerate(name):
+        above, before, row = before, row, [i + 1.0]
+        for j, meant in enumerate(choice):
+            digits = given.isdigit() and meant.isdigit()
+            replaced = 0.0 if given == meant else DIGIT if digits else 1.0
+            cheapest = min(before[j] + replaced, before[j + 1] + 1, row[j] + 1)
+            if i and j and given == choice[j - 1] and name[i - 1] == meant:
+                cheapest = min(cheapest, above[j - 1] + 1)
+            row.append(cheapest)
+        if min(row) > limit:
+            return None
+    edits = row[-1] + (BEGINNING if name[0] != choice[0] else 0)
+    return edits if edits <= limit else None

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import atomic, environment, estimate, records
+from bench import advice, atomic, environment, estimate, records
 from bench.cell_files import save_finished, save_unfinished
-from bench.errors import RecordError, UsageError
+from bench.errors import RecordError, UsageError, of_network
 from bench.plan import Cell, Plan, leaves
 from bench.progress import ProgressReport
 from bench.registry import METHODS
@@ -111,6 +111,8 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
     if todo:
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         with _log_file(out / records.LOGS / f"run-{stamp}.log"):
+            for line in advice.warnings(plan):
+                log.warning("warning: %s", line)
             _run_cells(todo, plan, machine, out, outcome, fresh=overwrite == "always")
     return outcome
 
@@ -207,12 +209,23 @@ def _check_networks(stages: list[Stage], context: Any) -> None:
         wanted = [(asked["teacher"], asked["output"]) for asked in teachers if "teacher" in asked]
         for teacher, output in wanted:
             if _first(built, teacher, output):
-                plugin: Any = context.teacher(teacher)
-                plugin.build_classifier() if output == "logits" else plugin.build()
+                with _about("teacher", teacher):
+                    plugin: Any = context.teacher(teacher)
+                    plugin.build_classifier() if output == "logits" else plugin.build()
         if student is not None and _first(built, student):
-            context.student(student).build()
+            with _about("student", student):
+                context.student(student).build()
         if method is not None and _first(built, method["name"], student):
             METHODS.get(method["name"]).check_network(context.student(student).build())
+
+
+@contextlib.contextmanager
+def _about(role: str, network: dict[str, Any]) -> Iterator[None]:
+    """Whatever is wrong with a network is told with its name."""
+    try:
+        yield
+    except UsageError as error:
+        raise of_network(f"{role} {network['name']}", error) from error
 
 
 def _first(seen: set[str], *what: Any) -> bool:

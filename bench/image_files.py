@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from bench.errors import DataError
 
@@ -216,4 +216,6 @@ def unreadable(path: str | Path, error: Exception) -> str:
     """What to say of a file that is missing or damaged."""
     if isinstance(error, FileNotFoundError):
         return f"{path}: no such image; fetch the data set again, or correct the name in its list"
-    return f"{path}: not a readable image ({error}); delete it and fetch it again"
+    # Of an unknown format, PIL says nothing but the path.
+    reason = "PIL knows no such format" if isinstance(error, UnidentifiedImageError) else error
+    return f"{path}: not a readable image ({reason}); put a good copy there, or fetch the data set again"

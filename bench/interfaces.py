@@ -1,7 +1,8 @@
 """What plug-ins look like: the six interfaces of the suite.
 
 A plug-in is a class in a file of its own, registered under the file's name. Subclassing its interface is
-not required; it brings the defaults of the optional members.
+not required; it brings the defaults of the optional members. ``ls`` shows the first line of the class's
+docstring or, where there is none, of the file's; built-in plug-ins say there what they are.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from bench.errors import (
     Problem,
     UsageError,
     WeightsError,
+    of_network,
 )
 from bench.pipeline import applies
 from bench.records import CellInfo
@@ -81,6 +82,8 @@ class Plan:
     selected: list[Cell]
     #: one line per data set or weight file that selected cells need and that is not at hand, with its cure
     missing: list[str]
+    #: one line per exclusion that leaves nothing out, with its place in the grid
+    idle: list[str]
     #: file name -> split manifest of every data set
     manifests: dict[str, dict[str, Any]]
     #: file name -> equal pictures in different parts of every data set of the selected cells
@@ -150,9 +153,13 @@ class _Builder:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
         if idle := self._idle_metrics():
             raise ConfigError(idle)
+        self.choice.check([cell.info for cell in cells.values()])
         selected = [cell for cell in cells.values() if self.choice.selects(cell.info)]
         if not selected:
-            raise UsageError("--only and --skip leave no cell; 'plan' without them lists the cells")
+            raise UsageError(
+                "--only and --skip leave no cell: each matches some, but no cell passes all of them; 'plan' "
+                "without them lists the cells"
+            )
         pareto = [(accuracy, cost) for accuracy, cost in self.grid.report.pareto]
         return Plan(
             name=self.grid.name,
@@ -160,6 +167,12 @@ class _Builder:
             cells=list(cells.values()),
             selected=selected,
             missing=list(self.missing),
+            idle=[
+                str(
+                    self.file.problem(place, "this exclusion matches no cell of the grid; correct or drop it")
+                )
+                for place in selection.idle_excludes(self.grid)
+            ],
             manifests=self.manifests,
             copies=self.copies,
             weights=self.weights,
@@ -260,7 +273,8 @@ class _Builder:
                 detail = error.errors()[0]
                 where = ".".join(["defaults", name, *map(str, detail["loc"])])
                 what = f"{axis} '{entry.name}' does not take {where}"
-                message = f"{what} as it is ({detail['msg'].lower()}); set it in the params of {entry.name}"
+                wanted, cure = detail["msg"].partition(" should ")[2], f"set it in the params of {entry.name}"
+                message = f"{what} as it is (it should {wanted}); {cure}"
                 found.append(self.file.problem(point.places[axis], message))
         return found
 
@@ -326,7 +340,7 @@ class _Builder:
         try:
             weights = plugin(params).weights_id()
         except (WeightsError, MissingPackageError) as error:
-            self.lacking[str(error)] = None
+            self.lacking[str(of_network(f"{registry.kind} {entry.name}", error))] = None
             weights = f"missing: {getattr(params, 'weights', '')}"
         # The key holds what is in the weights, not where they lie: a copy elsewhere is the same work.
         self.weights[entry.name, weights] = getattr(params, "weights", None)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from tabulate import tabulate
 
-from bench.copies import Copies
+from bench import advice
 from bench.estimate import estimate
 from bench.plan import Cell, Plan, leaves
 from bench.progress import human_seconds, wall_seconds
@@ -17,6 +18,8 @@ from bench.store import Store
 
 #: Columns of the list of cells.
 HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
+#: Columns of the list of trainings.
+TRAINING = ("step", "name", "epochs", "batch_size", "optimizer", "lr", "schedule")
 
 
 def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         )
     alone = [costs[stage.key].seconds or 0.0 for stage in todo if stage.timed]
     together = [costs[stage.key].seconds or 0.0 for stage in todo if not stage.timed]
-    variants = _variants(plan.selected)
+    variants, copied, few_seeds = _variants(plan.selected), list(_copies(plan)), advice.few_seeds(plan)
     cells = [
         {
             "slug": cell.slug,
@@ -65,19 +68,22 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "stages": rows,
         "jobs": jobs,
         "seconds": round(wall_seconds(together, alone, jobs), 1),
+        "training": advice.training(plan),
         "missing": plan.missing,
         "copies": {name: found.counts for name, found in plan.copies.items()},
-        "warnings": [
-            f"{name}: {sentence}" for name, found in plan.copies.items() for sentence in _told(found)
-        ],
+        "warnings": [*advice.warnings(plan), *copied, *few_seeds],
+        "notes": [*(f"Copies: {line}" for line in copied), *(f"Seeds: {line}" for line in few_seeds)],
     }
 
 
-def _told(copies: Copies) -> list[str]:
-    if copies.counts is None:
-        what = f"copies across splits are not counted, {copies.to_read:,} files would have to be read"
-        return [f"{what}; run does it before it starts"]
-    return copies.sentences()
+def _copies(plan: Plan) -> Iterator[str]:
+    """What is known of copies across splits, data set by data set."""
+    for name, copies in plan.copies.items():
+        if copies.counts is None:
+            what = f"copies across splits are not counted, {copies.to_read:,} files would have to be read"
+            yield f"{name}: {what}; run does it before it starts"
+        else:
+            yield from (f"{name}: {sentence}" for sentence in copies.sentences())
 
 
 def _expected(row: dict[str, Any], known: str, unknown: int) -> str:
@@ -132,6 +138,7 @@ def plan_text(summary: dict[str, Any]) -> str:
         ]
         for row in summary["stages"]
     ]
+    training = [[row[name] for name in TRAINING] for row in summary["training"]]
     seconds, unknown = (sum(row[name] for row in summary["stages"]) for name in ("seconds", "unknown"))
     jobs = summary["jobs"]
     at_once = f" with {jobs} jobs ({human_seconds(seconds)} of work)" if jobs > 1 else ""
@@ -142,9 +149,10 @@ def plan_text(summary: dict[str, Any]) -> str:
     parts = [
         f"Grid {summary['grid']}: {len(cells)} cells",
         tabulate(cells, [*HEADS, ""]),
+        tabulate(training, ["step", "trained by", *TRAINING[2:]], floatfmt="g"),
         tabulate(stages, ["stage", "total", "cached", "images to come", "time to come", "disk to come"]),
         closing,
+        *summary["notes"],
+        *(f"Missing: {line}" for line in summary["missing"]),
     ]
-    parts += [f"Warning: {line}" for line in summary["warnings"]]
-    parts += [f"Missing: {line}" for line in summary["missing"]]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))

@@ -51,6 +51,8 @@ class Registry(Generic[T]):
         self.families = families or {}
         self.parent = parent
         self._registered: dict[str, type[T]] = {}
+        #: how often something was registered, be it for a second time
+        self.registrations = 0
         self._targets: dict[str, _Target] | None = None
 
     def register(self, plugin: _C) -> _C:
@@ -67,6 +69,7 @@ class Registry(Generic[T]):
             if target is not None and target.module != plugin.__module__:
                 raise self._duplicate(name, target.module, _origin(plugin))
             self._registered[name] = plugin
+            self.registrations += 1
             return plugin
 
         return add
@@ -94,10 +97,22 @@ class Registry(Generic[T]):
             return self._registered[name]
         if self.parent is not None and name in self.parent.names():
             return self.parent.get(name)
-        choices = self.names()
-        hint = did_you_mean(name, choices)
-        listed = ", ".join(choices + [f"{family}:<name>" for family in self.families])
-        raise UsageError(f"unknown {self.kind} '{name}'{hint} (choices: {listed})")
+        listed = ", ".join(self.names() + [f"{family}:<name>" for family in self.families])
+        raise UsageError(f"unknown {self.kind} '{name}'{self._hint(name)} (choices: {listed})")
+
+    def _hint(self, name: str) -> str:
+        """What somebody may have meant who wrote ``name``."""
+        kinds = [other.kind for other in REGISTRIES.values() if name in other.names()]
+        if kinds:
+            return f", which is a {kinds[0]}"
+        _, colon, rest = name.partition(":")
+        families = [f"{family}:{rest if colon else name}" for family in self.families]
+        if colon:
+            return did_you_mean(name, families)
+        hint = did_you_mean(name, self.names())
+        if families and not hint:
+            return f"; a network of a library is written {' or '.join(families)}"
+        return hint
 
     def _lazy(self) -> dict[str, _Target]:
         if self._targets is None:
@@ -122,19 +137,25 @@ class Registry(Generic[T]):
 def include(path: Path) -> None:
     """Import the plug-in file ``path`` (``--include``); its decorators register what it defines."""
     if not path.is_file():
-        raise UsageError(f"--include {path}: no such file; pass the .py file that defines the plug-in")
+        what = "a folder" if path.is_dir() else "no such file"
+        raise UsageError(f"--include {path}: {what}; pass the .py file that defines the plug-in")
     # The prefix keeps a user's torch.py from shadowing torch; the last part stays the plug-in's name.
     spec = importlib.util.spec_from_file_location(f"included.{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"--include {path}: not a Python file")
+        raise UsageError(f"--include {path}: not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
+    before = sum(registry.registrations for registry in REGISTRIES.values())
     try:
         spec.loader.exec_module(module)
     except UsageError:
         raise
     except Exception as error:
         raise UsageError(f"--include {path}: {type(error).__name__}: {error}") from error
+    if before == sum(registry.registrations for registry in REGISTRIES.values()):
+        raise UsageError(
+            f"--include {path}: registers no plug-in; put a decorator like @LOSSES.register above its class"
+        )
 
 
 @dataclass(frozen=True)

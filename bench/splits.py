@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -32,10 +32,23 @@ class ClassBalanced(Parameters):
     split_seed: int = Field(0, ge=0, description="draws the splits; not the training seed")
 
 
-def class_balanced(name: str, labels: NDArray[np.int64], classes: int, params: ClassBalanced) -> Splits:
+def class_balanced(
+    name: str,
+    labels: NDArray[np.int64],
+    classes: int,
+    params: ClassBalanced,
+    names: Sequence[str] = (),
+) -> Splits:
     """Per class: query images, then training images, of which the last are validation.
 
     The database is everything but the queries, or so many images per class, the training images first.
+
+    Args:
+        name: of the data set, for messages and the name of the protocol.
+        labels: int64 (n,) class indices.
+        classes: number of them.
+        params: the quotas.
+        names: of the classes, for messages.
 
     Raises:
         DataError: a class has too few images for the quotas, or they do not fit together.
@@ -55,9 +68,12 @@ def class_balanced(name: str, labels: NDArray[np.int64], classes: int, params: C
     counts = np.bincount(labels, minlength=classes)
     if counts.min() < quota:
         larger = "train" if quota - params.query_per_class == params.train_per_class else "database"
+        least, others = int(counts.argmin()), np.count_nonzero(counts < quota) - 1
+        smallest = f"'{names[least]}'" if names else str(least)
+        also = f", and so {'have' if others > 1 else 'has'} {others} more" if others else ""
         raise DataError(
-            f"{name}: class {counts.argmin()} has {counts.min()} images, fewer than query_per_class + "
-            f"{larger}_per_class = {quota}; lower them"
+            f"{name}: class {smallest} has {counts.min()} images, fewer than query_per_class + "
+            f"{larger}_per_class = {quota}{also}; lower them"
         )
     generator = np.random.default_rng(params.split_seed)
     query, train, val, database = [], [], [], []

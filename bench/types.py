@@ -192,6 +192,7 @@ class ImageSet:
         classes: number of classes of the training set.
         augmentation: which random views keep the meaning of an image.
         truth: what answers a query, where labels alone do not say it.
+        names: of the classes, for messages, where the data set knows them; no part of its identity.
     """
 
     pixels: Pixels
@@ -199,6 +200,7 @@ class ImageSet:
     classes: int
     augmentation: Augmentation = Augmentation()
     truth: Truth | None = None
+    names: Sequence[str] = field(default=(), kw_only=True)
 
     def __len__(self) -> int:
         return len(self.pixels)

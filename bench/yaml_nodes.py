@@ -18,6 +18,9 @@ from bench.errors import ConfigError, Problem
 Path = tuple[str | int, ...]
 Mark = tuple[str, int, int]
 
+#: As the last part of a path: the key itself, not its value.
+KEY = "<key>"
+
 #: More values than any grid needs; aliases that multiply stop here instead of filling the memory.
 MAX_VALUES = 20_000
 
@@ -45,31 +48,54 @@ class Document:
     """Plain values, the place (file, line, column; from 1) of every value and key, and faults found."""
 
     value: Any
-    marks: dict[Path, Mark]
+    file: str
+    marks: dict[Path, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def mark(self, path: Path) -> Mark:
         """Where the value at ``path`` stands, or the nearest thing around it."""
+        path = self.place(path)
         while path not in self.marks and path:
             path = path[:-1]
-        return self.marks.get(path, ("grid", 1, 1))
+        return self.marks.get(path, (self.file, 1, 1))
+
+    def place(self, path: Path) -> Path:
+        """``path`` as the file has it: a single value that stands for a list of one has no index."""
+        value, found = self.value, []
+        for part in path:
+            if isinstance(part, str):
+                value = value.get(part) if isinstance(value, dict) else None
+            elif isinstance(value, list):
+                value = value[part] if part < len(value) else None
+            else:
+                continue
+            found.append(part)
+        return tuple(found)
 
     def problem(self, path: Path, message: str) -> Problem:
         """A fault at ``path``."""
         return Problem(*self.mark(path), message)
 
     def set(self, path: Path, other: Document) -> None:
-        """Replace the value at ``path`` by another document (``--set``), making mappings on the way."""
-        target = self.value
-        for part in path[:-1]:
-            if not isinstance(target, dict):
-                break
-            target = target.setdefault(part, {})
+        """Replace the value at ``path`` by another document (``--set``), making mappings on the way.
+
+        The value and the mappings that were made stand where ``other`` does.
+        """
+        target, depth, made = self.value, 0, len(path)
+        while depth < len(path) - 1 and isinstance(target, dict):
+            depth += 1
+            if path[depth - 1] not in target:
+                made = min(made, depth)
+            target = target.setdefault(path[depth - 1], {})
         if not isinstance(target, dict):
-            self.problems.append(other.problem((), "only keys of mappings can be set; give the whole list"))
+            whole = ".".join(map(str, path[:depth]))
+            message = f"{whole} is no mapping, and parts of it cannot be set; give all of it: {whole}=..."
+            self.problems.append(other.problem((), message))
             return
         target[path[-1]] = other.value
         self.marks = {old: mark for old, mark in self.marks.items() if old[: len(path)] != path}
+        for depth in range(made, len(path) + 1):
+            self.marks[path[:depth]] = self.marks[(*path[:depth], KEY)] = other.mark(())
         self.marks.update({(*path, *inner): mark for inner, mark in other.marks.items()})
         self.problems += other.problems
 
@@ -89,7 +115,7 @@ def parse(text: str, file: str) -> Document:
         raise ConfigError([Problem(file, line, column, f"not valid YAML: {error.problem}")]) from error
     except yaml.YAMLError as error:
         raise ConfigError([Problem(file, 1, 1, f"not valid YAML: {error}")]) from error
-    document = Document(None, {}, [])
+    document = Document(None, file)
     if node is not None:
         document.value = _Walk(file, loader, document).value(node, (), ())
     return document
@@ -125,7 +151,7 @@ class _Walk:
                 self.document.problems.append(Problem(*place, f"duplicate key '{key}'; remove one of them"))
                 continue
             result[key] = self.value(value_node, (*path, key), parents)
-            self.document.marks[(*path, key, "<key>")] = place
+            self.document.marks[(*path, key, KEY)] = place
         return result
 
     def _scalar(self, node: yaml.Node, mark: Mark) -> Any:

@@ -47,10 +47,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can make the parsers raise anything
-        raise WeightsError(
-            f"{path}: cannot be read as weights ({type(error).__name__}): damaged, or it holds objects other "
-            "than tensors, which could run code and are refused; save net.state_dict() as .safetensors or .pt"
-        ) from error
+        raise WeightsError(f"{path}: cannot be read as weights: {_why(path)}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: not a flat dict of tensors; save net.state_dict() by itself")
     return state
@@ -128,6 +125,15 @@ def _with_ties(stored: Mapping[str, Tensor], tied: Mapping[str, str]) -> dict[st
     """``stored`` with all names of tensors that it holds by one of them."""
     whole = {**{first: stored[name] for name, first in tied.items() if name in stored}, **stored}
     return {**{name: whole[first] for name, first in tied.items() if first in whole}, **whole}
+
+
+def _why(path: Path) -> str:
+    if path.suffix == ".safetensors":
+        return "damaged, or no safetensors file; copy it again, or save it with safetensors.torch.save_file"
+    return (
+        "damaged, or it holds objects other than tensors, which could run code and are refused; save "
+        "net.state_dict() as .safetensors or .pt"
+    )
 
 
 def _require(path: Path) -> None:

@@ -21,6 +21,9 @@ from models.weights import load_state_dict
 if TYPE_CHECKING:
     from torch import nn
 
+#: A network that both libraries have, for messages.
+NETWORK = "resnet18"
+
 
 @cache
 def timm_network(arch: str) -> type[TimmNetwork]:
@@ -39,6 +42,8 @@ class ZooNetwork(BaseNetwork):
     """A classifier from a library, used without its last layer."""
 
     library: ClassVar[str]
+    #: the call that lists the library's networks
+    listing: ClassVar[str]
     arch: ClassVar[str]
 
     @cached_property
@@ -78,7 +83,17 @@ class ZooNetwork(BaseNetwork):
 
     def unknown(self, names: list[str]) -> UsageError:
         """The error for a name that is not among ``names``, which are too many to list."""
-        return UsageError(f"{self.library} has no network '{self.arch}'{did_you_mean(self.arch, names)}")
+        if not self.arch:
+            return UsageError(f"{self.library}: names no network; write {self.library}:{NETWORK}")
+        hint = did_you_mean(self.arch, names) or f"; {self.listing} lists those it has"
+        return UsageError(f"{self.library} has no network '{self.arch}'{hint}")
+
+    def unknown_tag(self, arch: str, tag: str, tags: list[str]) -> UsageError:
+        """The error for published weights of ``arch`` that are not among ``tags``."""
+        listed = f" (choices: {', '.join(tags)})" if tags else "; it publishes none"
+        return UsageError(
+            f"{self.library} has no weights '{tag}' for {arch}{did_you_mean(tag, tags)}{listed}"
+        )
 
     def unavailable(self, source: str, error: Exception) -> WeightsError:
         """The error for published weights that could not be fetched from ``source``."""
@@ -92,6 +107,7 @@ class TimmNetwork(ZooNetwork):
     """A network of timm."""
 
     library = "timm"
+    listing = "timm.list_models()"
 
     def make(self) -> nn.Module:
         """With its classifier: only then does timm insist that published weights fit completely."""
@@ -126,7 +142,12 @@ class TimmNetwork(ZooNetwork):
         except RuntimeError:  # the tag is unknown
             config = None
         if config is None:
-            raise self.unknown([*timm.list_models(), *timm.list_pretrained()])
+            arch, _, tag = self.arch.partition(".")
+            known = timm.list_models()
+            if tag and arch in known:
+                tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{arch}.*")]
+                raise self.unknown_tag(arch, tag, tags)
+            raise self.unknown(timm.list_pretrained() if tag else known)
         return config
 
 
@@ -134,6 +155,7 @@ class TorchvisionNetwork(ZooNetwork):
     """An image classifier of torchvision."""
 
     library = "torchvision"
+    listing = "torchvision.models.list_models()"
     tag: ClassVar[str] = "DEFAULT"
     Params = TorchvisionParams
 
@@ -191,8 +213,7 @@ class TorchvisionNetwork(ZooNetwork):
             raise self.unknown(names)
         weights = models.get_model_weights(self.arch)
         if self.tag not in weights.__members__:
-            tags = ", ".join(weights.__members__)
-            raise UsageError(f"torchvision has no weights '{self.tag}' for {self.arch} (choices: {tags})")
+            raise self.unknown_tag(self.arch, self.tag, list(weights.__members__))
         return weights[self.tag]
 
 
@@ -212,9 +233,9 @@ def _feature_dim(network: type[ZooNetwork], image_size: int) -> int:
         with torch.no_grad():
             feature = net.eval()(torch.empty(1, 3, image_size, image_size, device="meta"))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise UsageError(
-            f"{name} does not take images of {image_size} px: {' '.join(str(error).split())}"
-        ) from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        message = f"{name} does not take images of {image_size} px: {reason}; set another image_size"
+        raise UsageError(message) from error
     if not isinstance(feature, torch.Tensor) or feature.ndim != 2:
         raise UsageError(f"{name} does not give one feature vector per image; choose another")
     return feature.shape[1]

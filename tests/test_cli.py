@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,10 +11,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from PIL import Image
 
 from bench import cli, doctor
 from bench.metrics import latency
 from bench.registry import REGISTRIES
+
+from .conftest import PLUGINS
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,12 +121,61 @@ def test_ls_describes_every_name(bench, kind):
     assert all(name in bench("ls", kind).out for name in described)
 
 
+LOSS = "from bench.registry import LOSSES\n@LOSSES.register\nclass Mine:\n    version = 1\n"
+#: Files that define plug-ins, by name.
+THEIRS = {
+    "mine": '''
+"""Losses of several papers."""
+from bench.interfaces import Loss
+from bench.registry import LOSSES
+from bench.types import Parameters
+
+@LOSSES.register_as("described")
+class Described(Loss):
+    """Pairs of images.
+
+    More of it."""
+    version = 1
+    Params = Parameters
+
+@LOSSES.register_as("inherited")
+class Inherited(Described):
+    version = 2
+
+@LOSSES.register_as("bare")
+class Bare(Loss):
+    version = 1
+    Params = Parameters
+''',
+    "titled": f'"""One loss."""\n{LOSS}',
+    "licensed": f'"""Copyright 2020."""\n{LOSS}',
+}
+
+
+def test_ls_describes_plugins_of_others_by_what_is_theirs(bench, folder):
+    for name, text in THEIRS.items():
+        (folder / f"{name}.py").write_text(text)
+    files = [part for name in THEIRS for part in ("--include", f"{name}.py")]
+    shown = json.loads(bench("ls", "losses", "--json", *files).out)
+    for name in ("described", "inherited", "bare", "titled", "licensed"):
+        del REGISTRIES["losses"]._registered[name]
+    assert shown["described"] == "Pairs of images."
+    assert shown["inherited"] == "class Inherited of mine, which has no docstring"
+    assert shown["bare"] == "class Bare of mine, which has no docstring"
+    assert shown["titled"] == "One loss."
+    assert shown["licensed"] == "class Mine of licensed, which has no docstring"
+    assert shown["csq"].startswith("Central similarity quantization: ")
+    networks = json.loads(bench("ls", "students", "--json").out)
+    assert networks["timm:<name>"] == "Any network of timm under its name there, for example timm:resnet18."
+
+
 def test_ls_says_what_methods_need(bench):
     needs = json.loads(bench("ls", "methods", "--json").out)
     assert needs["cukd"].endswith("[1 teacher (cached features), no labels]")
     assert needs["cdd"].endswith("[1 teacher (live, trained first), labels]")
     assert needs["whiten_mtd"].endswith("[1 to 16 teachers (cached features), no labels]")
     assert needs["retrieval"].endswith("[no teacher, labels]")
+    assert needs["none"].endswith("[no teacher, no labels]")
 
 
 def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
@@ -224,10 +277,80 @@ def test_prepare_shows_splits(bench):
     assert "200 query, 900 train, 100 val, 1,597 database" in out
 
 
+def test_prepare_takes_parameters_of_the_data_set(bench, folder):
+    for label in ("cat", "dog"):
+        (folder / "data/pets" / label).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (20, 20), (number, 0, 0)).save(folder / "data/pets" / label / f"{number}.png")
+    asked = ("data", "prepare", "image_folder", "--set", "folder=pets", "--set", "query_per_class=2")
+    quotas = ("--set", "train_per_class=4", "--set", "val_per_class=1")
+    result = bench(*asked, *quotas)
+    assert result.code == 0, result.err
+    assert "16 images in 2 classes in" in result.out
+    assert "4 query, 6 train, 2 val, 12 database" in result.out
+    result = bench(*asked)
+    assert result.code == 2
+    assert (
+        "class 'cat' has 8 images, fewer than query_per_class + train_per_class = 502, and so has 1 more"
+        in result.err
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "name one data set, or pass --grid FILE"),
+        (["digits", "--grid", "grid.yaml"], "name one data set, or pass --grid FILE"),
+        (["digits", "--set", "query_per_class"], "--set query_per_class: write it as --set key=value"),
+        (
+            ["digits", "--set", "quer_per_class=3", "--set", "split_seed=x"],
+            "--set quer_per_class=3:1:1: unknown key 'quer_per_class' of dataset 'digits'; did you mean "
+            "'query_per_class'?\n--set split_seed=x:1:1: split_seed of dataset 'digits' should be a valid ",
+        ),
+    ],
+)
+def test_what_prepare_cannot_do_is_told(bench, arguments, expected):
+    result = bench("data", "prepare", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert expected in result.err
+
+
+def test_prepare_takes_every_data_set_of_a_grid_and_plugins(tiny, bench, folder):
+    tiny("plan")
+    several = "axes.dataset=[digits, {name: synthetic, params: {per_class: 30}}, fashion_mnist, coco]"
+    asked = (
+        "--include",
+        PLUGINS / "tiny.py",
+        "--set",
+        several,
+        "--set",
+        "exclude=[{dataset: fashion_mnist}]",
+    )
+    result = bench("data", "prepare", "--grid", "grid.yaml", *asked)
+    assert result.code == 2
+    assert "digits-balanced-q20" in result.out
+    assert "20 query, 64 train, 16 val, 100 database" in result.out
+    assert result.err.startswith("error: coco: ")
+    assert len(result.err.splitlines()) == 1
+    mine = folder / "mine.py"
+    mine.write_text(
+        "from bench.datasets.synthetic import Synthetic\nfrom bench.registry import DATASETS\n\n"
+        "@DATASETS.register\nclass Mine(Synthetic):\n    pass\n"
+    )
+    assert "20 query" in bench("data", "prepare", "mine", "--include", mine).out
+    assert json.loads(bench("doctor", "--json", "--include", mine).out)["datasets"]["mine"] == "160 images"
+
+
 def test_doctor_says_what_is_at_hand(bench, folder):
     findings = json.loads(bench("doctor", "--json").out)
     assert findings["datasets"]["digits"] == "1,797 images"
+    assert findings["datasets"]["fashion_mnist"].startswith("the four idx files are not in")
     assert "data prepare" in findings["datasets"]["fashion_mnist"]
+    assert re.fullmatch(r"weights sha256:[0-9a-f]{12}\.\.\.", findings["teachers"]["efficientnet_lite0"])
+    assert re.fullmatch(
+        r"torchvision:resnet50:.*:IMAGENET1K_V1, which the library fetches when needed",
+        findings["teachers"]["resnet50"],
+    )
     assert findings["folders"]["cache (BENCH_CACHE)"] == str(folder / "cache")
     assert "teachers" in bench("doctor").out
 

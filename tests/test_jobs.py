@@ -178,7 +178,9 @@ def test_everything_is_made_anew_with_jobs_too(tiny, folder):
 
 def test_a_job_that_cannot_start_ends_the_run_in_one_line(tiny, folder):
     (folder / "late.py").write_text(
-        "import multiprocessing\nif multiprocessing.parent_process():\n    raise ValueError('only at home')\n"
+        "import multiprocessing\nfrom bench.losses.none import NoHashing\nfrom bench.registry import LOSSES\n"
+        "if multiprocessing.parent_process():\n    raise ValueError('only at home')\n"
+        "LOSSES.register_as('late')(NoHashing)\n"
     )
     result = tiny("run", "--jobs", "2", "--include", folder / "late.py")
     assert result.code == 2

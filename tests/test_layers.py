@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Highest layer first; a module may import its own layer and those below.
 LAYERS = {
-    5: ["bench.cli", "bench.cli_options", "bench.cli_results", "bench.__main__"],
+    5: ["bench.cli", "bench.cli_options", "bench.cli_data", "bench.cli_results", "bench.__main__"],
     4: [
         "bench.execute",
         "bench.cell_files",
@@ -36,6 +36,7 @@ LAYERS = {
     ],
     3: [
         "bench.plan",
+        "bench.advice",
         "bench.pipeline",
         "bench.blocks",
         "bench.combinations",
@@ -48,6 +49,8 @@ LAYERS = {
     2: ["bench.methods", "bench.losses", "bench.datasets", "bench.metrics", "models", "bench.identities"],
     1: [
         "bench.config",
+        "bench.grid_faults",
+        "bench.plugin_faults",
         "bench.yaml_nodes",
         "bench.records",
         "bench.store",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -143,12 +144,42 @@ def test_filters_exclude_and_include(make):
     assert len(make(GRID + "exclude: [{loss: csq, bits: 32}]\n").cells) == 12
     extra = make(GRID + "include: [{student: tiny_teacher, method: none, seed: 7}]\n")
     assert [cell.info.student for cell in extra.cells[16:]] == ["tiny_teacher"] * 4
-    with pytest.raises(UsageError, match="did you mean 'student'"):
-        make(only=["studnet=x"])
-    with pytest.raises(UsageError, match="leave no cell"):
-        make(only=["student=x"])
+    embedded = GRID.replace("[csq, dch]", "[csq, none]")
+    assert {cell.info.loss for cell in make(embedded, only=["bits=float"]).selected} == {"none"}
     with pytest.raises(ConfigError, match="leaves no cell"):
         make(GRID + "exclude: [{dataset: synthetic}]\n")
+
+
+@pytest.mark.parametrize("option", ["only", "skip"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bits", "write it as bits=PATTERN"),
+        ("bits:17", "write it as bits=PATTERN"),
+        (
+            "x",
+            "write it as KEY=PATTERN (keys: dataset, teacher, student, method, loss, bits, seed, image_size)",
+        ),
+        ("studnet=x", "unknown key 'studnet'; did you mean 'student'? (keys: dataset, teacher, student"),
+        ("bits=17", "no cell of this grid has bits '17' (the grid has: 16, 32)"),
+        ("loss=csq,dhc", "no cell of this grid has loss 'dhc'; did you mean 'dch'? (the grid has: csq, dch)"),
+        ("loss=csq,", "no cell of this grid has loss '' (the grid has: csq, dch)"),
+        ("student=cukd_*", "no cell of this grid has student 'cukd_*' (the grid has: tiny_student)"),
+        ("teacher=none", "no cell of this grid has teacher 'none' (the grid has: tiny_teacher)"),
+    ],
+)
+def test_a_filter_that_matches_nothing_says_what_there_is(make, option, text, expected):
+    with pytest.raises(UsageError, match=re.escape(f"--{option} {text}: {expected}")):
+        make(**{option: [text]})
+
+
+def test_filters_are_judged_one_by_one_and_together(make):
+    assert make(only=["loss=csq"], skip=["loss=dch", "bits=32"])
+    many = GRID.replace("[0, 1]", str(list(range(20))))
+    with pytest.raises(UsageError, match=r"\(the grid has: 0, 1, .* 10, 11 and 8 more\)"):
+        make(many, only=["seed=20"])
+    with pytest.raises(UsageError, match="each matches some, but no cell passes all of them"):
+        make(only=["loss=csq"], skip=["loss=c*"])
 
 
 @pytest.mark.parametrize(
@@ -172,6 +203,26 @@ def test_combinations_that_cannot_work_are_refused_at_their_place(make, old, new
         make(GRID.replace(old, new))
 
 
+def test_without_a_method_that_takes_a_teacher_none_has_to_be_named(make):
+    without = GRID.replace("  teacher: [tiny_teacher]\n", "")
+    alone = without.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", "[none]")
+    assert [cell.key for cell in make(alone).cells] == [
+        cell.key for cell in make().cells if cell.info.method == "none"
+    ]
+    retrieval = alone.replace("[none]", "{name: retrieval, params: {pool: train}}")
+    assert {tuple(cell.info.teachers) for cell in make(retrieval).cells} == {()}
+    later = alone + "include: [{teacher: tiny_teacher, method: cukd}]\n"
+    assert len(make(later).cells) == 16
+    with pytest.raises(ConfigError) as caught:
+        make(without)
+    message = "method 'cukd' takes 1 teacher, and the grid names none; add teacher: [...] to the axes"
+    assert [problem.message for problem in caught.value.problems] == [message]
+    with pytest.raises(
+        ConfigError, match=r"'cukd' takes 1 teacher, this combination has 2; change or exclude"
+    ):
+        make(GRID.replace("[tiny_teacher]", "[[tiny_teacher, tiny_residual]]"))
+
+
 def test_missing_data_and_weights_are_listed_not_raised(make):
     text = GRID.replace("[synthetic]", "[fashion_mnist]").replace(
         "[tiny_teacher]", "[{name: resnet50, params: {weights: absent.safetensors}}]"
@@ -179,7 +230,15 @@ def test_missing_data_and_weights_are_listed_not_raised(make):
     plan = make(text)
     assert len(plan.missing) == 2
     assert any("fashion_mnist" in line for line in plan.missing)
-    assert any("absent.safetensors" in line for line in plan.missing)
+    assert any(
+        re.match("teacher resnet50: no such weights file: .*absent.safetensors", line)
+        for line in plan.missing
+    )
+    published = make(GRID.replace("[tiny_student]", "[{name: cukd_v1, params: {weights: default}}]"))
+    assert published.missing == [
+        "student cukd_v1: no weights are published for this network; set weights to 'none' or the path of a "
+        "state dict"
+    ]
 
 
 def test_what_only_cells_that_are_not_selected_miss_is_not_missed(make):

@@ -49,6 +49,27 @@ def test_included_files_that_fail_are_one_line(tmp_path):
         registry.include(broken)
     with pytest.raises(UsageError, match="no such file"):
         registry.include(tmp_path / "absent.py")
+    with pytest.raises(UsageError, match="a folder; pass the .py file"):
+        registry.include(tmp_path)
+    (tmp_path / "plugin.txt").write_text("")
+    with pytest.raises(UsageError, match=r"not a Python file; its name must end in \.py"):
+        registry.include(tmp_path / "plugin.txt")
+    broken.write_text("class Loss:\n    version = 1\n")
+    with pytest.raises(
+        UsageError, match="broken.py: registers no plug-in; put a decorator like @LOSSES.regis"
+    ):
+        registry.include(broken)
+
+
+def test_a_name_of_another_kind_or_library_is_told():
+    with pytest.raises(UsageError, match=r"unknown student 'dch', which is a loss \(choices"):
+        STUDENTS.get("dch")
+    with pytest.raises(UsageError, match=r"unknown student 'tmm:resnet18'; did you mean 'timm:resnet18'\?"):
+        STUDENTS.get("tmm:resnet18")
+    with pytest.raises(
+        UsageError, match="'vgg11'; a network of a library is written timm:vgg11 or torchvision:"
+    ):
+        STUDENTS.get("vgg11")
 
 
 def test_entry_points_are_found_and_may_not_clash(monkeypatch):

@@ -53,6 +53,10 @@ def test_a_class_that_is_too_small_is_named():
     labels = np.array([0] * 10 + [1] * 6)
     with pytest.raises(DataError, match="class 1 has 6 images, fewer than .* = 7"):
         splits.class_balanced("x", labels, 2, PARAMS)
+    with pytest.raises(DataError, match="class 'dog' has 6 images, fewer than .* = 7"):
+        splits.class_balanced("x", labels, 2, PARAMS, ["cat", "dog"])
+    with pytest.raises(DataError, match="class 2 has 5 images, .* = 7, and so has 1 more; lower them"):
+        splits.class_balanced("x", np.array([0] * 10 + [1] * 6 + [2] * 5), 3, PARAMS)
     with pytest.raises(DataError, match="val_per_class"):
         splits.class_balanced("x", labels, 2, PARAMS.model_copy(update={"val_per_class": 5}))
 
@@ -67,6 +71,8 @@ def test_the_manifest_refuses_queries_in_the_database_and_sees_every_pixel():
     changed = images(labels)
     changed.pixels[3, 0, 1, 1] = 1
     assert splits.manifest_hash(splits.manifest(changed, parts)) != splits.manifest_hash(first)
+    named = replace(images(labels), names=["cat", "dog"])
+    assert splits.manifest(named, parts) == first
 
 
 def test_a_limit_keeps_training_images_in_the_database_and_marks_the_protocol():

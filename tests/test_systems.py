@@ -266,7 +266,7 @@ REFUSED = {
     ),
     "several teachers": (
         {"teacher": "[[tiny_teacher, tiny_residual]]", "method": "[none, rkd]"},
-        "grid.yaml:11:18: method 'rkd' takes 1 teacher(s), this combination has 2",
+        "grid.yaml:11:18: method 'rkd' takes 1 teacher, this combination has 2",
     ),
     "no classifier": (
         {"teacher": "[tiny_residual]", "method": "[logits]"},
@@ -295,7 +295,7 @@ REFUSED = {
     ),
     "defaults that do not suit": (
         {"method": "[retrieval]", "batch": "2"},
-        "grid.yaml:11:12: method 'retrieval' does not take defaults.distill.batch_size as it is (input "
+        "grid.yaml:11:12: method 'retrieval' does not take defaults.distill.batch_size as it is (it "
         "should be greater than or equal to 4); set it in the params of retrieval",
     ),
     "learning from what is searched": (
@@ -304,7 +304,7 @@ REFUSED = {
     ),
     "labels without training images": (
         {"dataset": "[{name: roxford5k, params: {train_labels: true}}]"},
-        "train_labels needs a train_folder",
+        "dataset 'roxford5k': train_labels needs a train_folder",
     ),
     "a metric of other data": (
         {"measured": "reid", "loss": "[csq]"},

@@ -26,6 +26,7 @@ from bench.types import Augmentation, ImageSet, Parameters, Splits
 FOLDER = "cifar-10-batches-py"
 FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 CLASSES, IMAGES = 10, 60_000
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 #: Query and training images per class.
 QUOTAS = {"cifar10-0": (100, 500), "cifar10-1": (100, 500), "cifar10-2": (1000, 5000)}
 
@@ -79,12 +80,12 @@ class Cifar10(Dataset):
         batches = cifar_batches.load("cifar10", root, FOLDER, FILES, b"labels", CLASSES)
         pixels = np.concatenate([pixels for pixels, _ in batches])
         labels = np.concatenate([labels for _, labels in batches])
-        return ImageSet(pixels, labels, CLASSES, Augmentation(crop=1.0, flip=True, shift=0.125))
+        return ImageSet(pixels, labels, CLASSES, Augmentation(crop=1.0, flip=True, shift=0.125), names=NAMES)
 
     def splits(self, images: ImageSet) -> Splits:
         """Query and training images per class; which images are searched depends on the protocol."""
         q, name = self.quotas, self.params.protocol
-        parts = class_balanced(name, images.labels, images.classes, q)
+        parts = class_balanced(name, images.labels, images.classes, q, images.names)
         chosen = np.union1d(parts.train, parts.val)
         database = {
             "cifar10-0": np.setdiff1d(parts.database, chosen),

@@ -26,6 +26,20 @@ FILES = (
     ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 )
+NAMES = (
+    *(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+)
 #: Where below the data root the four files may lie: torchvision's layout, or a folder of their own.
 FOLDERS = ("FashionMNIST/raw", "fashion_mnist", "fashion-mnist", ".")
 
@@ -51,7 +65,9 @@ class FashionMnist(Dataset):
             try:
                 FashionMNIST(str(root), download=True)
             except (OSError, RuntimeError) as error:
-                raise MissingDataError(f"{_missing(root)} (download failed: {error})") from error
+                raise MissingDataError(
+                    f"{_missing(root)} (download failed: {' '.join(str(error).split())})"
+                ) from error
         return f"fashion_mnist: 70,000 images in {_find(root)}"
 
     def load(self, root: Path) -> ImageSet:
@@ -64,11 +80,11 @@ class FashionMnist(Dataset):
         labels = np.concatenate([labels for _, labels in parts]).astype(np.int64)
         if len(pixels) != len(labels) or labels.max(initial=0) > 9:
             raise DataError(f"{folder}: {len(pixels)} images but {len(labels)} labels; fetch the files again")
-        return ImageSet(pixels, labels, 10, Augmentation(crop=1.0, flip=True, shift=0.125))
+        return ImageSet(pixels, labels, 10, Augmentation(crop=1.0, flip=True, shift=0.125), names=NAMES)
 
     def splits(self, images: ImageSet) -> Splits:
         """Class-balanced; see ``bench.splits``."""
-        return class_balanced("fashion_mnist", images.labels, images.classes, self.params)
+        return class_balanced("fashion_mnist", images.labels, images.classes, self.params, images.names)
 
 
 def _find(root: Path) -> Path | None:

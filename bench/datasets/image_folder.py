@@ -4,6 +4,8 @@ Every class gives the same number of query and training images, drawn from the s
 all but the queries.
 
     dataset: [{name: image_folder, params: {folder: flowers, query_per_class: 20, train_per_class: 100}}]
+
+``python -m bench data prepare image_folder --set folder=flowers`` says whether it fits.
 """
 
 from __future__ import annotations
@@ -51,14 +53,13 @@ class ImageFolder(Dataset):
         if not folder.is_dir():
             raise MissingDataError(
                 f"image_folder: {folder} is not there; make it, with one subfolder of images per class, or "
-                "name another folder below the data root in 'folder'"
+                "set the parameter 'folder' to the name of another one below the data root"
             )
         finder = Finder()
         classes = finder.folders(folder)
         if len(classes) < 2:
-            raise DataError(
-                f"image_folder: {folder} has {len(classes)} subfolders; make one per class, two or more"
-            )
+            there = "1 subfolder" if classes else "no subfolders"
+            raise DataError(f"image_folder: {folder} has {there}; make one per class, two or more")
         paths: list[Path] = []
         counts: list[int] = []
         for entry in classes:
@@ -70,8 +71,9 @@ class ImageFolder(Dataset):
         labels = np.repeat(np.arange(len(classes)), counts)
         pixels = ImageFiles(tuple(paths), self.params.side, self.params.fit, left_out=finder.left_out)
         crop = 224 / 256
-        return ImageSet(pixels, labels, len(classes), Augmentation(crop, self.params.flip, crop))
+        views, names = Augmentation(crop, self.params.flip, crop), [entry.name for entry in classes]
+        return ImageSet(pixels, labels, len(classes), views, names=names)
 
     def splits(self, images: ImageSet) -> Splits:
         """Class-balanced; see ``bench.splits``."""
-        return class_balanced("image_folder", images.labels, images.classes, self.params)
+        return class_balanced("image_folder", images.labels, images.classes, self.params, images.names)

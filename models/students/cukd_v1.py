@@ -1,4 +1,4 @@
-"""Student v1 of CUKD: 3.3 million parameters, a 2048-wide feature at 224 px like that of ResNet-50.
+"""Small network of CUKD (student v1): 3.3 million parameters, a feature as wide as ResNet-50's at 224 px.
 
 "Context Unaware Knowledge Distillation for Image Retrieval", arXiv 2207.09070.
 

@@ -1,4 +1,4 @@
-"""Student v2 of CUKD: 4.8 million parameters, a 4096-wide feature at 224 px like that of AlexNet.
+"""Small network of CUKD (student v2): 4.8 million parameters, a feature as wide as AlexNet's at 224 px.
 
 "Context Unaware Knowledge Distillation for Image Retrieval", arXiv 2207.09070.
 

@@ -40,7 +40,9 @@ class AlexNet(TorchvisionNetwork):
     def feature_dim(self, image_size: int) -> int:
         """4096 at any size that the network takes."""
         if image_size < SMALLEST:
-            raise UsageError(f"alexnet does not take images of {image_size} px: {SMALLEST} is the least")
+            raise UsageError(
+                f"alexnet does not take images of {image_size} px: {SMALLEST} is the least image_size"
+            )
         return 4096
 
     def strip(self, net: Any) -> None:

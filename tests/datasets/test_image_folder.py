@@ -93,7 +93,7 @@ def test_what_is_missing_or_does_not_fit_is_named(tmp_path):
     with pytest.raises(MissingDataError, match=f"image_folder: {tmp_path}/pets is not there"):
         dataset().load(tmp_path)
     (tmp_path / "pets" / "one").mkdir(parents=True)
-    with pytest.raises(DataError, match="has 1 subfolders"):
+    with pytest.raises(DataError, match="has 1 subfolder; make one per class"):
         dataset().load(tmp_path)
     (tmp_path / "pets" / "two").mkdir()
     with pytest.raises(DataError, match="no images in .*one"):
@@ -104,5 +104,5 @@ def test_what_is_missing_or_does_not_fit_is_named(tmp_path):
 
 def test_classes_that_are_too_small_are_an_error(tmp_path):
     write(tmp_path, per_class=6)
-    with pytest.raises(DataError, match="class 0 has 6 images"):
+    with pytest.raises(DataError, match="class 'class0' has 6 images, .* = 7, and so have 2 more; lower"):
         dataset().splits(dataset().load(tmp_path))

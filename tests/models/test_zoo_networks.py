@@ -32,12 +32,23 @@ def test_one_class_per_name():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("timm:resnet19", r"timm has no network 'resnet19'; did you mean 'resnet\d+'\?$"),
-        ("timm:resnet18.a1_in1kk", r"did you mean 'resnet18\.a1_in1k'\?$"),
-        ("timm:", "timm has no network ''$"),
-        ("torchvision:resnet19", r"torchvision has no network 'resnet19'; did you mean 'resnet\d+'\?$"),
+        ("timm:resnet19", r"timm has no network 'resnet19'; did you mean 'resnet18'\?$"),
+        ("timm:resnet05", r"timm has no network 'resnet05'; did you mean 'resnet50'\?$"),
+        ("timm:mobilnetv3_small_100", r"did you mean 'mobilenetv3_small_100'\?$"),
+        ("timm:resnet_typo", r"timm has no network 'resnet_typo'; timm\.list_models\(\) lists those it has$"),
+        (
+            "timm:resnet18.a1_in1kk",
+            r"timm has no weights 'a1_in1kk' for resnet18; did you mean 'a1_in1k'\? \(choices: a1_in1k, ",
+        ),
+        (
+            "timm:resnet05.a1_in1k",
+            r"timm has no network 'resnet05\.a1_in1k'; did you mean 'resnet50\.a1_in1k'",
+        ),
+        ("timm:", "timm: names no network; write timm:resnet18$"),
+        ("torchvision:resnet19", r"torchvision has no network 'resnet19'; did you mean 'resnet18'\?$"),
+        ("torchvision:vgg", r"did you mean 'vgg11', 'vgg13' or 'vgg16'\?$"),
         ("torchvision:resnet50.V3", r"no weights 'V3' for resnet50 \(choices: IMAGENET1K_V1, "),
-        ("torchvision:raft_large", "torchvision has no network 'raft_large'"),
+        ("torchvision:raft_large", r"no network 'raft_large'; torchvision\.models\.list_models\(\) lists"),
     ],
 )
 def test_unknown_names(name, message):

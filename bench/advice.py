@@ -1,0 +1,90 @@
+"""What a plan will train and how, and what to know before weeks are spent on it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from scipy.special import stdtrit
+
+from bench import store
+from bench.plan import Cell, Plan
+from bench.registry import LOSSES, METHODS
+from bench.types import TrainingParameters
+
+#: Optimizer -> a learning rate below which random weights may hardly change in the epochs of a fine-tuning,
+#: and one to try. A small ResNet (timm:test_resnet, digits, 30 epochs of csq) has a mAP of 0.34 after RMSprop
+#: at the published 1e-5, of 0.95 at 1e-4 and 0.99 at 3e-4; of 0.36 after SGD at 1e-3 and 0.95 at 1e-2.
+LEAST_RATE = {
+    **dict.fromkeys(("adam", "adamw", "rmsprop"), (1e-4, "3e-4")),
+    "sgd": (1e-2, "1e-2"),
+}
+#: Seeds from which the spread between seeds can be estimated well enough to tell differences.
+ENOUGH_SEEDS = 3
+
+
+def training(plan: Plan) -> list[dict[str, Any]]:
+    """How networks will be trained, each setting once: step, method or loss, and its training parameters."""
+    rows = []
+    for stage in plan.stages():
+        asked = stage.spec.get("method") if stage.kind == "distill" else stage.spec.get("loss")
+        if stage.kind in {"distill", "finetune"} and asked:
+            settings = {name: asked["params"].get(name) for name in TrainingParameters.model_fields}
+            rows.append({"step": 1 if stage.kind == "distill" else 2, "name": asked["name"], **settings})
+    unique = {store.canonical_json(row): row for row in rows}
+    return sorted(unique.values(), key=lambda row: int(row["step"]))
+
+
+def warnings(plan: Plan) -> list[str]:
+    """One line for everything in the plan that is likely not meant, with its cure."""
+    return [*plan.idle, *_slow_starts(plan)]
+
+
+def few_seeds(plan: Plan) -> list[str]:
+    """What cannot be told of configurations with fewer seeds than ``ENOUGH_SEEDS``, one line per number."""
+    seeds: dict[str, set[int]] = defaultdict(set)
+    for cell in plan.cells:
+        seeds[_configuration(cell)].add(cell.info.seed)
+    wanted = {_configuration(cell) for cell in plan.selected if _draws(cell)}
+    counts = Counter(len(seeds[configuration]) for configuration in wanted)
+    apart = float(stdtrit(1, 0.975))
+    reasons = {
+        1: "seed: what another seed would change is not known, and intervals are over queries alone",
+        2: f"seeds: a 95 % interval over two is {apart:.1f} times as wide as they lie apart (Student's t), "
+        "and hardly any difference will show",
+    }
+    return [
+        f"{counts[n]} of {len(wanted)} configurations have {n} {reason}; name {ENOUGH_SEEDS} or more"
+        for n, reason in reasons.items()
+        if counts[n]
+    ]
+
+
+def _slow_starts(plan: Plan) -> Iterator[str]:
+    """Random networks that no step 1 has trained, fine-tuned at a rate meant for pretrained ones."""
+    networks: dict[tuple[str, str, float], dict[str, None]] = defaultdict(dict)
+    for stage in plan.stages():
+        random = stage.kind == "finetune" and stage.spec["student"]["weights"] == "none"
+        if random and "distill" not in stage.inputs:
+            loss = stage.spec["loss"]
+            setting = loss["name"], loss["params"]["optimizer"], loss["params"]["lr"]
+            networks[setting][stage.spec["student"]["name"]] = None
+    for (loss, optimizer, lr), names in networks.items():
+        least, better = LEAST_RATE[optimizer]
+        if lr < least:
+            default: Any = LOSSES.get(loss).Params()
+            rate = f"its default rate for fine-tuning, {lr:g}" if lr == default.lr else f"the rate {lr:g}"
+            cure = f"set defaults.finetune.lr or params: {{lr: {better}}}"
+            yield f"loss {loss} trains {', '.join(names)} from random weights at {rate} ({optimizer}); {cure}"
+
+
+def _configuration(cell: Cell) -> str:
+    """All that tells a cell from others but its seed."""
+    return store.canonical_json([cell.info.model_dump(exclude={"seed"}), cell.params])
+
+
+def _draws(cell: Cell) -> bool:
+    """Whether anything about the cell depends on its seed."""
+    trains = METHODS.get(cell.info.method).trains or LOSSES.get(cell.info.loss).trains
+    return trains or cell.params["student"]["weights"] == "none"

@@ -1,0 +1,108 @@
+"""The verbs that look after data sets: fetch and check them, and see what is at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli_options import data_root_option, include, include_option, verb
+from bench.errors import DataError, UsageError
+
+
+@click.group()
+def data() -> None:
+    """Data sets: fetch and check them."""
+
+
+@data.command()
+@click.argument("name", required=False)
+@click.option("--grid", type=click.Path(path_type=Path), help="Every data set of this grid instead of one.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="A parameter of the data set, for example folder=flowers; with --grid, of the grid, "
+              "as in run.")  # fmt: skip
+@data_root_option
+@include_option
+@verb
+def prepare(
+    name: str | None,
+    grid: Path | None,
+    overrides: Sequence[str],
+    data_root: Path | None,
+    plugins: Sequence[Path],
+) -> None:
+    """Download or check the data set NAME, and show its splits."""
+    from bench import loading
+    from bench.registry import DATASETS
+
+    if (name is None) == (grid is None):
+        raise UsageError("name one data set, or pass --grid FILE; 'ls datasets' lists the names")
+    include(plugins)
+    asked = _of_grid(grid, overrides) if grid else _of_name(str(name), overrides)
+    root, failures = data_root or loading.default_root(), []
+    for dataset, params in asked:
+        try:
+            click.echo(DATASETS.get(dataset)(params).prepare(root))
+            loaded = loading.load(dataset, params.model_dump(mode="json"), root, None)
+        except DataError as error:
+            failures.append(str(error))
+            continue
+        parts = loaded.splits
+        sizes = ", ".join(
+            f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
+        )
+        click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
+        if left_out := getattr(loaded.images.pixels, "left_out", 0):
+            click.echo(f"{left_out} hidden files and folders left out: names that begin with a dot, __MACOSX")
+        copies = loaded.copies().sentences()
+        for sentence in copies or ["no query or validation image has an equal picture in another part"]:
+            click.echo(f"copies: {sentence}")
+    if failures:
+        raise DataError("\n".join(dict.fromkeys(failures)))
+
+
+@click.command()
+@data_root_option
+@include_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@verb
+def doctor(data_root: Path | None, plugins: Sequence[Path], as_json: bool) -> int:
+    """Show what is installed, which devices there are, and which data and weights are at hand."""
+    from bench import loading
+    from bench.doctor import examine
+
+    include(plugins)
+    findings = examine(data_root or loading.default_root())
+    if as_json:
+        click.echo(json.dumps(findings, indent=1))
+    else:
+        for section, lines in findings.items():
+            click.echo(section)
+            for name, text in lines.items():
+                click.echo(f"  {name}: {text}")
+    return 0
+
+
+def _of_name(name: str, overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    from bench.config import plugin_params
+    from bench.registry import DATASETS
+
+    yield name, plugin_params(DATASETS, name, overrides)
+
+
+def _of_grid(grid: Path, overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Every data set of a grid and its parameters, each once."""
+    from bench import selection
+    from bench.config import load_grid, resolve
+    from bench.registry import DATASETS
+
+    seen = set()
+    for point in selection.points(load_grid(grid, overrides).grid):
+        entry = point.values["dataset"]
+        params = resolve(DATASETS, entry)
+        if (entry.name, params) not in seen:
+            seen.add((entry.name, params))
+            yield entry.name, params
