@@ -5,7 +5,7 @@ How work is executed (device, jobs) is in no key, except for timed metrics, whos
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from bench.errors import (
     Problem,
     UsageError,
     WeightsError,
+    did_you_mean,
     of_network,
 )
+from bench.metric_names import TITLES, base_name
 from bench.pipeline import applies
 from bench.records import CellInfo
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
@@ -151,8 +153,8 @@ class _Builder:
             raise ConfigError(list(dict.fromkeys(self.problems)))
         if not cells:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
-        if idle := self._idle_metrics():
-            raise ConfigError(idle)
+        if useless := [*self._idle_metrics(), *self._unknown_axes()]:
+            raise ConfigError(useless)
         self.choice.check([cell.info for cell in cells.values()])
         selected = [cell for cell in cells.values() if self.choice.selects(cell.info)]
         if not selected:
@@ -302,6 +304,16 @@ class _Builder:
             for name, params in self.grid.measure.items()
             if params is not False and name not in self.measured
         ]
+
+    def _unknown_axes(self) -> Iterator[Problem]:
+        """Axes of charts that nothing measured here can give, where all metrics are the suite's own."""
+        if any(METRICS.get(name).__module__.partition(".")[0] != "bench" for name in self.measured):
+            return
+        for i, pair in enumerate(self.grid.report.pareto):
+            for j, name in enumerate(pair):
+                if base_name(name) not in TITLES:
+                    hint = did_you_mean(base_name(name), TITLES) or f" (known: {', '.join(TITLES)})"
+                    yield self.file.problem(("report", "pareto", i, j), f"no metric gives '{name}'{hint}")
 
     def _dataset(self, entry: Any, place: yaml_nodes.Path) -> DatasetBlock:
         params = resolve(DATASETS, entry).model_dump(mode="json")

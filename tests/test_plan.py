@@ -286,3 +286,27 @@ def test_a_limit_is_in_the_record_and_in_the_keys(make):
     assert not {stage.key for stage in limited.stages() if stage.kind == "finetune"} & {
         stage.key for stage in make().stages()
     }
+
+
+@pytest.mark.parametrize(
+    ("axis", "message"),
+    [
+        ("mine", r"grid.yaml:\d+:\d+: no metric gives 'mine' \(known: map, "),
+        ("mac", "no metric gives 'mac'; did you mean .*'macs'"),
+        ("latency@1", "no metric gives 'latency@1'; did you mean .*'latency_ms'"),
+    ],
+)
+def test_an_axis_that_no_metric_gives_is_refused_before_any_work(make, axis, message):
+    with pytest.raises(ConfigError, match=message):
+        make(f"{GRID}\nreport: {{pareto: [[map, {axis}]]}}\n")
+
+
+def test_axes_may_be_what_a_metric_of_ones_own_gives(make, monkeypatch):
+    """Nobody knows before it runs what the values of another's metric are called."""
+
+    class Own(registry.METRICS.get("params")):
+        version = 1
+
+    monkeypatch.setitem(registry.METRICS._registered, "own", Own)
+    plan = make(f"{GRID}\nmeasure: {{own: {{}}}}\nreport: {{pareto: [[map, mine]]}}\n")
+    assert plan.pareto == [("map", "mine")]

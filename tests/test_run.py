@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from bench import records, scan
 from bench.hamming import average_precision
 from bench.losses.csq import Csq
+from bench.metric_names import TITLES, base_name
 
 #: A loss with random parameters of its own.
 DRAWING = """
@@ -67,6 +68,7 @@ def test_every_cell_gets_a_record_with_all_its_numbers(done, folder):
     for record in found:
         assert record.status == "ok"
         assert next(iter(record.metrics)) == "map@all:expected:relevant"
+        assert {base_name(name) for name in record.metrics} <= set(TITLES), "a grid may name them as axes"
         ties = {f"map@all:{rule}" for rule in ("index:hits", "best:relevant", "worst:relevant")}
         assert ties <= set(record.metrics)
         assert {"precision_at_k@10", "params", "macs", "weights_mb", "code_bytes"} <= set(record.metrics)
