@@ -234,14 +234,13 @@ def _front(front: FrontChange) -> str:
         if names
     ]
     share = ""
-    # Where everything costs the same there is nothing to cover.
+    # What nobody covers is not worth a word.
     if front.hypervolume and max(front.hypervolume) >= 0.0005:
         before, after = (f"{volume:.3f}" for volume in front.hypervolume)
         divisor, unit = wording.unit(front.cost, front.unit, [front.last_cost])
+        end = " ".join(filter(None, [f"{front.last_cost / divisor:.3g}", unit, _title(front.cost)]))
         share = f"; hypervolume {before}" + (f" -> {after}" if after != before else ", as before")
-        share += (
-            f" (share of the rectangle from accuracy 0 to 1 and up to {front.last_cost / divisor:.3g} {unit})"
-        )
+        share += f" (share of the rectangle from accuracy 0 to 1 and up to {end})"
     return f"Front of {axes}, {front.dataset}, by means: {'; '.join(moves) or 'as before'}{share}."
 
 

@@ -229,7 +229,7 @@ def test_configurations_enter_and_leave_the_front(write):
     ]
     assert front.hypervolume == pytest.approx(expected)
     text = compare_text.text(found)
-    assert f"(share of the rectangle from accuracy 0 to 1 and up to {last / 1e6:.3g} M)" in text
+    assert f"(share of the rectangle from accuracy 0 to 1 and up to {last / 1e6:.3g} M MACs)" in text
     assert "entered by cukd_v1 · cukd · dch · 16 bit; left by cukd_v1 · cukd · csq · 16 bit" in text
 
 
