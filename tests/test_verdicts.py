@@ -49,12 +49,36 @@ def failed(loss: str = "csq") -> Record:
     return make_record(loss=loss, status="failed", error=FAILURE)
 
 
-def folder(records: list[Record], name: str) -> Results:
+class Kept(Results):
+    """Results of one cell whose scores by query are kept in memory."""
+
+    def per_query(self, record):
+        return {MAP: self.scores} if MAP in record.metrics else {}
+
+
+def one_seed(scores) -> Kept:
+    """A cell of one seed with these scores by query, some of which may not be numbers."""
+    found = folder([cell(float(np.nanmean(scores)) if np.isfinite(scores).any() else 0.0)], "kept")
+    kept = Kept(found.folder, found.name, found.pareto, found.records, [], {}, found.stems)
+    object.__setattr__(kept, "scores", np.asarray(scores, float))
+    return kept
+
+
+def unanswered(scores, every: int):
+    """Scores of which the first and every so many have no answer."""
+    return np.where(np.arange(len(scores)) % every == 0, np.nan, scores)
+
+
+def folder(records: list[Record] | Kept, name: str) -> Results:
+    if isinstance(records, Kept):
+        return records
     return Results(
         Path(name), "grid", [], records, [], {}, {r.key: f"c-{i:012x}" for i, r in enumerate(records)}
     )
 
 
+QUERIES = np.random.default_rng(5).beta(8, 2, 200)
+STRAY = np.random.default_rng(6).normal(0, 0.05, 200)
 LONGER = {"loss": {"epochs": 31}}
 ROWS = [
     # what it is about, baseline, candidate, limits, exit code, the verdict on the accuracy
@@ -80,6 +104,20 @@ ROWS = [
     ("two seeds with a tolerance", cells([0.89, 0.91]), cells([0.3, 0.4]), {"tolerance": 0.05}, 3,
      "regression"),
     ("seeds that all agree", cells([0.9] * 3), cells([0.8] * 3), {}, 3, "regression"),
+    ("queries alone, rounding", one_seed(QUERIES), one_seed(QUERIES + STRAY), {}, 0, "within noise"),
+    ("queries alone, a fall", one_seed(QUERIES), one_seed(QUERIES - 0.1 + STRAY), {}, 3, "regression"),
+    ("one query without an answer, a fall", one_seed(unanswered(QUERIES, 200)),
+     one_seed(unanswered(QUERIES - 0.5, 200)), {}, 3, "regression"),
+    ("half of them without an answer, a fall", one_seed(unanswered(QUERIES, 2)),
+     one_seed(unanswered(QUERIES - 0.5, 2)), {}, 3, "regression"),
+    ("half of them without an answer, rounding", one_seed(unanswered(QUERIES, 2)),
+     one_seed(unanswered(QUERIES + STRAY, 2)), {}, 0, "within noise"),
+    ("unanswered on one side alone, a fall", one_seed(QUERIES), one_seed(unanswered(QUERIES - 0.5, 3)), {}, 3,
+     "regression"),
+    ("no query with an answer", one_seed(QUERIES * np.nan), one_seed(QUERIES), {}, 4, "not judged"),
+    ("a metric by another name", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("mAP",)}, 2, None),
+    ("a metric that nobody has", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("recall_at_k",)}, 2, None),
+    ("a cost for an accuracy", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("params",)}, 2, None),
     ("no seed in common", cells(TEN), [cell(0.9, seed=99)], {}, 4, None),
     ("nothing in common", cells(TEN), cells(TEN, dataset="another"), {}, 4, None),
     ("nothing at all", cells(TEN), [], {}, 4, None),
@@ -114,7 +152,12 @@ ROWS = [
     ("base", "new", "limits", "code", "verdict"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
 )
 def test_the_table_of_verdicts(base, new, limits, code, verdict):
-    found = check(folder(base, "base"), folder(new, "new"), Limits(**limits))
+    sides = folder(base, "base"), folder(new, "new")
+    if code == UsageError.exit_code:
+        with pytest.raises(UsageError, match="there are: map@all|give an accuracy such as map"):
+            check(*sides, Limits(**limits))
+        return
+    found = check(*sides, Limits(**limits))
     (judged,) = [one.verdict for one in found.findings if one.kind == "seeded"] or [None]
     assert (found.exit_code, judged) == (code, verdict)
     text, suite = check_text.text(found), ElementTree.fromstring(check_text.junit(found))
