@@ -21,8 +21,8 @@ from bench.registry import METRICS
 from bench.types import Judge, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
 COLLAPSED = (
-    "the codes have collapsed: too few distances tell relevant from other images, so that mAP is that of an "
-    "order of ties"
+    "the codes have collapsed onto few values: distances hardly tell relevant from other images, and mAP "
+    "depends on the order of ties"
 )
 
 
