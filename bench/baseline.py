@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +12,15 @@ from safetensors.numpy import save as tensors
 from tabulate import tabulate
 
 from bench import atomic, records
-from bench.check import COUNTS, OTHERS, Limits, possible
 from bench.choosing import require_metric
 from bench.errors import UsageError
-from bench.power import FALSE_ALARM, Allowance, SeedNoise, of_interval
+from bench.judging import COUNTS, DERIVED, OTHERS, possible
+from bench.metric_names import base_name
+from bench.power import FALSE_ALARM, of_interval, of_seeds
 from bench.records import Metric, Record, Results
 from bench.report import wording
 from bench.report.rows import Row, summarise
+from bench.verdicts import Limits
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +48,18 @@ class Sight:
 def sights(results: Results, limits: Limits) -> list[Sight]:
     """The smallest fall that runs of ``RUN_SEEDS`` seeds would show beside ``results``, line by line.
 
-    With one seed everywhere the spread of seeds is not known; what is said then holds for two runs that
-    answer the queries independently, and more would be seen of runs that are alike.
+    With one seed it holds for two runs that answer other queries: of the same ones more would be seen, but
+    for what seeds change, which is not known then.
     """
     rows = [row for group in summarise(results).groups for row in group.rows]
     asked = [(row, name) for row in rows for name in _accuracies(row, limits)]
-    noise = SeedNoise(results, len(asked))
     found = []
     for row, name in asked:
         metric, seeds = row.metrics[name], min(RUN_SEEDS, row.seeds)
-        allowance = noise.allowance(row.records[0], name, seeds)
-        if limits.tolerance is not None:
-            allowance = Allowance(limits.tolerance, limits.tolerance, "as given")
-        elif allowance is None and metric.interval is not None:
-            low, high = (end + (end - metric.value) * (math.sqrt(2) - 1) for end in metric.interval)
-            allowance = of_interval(metric.value, (low, high), len(asked))
+        noise = of_seeds([record for record in row.records if name in record.metrics], name, seeds)
+        if noise is None and metric.interval is not None:
+            noise = of_interval(metric.value, metric.interval)
+        allowance = noise.allowance(len(asked), limits.tolerance) if noise else None
         seen = allowance.seen if allowance else None
         if seen is not None and not possible(name, metric, row.estimates[name].value, seen):
             seen = None
@@ -98,6 +95,7 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
         raise UsageError(f"{results.folder}: made with --limit, so this is no baseline; run the whole grid")
     for short in limits.metrics:
         require_metric(short, results.records, accuracy=True)
+    _check_place(results, folder)
     found = sights(results, limits)
     _check_sight(results, found, limits)
     seeds = Counter(record.cell.seed for record in results.records)
@@ -109,8 +107,9 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
             # Only without other seeds does the gate fall back on the noise of queries.
             small = {name: values.astype(np.float32) for name, values in scores.items()}
             files[f"{records.PER_QUERY}/{stem}.safetensors"] = tensors(small)
-    for part in ("records", records.PER_QUERY):
-        shutil.rmtree(folder / part, ignore_errors=True)
+    for part, ending in (("records", "json"), (records.PER_QUERY, "safetensors")):
+        for path in (folder / part).glob(f"*.{ending}"):
+            path.unlink()
     for name, content in files.items():
         atomic.write_bytes(folder / name, content)
     cells = {record.cell_key: results.stems[record.key].rpartition("-")[0] for record in results.records}
@@ -118,16 +117,35 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
     return [folder / name for name in files]
 
 
+def _check_place(results: Results, folder: Path) -> None:
+    """Refuse to write over anything but an earlier baseline."""
+    if folder.resolve() == results.folder.resolve():
+        raise UsageError(f"{folder}: these are the results themselves; name another folder for the baseline")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if there and not (folder / SUMMARY).is_file():
+        what = "the results of a run" if "grid.json" in there else f"other files ({there[0]})"
+        raise UsageError(
+            f"{folder}: holds {what} and no baseline; name an empty folder, or an earlier baseline"
+        )
+
+
 def _check_sight(results: Results, found: list[Sight], limits: Limits) -> None:
     """Warn of a baseline that shows too little, and refuse one that shows next to nothing."""
-    blind = [one for one in found if limits.blind(one.seen, one.row.metrics[one.metric])]
-    if blind and not limits.weak:
+    blind = [one for one in found if not limits.accepts(one.seen, one.row.metrics[one.metric])]
+    if blind:
         raise UsageError(
             f"{results.folder}: too weak a baseline: {_said(blind[0])}{_more(blind)}; run more seeds, train "
             "so that they differ less, or accept it with --weak"
         )
     if dim := [one for one in found if limits.dim(one.seen, one.row.metrics[one.metric])]:
-        log.warning("a weak baseline: %s%s; more seeds would show more", _said(dim[0]), _more(dim))
+        log.warning("warning: a weak baseline: %s%s; more seeds would show more", _said(dim[0]), _more(dim))
+    if alone := [one for one in found if one.row.seeds == 1]:
+        log.warning(
+            "warning: %d configurations have one seed: how far seeds stray is not known, so that chance may "
+            "turn the gate red more often than once in %d runs",
+            len(alone),
+            round(1 / FALSE_ALARM),
+        )
 
 
 def _said(one: Sight) -> str:
@@ -138,7 +156,7 @@ def _said(one: Sight) -> str:
 
 
 def _more(several: list[Sight]) -> str:
-    return f", and {len(several) - 1} more" if len(several) > 1 else ""
+    return f", and likewise of {len(several) - 1} more" if len(several) > 1 else ""
 
 
 def _accuracies(row: Row, limits: Limits) -> list[str]:
@@ -153,8 +171,8 @@ def _kept(record: Record, limits: Limits) -> Record:
         name: metric.model_copy(update={"detail": _conditions(metric)})
         for name, metric in record.metrics.items()
         if name in {record.accuracy, *named}
-        or (metric.noise == "exact" and name.partition("@")[0] not in OTHERS)
-        or (metric.noise == "timed" and metric.samples)
+        or (metric.noise == "exact" and base_name(name) not in OTHERS)
+        or (metric.noise == "timed" and base_name(name) not in DERIVED)
     }
     return record.model_copy(update={"metrics": metrics, "stages": {}, "per_query": {}})
 
@@ -182,8 +200,9 @@ def _summary(results: Results, found: list[Sight]) -> str:
         [[_plain(cell) for cell in line] for line in lines], heads, tablefmt="github", disable_numparse=True
     )
     note = (
-        "Smallest fall seen: the true fall that turns the gate red in 80 of 100 runs of so many seeds, "
-        f"while chance alone does in one of {1 / FALSE_ALARM:,.0f}."
+        "Smallest fall seen: the true fall that turns the gate red in 80 of 100 runs of so many seeds, by "
+        "the spread of the seeds. Chance alone turns it red in one of "
+        f"{1 / FALSE_ALARM:,.0f} runs, unless there is one seed or a tolerance was given."
     )
     return f"# Baseline {_plain(wording.one_line(results.name))}\n\n{table}\n\n{note}\n"
 

@@ -10,11 +10,12 @@ from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-from bench.check import BAD, JUDGED, Check, Finding, Verdict
+from bench.verdicts import BAD, JUDGED, Check, Finding, Verdict
 
 #: Worst first.
 ORDER: tuple[Verdict, ...] = (*BAD, "not judged", "improved", "within noise", "equal", "absent")
-_HEADS = ("configuration", "metric", "baseline", "now", "change", "allowed", "would see", "verdict", "why")
+_HEADS = ("configuration", "seeds", "metric", "baseline", "now", "change", "allowed", "would see", "verdict",
+          "why")  # fmt: skip
 
 
 def text(check: Check) -> str:
@@ -77,7 +78,8 @@ def answer(check: Check) -> str:
     """What came out: what fell furthest, what could not be judged, or how much is equal, and within noise."""
     where = f"{check.candidate} against {check.baseline}"
     if bad := check.bad:
-        others = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+        numbers = Counter(finding.verdict for finding in bad[1:])
+        others = "".join(f", {numbers[one]} more {_MORE[one]}" for one in BAD if numbers[one])
         return f"Worse: {_sentence(bad[0])}{others} ({where})."
     judged = check.of(*JUDGED)
     if not judged:
@@ -86,23 +88,32 @@ def answer(check: Check) -> str:
         count = f"{len(left)} of {len(judged) + len(left)} numbers"
         return f"Cannot be judged: {count} of {where}, the first {_sentence(left[0])}."
     changed = sum(finding.changed_params for finding in judged)
-    if len(check.of("equal")) == len(check.findings) and not changed:
+    warned = any("new warning" in note for note in check.notes)
+    if len(check.of("equal")) == len(check.findings) and not changed and not warned:
         return f"Fine: all {len(judged)} numbers of {where} are as they were."
     words: dict[Verdict, str] = {"improved": "better than chance explains"}
     orders: tuple[Verdict, ...] = ("equal", "within noise", "improved", "not judged", "absent")
     counts = {one: len(check.of(one)) for one in orders}
     said = ", ".join(f"{number} {words.get(one, one)}" for one, number in counts.items() if number)
     other = "; parameters differ, see below" if changed else ""
+    other += "; records carry new warnings, see below" if warned else ""
     return f"Fine: {len(check.findings)} numbers of {where}: {said}{_sight(judged)}{other}."
 
 
 def _sight(judged: list[Finding]) -> str:
     """What would have been seen in all accuracies that are not equal."""
     noisy = [one for one in judged if one.kind == "seeded" and one.verdict != "equal"]
-    falls = [one.seen for one in noisy if one.seen is not None]
-    blind = len(noisy) - len(falls)
-    size = f"; a fall of {max(falls):.4f} would have been seen" if falls and not noisy[0].unit else ""
-    return size + (f"; in {blind} of them no fall would have been seen" if blind else "")
+    largest: dict[str, Finding] = {}
+    for one in noisy:
+        if one.seen is not None and one.seen > (
+            largest[one.metric].seen or 0 if one.metric in largest else -1
+        ):
+            largest[one.metric] = one
+    falls = [f"{_seen(one)} of {name}" for name, one in largest.items()]
+    parts = [f"; a fall of {' or '.join(falls)} would have been seen"] if falls else []
+    if blind := sum(one.seen is None for one in noisy):
+        parts.append(f"; in {blind} of them no fall is known to be seen")
+    return "".join(parts)
 
 
 def _sentence(finding: Finding) -> str:
@@ -119,7 +130,9 @@ def _sentence(finding: Finding) -> str:
     return f"{owner}: {metric} {how} from {before} to {now} ({reason})"
 
 
-_ALIGN = ("left", "left", *["right"] * 5, "left", "left")
+#: In the sentence of the answer.
+_MORE = {"regression": "worse", "changed": "changed", "missing": "missing"}
+_ALIGN = ("left", "right", "left", *["right"] * 5, "left", "left")
 
 
 def _rows(check: Check) -> list[list[str]]:
@@ -133,6 +146,7 @@ def _rows(check: Check) -> list[list[str]]:
     return [
         [
             f"{one.dataset}: {one.configuration}" if one.dataset else one.configuration,
+            str(one.seeds or ""),
             one.metric,
             "" if one.baseline is None else _number(one, one.baseline),
             "" if one.now is None else _number(one, one.now),
@@ -163,8 +177,12 @@ def _remarks(check: Check) -> list[str]:
     lines += [f"{reason} ({count} times)" if count > 1 else reason for reason, count in reasons.items()]
     if any(one.kind == "seeded" and one.allowed is not None for one in check.findings):
         lines.append(
-            "allowed: fall that chance alone exceeds once in 1,000 runs, unless it was given; would see: "
-            "smallest true fall that turns this gate red in 80 of 100 runs"
+            "allowed: fall that the noise named explains but once in 1,000 runs, unless it was given; would "
+            "see: smallest true fall that turns this gate red in 80 of 100 runs"
+        )
+    if any(one.kind == "seeded" and "queries alone" in one.reason for one in check.findings):
+        lines.append(
+            "queries alone: how far seeds stray is not known, so that chance turns it red more often"
         )
     return lines + check.notes
 
@@ -185,14 +203,19 @@ def _change(finding: Finding) -> str:
 def _allowed(finding: Finding) -> str:
     if finding.allowed is None:
         return ""
-    return f"x {finding.allowed:g}" if finding.kind == "timed" else f"{finding.allowed:.4f}"
+    return f"x {finding.allowed:g}" if finding.kind == "timed" else _amount(finding, finding.allowed)
+
+
+def _amount(finding: Finding, value: float) -> str:
+    """A difference of an accuracy, in its unit."""
+    return f"{value:.4f}" if not finding.unit else f"{value:.3g} {finding.unit}"
 
 
 def _seen(finding: Finding) -> str:
-    """The smallest fall that would have been seen; ``none`` where nothing that can happen would."""
+    """The smallest fall that would have been seen, if any is known."""
     if finding.kind != "seeded" or finding.allowed is None:
         return ""
-    return "none" if finding.seen is None else f"{finding.seen:.4f}"
+    return "none" if finding.seen is None else _amount(finding, finding.seen)
 
 
 def _escaped(words: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 
 from bench.cli_options import Number, verb
 from bench.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -109,13 +112,18 @@ def check(
     """
     from bench import atomic, check_text
     from bench.baseline import write_baseline
-    from bench.check import Limits, check
+    from bench.check import check
     from bench.records import load_results
+    from bench.verdicts import Limits
 
     candidate, asked = load_results(folder or _latest_results()), Limits(metrics=tuple(metrics), **limits)
     known = (baseline / "grid.json").is_file()
     if update and not known:
-        click.echo("\n".join(map(str, write_baseline(candidate, baseline, asked))))
+        summary, *others = write_baseline(candidate, baseline, asked)
+        click.echo(summary)
+        click.echo(
+            f"{baseline} is made of {candidate.folder}, {len(others)} files; review {summary}", err=True
+        )
         return 0
     if not known:
         what = "no baseline in it (no grid.json)" if baseline.is_dir() else "no such folder"
@@ -127,10 +135,13 @@ def check(
         atomic.write_bytes(junit, check_text.junit(verdict))
     if markdown:
         atomic.write_text(markdown, check_text.markdown(verdict))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        # A job's steps share that file.
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(check_text.markdown(verdict))
+    if shared := os.environ.get("GITHUB_STEP_SUMMARY"):
+        # A job's steps share that file; the verdict must not hang on it.
+        try:
+            with Path(shared).open("a", encoding="utf-8") as file:
+                file.write(check_text.markdown(verdict))
+        except OSError as error:
+            log.warning("warning: GITHUB_STEP_SUMMARY %s: cannot be written (%s)", shared, error.strerror)
     if not update:
         return verdict.exit_code
     write_baseline(candidate, baseline, asked)

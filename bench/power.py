@@ -11,18 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtr, fdtrc, stdtrit
+from scipy.special import stdtrit
 
-from bench.records import Record, Results
-from bench.report.rows import Row, summarise
-from bench.store import canonical_json
+from bench.records import Record
 
 #: Chance that a run of unchanged code on other hardware, where rounding differs, fails for any accuracy.
 FALSE_ALARM = 0.001
 #: Probability with which the smallest fall that is named would have been seen.
 POWER = 0.8
-#: Two configurations have the same spread over seeds unless an F test at this level tells them apart.
-SAME_SPREAD = 0.01
 
 
 @dataclass(frozen=True)
@@ -31,117 +27,77 @@ class Allowance:
 
     Attributes:
         allowed: fall that chance alone exceeds once in 1 / ``FALSE_ALARM`` runs, over all that is judged.
-        seen: a true fall of this size is seen with the probability ``POWER``.
+        seen: a true fall of this size is seen with the probability ``POWER``; None where that is not known.
         source: where both come from, for a reader.
     """
 
     allowed: float
-    seen: float
+    seen: float | None
     source: str
 
 
-class SeedNoise:
-    """Spread over seeds in a baseline: pooled over the configurations of a data set and protocol.
+@dataclass(frozen=True)
+class Noise:
+    """How far the difference of two runs strays: its standard error, and how well that is known."""
 
-    Few seeds know their spread badly, so configurations lend each other theirs: all that an F test does not
-    tell apart, and never less than a configuration's own. Since the data choose the pool, half of the level
-    is given away. Simulated, false alarms stay below ``FALSE_ALARM`` where spreads differ up to threefold,
-    and below 0.005 where they differ fivefold and there are three seeds.
+    error: float
+    degrees: float
+    source: str
+
+    def allowance(self, tests: int, given: float | None = None) -> Allowance:
+        """What it explains where ``tests`` accuracies are judged together, or what is ``given`` instead."""
+        beyond = -float(stdtrit(self.degrees, 1 - POWER)) * self.error
+        if given is not None:
+            return Allowance(given, given + beyond, f"as given; {self.source}")
+        allowed = -float(stdtrit(self.degrees, FALSE_ALARM / max(1, tests))) * self.error
+        return Allowance(allowed, allowed + beyond, self.source)
+
+
+def of_seeds(baseline: list[Record], name: str, seeds: int) -> Noise | None:
+    """The noise of means over ``seeds`` seeds, by the spread of one configuration's seeds.
+
+    Configurations do not lend each other theirs: few seeds cannot tell which of them stray alike, and a gate
+    that pools what does not belong together turns red by chance many times as often as it says.
 
     Args:
-        baseline: what was measured when all was well.
-        tests: accuracies that are judged together.
+        baseline: all records of the configuration that have the metric, one for each seed.
+        name: full name of the metric.
+
+    Returns:
+        None with one seed, and where all seeds agree: what never varied says nothing of chance.
     """
-
-    def __init__(self, baseline: Results, tests: int) -> None:
-        self._level = FALSE_ALARM / max(1, tests)
-        self._rows = [row for group in summarise(baseline).groups for row in group.rows]
-
-    def allowance(self, record: Record, name: str, seeds: int) -> Allowance | None:
-        """The allowance for the mean over ``seeds`` seeds; None where nothing tells the spread.
-
-        Args:
-            record: any of the configuration in the baseline.
-            name: full name of an accuracy.
-            seeds: that both sides have.
-        """
-        own, others = self._variances(record, name)
-        alike = [other for other in others if own is None or _alike(own, other)]
-        # Seeds that all have the same score say nothing of how far others would stray.
-        pool = alike if own is None or (alike and not own.value) else [own, *alike]
-        degrees = sum(one.degrees for one in pool)
-        if not degrees:
-            return None
-        pooled = sum(one.value * one.degrees for one in pool) / degrees
-        spread = math.sqrt(max(pooled, own.value if own else 0.0))
-        source = f"seed noise {spread:.4f}, {degrees} degrees of freedom"
-        level = self._level / 2 if others else self._level
-        return _allowance(spread * math.sqrt(2 / seeds), degrees, level, source)
-
-    def _variances(self, record: Record, name: str) -> tuple[_Variance | None, list[_Variance]]:
-        """Of the configuration itself, and of the others that it may be compared with."""
-        own, others, place = None, [], _place(record)
-        for row in self._rows:
-            found = _variance(row, name)
-            if found is None or _place(row.records[0]) != place:
-                continue
-            if any(one.key == record.key for one in row.records):
-                own = found
-            else:
-                others.append(found)
-        return own, others
+    values = np.array([record.metrics[name].value for record in baseline])
+    if len(values) < 2 or np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return None
+    spread, degrees = float(values.std(ddof=1)), len(values) - 1
+    source = f"noise of seeds {spread:.4f} ({len(values)} seeds)"
+    return Noise(spread * math.sqrt(2 / seeds), degrees, source)
 
 
-def of_queries(differences: NDArray[np.float64], tests: int) -> Allowance:
-    """The allowance where queries are all that varies: networks of one seed.
+def of_queries(differences: NDArray[np.float64]) -> Noise | None:
+    """The noise where queries are all that is known to vary: networks of one seed.
 
     Args:
-        differences: of scores by query, float64 (q,), q at least 2, finite.
-        tests: accuracies that are judged together.
+        differences: of scores by query, float64 (q,), finite.
+
+    Returns:
+        None with one query, and where nothing differs.
     """
     queries = len(differences)
+    if queries < 2 or np.abs(differences).max() <= 1e-12:
+        return None
     error = float(differences.std(ddof=1)) / math.sqrt(queries)
-    source = f"noise of {queries} queries; one seed, so that of seeds is not in it"
-    return _allowance(error, queries - 1, FALSE_ALARM / max(1, tests), source)
+    return Noise(error, queries - 1, f"noise of {queries} queries alone")
 
 
-def of_interval(value: float, interval: tuple[float, float], tests: int) -> Allowance:
-    """The allowance where nothing is known but the 95 % interval over queries of a baseline of one seed.
+def of_interval(value: float, interval: tuple[float, float]) -> Noise | None:
+    """The noise by the 95 % interval over queries of the baseline, as if the runs had different queries.
 
-    The queries are the same on both sides, so that the difference of two runs strays less than this says.
+    They have the same, so that their difference strays less. None for an interval of no length.
     """
     reach = max(value - interval[0], interval[1] - value)
-    error = reach / -float(stdtrit(np.inf, 0.025))
-    source = "interval over queries; one seed, so that of seeds is not in it"
-    return _allowance(error, np.inf, FALSE_ALARM / max(1, tests), source)
-
-
-def _allowance(error: float, degrees: float, level: float, source: str) -> Allowance:
-    """Quantiles of a difference with this standard error, itself estimated with these degrees of freedom."""
-    allowed, beyond = (-float(stdtrit(degrees, tail)) * error for tail in (level, 1 - POWER))
-    return Allowance(allowed, allowed + beyond, source)
-
-
-@dataclass(frozen=True)
-class _Variance:
-    """An estimate from as many numbers as it has degrees of freedom, and one."""
-
-    value: float
-    degrees: int
-
-
-def _variance(row: Row, name: str) -> _Variance | None:
-    values = [record.metrics[name].value for record in row.records if name in record.metrics]
-    return _Variance(float(np.var(values, ddof=1)), len(values) - 1) if len(values) > 1 else None
-
-
-def _alike(own: _Variance, other: _Variance) -> bool:
-    """Whether two variances may be of the same size; what never varies lends nobody its spread."""
-    if not own.value or not other.value:
-        return other.value > 0
-    ratio, degrees = other.value / own.value, (other.degrees, own.degrees)
-    return bool(2 * min(fdtr(*degrees, ratio), fdtrc(*degrees, ratio)) > SAME_SPREAD)
-
-
-def _place(record: Record) -> str:
-    return canonical_json([record.cell.dataset, record.cell.protocol])
+    if reach <= 0:
+        return None
+    # Half of a 95 % interval is 1.96 standard errors; of a difference they are larger by the root of two.
+    error = math.sqrt(2) * reach / -float(stdtrit(np.inf, 0.025))
+    return Noise(error, np.inf, "interval over queries alone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,9 +13,10 @@ from safetensors.numpy import save_file
 
 from bench import check_text, records
 from bench.baseline import write_baseline
-from bench.check import Limits, check
+from bench.check import check
 from bench.errors import UsageError
 from bench.records import Failure, Metric, Record, Results
+from bench.verdicts import Limits
 from tests.report.conftest import cost, make_record
 
 MAP = "map@all:expected:relevant"
@@ -123,11 +125,12 @@ def test_with_one_seed_the_noise_is_that_of_the_queries(tmp_path):
 def test_without_scores_by_query_their_interval_serves():
     base = results([cell(0.9, metrics={MAP: score(0.9, (0.88, 0.92))})])
     assert check(base, results([cell(0.885)])).exit_code == 0
-    found = check(base, results([cell(0.865)]))
+    found = check(base, results([cell(0.85)]))
     assert found.exit_code == 3
-    assert found.findings[0].reason.startswith("interval over queries; one seed")
-    # The one-sided quantile of 1 in 1,000, where half of the interval is 1.96 standard errors.
-    assert found.findings[0].allowed == pytest.approx(0.02 * 3.0902 / 1.96, rel=1e-4)
+    assert found.findings[0].reason == "interval over queries alone"
+    # The one-sided quantile of 1 in 1,000, where half of the interval is 1.96 standard errors of one mean.
+    assert found.findings[0].allowed == pytest.approx(2**0.5 * 0.02 * 3.0902 / 1.96, rel=1e-4)
+    assert "how far seeds stray is not known" in check_text.text(found)
 
 
 def test_unknown_noise_is_not_guessed():
@@ -195,8 +198,31 @@ def test_timings_count_on_the_same_hardware_only(new, expected):
 
 
 def test_so_few_samples_that_no_test_could_tell_are_said_to_be_too_few():
-    found = check(timed(count=5), timed(9.0, count=5), Limits(tolerance=0))
+    found = check(timed(count=5), timed(1.5, count=5), Limits(tolerance=0))
+    assert found.exit_code == 0
     assert "not judged: timings: too few samples to tell: 5 against 5" in check_text.text(found)
+
+
+@pytest.mark.parametrize("how", [{"noisy": True}, {"count": 1}, {"count": 5, "noisy": True}])
+def test_a_network_that_got_far_slower_hides_behind_no_unsteady_timing(how):
+    """A budget cuts the samples of whatever is slow, and marks them as unsteady."""
+    found = check(timed(), timed(9.0, **how), Limits(tolerance=0))
+    assert verdicts(found, "latency_ms@1") == ["regression"]
+    assert check(timed(9.0), timed(**how), Limits(tolerance=0)).exit_code == 0
+
+
+def test_memory_has_no_samples_and_is_judged_by_its_ratio():
+    def measured(megabytes: float) -> Results:
+        return results([cell(0.9, metrics={"peak_memory_mb@1": cost(megabytes, "MB", "timed")})])
+
+    for now, verdict in (
+        (100.0, "within noise"),
+        (120.0, "within noise"),
+        (200.0, "regression"),
+        (50.0, "improved"),
+    ):
+        found = check(measured(100.0), measured(now), Limits(tolerance=0))
+        assert verdicts(found, "peak_memory_mb@1") == [verdict]
 
 
 def test_the_report_says_which_hardware_kept_timings_from_being_judged():
@@ -277,7 +303,7 @@ def test_hostile_names_stay_text(baseline):
         line for line in check_text.markdown(found).splitlines() if "onerror" in line and line.startswith("|")
     ]
     assert "<img" not in row.replace("\\<", "")
-    assert row.replace("\\|", "").count("|") == 10
+    assert row.replace("\\|", "").count("|") == 11
     assert json.loads(check_text.as_json(found))["exit_code"] == 3
 
 
@@ -314,7 +340,8 @@ def test_unfinished_results_are_no_baseline(run_folder, tmp_path):
 def test_the_verb(run_folder, tmp_path, bench, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     made = bench("check", "--baseline", tmp_path / "b", run_folder, "--update")
-    assert (made.code, made.out.splitlines()[0]) == (0, str(tmp_path / "b/baseline.md"))
+    assert (made.code, made.out) == (0, f"{tmp_path / 'b/baseline.md'}\n")
+    assert f"{tmp_path / 'b'} is made of {run_folder}, 40 files; review" in made.err
     extra = ["--junit", tmp_path / "j.xml", "--markdown", tmp_path / "m.md"]
     same = bench("check", "--baseline", tmp_path / "b", run_folder, *extra)
     assert (same.code, same.out.splitlines()[0]) == (
@@ -333,6 +360,28 @@ def test_the_verb(run_folder, tmp_path, bench, monkeypatch):
     assert accepted.code == 0
     assert "review it: git diff" in accepted.err
     assert bench("check", "--baseline", tmp_path / "b", run_folder).code == 0
+
+
+def test_update_writes_over_nothing_but_a_baseline(run_folder, tmp_path, bench):
+    before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
+    same = bench("check", "--baseline", run_folder, run_folder, "--update")
+    assert (same.code, "these are the results themselves" in same.err) == (2, True)
+    other = shutil.copytree(run_folder, tmp_path / "other")
+    assert "holds the results of a run" in bench("check", "--baseline", other, run_folder, "--update").err
+    mine = tmp_path / "mine/records/notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    refused = bench("check", "--baseline", mine.parent.parent, run_folder, "--update")
+    assert (refused.code, "holds other files (records)" in refused.err) == (2, True)
+    assert mine.exists()
+    assert {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_summary_that_cannot_be_written_is_no_verdict(run_folder, tmp_path, bench, monkeypatch):
+    bench("check", "--baseline", tmp_path / "b", run_folder, "--update")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    done = bench("check", "--baseline", tmp_path / "b", run_folder)
+    assert (done.code, "GITHUB_STEP_SUMMARY" in done.err) == (0, True)
 
 
 def test_no_baseline_yet_says_how_to_make_one(run_folder, tmp_path, bench):

@@ -28,6 +28,8 @@ LAYERS = {
         "bench.baseline",
         "bench.power",
         "bench.scores",
+        "bench.judging",
+        "bench.verdicts",
         "bench.executors",
         "bench.report",
         "bench.plan_text",
@@ -107,6 +109,8 @@ RECORD_READERS = (
     "bench.baseline",
     "bench.power",
     "bench.scores",
+    "bench.judging",
+    "bench.verdicts",
 )
 MODULES = sorted((ROOT / "bench").rglob("*.py")) + sorted((ROOT / "models").rglob("*.py"))
 

@@ -15,10 +15,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from bench import check_text
-from bench.baseline import write_baseline
-from bench.check import Limits, check
+from bench.baseline import sights, write_baseline
+from bench.check import check
 from bench.errors import UsageError
 from bench.records import Failure, Metric, Record, Results, load_results
+from bench.verdicts import Limits
 from tests.report.conftest import cost, make_record
 
 MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"
@@ -72,9 +73,20 @@ def unanswered(scores, every: int):
 def folder(records: list[Record] | Kept, name: str) -> Results:
     if isinstance(records, Kept):
         return records
+    missing = ["a-cell"] if isinstance(records, Unfinished) else []
+    if isinstance(records, Warned):
+        records = [one.model_copy(update={"warnings": ["codes have collapsed"]}) for one in records]
     return Results(
-        Path(name), "grid", [], records, [], {}, {r.key: f"c-{i:012x}" for i, r in enumerate(records)}
+        Path(name), "grid", [], records, missing, {}, {r.key: f"c-{i:012x}" for i, r in enumerate(records)}
     )
+
+
+class Unfinished(list):
+    """Records of a run that has not come to its end."""
+
+
+class Warned(list):
+    """Records that carry a warning."""
 
 
 QUERIES = np.random.default_rng(5).beta(8, 2, 200)
@@ -118,6 +130,17 @@ ROWS = [
     ("a metric by another name", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("mAP",)}, 2, None),
     ("a metric that nobody has", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("recall_at_k",)}, 2, None),
     ("a cost for an accuracy", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("params",)}, 2, None),
+    ("a run that was broken off", cells(TEN), Unfinished(cells(TEN[:1])), {}, 4, "equal"),
+    ("a part of a run, as asked", cells(TEN), Unfinished(cells(TEN[:1])), {"allow_missing": True}, 0,
+     "equal"),
+    ("a metric that this configuration lacks", cells(TEN) + cells(TEN, "dch", name="recall_at_k@10"),
+     cells(less(TEN, 0.5)) + cells(TEN, "dch", name="recall_at_k@10"), {"metrics": ("recall_at_k",)}, 4,
+     "equal"),
+    ("a baseline in which one seed lacks it", [cell(0.9, without=MAP), *cells(TEN)[1:]],
+     cells(less(TEN, 0.5)), {}, 4, "not judged"),
+    ("an exact number of later seeds alone", [cell(0.9, without="params"), *cells(TEN)[1:]],
+     [cell(0.9, without="params"), *cells(TEN, size=9.0)[1:]], {}, 3, "equal"),
+    ("new warnings", cells(TEN), Warned(cells(TEN)), {}, 0, "equal"),
     ("no seed in common", cells(TEN), [cell(0.9, seed=99)], {}, 4, None),
     ("nothing in common", cells(TEN), cells(TEN, dataset="another"), {}, 4, None),
     ("nothing at all", cells(TEN), [], {}, 4, None),
@@ -167,9 +190,8 @@ def test_the_table_of_verdicts(base, new, limits, code, verdict):
     # Who reads nothing but the server's colours sees the same.
     assert (int(suite.get("failures")) > 0) == (code == 3)
     assert int(suite.get("errors")) == len(found.open)
-    if any(one.verdict != "equal" for one in found.findings) or any(
-        one.changed_params for one in found.findings
-    ):
+    as_before = all(one.verdict == "equal" and not one.changed_params for one in found.findings)
+    if not as_before or isinstance(new, Warned):
         assert "as they were" not in text
 
 
@@ -234,12 +256,14 @@ def test_a_query_without_a_match_hides_no_fall(scored, unanswered):
 # -- What a baseline would show --------------------------------------------------------------------
 
 
-def strays(rng, *spreads: float, seeds: int, fall: float = 0.0) -> list[Record]:
-    """Configurations with these spreads, of which the first has fallen."""
-    losses = ("csq", "dch", "dpn", "dtsh")
+LOSSES = ("csq", "dch", "dpn", "dtsh")
+
+
+def strays(rng, *spreads: float, seeds: int, falls: dict[str, float] | None = None) -> list[Record]:
+    """Configurations with these spreads, and what they have fallen by."""
     return [
-        cell(0.9 + rng.normal(0, spread) - fall * (loss == "csq"), seed, loss)
-        for loss, spread in zip(losses, spreads, strict=False)
+        cell(0.9 + rng.normal(0, spread) - (falls or {}).get(loss, 0.0), seed, loss)
+        for loss, spread in zip(LOSSES, spreads, strict=False)
         for seed in range(seeds)
     ]
 
@@ -252,7 +276,9 @@ def test_a_weak_baseline_is_told_and_one_that_shows_nothing_is_refused(tmp_path,
     assert f"| {seen:.4f} (3 seeds) " in summary.read_text()
     write_baseline(fair, tmp_path / "fair", Limits(sees=seen - 1e-4))
     (warned,) = caplog.messages
-    assert warned.startswith(f"a weak baseline: no fall below {seen:.2g} of {MAP} would be seen (cukd_v1 ")
+    assert warned.startswith(
+        f"warning: a weak baseline: no fall below {seen:.2g} of {MAP} would be seen (cukd_v1 "
+    )
     with pytest.raises(
         UsageError, match=r"wide: too weak a baseline: no fall of .*, or accept it with --weak"
     ):
@@ -260,8 +286,10 @@ def test_a_weak_baseline_is_told_and_one_that_shows_nothing_is_refused(tmp_path,
     assert not (tmp_path / "wide").exists()
     summary, *_ = write_baseline(wide, tmp_path / "wide", Limits(weak=True))
     assert "| none " in summary.read_text()
-    write_baseline(wide, tmp_path / "given", Limits(tolerance=0.02))
-    assert "| 0.0200 (3 seeds) " in (tmp_path / "given/baseline.md").read_text()
+    # A tolerance that was given is judged by whatever the noise is, and says what it sees with that.
+    assert write_baseline(wide, tmp_path / "given", Limits(tolerance=0.02))
+    (one,) = sights(fair, Limits(tolerance=0.02))
+    assert one.seen == pytest.approx(0.02 + 0.8834 * np.std(TEN, ddof=1) * np.sqrt(2 / 3), rel=1e-3)
 
 
 def test_a_baseline_keeps_what_it_is_to_be_judged_by(tmp_path):
@@ -283,7 +311,8 @@ REGIMES = [
     pytest.param((0.005,) * 2, 3, 3, id="three seeds of two configurations"),
     pytest.param((0.002,) * 4, 2, 2, id="two seeds of four"),
     pytest.param((0.005,), 5, 1, id="one configuration, one seed in the job"),
-    pytest.param((0.002, 0.002, 0.002, 0.02), 10, 3, id="one that strays ten times as much"),
+    pytest.param((0.002, 0.002, 0.002, 0.02), 3, 3, id="one that strays ten times as much"),
+    pytest.param((0.001, 0.002, 0.004, 0.008), 5, 3, id="each strays as it likes"),
 ]
 
 
@@ -293,14 +322,19 @@ REGIMES = [
 def test_chance_turns_it_red_once_in_a_thousand_and_what_it_says_it_sees_it_sees(spreads, seeds, now):
     rng = np.random.default_rng(20)
     accept = Limits(weak=True)
-    red = seen = 0
+    red, seen = 0, dict.fromkeys(LOSSES[: len(spreads)], 0)
     for _ in range(DRAWS):
         base = folder(strays(rng, *spreads, seeds=seeds), "base")
         same = check(base, folder(strays(rng, *spreads, seeds=now), "new"), accept)
         red += same.exit_code == 3
-        (named,) = {one.seen for one in same.findings if "csq" in one.configuration and one.kind == "seeded"}
-        fallen = strays(rng, *spreads, seeds=now, fall=named)
-        found = check(base, folder(fallen, "new"), accept)
-        seen += any(one.verdict == "regression" and "csq" in one.configuration for one in found.findings)
-    assert red <= DRAWS / 1000
-    assert seen >= 0.8 * DRAWS - 2 * np.sqrt(DRAWS * 0.16)
+        falls = {loss: one.seen for loss in seen for one in same.findings
+                 if loss in one.configuration and one.kind == "seeded"}  # fmt: skip
+        # Falls that exceed what a metric can fall by are named by nobody.
+        falls = {loss: 9.0 if fall is None else fall for loss, fall in falls.items()}
+        found = check(base, folder(strays(rng, *spreads, seeds=now, falls=falls), "new"), accept)
+        for one in found.of("regression"):
+            seen[one.configuration.split(" · ")[2]] += 1
+    # Two are expected; of runs that keep what is said, one in 200 has more than six.
+    assert red <= 6
+    for loss, count in seen.items():
+        assert count >= 0.8 * DRAWS - 3 * np.sqrt(DRAWS * 0.16), loss
