@@ -103,6 +103,7 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
             click.echo(f"{label}: {slug}")
     for sentence, cells in outcome.warnings.items():
         click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
+    click.echo(f"tables, charts and web page of them: python -m bench report {out}", err=True)
     if outcome.exit_code:
         click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code

@@ -56,7 +56,8 @@ def prepare(
         )
         click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
         if left_out := getattr(loaded.images.pixels, "left_out", 0):
-            click.echo(f"{left_out} hidden files and folders left out: names that begin with a dot, __MACOSX")
+            what = "hidden files and folders" if left_out > 1 else "hidden file or folder"
+            click.echo(f"{left_out} {what} left out (its name begins with a dot, or is __MACOSX)")
         copies = loaded.copies().sentences()
         for sentence in copies or ["no query or validation image has an equal picture in another part"]:
             click.echo(f"copies: {sentence}")

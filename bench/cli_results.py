@@ -54,7 +54,7 @@ def report(folders: Sequence[Path], out: Path | None, within: float, formats: Se
 @click.option("--b", "only_b", multiple=True, metavar="KEY=VALUE",
               help="Only these cells of B [B: A itself, when --a or --b is given].")  # fmt: skip
 @click.option("--metric", default="map", show_default=True, help="The accuracy to compare.")
-@click.option("--cost", default="macs", show_default=True, help="The cost of the Pareto front.")
+@click.option("--cost", help="The cost of the Pareto front [default: macs].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verb
 def compare(
@@ -63,7 +63,7 @@ def compare(
     only_a: Sequence[str],
     only_b: Sequence[str],
     metric: str,
-    cost: str,
+    cost: str | None,
     as_json: bool,
 ) -> None:
     """Is B better than A? Results folders, or parts of them, paired by configuration, seed and query."""

@@ -56,6 +56,7 @@ class Compared:
             None where nothing varies, and where no difference that the metric can have would have been.
         queries: None where scores by query were not kept on both sides; seeds alone are compared then.
         costs: those that changed.
+        alike: whether all scores are the same on both sides.
     """
 
     name: Configuration
@@ -74,6 +75,7 @@ class Compared:
     queries: int | None
     costs: list[CostChange]
     notes: list[str]
+    alike: bool
 
     @property
     def names(self) -> Matched:
@@ -125,7 +127,7 @@ def compare(
     new: Results,
     *,
     metric: str = "map",
-    cost: str = "macs",
+    cost: str | None = None,
     base_only: Mapping[str, str] | None = None,
     new_only: Mapping[str, str] | None = None,
 ) -> Comparison:
@@ -135,7 +137,7 @@ def compare(
         base: the baseline.
         new: what may be better or worse.
         metric: full or short name of an accuracy.
-        cost: the same of the cost that the front is drawn against.
+        cost: the same of the cost that the front is drawn against; None = ``macs``, if it was measured.
         base_only: see ``bench.pairing.pair``.
         new_only: see ``bench.pairing.pair``.
 
@@ -145,7 +147,9 @@ def compare(
     """
     records = [*base.records, *new.records]
     require_metric(metric, records, accuracy=True)
-    require_metric(cost, records, accuracy=False)
+    if cost is not None:
+        require_metric(cost, records, accuracy=False)
+    cost = cost or "macs"
     pairing = pair(base, new, base_only, new_only)
     parts: list[Apart] = []
     if not pairing.pairs and not base_only and not new_only:
@@ -229,7 +233,8 @@ def _overall(measured: list[_Measured]) -> Overall | None:
     if len(measured) == 1 or len(kinds) > 1:
         return None
     found = paired_differences([np.mean([one.scores.differences for one in measured], axis=0)])[0]
-    return Overall(found.mean, _within(found.interval, measured[0]), found.p)
+    before = float(np.mean([one.scores.before.mean() for one in measured]))
+    return Overall(found.mean, _within(found.interval, before, measured[0]), found.p)
 
 
 def _tested(measured: list[_Measured], cost: str) -> list[Compared]:
@@ -270,7 +275,7 @@ def _compared(
         base=before,
         new=after,
         difference=result.mean,
-        interval=_within(result.interval, one),
+        interval=_within(result.interval, before, one),
         over=_over(scores),
         p=result.p,
         p_adjusted=p_adjusted,
@@ -280,6 +285,7 @@ def _compared(
         queries=scores.queries,
         costs=changed_costs(one.pair, cost),
         notes=[*one.pair.notes, *([left_out] if scores.left_out else [])],
+        alike=bool(np.array_equal(scores.before, scores.after)),
     )
 
 
@@ -288,10 +294,11 @@ def _over(scores: PairedScores) -> str:
     return " and ".join(["seeds"] * (seeds > 1) + ["queries"] * (queries > 1))
 
 
-def _within(interval: tuple[float, float] | None, one: _Measured) -> tuple[float, float] | None:
-    """``interval`` without differences that the metric cannot have."""
+def _within(
+    interval: tuple[float, float] | None, before: float, one: _Measured
+) -> tuple[float, float] | None:
+    """``interval`` of B - A without differences that would put B outside of what the metric can be."""
     ends = bounds(one.metric, one.pair.new[0].metrics[one.metric].unit)
     if interval is None or ends is None:
         return interval
-    span = ends[1] - ends[0]
-    return max(interval[0], -span), min(interval[1], span)
+    return max(interval[0], ends[0] - before), min(interval[1], ends[1] - before)

@@ -49,13 +49,12 @@ def answer(comparison: Comparison) -> str:
     """Whether B is better than A, how sure that is, and what would have been too small to be seen."""
     pairs = comparison.pairs
     tested = [one for one in pairs if one.verdict != "not tested"]
-    alike = [one for one in pairs if one.difference == 0 and one.detectable is None]
-    if len(alike) == len(pairs):
+    if all(one.alike for one in pairs):
         return f"A and B have the same scores in {_all(pairs)} ({_basis(pairs)})."
     if not tested:
         return (
             f"Whether B is better than A cannot be told ({_basis(pairs)}): "
-            "that takes several seeds, or scores by query, which every new run keeps."
+            "that takes several seeds whose differences vary, or scores by query, which every new run keeps."
         )
     clauses = [f"{_verdict(tested)} ({_basis(tested)}, Holm-corrected p < {LEVEL:g})", *_rest(tested)]
     if untested := len(pairs) - len(tested):
@@ -73,7 +72,7 @@ def _overall(comparison: Comparison) -> str:
     low, high = one.interval
     return (
         f"On average over these {len(comparison.pairs)} configurations, B - A is {one.difference:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}], p = {one.p:.2g}."
+        f"[{low:+.3f}, {high:+.3f}], p {'< 0.001' if one.p < 0.001 else f'= {one.p:.2g}'}."
     )
 
 
@@ -188,7 +187,10 @@ def _table(pairs: list[Compared], several: bool) -> str:
     heads = ["configuration", *(["metric"] if metrics else []), "A", "B", f"B - A [95 % interval{which}]",
              "p (Holm)", "verdict", "detectable"]  # fmt: skip
     alignment = ["left", *(["left"] if metrics else []), *["right"] * 2, "left", "right", "left", "right"]
-    return tabulate(rows, heads, tablefmt="simple", disable_numparse=True, colalign=alignment)
+    table = tabulate(rows, heads, tablefmt="simple", disable_numparse=True, colalign=alignment)
+    many = sum(one.p is not None for one in pairs)
+    note = f"Each interval is of its row alone; p and verdict allow for asking {many} times."
+    return f"{table}\n{note}" if many > 1 else table
 
 
 def _title(metric: str) -> str:
@@ -200,7 +202,7 @@ def _name(name: Matched, several: bool) -> str:
 
 
 def _difference(one: Compared, places: int) -> str:
-    mean = f"{one.difference:+.{places}f}"
+    mean = f"{one.difference + 0.0:+.{places}f}".replace(f"-{0:.{places}f}", f"+{0:.{places}f}")
     if one.interval is None:
         return mean
     low, high = one.interval
@@ -210,7 +212,10 @@ def _difference(one: Compared, places: int) -> str:
 def _p(value: float | None) -> str:
     if value is None:
         return "-"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if value < 0.001:
+        return "< 0.001"
+    # Rounding must not put a number on the other side of the level.
+    return f"{value:.3f}" if (float(f"{value:.3f}") < LEVEL) == (value < LEVEL) else f"{value:.5f}"
 
 
 def _costs(pairs: list[Compared]) -> str:

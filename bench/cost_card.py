@@ -91,13 +91,14 @@ def cost_text(card: dict[str, Any]) -> str:
 def _note(detail: dict[str, Any]) -> str:
     """How a timing went, or what a count leaves out."""
     parts = []
-    if "p95_ms" in detail:
+    if "p95_ms" in detail and detail.get("taken", SAMPLES) >= SAMPLES:
         parts += [f"p95 {detail['p95_ms']:.2f}", f"IQR {detail['iqr_ms']:.2f}"]
     if "taken" in detail:
         ends = {"steady": "steady", "budget": "time was up", "count": "enough"}
-        parts.append(f"{detail['taken']} samples ({ends[detail['stopped']]})")
+        samples = "sample" if detail["taken"] == 1 else "samples"
+        parts.append(f"{detail['taken']} {samples} ({ends[detail['stopped']]})")
     if detail.get("noisy"):
-        parts.append("noisy")
+        parts.append("unsteady")
     if detail.get("fully_counted") is False:
         unknown = ", ".join(detail.get("uncounted_operators", ()))
         parts.append(f"not fully counted, at least so many{unknown and f': no count of {unknown}'}")

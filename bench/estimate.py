@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from bench.stage import Stage
 from bench.store import Store
 
+#: Kinds that look at images: where their number is 0, the data are missing and it is not known.
+_LOOKING = frozenset({"features", "distill", "finetune", "encode"})
+
 
 @dataclass(frozen=True)
 class Cost:
-    """Expected seconds and bytes of one stage; None while no stage of its class has been run."""
+    """Expected seconds and bytes of one stage; None while no stage of its class has been run, or no data."""
 
     seconds: float | None
     bytes: float | None
@@ -35,13 +38,10 @@ def estimate(stages: Iterable[Stage], store: Store, hardware: str) -> dict[str, 
         if index.get("hardware") == hardware:
             seconds[group].append(float(index["seconds"]) / images)
 
-    def expected(samples: list[float], images: int) -> float | None:
-        return statistics.median(samples) * max(images, 1) if samples else None
+    def expected(known: dict[tuple[str, str], list[float]], stage: Stage) -> float | None:
+        samples = known[stage.kind, stage.cost_class]
+        if not samples or (stage.kind in _LOOKING and not stage.images):
+            return None
+        return statistics.median(samples) * max(stage.images, 1)
 
-    return {
-        stage.key: Cost(
-            expected(seconds[stage.kind, stage.cost_class], stage.images),
-            expected(sizes[stage.kind, stage.cost_class], stage.images),
-        )
-        for stage in stages
-    }
+    return {stage.key: Cost(expected(seconds, stage), expected(sizes, stage)) for stage in stages}

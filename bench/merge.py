@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.records import Record, Results
 from bench.store import canonical_json
 
-_TWICE = "of cells that another folder has, too, with a newer record"
+_TWICE = "of cells that another folder has, too, finished or newer"
 
 
 def merged(several: Sequence[Results]) -> Results:
@@ -28,7 +28,7 @@ def merged(several: Sequence[Results]) -> Results:
             present = newest.get(identity)
             if present is not None:
                 left_out[_TWICE] += 1
-            if present is None or present[0].created < record.created:
+            if present is None or _worth(present[0]) < _worth(record):
                 newest[identity] = record, results
     kept = list(newest.values())
     cells = {key: slug for results in several for key, slug in results.cells.items()}
@@ -48,6 +48,11 @@ def merged(several: Sequence[Results]) -> Results:
         cells=cells,
         homes={record.key: results.folder for record, results in kept},
     )
+
+
+def _worth(record: Record) -> tuple[bool, str]:
+    """A finished record counts more than a failed one, then a newer one more than an older."""
+    return record.status == "ok", record.created
 
 
 def _identity(record: Record) -> str:

@@ -251,13 +251,18 @@ class _Found:
         fates: dict[tuple[str, str], list[int]] = defaultdict(list)
         for record in lost:
             now = unfinished.get(self._seed(record))
-            fates[_fate(now[0]) if now else ("absent", self._absence(record))].append(record.cell.seed)
+            fate = _fate(now[0]) if now else ("absent", self._absence(record, list(unfinished)))
+            fates[fate].append(record.cell.seed)
         name = self._base_name(ours)
         self.gone += [Gone(name, sorted(set(seeds)), *fate) for fate, seeds in fates.items()]
 
-    def _absence(self, record: Record) -> str:
+    def _absence(self, record: Record, seeds: list[int]) -> str:
+        """Why a cell of the baseline has no counterpart, where the other side has these seeds of it."""
         slug = self._stems.get(record.key, "").rpartition("-")[0]
-        return "not run yet" if f"{slug}-" in self._waiting else self._absent
+        if f"{slug}-" in self._waiting:
+            return "not run yet"
+        there = f"with seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} alone"
+        return f"there {there}" if seeds else self._absent
 
     def _by_seed(self, records: Iterable[Record]) -> dict[int, list[Record]]:
         """Seed -> its records in ascending order of seeds; several if it was run on several machines."""

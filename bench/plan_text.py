@@ -114,6 +114,7 @@ def _variants(cells: list[Cell]) -> dict[str, str]:
 
 def plan_text(summary: dict[str, Any]) -> str:
     """The same for people."""
+    settings = any(cell["variant"] for cell in summary["cells"])
     cells = [
         [
             cell["dataset"],
@@ -123,7 +124,7 @@ def plan_text(summary: dict[str, Any]) -> str:
             cell["loss"],
             cell["bits"] or "float",
             cell["seed"],
-            cell["variant"],
+            *([cell["variant"]] if settings else []),
         ]
         for cell in summary["cells"]
     ]
@@ -148,7 +149,7 @@ def plan_text(summary: dict[str, Any]) -> str:
         closing = f"{closing}, and {others}" if seconds else f"Expected time: not known for {others}"
     parts = [
         f"Grid {summary['grid']}: {len(cells)} cells",
-        tabulate(cells, [*HEADS, ""]),
+        tabulate(cells, [*HEADS, *(["settings"] if settings else [])]),
         tabulate(training, ["step", "trained by", *TRAINING[2:]], floatfmt="g"),
         tabulate(stages, ["stage", "total", "cached", "images to come", "time to come", "disk to come"]),
         closing,

@@ -93,8 +93,9 @@ def paired_differences(many: Sequence[ArrayLike], level: float = 0.95) -> list[P
         level: of the interval.
 
     Returns:
-        One result for each of ``many``. Where D is the same everywhere the interval is that value, and p is 1
-        for 0 and 0 for anything else; a single number has neither interval nor p.
+        One result for each of ``many``. Where D is 0 everywhere the interval is that and p is 1; where it is
+        the same everywhere and not 0, nothing is known of its errors, as of a single number: neither interval
+        nor p.
     """
     differences = [np.asarray(one, np.float64) for one in many]
     means = [float(one.mean()) for one in differences]
@@ -105,7 +106,9 @@ def paired_differences(many: Sequence[ArrayLike], level: float = 0.95) -> list[P
         if error is None:
             found.append(PairedDifference(mean, None, None))
         elif not error.few and not error.many:
-            found.append(PairedDifference(mean, (mean, mean), float(mean == 0)))
+            found.append(
+                PairedDifference(mean, (0.0, 0.0), 1.0) if not mean else PairedDifference(mean, None, None)
+            )
         else:
             found.append(PairedDifference(mean, interval, min(1.0, error.tail(abs(mean)))))
     return found

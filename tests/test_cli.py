@@ -94,7 +94,7 @@ def test_report_follows_run(tiny, bench):
     assert result.code == 0, result.err
     title, advice, *lines = result.out.splitlines()
     assert title.startswith("synthetic · ")
-    assert advice.startswith("  mAP@all against MACs: Smallest student within 0.02 of the best (")
+    assert advice.startswith("  mAP@all against MACs: Smallest student within 0.02 of the best student (")
     paths = [Path(line) for line in lines if not line.startswith("  ")]
     assert {path.name for path in paths} >= {"table.csv", "table.md", "table.tex"}
     assert any(path.suffix == ".png" for path in paths)

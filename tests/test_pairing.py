@@ -66,7 +66,7 @@ def test_only_seeds_that_both_have_are_set_beside_each_other():
     assert [record.cell.seed for record in one.base] == [1, 2]
     assert one.notes == ["seed 0 only in the baseline", "seed 3 only in the new results"]
     assert [(gone.seeds, gone.status, gone.reason) for gone in found.gone] == [
-        ([0], "absent", "not in the grid")
+        ([0], "absent", "there with seeds 1, 2, 3 alone")
     ]
 
 

@@ -1,28 +1,30 @@
-"""How many codes there are, and how often a distance tells a relevant item from another one at all.
+"""How many codes there are, and how much of mAP is left to the order of items at equal distance.
 
-Codes that have collapsed onto few values give almost any mAP: it then depends on the order of items at
-equal distance alone. Few codes are no fault by themselves, as one for each class would be perfect; so it is
-pairs of a relevant and an irrelevant item at the same distance that a warning goes by.
+Codes that have collapsed onto few values, or are too short, give almost any mAP: it depends on that order.
+Few codes are no fault by themselves, as one for each class would be perfect; so it is the best and the worst
+order of the ties that a warning goes by.
 
 measure: {distinct_codes: {}}
 """
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
 
 from bench.bootstrap import mean_over_queries
-from bench.hamming import distance_histograms
+from bench.hamming import average_precision_from_histograms, distance_histograms
 from bench.interfaces import Metric
 from bench.registry import METRICS
+from bench.ties import Floats, Ints, Ties
 from bench.types import Judge, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
+#: The worst order of ties leaves less than this share of what the best one gives.
+LEFT = 0.5
 COLLAPSED = (
-    "the codes have collapsed onto few values: distances hardly tell relevant from other images, and mAP "
-    "depends on the order of ties"
+    "mAP depends on the order of ties: distances hardly tell relevant from other images, as the codes are "
+    "too short or have collapsed onto few values"
 )
 
 
@@ -50,29 +52,31 @@ class DistinctCodes(Metric):
             "commonest_code": MetricValue(commonest, "", False, "seeded"),
         }
         collapsed = commonest > 1 / 2
-        if subject.truth is None and len(tied := tied_pairs(subject)):
-            share = mean_over_queries(tied, queries=len(tied), random_codes=of_random_codes(subject.bits))
-            values["tied_pairs"] = MetricValue(
-                share.value, "", False, "seeded", interval=share.interval, detail=share.detail
+        if subject.truth is None:
+            arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
+            items, relevant = distance_histograms(*arrays, bits=subject.bits)
+            orders: tuple[Ties, Ties] = ("best", "worst")
+            best, worst = (
+                average_precision_from_histograms(items, relevant, k=subject.protocol.k, ties=ties).mean()
+                for ties in orders
             )
-            collapsed = share.value > max(0.2, 1.5 * of_random_codes(subject.bits))
+            collapsed = bool(worst < LEFT * best)
+            if len(tied := tied_pairs(items, relevant)):
+                share = mean_over_queries(tied, queries=len(tied))
+                values["tied_pairs"] = MetricValue(share.value, "", False, "seeded", interval=share.interval)
         return Measurement(values, warnings=(COLLAPSED,) if collapsed else ())
 
 
-def tied_pairs(subject: Retrieval) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def tied_pairs(items: Ints, relevant: Ints) -> Floats:
     """Share of the pairs of a relevant and an irrelevant item that are at the same distance from a query.
+
+    Args:
+        items, relevant: int64 (q, bins), how many of all and of the relevant items are at each distance.
 
     Returns:
         float64 (q,), of the queries that have both.
     """
-    arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-    items, relevant = distance_histograms(*arrays, bits=subject.bits)
     others = items - relevant
     pairs = relevant.sum(axis=1) * others.sum(axis=1)
     tied = (relevant * others).sum(axis=1)
-    return np.asarray(tied[pairs > 0] / pairs[pairs > 0])
-
-
-def of_random_codes(bits: int) -> float:
-    """The same share of independent random bits: the sum over d of (bits over d)^2 / 4^bits."""
-    return float(math.comb(2 * bits, bits) / 4**bits)
+    return np.asarray(tied[pairs > 0] / pairs[pairs > 0], np.float64)

@@ -150,7 +150,7 @@ def others(points: Points) -> str:
 
 def recommended(front: Front) -> str:
     """What the mark of the recommended row means."""
-    return f"{quickest(front).lower()} student within {front.within:g} of the best"
+    return f"{quickest(front).lower()} student within {front.within:g} of the best student"
 
 
 def lines(text: str) -> int:

@@ -54,10 +54,14 @@ class Scale:
         one = row.estimates.get(self.name)
         if one is None:
             return "–"
-        text = f"{one.value / self.divisor:.{self.places}f}"
+        text = self.number(row)
         if spread:
             text += one.spread(self.divisor, self.places)
         return text + row.doubt(self.name)
+
+    def number(self, row: Row) -> str:
+        """The number alone of a row that has one."""
+        return f"{row.estimates[self.name].value / self.divisor:.{self.places}f}"
 
     def column(self, rows: list[Row], *, spread: bool = True) -> Column:
         """The numbers of ``rows``."""
@@ -114,6 +118,8 @@ def group_notes(group: Group) -> list[str]:
     notes += [note for cost in costs if (note := wording.definition(cost))]
     named = [*([accuracy] if accuracy else []), *costs]
     notes += wording.doubts(row.doubt(name) for row in group.rows for name in named)
+    if again := sum(row.again for row in group.rows):
+        notes.append(f"{again} cells were run again on such a machine; the newest record of a seed counts.")
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
     return notes + warning_notes(group)
@@ -189,15 +195,16 @@ def front_notes(front: Front) -> list[str]:
 
 
 def recommendation(front: Front) -> str:
-    """Name the student to take: ``Smallest student within 0.02 of the best (0.648): ... at 22.6 M MACs.``."""
+    """Name the student to take: ``Smallest student within 0.02 of the best student (0.648): ...``."""
     row, best = front.recommended, front.best_student
     if row is None or best is None:
         return ""
     y, x = Scale.of(front.group, front.accuracy), Scale.of(front.group, front.cost)
-    price = " ".join(filter(None, [x.text(row, spread=False), x.unit, metric_names.title(front.cost)]))
+    price = " ".join(filter(None, [x.number(row), x.unit, metric_names.title(front.cost)]))
+    price += " (unsteady timing)" if row.doubt(front.cost) == wording.UNSTEADY else ""
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
-    sentence = f"{quickest(front)} student within {front.within:g} of the best"
-    return f"{sentence} ({y.text(best, spread=False)}): {which} at {price}."
+    sentence = f"{quickest(front)} student within {front.within:g} of the best student"
+    return f"{sentence} ({y.number(best)}): {which} at {price}."
 
 
 def quickest(front: Front) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bench.report import pareto
 from bench.report.rows import Group, Row
-from bench.report.wording import one_line
+from bench.report.wording import PARTIAL, WARNED, one_line
 
 #: ``close`` is not on the front, but no row on the front that costs no more is clearly more accurate.
 Standing = Literal["front", "close", "behind"]
@@ -36,7 +36,8 @@ class Front:
             for accuracies outside 0 to 1 and for costs that are none.
         by_method: the same of the rows of each method alone, ``teacher`` and ``none`` among them.
         within: how much less accurate than the best student the recommended one may be.
-        recommended: of the students as accurate as that, teachers aside, the one that costs least.
+        recommended: of the students as accurate as that, teachers aside, the one that costs least; none that
+            a record warns of, or whose cost is not fully counted.
     """
 
     group: Group
@@ -65,8 +66,8 @@ class Front:
 
     @property
     def best_student(self) -> Row | None:
-        """The most accurate row that is no teacher."""
-        return next((row for row in self.rows if row.role != "teacher"), None)
+        """The most accurate row that could be recommended."""
+        return next((row for row in self.rows if eligible(row, self.accuracy, self.cost)), None)
 
 
 def front_of(group: Group, accuracy: str, cost: str, within: float) -> Front | None:
@@ -155,13 +156,18 @@ def _hypervolumes(
 
 def _recommended(rows: list[Row], names: tuple[str, str], up: tuple[bool, bool], within: float) -> Row | None:
     x, y = names
-    students = [row for row in rows if row.role != "teacher"]
+    students = [row for row in rows if eligible(row, y, x)]
     if not students:
         return None
     best = students[0].estimates[y].value
     enough = [row for row in students if abs(best - row.estimates[y].value) <= within + _ROUNDING]
     # The rows are in order of accuracy, and min takes the first of equals.
     return min(enough, key=lambda row: _ascending(row.estimates[x].value, up[0]))
+
+
+def eligible(row: Row, accuracy: str, cost: str) -> bool:
+    """Whether a row may be recommended: no teacher, and both its numbers are what they seem."""
+    return row.role != "teacher" and not {row.doubt(accuracy), row.doubt(cost)} & {WARNED, PARTIAL}
 
 
 # -- What is not ranked together -----------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,21 +11,23 @@ from pathlib import Path
 from bench import atomic
 from bench.errors import UsageError, did_you_mean
 from bench.merge import merged
-from bench.metric_names import resolve
+from bench.metric_names import base_name
 from bench.records import Results, load_results
 from bench.report import tables
 from bench.report.cell_table import CellTable
 from bench.report.chart_files import ChartFiles
 from bench.report.columns import front_title, recommendation
 from bench.report.fronts import Front, front_of
-from bench.report.rows import Group, summarise
+from bench.report.rows import Group, Summary, summarise
 from bench.report.web import site
 from bench.report.wording import one_line
 
 log = logging.getLogger(__name__)
 
-#: What earlier reports may have left behind.
-_OURS = ("table.*", "pareto_*.*", "cells/*.html", "examples/*.webp", "assets/*")
+#: In a report's folder: the files that were made, so that those that are no longer made can go.
+_MADE = ".files.json"
+#: What reports before that may have left behind in a folder of their own.
+_OURS = ("table.*", "pareto_*.*", "cells/*.html", "examples/*.webp")
 
 
 @dataclass(frozen=True)
@@ -92,34 +95,68 @@ def render(
         }
         pages = site(summary, results, within=within, downloads=[*files, *names])
         files |= charts.contents()
-    # Somebody else's folder is left as it is, but for the files that are written.
-    ours = out is None or all((target / name).is_file() for name in ("index.html", "records.zip"))
-    for name, content in (pages | files).items():
+    contents = pages | files
+    earlier = _made_before(target, ours=out is None)
+    for name, content in contents.items():
         atomic.write_bytes(target / name, content)
-    written = {target / name for name in pages | files}
-    stale = {path for pattern in _OURS for path in target.glob(pattern)} - written if ours else ()
-    for path in stale:
-        path.unlink()
+    for name in sorted(earlier - contents.keys()):
+        (target / name).unlink(missing_ok=True)
+    atomic.write_text(target / _MADE, json.dumps(sorted(contents), indent=0) + "\n")
     return Report(
         [target / name for name in ("index.html", *files)],
-        [line for group in summary.groups for line in _advice(group, fronts[group.slug])],
-        list(_not_drawn(results)),
+        [
+            *(line for group in summary.groups for line in _advice(group, fronts[group.slug])),
+            *_lacking(summary),
+        ],
+        list(_not_drawn(results, {pair for found in drawn.values() for pair in found})),
     )
+
+
+def _made_before(target: Path, *, ours: bool) -> set[str]:
+    """Files of an earlier report in ``target``, a folder that is ``ours`` alone or may be shared."""
+    try:
+        names = json.loads((target / _MADE).read_text(encoding="utf-8"))
+        return {name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts}
+    except (OSError, ValueError, TypeError):
+        found = (path for pattern in _OURS for path in target.glob(pattern) if path.is_file())
+        return {path.relative_to(target).as_posix() for path in found} if ours else set()
 
 
 def _advice(group: Group, fronts: list[Front]) -> list[str]:
     lines = [f"  {front_title(front)}: {recommendation(front)}" for front in fronts if front.recommended]
+    if group.limited:
+        lines = ["  nothing is ranked: these cells saw only a part of the data"]
     return [group.title, *lines] if lines else []
 
 
-def _not_drawn(results: Results) -> Iterator[str]:
-    """Axes of the grid's charts that no finished cell has."""
+def _lacking(summary: Summary) -> Iterator[str]:
+    """What the report does not show."""
+    if not summary.groups:
+        yield "no cell has numbers yet, so there is nothing to rank"
+    if summary.unfinished:
+        yield f"{len(summary.unfinished)} cells failed or were skipped; the report says why"
+    if summary.missing:
+        yield f"{len(summary.missing)} cells have not been run yet"
+
+
+def _not_drawn(results: Results, drawn: set[tuple[str, str]]) -> Iterator[str]:
+    """Charts that the grid asks for and that nobody can draw: axes that are none, or that never meet."""
     finished = [record for record in results.records if record.status == "ok"]
     known = dict.fromkeys(name for record in finished for name in record.metrics)
-    for name in dict.fromkeys(name for pair in results.pareto for name in pair):
-        if finished and resolve(name, known) is None:
-            hint = did_you_mean(name, known) or ";"
-            yield (
-                f"report: pareto: no record has the metric '{one_line(name)}'{hint} there are: "
-                f"{', '.join(map(one_line, known))}"
-            )
+    for accuracy, cost in results.pareto if finished else ():
+        where = f"report: pareto: [{one_line(accuracy)}, {one_line(cost)}]"
+        found = [
+            next(filter(None, (record.metric(name) for record in finished)), None)
+            for name in (accuracy, cost)
+        ]
+        absent = [name for name, metric in zip((accuracy, cost), found, strict=True) if metric is None]
+        if absent:
+            hint = did_you_mean(absent[0], [*known, *map(base_name, known)]) or ";"
+            named = ", ".join(map(one_line, known))
+            yield f"{where}: no record has the metric '{one_line(absent[0])}'{hint} there are: {named}"
+        elif found[0] and found[0][1].noise != "seeded":
+            yield f"{where}: {one_line(found[0][0])} is no accuracy; write the accuracy first, then the cost"
+        elif found[0] and found[1] and found[0][0] == found[1][0]:
+            yield f"{where}: both axes are {one_line(found[0][0])}; name a cost to set against it"
+        elif (accuracy, cost) not in drawn:
+            yield f"{where}: no configuration has both"

@@ -83,6 +83,7 @@ class Row:
         estimates: by full metric name.
         metrics: one record's metrics, for units, directions and conditions.
         warned: whether a record carries a warning, which is one about its accuracies.
+        again: older records of the same seeds, which are left out.
     """
 
     configuration: Configuration
@@ -91,6 +92,7 @@ class Row:
     estimates: dict[str, Estimate]
     metrics: dict[str, Metric]
     warned: bool = False
+    again: int = 0
 
     @property
     def seeds(self) -> int:
@@ -263,6 +265,9 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
 
 
 def _row(configuration: Configuration, records: list[Record], teachers: set[str]) -> Row:
+    # A seed that was run again on such a machine is no second seed: the newest record counts.
+    newest = {record.cell.seed: record for record in sorted(records, key=lambda record: record.created)}
+    records, again = [newest[seed] for seed in sorted(newest)], len(records) - len(newest)
     cell = records[0].cell
     role: Role = "undistilled" if cell.method == "none" else "distilled"
     if role == "undistilled" and cell.student in teachers:
@@ -271,13 +276,14 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[str]
     return Row(
         configuration=configuration,
         role=role,
-        records=sorted(records, key=lambda record: record.cell.seed),
+        records=records,
         estimates={
             name: estimate(name, [record.metrics[name] for record in records if name in record.metrics])
             for name in metrics
         },
         metrics=metrics,
         warned=any(record.warnings for record in records),
+        again=again,
     )
 
 

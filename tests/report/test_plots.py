@@ -42,7 +42,7 @@ def test_chart_names_every_point_and_what_it_means(run_records):
         "Pareto front",
         "best teacher (no. 1)",
         "best without distillation",
-        "smallest student within 0.02 of the best (no. 4)",
+        "smallest student within 0.02 of the best student (no. 4)",
         "95 % interval over seeds (Student's t, n = 3)",
         "Example CPU 16-Core · 8 threads · fp32",
     ):

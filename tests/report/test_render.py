@@ -6,7 +6,8 @@ import pytest
 
 from bench.errors import UsageError
 from bench.merge import merged
-from bench.records import load_results
+from bench.records import Failure, Results, load_results
+from bench.report.fronts import front_of
 from bench.report.render import render
 from bench.report.rows import summarise
 
@@ -98,20 +99,100 @@ def test_the_recommendation_is_printed_before_the_paths(run_records, write_resul
     assert done.code == 0
     title, *lines = done.out.splitlines()
     assert title == "fashion_mnist · Example CPU 16-Core · 8 threads · fp32"
-    assert lines[0].startswith("  mAP@all against MACs: Smallest student within 0.01 of the best (0.8")
+    assert lines[0].startswith(
+        "  mAP@all against MACs: Smallest student within 0.01 of the best student (0.8"
+    )
     assert [line for line in lines if "student within 0.01" in line] == lines[:3]
-    assert lines[3].endswith("index.html")
+    assert lines[3] == "2 cells failed or were skipped; the report says why"
+    assert lines[4].endswith("index.html")
 
 
-def test_a_chart_of_what_nothing_has_is_an_error_after_all_else(run_records, write_results, bench):
-    folder = write_results(run_records, pareto=[("map", "macs"), ("mine", "macs"), ("map", "latency")])
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (
+            ("mine", "macs"),
+            "[mine, macs]: no record has the metric 'mine'; there are: map@all:expected:relevant, ",
+        ),
+        (("map", "mac"), "[map, mac]: no record has the metric 'mac'; did you mean 'map' or 'macs'"),
+        (("params", "map"), "[params, map]: params is no accuracy; write the accuracy first, then the cost"),
+        (("map", "map@all"), "[map, map@all]: both axes are map@all:expected:relevant; name a cost"),
+        (("map", "only_elsewhere"), "[map, only_elsewhere]: no configuration has both"),
+    ],
+)
+def test_a_chart_that_nobody_can_draw_is_an_error_after_all_else(
+    make_record, write_results, bench, pair, message
+):
+    lonely = make_record(loss="dch")
+    lonely = lonely.model_copy(update={"metrics": {"only_elsewhere": lonely.metrics["macs"]}})
+    folder = write_results([make_record(), lonely], pareto=[("map", "params"), pair])
     done = bench("report", folder)
     assert done.code == 2
-    assert (
-        "report: pareto: no record has the metric 'mine'; there are: map@all:expected:relevant, " in done.err
+    assert f"report: pareto: {message}" in done.err
+    assert (folder / "report/pareto_map_params.png").is_file()
+
+
+def test_what_a_report_does_not_show_is_said(run_records, make_record, write_results, bench):
+    unfinished = [record for record in run_records if record.status != "ok"]
+    said = bench("report", write_results(unfinished, missing=["a", "b"])).out.splitlines()[:3]
+    assert said == [
+        "no cell has numbers yet, so there is nothing to rank",
+        "2 cells failed or were skipped; the report says why",
+        "2 cells have not been run yet",
+    ]
+    limited = write_results([make_record(protocol={"limit": 50})])
+    assert "  nothing is ranked: these cells saw only a part of the data" in bench("report", limited).out
+
+
+def test_only_files_that_a_report_made_are_removed(make_record, write_results, tmp_path):
+    out, folder = (
+        tmp_path / "mine",
+        write_results([make_record()], pareto=[("map", "macs"), ("map", "params")]),
     )
-    assert "no record has the metric 'latency'" in done.err
-    assert (folder / "report/pareto_map_macs.png").is_file()
+    own = [out / name for name in ("table.notes", "cells/mine.html", "assets/logo.png", "assets/img/x.png")]
+    for path in own:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    render([folder], out=out)
+    assert (out / "pareto_map_params.svg").is_file()
+    render([write_results([make_record()], pareto=[("map", "macs")])], out=out)
+    assert not (out / "pareto_map_params.svg").exists()
+    assert all(path.exists() for path in own)
+
+
+def test_a_finished_record_counts_more_than_a_newer_failed_one(make_record, write_results, tmp_path):
+    good = write_results([make_record()]).rename(tmp_path / "good")
+    failure = Failure(type="OSError", stage="measure", message="disk full")
+    bad = make_record(status="failed", error=failure).model_copy(update={"created": "2030"})
+    both = merged([load_results(good), load_results(write_results([bad]))])
+    assert [record.status for record in both.records] == ["ok"]
+
+
+def test_a_seed_that_was_run_again_on_such_a_machine_is_no_second_seed(make_record):
+    values = {0: 0.80, 1: 0.82, 2: 0.84}
+    records = []
+    for fingerprint, created in (("a" * 12, "2025"), ("b" * 12, "2026")):
+        for seed, value in values.items():
+            record = make_record(seed=seed, environment={"fingerprint": fingerprint})
+            metric = record.metrics["map@all:expected:relevant"].model_copy(update={"value": value})
+            metrics = {**record.metrics, "map@all:expected:relevant": metric}
+            records.append(record.model_copy(update={"metrics": metrics, "created": created}))
+    ((row,),) = [group.rows for group in summarise(Results(None, "grid", [], records, [])).groups]
+    assert (row.seeds, row.again) == (3, 3)
+    assert {record.created for record in row.records} == {"2026"}
+
+
+def test_what_is_in_doubt_is_not_recommended(make_record):
+    def with_macs(record, value, **detail):
+        macs = record.metrics["macs"].model_copy(update={"value": value, "detail": detail})
+        return record.model_copy(update={"metrics": {**record.metrics, "macs": macs}})
+
+    sound, warned = with_macs(make_record(), 9e6), with_macs(make_record(loss="dch"), 5e6)
+    partial = with_macs(make_record(bits=64), 1e6, fully_counted=False)
+    records = [sound, warned.model_copy(update={"warnings": ["collapsed"]}), partial]
+    (group,) = summarise(Results(None, "grid", [], records, [])).groups
+    front = front_of(group, "map", "macs", within=0.5)
+    assert front.recommended.records == front.best_student.records == [sound]
 
 
 def test_several_folders_make_one_report(make_record, write_results, bench, tmp_path):
@@ -126,7 +207,7 @@ def test_several_folders_make_one_report(make_record, write_results, bench, tmp_
     assert bench("report", first, second).code == 2
     done = bench("report", first, second, "--out", tmp_path / "both")
     assert done.code == 0
-    assert "left out: 1 record of cells that another folder has, too, with a newer record" in done.err
+    assert "left out: 1 record of cells that another folder has, too, finished or newer" in done.err
     names = {path.name for path in (tmp_path / "both").glob("pareto*.svg")}
     assert names == {"pareto_map_macs.svg", "pareto_map_params.svg"}
     results = merged([load_results(first), load_results(second)])

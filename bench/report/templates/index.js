@@ -52,7 +52,9 @@
     const [x, y] = [group.metrics[state.x], group.metrics[state.y]];
     const points = shown.flatMap((row) => {
       const [across, up] = [state.x, state.y].map((name) => Report.pareto.estimate(group, row, name));
-      return across && up ? [{ row, index: group.rows.indexOf(row), x: across, y: up }] : [];
+      // What a record warns of or what is not fully counted may be looked at, but is not recommended.
+      const doubtful = [state.x, state.y].some((name) => ["‡", "§"].includes(row.doubts[name]));
+      return across && up ? [{ row, index: group.rows.indexOf(row), x: across, y: up, doubtful }] : [];
     });
     const front = group.limited ? [] : Report.pareto.front(points, x.higher, y.higher);
     const measured = points.some((point) => point.y.low !== null);
