@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import WeightsError
+from bench.errors import WeightsError, path_fault
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -165,7 +165,11 @@ def _why(path: Path) -> str:
 
 
 def _require(path: Path) -> None:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise WeightsError(path_fault(error)) from error
+    if not there:
         raise WeightsError(
             f"no such weights file: {path}; weights is 'none', 'default' or the path of a state dict"
         )
