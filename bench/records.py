@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
 from bench import atomic
@@ -39,16 +39,6 @@ UNREADABLE = (OSError, ValueError, RecursionError)
 #: Numbers whose squares and sums are numbers, too, and whole ones that every file format holds.
 Real = Annotated[float, Field(ge=-1e100, le=1e100)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-
-
-def _encodes(text: str) -> str:
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise PydanticCustomError("name", "a name should be text that has an encoding")
-    return text
-
-
-#: What tables, charts and file names are made of; half a surrogate pair cannot be written.
-Name = Annotated[str, AfterValidator(_encodes)]
 
 #: What tables and comparisons take apart, if a record has it: its kind in words, and whether a value is one.
 _KINDS: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
@@ -91,12 +81,12 @@ class CellInfo(_Part):
     rule (``k``, ``ties``, ``normalizer``), and ``limit`` where ``--limit`` made it incomparable.
     """
 
-    dataset: Name
+    dataset: str
     protocol: dict[str, Any]
-    teachers: list[Name]
-    student: Name
-    method: Name
-    loss: Name
+    teachers: list[str]
+    student: str
+    method: str
+    loss: str
     bits: Whole
     seed: Whole
     image_size: Whole
@@ -386,7 +376,9 @@ def _parse(content: bytes) -> Any:
         return from_json(content, allow_inf_nan=False)
     except ValueError:
         # Damaged, or with half a surrogate pair, which a text may hold: the standard library tells.
-        return json.loads(content, parse_constant=_refuse_constant)
+        value = json.loads(content, parse_constant=_refuse_constant)
+        # Halves can neither be printed nor written; they become question marks.
+        return from_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _refuse_constant(text: str) -> float:
