@@ -19,7 +19,7 @@ import click
 
 from bench import __version__, cli_data, cli_results
 from bench.cli_options import Number, details_shown, grid_options, include, include_option, verb
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError, path_fault
 
 if TYPE_CHECKING:
     from bench.plan import Plan
@@ -47,7 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; finished cells are kept, run the same command to go on", err=True)
         return 130
+    except SystemExit as error:  # of a plug-in: no verb exits, and its code would be taken for ours
+        _show(
+            UsageError(f"a plug-in ended the program (SystemExit: {error.code}); let it raise an exception")
+        )
+        return 2
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            _show(UsageError(path_fault(error)).with_traceback(error.__traceback__))
+            return 2
         _show(error)
         if not details_shown():
             click.echo("this is a defect of hash-pareto; run again with -v for the traceback", err=True)
@@ -127,8 +135,9 @@ def plan(grid: Path, as_json: bool, **options: Any) -> None:
 
 @cli.command()
 @click.argument("model")
-@click.option("--image-size", type=click.IntRange(min=16), default=224, show_default=True, help="Input side.")
-@click.option("--bits", type=click.IntRange(min=1), default=16, show_default=True, help="Code length.")
+@click.option("--image-size", type=click.IntRange(16, 2048), default=224, show_default=True,
+              help="Input side.")  # fmt: skip
+@click.option("--bits", type=click.IntRange(1, 4096), default=16, show_default=True, help="Code length.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option("--variant", "variants", multiple=True,

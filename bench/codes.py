@@ -2,10 +2,15 @@
 
 Unpacked codes have a column for each bit: real-valued outputs, whose signs are the bits; integers -1 and +1;
 bools; or 0 and 1, if that is said. Anything that numpy can read as an array is taken, a CPU tensor as well.
+
+Real values of which none is negative are one code for everything, and hardly ever meant: the outputs of a
+sigmoid or a ReLU, or bytes held as floats. They are refused where chance cannot explain them. A single value
+throughout is the output of a collapsed network and is taken for what it is.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,13 +25,17 @@ from bench.scan import Codes
 #: Megabytes of unpacked bits that are looked at at a time.
 _PIECE_MB = 16
 
+#: Real values, in two rows or more, that all being positive is no chance.
+_NO_CHANCE = 64
+
 
 def pack_codes(u: ArrayLike, *, bits: int | None = None) -> Codes:
     """Binary codes, packed. A real value is the bit (value >= 0), so that sign(0) = +1.
 
     Args:
         u: (n, bits): floats, integers -1 and +1 of any type, or bools. 0 and 1 are taken for bits where
-            ``bits`` is given; else they are refused, since as signs both would be +1.
+            ``bits`` is given; else they are refused, since as signs both would be +1. So are two rows or
+            more of floats, 64 values or more, that differ and of which none is negative.
         bits: length of the codes; must be the number of columns, and says that 0 and 1 are bits.
 
     Returns:
@@ -35,7 +44,7 @@ def pack_codes(u: ArrayLike, *, bits: int | None = None) -> Codes:
     Raises:
         BenchError: something else, or a NaN in it.
     """
-    return _packed(_matrix("codes to pack", u), "codes to pack", bits)
+    return _packed(_matrix("codes to pack", u), "codes to pack", _length(bits))
 
 
 def pack_signs(u: NDArray[Any]) -> Codes:
@@ -74,8 +83,10 @@ def packed_pair(query: ArrayLike, database: ArrayLike, bits: int | None) -> tupl
         uint8 (q, bytes) and (n, bytes); those given, where they were packed.
 
     Raises:
-        BenchError: no codes, different lengths, or 0 and 1 without ``bits``; says what to pass.
+        BenchError: no codes, different lengths, 0 and 1 without ``bits``, or bits set behind the last of
+            ``bits``; says what to pass.
     """
+    bits = _length(bits)
     sides = {
         name: _matrix(f"{name} codes", codes) for name, codes in (("query", query), ("database", database))
     }
@@ -103,6 +114,17 @@ def packed_pair(query: ArrayLike, database: ArrayLike, bits: int | None) -> tupl
     return packed["query"], packed["database"]
 
 
+def _length(bits: object) -> int | None:
+    """``bits`` as an int, of whichever integer type it was."""
+    try:
+        length = None if bits is None else operator.index(bits)  # type: ignore[arg-type]
+    except TypeError:
+        length = 0
+    if isinstance(bits, bool) or (length is not None and length < 1):
+        raise BenchError(f"bits must be the code length, a whole number of at least 1, not {bits!r}")
+    return length
+
+
 def _matrix(name: str, codes: ArrayLike) -> NDArray[Any]:
     values = as_array(name, codes)
     if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "biuf":
@@ -120,7 +142,15 @@ def _is_packed(codes: NDArray[Any], name: str, bits: int | None) -> bool:
         raise BenchError(
             f"{name} of {bits} bits have {width} columns packed and {bits} unpacked, not {columns}"
         )
-    return columns == width and not (bits == 1 and holds_only(codes, 0, 1))
+    if columns != width or (bits == 1 and holds_only(codes, 0, 1)):
+        return False
+    dirty = np.count_nonzero(codes[:, -1] & (0xFF >> (bits - 1) % 8 + 1))
+    if dirty:
+        raise BenchError(
+            f"{dirty} of {len(codes)} {name} have bits set behind the last of {bits}, which would count as "
+            "distance; pack them with the first bit highest and 0 bits behind the last, as pack_codes does"
+        )
+    return True
 
 
 def _packed(values: NDArray[Any], name: str, bits: int | None) -> Codes:
@@ -132,6 +162,8 @@ def _packed(values: NDArray[Any], name: str, bits: int | None) -> Codes:
     if values.dtype.kind == "f":
         if values.min(initial=1) == 0 and values.max(initial=0) == 1 and holds_only(values, 0, 1):
             raise BenchError(_bare_bits(name, columns))
+        if len(values) > 1 and values.size >= _NO_CHANCE and 0 <= values.min() < values.max():
+            raise BenchError(_never_negative(name, values))
         return pack_signs(values)
     if holds_only(values, -1, 1):
         return _pack(values)
@@ -146,6 +178,18 @@ def _packed(values: NDArray[Any], name: str, bits: int | None) -> Codes:
 def _bare_bits(name: str, columns: int) -> str:
     return (
         f"{name} are 0 and 1 alone, and the sign of both is +1; pass bits={columns} to say that they are bits"
+    )
+
+
+def _never_negative(name: str, values: NDArray[Any]) -> str:
+    found = f"{name} are {describe(values)} without a negative value, so that every bit would be 1"
+    if 1 < values.max() < 256 and all(
+        bool((values[p] == np.floor(values[p])).all()) for p in _pieces(values)
+    ):
+        return f"{found}; if they are packed bytes, hold them as uint8: codes.astype(numpy.uint8)"
+    return (
+        f"{found}; subtract the threshold first, 0.5 for sigmoid outputs, or pass bools if every bit is "
+        "meant to be 1"
     )
 
 

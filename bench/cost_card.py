@@ -100,7 +100,7 @@ def _note(detail: dict[str, Any]) -> str:
     if detail.get("noisy"):
         parts.append("unsteady")
     if detail.get("fully_counted") is False:
-        unknown = ", ".join(detail.get("uncounted_operators", ()))
+        unknown = ", ".join([*detail.get("uncounted_operators", ()), *detail.get("unused_weights", ())])
         parts.append(f"not fully counted, at least so many{unknown and f': no count of {unknown}'}")
     return ", ".join(parts)
 

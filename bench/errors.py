@@ -22,6 +22,17 @@ class BenchError(Exception):
     exit_code = 1
 
 
+def path_fault(error: OSError) -> str:
+    """What the system said of a path that a user gave: which, what is wrong, and the cure."""
+    path = shortened(str(error.filename))
+    return f"{path}: {error.strerror or error}; give another path, or the permission to use this one"
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """``text``, its middle left out where it is longer than a message should be."""
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 4 :]}"
+
+
 class CellError(BenchError):
     """A stage of one cell failed; the other cells go on."""
 

@@ -132,8 +132,8 @@ def hamming_search(
         BenchError: not codes, different lengths, or ``k`` out of range.
     """
     query, database = packed_pair(query, database, bits)
-    if not 1 <= k <= len(database):
-        raise BenchError(f"k is {k}; it must be between 1 and the {len(database)} codes of the database")
+    if not (isinstance(k, int | np.integer) and 1 <= k <= len(database)):
+        raise BenchError(f"k is {k!r}; it must be between 1 and the {len(database)} codes of the database")
     nearest = np.empty((len(query), k), np.int32)
     indices = np.empty((len(query), k), np.int64)
     for chunk in scan.chunks(len(query), 3 * 8 * _bins(query), memory_mb / 2):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from bench.errors import DataError
+from bench.errors import DataError, path_fault
 
 Fit = Literal["crop", "pad", "squash"]
 
@@ -164,13 +164,17 @@ def below(root: Path, name: str) -> Path:
     """The folder or file ``name`` relative to the data root.
 
     Raises:
-        DataError: it would lie outside.
+        DataError: it would lie outside, or the system cannot look there.
     """
     relative = os.path.normpath(name)
     if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
         raise DataError(
             f"'{name}' is not below the data root {root}; give a path relative to it, without '..'"
         )
+    try:
+        (root / relative).exists()
+    except OSError as error:
+        raise DataError(path_fault(error)) from error
     return root / relative
 
 

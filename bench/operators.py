@@ -8,6 +8,11 @@ resampling, as torch's own tags and the list below say); or it is named as uncou
 The pass runs on the meta device: shapes without values, in no time and on no backend, so that no library
 puts a recurrent layer or an attention into one operator of its own. Networks that look at values run on the
 CPU with such libraries switched off.
+
+Two traces of work that is done elsewhere are looked for: a tensor that is handed to numpy, and a matrix of
+weights that no operator used although its module ran, as where a network computes in threads of its own. What
+no one can see: products of elementwise products and sums, whose sums are as good as any; work outside torch,
+or in other threads, that uses no weights of the network.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -31,7 +37,7 @@ from torch.utils.flop_counter import flop_registry
 #: Operators of torch that multiply no matrices and that no tag says so of, by what they do.
 _HARMLESS = {
     "elementwise": "glu|hardswish|isin|linalg_cross|log_sigmoid_forward|_?prelu(_kernel)?|rrelu_with_noise",
-    "reduction": "_embedding_bag(_forward_only)?|bincount|col2im|cum(max|min|prod|sum)|histc|index_add"
+    "reduction": "bincount|col2im|cum(max|min|prod|sum)|histc|index_add"
     "|index_reduce|kthvalue|logcumsumexp|(nan)?median|mode|scatter_(add|reduce)",
     "order": "argsort|bucketize|searchsorted|sort|topk|_?unique\\w*",
     "creation": "arange|bernoulli|empty\\w*|eye|fill|full(_like)?|linspace|logspace|native_dropout"
@@ -48,6 +54,8 @@ _HARMLESS = {
     "resampling": "_?upsample_\\w+|grid_sampler_\\dd|_grid_sampler_2d_cpu_fallback",
     "check": "_assert\\w*|equal|is_same_size|sym_\\w+",
 }
+#: Ways of a tensor to numpy.
+_OUT_OF_TORCH = (Tensor.numpy, Tensor.__array__)
 _HARMLESS_NAMES = re.compile("|".join(f"(?:{names})" for names in _HARMLESS.values()))
 
 
@@ -58,10 +66,12 @@ class Count:
     Attributes:
         products: multiply-adds by operator; convolutions are ``convolution``, all others matrix products.
         unknown: calls by name of operators that may multiply matrices and that have no formula.
+        unused: matrices of weights that no operator used although their module ran, by name.
     """
 
     products: dict[str, int]
     unknown: dict[str, int]
+    unused: tuple[str, ...] = ()
 
     @property
     def convolutions(self) -> int:
@@ -105,9 +115,37 @@ def explicit_attention() -> Iterator[None]:
 
 
 def _count(net: nn.Module, images: Tensor) -> Count:
-    with explicit_attention(), torch.no_grad(), _Watch() as watch:
-        net(images)
-    return Count(dict(watch.products), dict(watch.unknown))
+    watch = _Watch(net)
+    ran: set[nn.Module] = set()
+    # Of all modules: hooks on a scripted one are not taken back.
+    hook = nn.modules.module.register_module_forward_pre_hook(lambda module, _: ran.add(module))
+    try:
+        with explicit_attention(), torch.no_grad(), _Leaving(watch.unknown), watch:
+            net(images)
+    finally:
+        hook.remove()
+    owners = {name for name, module in net.named_modules() if module in ran}
+    unused = (name for names in watch.unused.values() for name in names)
+    return Count(
+        dict(watch.products),
+        dict(watch.unknown),
+        tuple(name for name in unused if name.rpartition(".")[0] in owners),
+    )
+
+
+class _Leaving(TorchFunctionMode):
+    """Counts the tensors that are handed to numpy, of which no operator tells."""
+
+    def __init__(self, unknown: Counter[str]) -> None:
+        super().__init__()
+        self.unknown = unknown
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _OUT_OF_TORCH:
+            self.unknown["Tensor.numpy"] += 1
+        return func(*args, **(kwargs or {}))
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -115,15 +153,24 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.products: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
+        #: names of the matrices among the weights that no operator has used yet, by their memory
+        self.unused: dict[int, list[str]] = {}
+        for name, weight in net.named_parameters():
+            if weight.layout == torch.strided and sum(size > 1 for size in weight.shape) > 1:
+                self.unused.setdefault(_memory(weight), []).append(name)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = dict(kwargs or {})
+        if not _is_view(func):  # a view's result is the same memory, and may go anywhere
+            for leaf in tree_leaves((args, given)):
+                if isinstance(leaf, Tensor) and leaf.layout == torch.strided:
+                    self.unused.pop(_memory(leaf), None)
         formula = _formula(func)
         if formula is None and not _harmless(func) and isinstance(func, torch._ops.OpOverload):
             with self:
@@ -132,7 +179,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return out
         out = func(*args, **given)
         if formula is not None and _dense((args, given)):
-            self.products[_name(func)] += formula(*args, **given, out_val=out)
+            if made := formula(*args, **given, out_val=out):
+                self.products[_name(func)] += made
         elif formula is not None or not _harmless(func):
             self.unknown[_name(func)] += 1
         return out
@@ -143,9 +191,20 @@ def _name(func: Any) -> str:
     return str(getattr(func, "_overloadpacket", func)).removeprefix("aten.")
 
 
+def _memory(tensor: Tensor) -> int:
+    """What a tensor and its views have in common, on the meta device as well."""
+    return int(tensor.untyped_storage()._cdata)
+
+
 def _dense(given: Any) -> bool:
     """Formulas go by shapes, which say nothing of a sparse tensor."""
     return all(leaf.layout == torch.strided for leaf in tree_leaves(given) if isinstance(leaf, Tensor))
+
+
+@functools.cache
+def _is_view(func: Any) -> bool:
+    returns = func._schema.returns if isinstance(func, torch._ops.OpOverload) else ()
+    return any(result.alias_info and not result.alias_info.is_write for result in returns)
 
 
 @functools.cache
@@ -157,10 +216,9 @@ def _harmless(func: Any) -> bool:
         return True
     if func.namespace not in {"aten", "prim"}:
         return False
-    is_view = any(result.alias_info and not result.alias_info.is_write for result in func._schema.returns)
     name = func._schema.name.partition("::")[2]
     plain = name if name.startswith("__") else name.removesuffix("_")
-    return is_view or func.namespace != "aten" or bool(_HARMLESS_NAMES.fullmatch(plain))
+    return _is_view(func) or func.namespace != "aten" or bool(_HARMLESS_NAMES.fullmatch(plain))
 
 
 # -- Formulas ------------------------------------------------------------------------------------
@@ -196,6 +254,14 @@ def _bilinear(first: Tensor, weight: Tensor, second: Tensor, *_: Any, out_val: T
     return out_val.numel() * (weight[0].numel() + second.shape[-1])
 
 
+def _weighted_rows(
+    table: Tensor, indices: Tensor, *args: Any, per_sample_weights: Any = None, **_: Any
+) -> int:
+    """``nn.EmbeddingBag``: rows of (n, width) are summed, or multiplied with a number each before."""
+    weights = args[4] if len(args) > 4 else per_sample_weights
+    return 0 if weights is None else indices.numel() * table.shape[1]
+
+
 _OWN: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: _matrix_vector,
     torch.ops.aten.addmv: _matrix_vector,
@@ -203,4 +269,6 @@ _OWN: dict[Any, Callable[..., int]] = {
     torch.ops.aten.vdot: _vector_vector,
     torch.ops.aten.addbmm: _summed_products,
     torch.ops.aten._trilinear: _bilinear,
+    torch.ops.aten._embedding_bag: _weighted_rows,
+    torch.ops.aten._embedding_bag_forward_only: _weighted_rows,
 }

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError, from_json
 
 from bench import atomic
 from bench.errors import RecordError, UsageError
@@ -31,6 +31,29 @@ SCHEMA_VERSION = 3
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda data: {**data, "schema_version": 2},
     2: lambda data: {**data, "schema_version": 3},
+}
+
+#: What reading JSON raises: no file, no JSON, or brackets in brackets without end.
+UNREADABLE = (OSError, ValueError, RecursionError)
+
+#: Numbers whose squares and sums are numbers, too, and whole ones that every file format holds.
+Real = Annotated[float, Field(ge=-1e100, le=1e100)]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+#: What tables and comparisons take apart, if a record has it: its kind in words, and whether a value is one.
+_KINDS: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
+    **{
+        ("params", part): ("a mapping", lambda value: isinstance(value, dict))
+        for part in ("dataset", "student", "method", "loss")
+    },
+    ("params", "teachers"): (
+        "a list of mappings",
+        lambda value: isinstance(value, list) and all(isinstance(entry, dict) for entry in value),
+    ),
+    ("environment", "threads"): (
+        "a whole number below 2^63",
+        lambda value: value is None or (isinstance(value, int) and abs(value) < 2**63),
+    ),
 }
 
 Status = Literal["ok", "failed", "skipped"]
@@ -64,20 +87,20 @@ class CellInfo(_Part):
     student: str
     method: str
     loss: str
-    bits: int
-    seed: int
-    image_size: int
+    bits: Whole
+    seed: Whole
+    image_size: Whole
 
 
 class Metric(_Part):
     """One measured number; ``interval`` is the 95 % interval over queries, ``samples`` raw timings."""
 
-    value: float
+    value: Real
     unit: str
     higher_is_better: bool
     noise: Literal["exact", "seeded", "timed"]
-    samples: list[float] | None = None
-    interval: tuple[float, float] | None = None
+    samples: list[Real] | None = None
+    interval: tuple[Real, Real] | None = None
     detail: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -90,10 +113,10 @@ class StageInfo(_Part):
     """
 
     key: str
-    seconds: float | None
+    seconds: Real | None
     cached: bool
     summary: dict[str, Any] = Field(default_factory=dict)
-    history: list[dict[str, float]] = Field(default_factory=list)
+    history: list[dict[str, Real]] = Field(default_factory=list)
 
 
 class ArtifactReference(_Part):
@@ -123,6 +146,14 @@ class Record(_Part):
     environment: dict[str, Any]
     created: str
 
+    @model_validator(mode="after")
+    def _has_their_kinds(self) -> Self:
+        for (part, name), (words, fits) in _KINDS.items():
+            values = getattr(self, part)
+            if name in values and not fits(values[name]):
+                raise PydanticCustomError("kind", f"{part}.{name} should be {words}")
+        return self
+
     @property
     def accuracy(self) -> str | None:
         """Full name of the accuracy that the cell is judged by."""
@@ -132,6 +163,14 @@ class Record(_Part):
         """The metric called ``name``, in full or short (``metric_names.resolve``), if any."""
         full = resolve(name, self.metrics)
         return None if full is None else (full, self.metrics[full])
+
+
+class _Index(BaseModel):
+    """What ``grid.json`` holds, see ``index_text``."""
+
+    name: str
+    pareto: list[tuple[str, str]]
+    cells: dict[str, str]
 
 
 class Example(_Part):
@@ -176,7 +215,7 @@ def load(path: Path) -> Record:
     """
     try:
         data = _parse(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise RecordError(f"{path}: not a readable record ({error}); delete it and run again") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if not isinstance(version, int) or version < 1:
@@ -192,9 +231,7 @@ def load(path: Path) -> Record:
     try:
         return Record.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{path}: field {where}: {first['msg']}; delete it and run again") from error
+        raise RecordError(f"{path}: {_fault(error)}; delete it and run again") from error
 
 
 @dataclass(frozen=True)
@@ -293,18 +330,19 @@ def load_results(folder: Path) -> Results:
         what = "no results in it (no grid.json)" if folder.is_dir() else "no such folder"
         raise UsageError(f"{folder}: {what}; make it with: python -m bench run --grid GRID --out {folder}")
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        name, cells = str(index["name"]), dict(index["cells"])
-        pareto = [(str(accuracy), str(cost)) for accuracy, cost in index["pareto"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        index = _Index.model_validate(_parse(path.read_bytes()))
+    except ValidationError as error:
+        raise RecordError(f"{path}: {_fault(error)}; run the grid again") from error
+    except UNREADABLE as error:
         raise RecordError(f"{path}: not readable ({error}); run the grid again") from error
+    cells = index.cells
     found = {file.stem: load(file) for file in sorted((folder / "records").glob("*.json"))}
     current = {stem: record for stem, record in found.items() if record.cell_key in cells}
     present = {record.cell_key for record in current.values()}
     return Results(
         folder=folder,
-        name=name,
-        pareto=pareto,
+        name=index.name,
+        pareto=index.pareto,
         records=list(current.values()),
         missing=[slug for key, slug in cells.items() if key not in present],
         left_out=_left_out([stem for stem in found if stem not in current], cells),
@@ -325,13 +363,22 @@ def _left_out(stems: list[str], cells: dict[str, str]) -> dict[str, int]:
     return dict(Counter(reasons))
 
 
+def _fault(error: ValidationError) -> str:
+    """The first fault, in words."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"field {where}: {first['msg']}" if where else str(first["msg"])
+
+
 def _parse(content: bytes) -> Any:
     """The value of a JSON text, at least twice as fast as the standard library reads it where it can be."""
     try:
         return from_json(content, allow_inf_nan=False)
     except ValueError:
         # Damaged, or with half a surrogate pair, which a text may hold: the standard library tells.
-        return json.loads(content, parse_constant=_refuse_constant)
+        value = json.loads(content, parse_constant=_refuse_constant)
+        # Halves can neither be printed nor written; they become question marks.
+        return from_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _refuse_constant(text: str) -> float:

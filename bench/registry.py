@@ -150,7 +150,7 @@ def include(path: Path) -> None:
         spec.loader.exec_module(module)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # its exit code would be taken for a verdict of ours
         raise UsageError(f"--include {path}: {type(error).__name__}: {error}") from error
     if before == sum(registry.registrations for registry in REGISTRIES.values()):
         raise UsageError(

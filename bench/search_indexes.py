@@ -79,7 +79,9 @@ def recall(index: Any, subject: Retrieval, k: int) -> float:
     """Share of the k nearest that are found; any item at the k-th distance or closer is one of them."""
     found, items = index.search(subject.query, k)
     if subject.bits:
-        distances, _ = hamming_search(subject.query, subject.database, k, bits=subject.bits)
+        # Whole bytes: in this order the bits that fill the last one do not come last.
+        whole = 8 * subject.query.shape[1]
+        distances, _ = hamming_search(subject.query, subject.database, k, bits=whole)
         return float(((items >= 0) & (found <= distances[:, -1:])).mean())
     nearest, _ = faiss.knn(subject.query, subject.database, k, metric=faiss.METRIC_INNER_PRODUCT)
     # Two routes to one product differ in the last digits.

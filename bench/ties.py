@@ -112,8 +112,8 @@ def hits_within(counts: Ints, relevant: Ints, k: int | None = None, *, ties: Tie
 
 def check_rule(k: int | None, ties: str = "expected", normalizer: str = "relevant") -> None:
     """Raise BenchError unless ``k``, ``ties`` and ``normalizer`` are ones that this module knows."""
-    if k is not None and k < 1:
-        raise BenchError(f"k is {k}; it must be at least 1, or None for the whole database")
+    if k is not None and not (isinstance(k, int | np.integer) and k >= 1):
+        raise BenchError(f"k is {k!r}; it must be at least 1 and whole, or None for the whole database")
     for name, value, choices in (("ties", ties, Ties), ("normalizer", normalizer, Normalizer)):
         if value not in get_args(choices):
             raise BenchError(f"unknown {name} '{value}' (choices: {', '.join(get_args(choices))})")

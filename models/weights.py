@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import WeightsError
+from bench.errors import WeightsError, path_fault
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,17 +54,29 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def ties(net: nn.Module) -> dict[str, str]:
-    """Of weights with several names in the state dict: every further name -> the first one."""
+    """Of weights with several names in the state dict: every further name -> the first one.
+
+    What shares memory in any other way (transposed, conjugated, a part of it) is a tensor of its own.
+    """
     first: dict[Any, str] = {}
     found = {}
     for name, tensor in net.state_dict(keep_vars=True).items():
-        # By place in memory, as buffers may share it; where there is none, by identity.
-        place = tensor.data_ptr() if tensor.numel() and not tensor.is_meta else 0
-        key = (place, tensor.shape, tensor.stride(), tensor.dtype) if place else id(tensor)
-        original = first.setdefault(key, name)
+        original = first.setdefault(_place(tensor), name)
         if original != name:
             found[name] = original
     return found
+
+
+def _place(tensor: Tensor) -> Any:
+    """What two names of one tensor have in common: its place in memory and how that is read.
+
+    Buffers may share memory without being one object. Where there is no memory to tell, the object does.
+    """
+    import torch
+
+    place = tensor.data_ptr() if tensor.layout == torch.strided and not tensor.is_meta else 0
+    how = tensor.shape, tensor.dtype, tensor.is_conj(), tensor.is_neg()
+    return (place, tensor.stride(), *how) if place and tensor.numel() else id(tensor)
 
 
 def stored_tensors(net: nn.Module) -> dict[str, Tensor]:
@@ -74,13 +86,13 @@ def stored_tensors(net: nn.Module) -> dict[str, Tensor]:
 
 
 def stored_bytes(net: nn.Module) -> int:
-    """Size of ``stored_tensors``."""
+    """Size of ``stored_tensors``; a sparse one counts as if it were dense."""
     return sum(tensor.numel() * tensor.element_size() for tensor in stored_tensors(net).values())
 
 
 def restore(net: nn.Module, stored: Mapping[str, Tensor]) -> None:
     """Load what ``stored_tensors`` left of a network of the same architecture; tied weights stay tied."""
-    net.load_state_dict(_with_ties(stored, ties(net)))
+    _load(net, _with_ties(stored, ties(net)))
 
 
 def load_state_dict(
@@ -113,12 +125,28 @@ def load_state_dict(
     faults += [
         f"{name} and {first} differ, which are one tensor in the network"
         for name, first in tied.items()
-        if not faults and not state[name].equal(state[first])
+        if not faults and not _same(state[name], state[first])
     ]
     if faults:
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
         raise WeightsError(f"{source}: does not fit the network: {'; '.join(faults[:LISTED])}{more}")
+    _load(net, state)
+
+
+def _load(net: nn.Module, state: Mapping[str, Tensor]) -> None:
+    import torch
+
+    for tensor in net.state_dict(keep_vars=True).values():
+        # What was expanded has one place for several elements, and torch writes into no such tensor.
+        if tensor.layout == torch.strided and 0 in tensor.stride():
+            tensor.data = tensor.data.contiguous()
     net.load_state_dict(state)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether all values are equal, NaN to NaN as well; whatever the types."""
+    a, b = one.to_dense(), other.to_dense()
+    return bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def _with_ties(stored: Mapping[str, Tensor], tied: Mapping[str, str]) -> dict[str, Tensor]:
@@ -137,7 +165,11 @@ def _why(path: Path) -> str:
 
 
 def _require(path: Path) -> None:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise WeightsError(path_fault(error)) from error
+    if not there:
         raise WeightsError(
             f"no such weights file: {path}; weights is 'none', 'default' or the path of a state dict"
         )

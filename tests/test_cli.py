@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 from PIL import Image
 
-from bench import cli, doctor
+from bench import cli, config, doctor
 from bench.metrics import latency
 from bench.registry import REGISTRIES
 
@@ -33,6 +33,61 @@ def test_help_answers_in_under_half_a_second():
     assert best < 0.5
     for verb in ("run", "plan", "report", "ls", "measure", "data", "doctor"):
         assert f"\n  {verb} " in done.stdout
+
+
+#: Longer than a system takes for the name of a file.
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", LONG],
+        ["compare", LONG, LONG],
+        ["check", LONG, "--baseline", LONG],
+        ["run", "--grid", LONG],
+        ["ls", "losses", "--include", LONG],
+        ["data", "prepare", "image_folder", "--set", f"folder={LONG}"],
+        ["data", "prepare", "coco", "--set", f"lists={LONG}"],
+        ["data", "prepare", "coco", "--data-root", LONG],
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(LONG, "LONG"),
+)
+def test_a_path_that_cannot_be_is_one_line(bench, arguments):
+    result = bench(*arguments)
+    assert result.code == 2
+    assert "File name too long" in result.err
+    assert "defect" not in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", [0, 4097, 10**11])
+def test_measure_has_the_bounds_of_grids(bench, value):
+    for option in ("--bits", "--image-size"):
+        result = bench("measure", "cukd_v1", option, str(value))
+        assert result.code == 2
+        assert "is not in the range" in result.err
+    parts = config.json_schema()["$defs"]
+    grid = parts["Axes"]["properties"]["bits"]["items"], parts["Defaults"]["properties"]["image_size"]
+    ours = {option.name: option.type for option in cli.measure.params}
+    for limits, name in zip(grid, ("bits", "image_size"), strict=True):
+        assert (ours[name].min, ours[name].max) == (limits["minimum"], limits["maximum"])
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit()"])
+def test_an_included_file_does_not_choose_the_exit_code(bench, tmp_path, code):
+    path = tmp_path / "ends.py"
+    path.write_text(code)
+    result = bench("ls", "losses", "--include", str(path))
+    assert (result.code, result.out) == (2, "")
+    assert f"--include {path}: SystemExit: " in result.err
+
+
+def test_a_plugin_does_not_choose_the_exit_code(bench, monkeypatch):
+    monkeypatch.setattr(doctor, "examine", lambda root: sys.exit(3))
+    result = bench("doctor")
+    assert result.code == 2
+    assert "a plug-in ended the program (SystemExit: 3); let it raise an exception" in result.err
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,81 @@ def test_codes_that_do_not_go_together(query: Any, database: Any, bits: Any, mes
         hamming_search(query, database, 1, bits=bits)
 
 
+@pytest.mark.parametrize(
+    ("change", "cure"),
+    [
+        (
+            lambda u: 1 / (1 + np.exp(-u)),
+            "subtract the threshold first, 0.5 for sigmoid outputs, or pass bools",
+        ),
+        (
+            lambda u: np.maximum(u, 0).astype(np.float16),
+            "without a negative value, so that every bit would be 1",
+        ),
+        (lambda u: pack_codes(u).astype(np.float64), "if they are packed bytes, hold them as uint8"),
+        (lambda u: 2 + np.tile(u[:1].clip(0), (40, 1)), "so that every bit would be 1"),
+    ],
+    ids=["sigmoid", "ReLU", "bytes as floats", "constant rows"],
+)
+def test_floats_without_a_negative_value_are_refused(change: Any, cure: str) -> None:
+    """As signs they would be one code for everything; what is beside them may be right."""
+    u = np.random.default_rng(0).standard_normal((40, 32))
+    for call in (lambda: pack_codes(change(u)), lambda: hamming_search(np.sign(u[:3]), change(u), 1)):
+        with pytest.raises(BenchError, match=cure) as error:
+            call()
+        assert "\n" not in str(error.value)
+    assert (pack_signs(np.abs(u)) == 255).all()
+    # With the threshold at zero they are codes, and few values may be positive by chance.
+    assert pack_codes(1 / (1 + np.exp(-u)) - 0.5).tolist() == pack_codes(u).tolist()
+    for few in (u[:1], u[:3, :21]):
+        assert pack_codes(1 + np.abs(few)).tolist() == pack_codes(np.ones(few.shape)).tolist()
+
+
+def test_a_collapsed_network_may_be_judged() -> None:
+    for constant in (0.0, 0.3, 7.0):
+        assert (pack_codes(np.full((40, 32), constant)) == 255).all()
+
+
+def test_bits_behind_the_last_are_refused() -> None:
+    """They would add to distances: codes of 12 bits were up to 14 apart."""
+    codes = np.array([[0, 0], [255, 0b11110011], [255, 0b11110000]], np.uint8)
+    with pytest.raises(
+        BenchError, match=r"1 of 3 database codes have bits set behind the last of 12,"
+    ) as error:
+        popcount_distances(codes[::2], codes, bits=12)
+    assert "\n" not in str(error.value)
+    assert popcount_distances(codes[::2], codes[::2], bits=12).max() == 12
+    # Of 16 bits all are the code's own, of 15 the last but one is.
+    assert popcount_distances(codes, codes, bits=16).max() == 14
+    assert popcount_distances(codes & 254, codes & 254, bits=15).max() == 12
+    with pytest.raises(BenchError, match="1 of 2 query codes have bits set behind the last of 1,"):
+        popcount_distances(*[np.array([[1], [128]], np.uint8)] * 2, bits=1)
+
+
+@pytest.mark.parametrize("bits", ["32", 32.0, 0, -8, True, [32], np.float32(32)], ids=repr)
+def test_a_length_that_is_none_is_one_line(bits: Any) -> None:
+    codes, labels = np.full((4, 4), 7, np.uint8), np.arange(4)
+    for call in (
+        lambda: average_precision(codes, codes, labels, labels, bits=bits),
+        lambda: pack_codes(codes, bits=bits),
+    ):
+        with pytest.raises(
+            BenchError, match=r"^bits must be the code length, a whole number of at least 1, not .*$"
+        ):
+            call()
+    whole = average_precision(codes, codes, labels, labels, bits=np.int16(32))  # type: ignore[arg-type]
+    assert whole.shape == (4,)
+
+
+@pytest.mark.parametrize("k", ["5", 2.5, [1]], ids=repr)
+def test_a_rank_that_is_none_is_one_line(k: Any) -> None:
+    codes, labels = np.full((4, 4), 7, np.uint8), np.arange(4)
+    with pytest.raises(BenchError, match=r"^k is .*; it must be at least 1 and whole, or None"):
+        average_precision(codes, codes, labels, labels, k=k)
+    with pytest.raises(BenchError, match=r"^k is .*; it must be between 1 and the 4 codes"):
+        hamming_search(codes, codes, k)
+
+
 class TestSigns:
     def test_zero_is_positive(self) -> None:
         packed = pack_codes(np.array([[0.0, -0.0, -1e-30, np.inf, -np.inf, 3, -3, 1e-30]], np.float32))

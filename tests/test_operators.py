@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import timm
 import torch
@@ -84,6 +87,13 @@ PRODUCTS = {
     "vector times vector": (Net(lambda x: x[0, 0, 0] @ x[0, 0, 1]), 32),
     "unfolded": (Net(unfolded, nn.Linear(27, 5)), 32 * 32 * 27 * 5),
     "by values": (Net(by_values, nn.LSTM(1024, 8)), 3 * 4 * 8 * (1024 + 8)),
+    "weighted look-up": (
+        Net(
+            lambda table, x: table(x.long().flatten(1), per_sample_weights=torch.ones_like(x).flatten(1)),
+            nn.EmbeddingBag(3, 4, mode="sum"),
+        ),
+        3 * 32 * 32 * 4,
+    ),
     "squeeze and excite": (
         Net(lambda layer, x: x * layer(x.mean((2, 3), keepdim=True)).sigmoid(), nn.Conv2d(3, 3, 1)),
         9,
@@ -96,6 +106,7 @@ def test_products_by_hand(name):
     net, expected = PRODUCTS[name]
     found = counted(net)
     assert not found.unknown
+    assert not found.unused
     assert sum(found.products.values()) == expected
     assert found.convolutions + found.matrix_products == expected
 
@@ -171,6 +182,41 @@ def test_what_nobody_knows_is_named(name):
     assert found.products == {"convolution": 32 * 32 * 9}
 
 
+def by_numpy(layer, images):
+    return torch.from_numpy(images.flatten(1).numpy() @ layer.weight.detach().numpy().T)
+
+
+def as_array(layer, images):
+    return torch.from_numpy(np.asarray(images.flatten(1)) @ np.asarray(layer.weight.detach()).T)
+
+
+def in_a_thread(layer, images):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.no_grad()(layer), images.flatten(1)).result()
+
+
+@pytest.mark.parametrize(
+    ("function", "unknown", "unused"),
+    [
+        (by_numpy, {"Tensor.numpy": 2}, ()),
+        (as_array, {"Tensor.numpy": 2}, ()),
+        (in_a_thread, {}, ("1.layers.0.weight",)),
+    ],
+)
+def test_work_done_elsewhere_leaves_a_trace(function, unknown, unused):
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), Net(function, nn.Linear(3 * 32 * 32, 5)))
+    assert counted(net) == operators.Count({"convolution": 32 * 32 * 9}, unknown, unused)
+
+
+def test_weights_that_only_training_uses_are_no_fault():
+    """Heads that do not run, and vectors such as tokens for masks."""
+    net = Net(lambda conv, head, x: conv(x), nn.Conv2d(3, 3, 1), nn.Linear(7, 7))
+    net.mask = nn.Parameter(torch.zeros(1, 1, 64))
+    assert not counted(net).unused
+    net.centres = nn.Parameter(torch.zeros(10, 64))
+    assert counted(net).unused == ("centres",)
+
+
 def test_a_function_with_a_gradient_of_its_own_is_looked_into():
     assert counted(Net(OfTheirOwn.apply)).products == {"bmm": 3 * 32 * 32 * 32}
 
@@ -205,3 +251,4 @@ def test_ordinary_networks_are_counted_whole(name):
     found = operators.count(net, torch.zeros(1, 3, size, size, device="meta"))
     assert found.products
     assert not found.unknown
+    assert not found.unused

@@ -77,7 +77,9 @@ def test_what_is_no_record_is_refused_with_its_reason(record, tmp_path, change, 
         records.load(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"schema_version": 1, "value": NaN}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"schema_version": 1, "value": NaN}', "\x00", "[" * 100_000], ids=lambda text: text[:9]
+)
 def test_what_is_no_json_is_refused(tmp_path, text):
     path = tmp_path / "r.json"
     path.write_text(text)
@@ -85,11 +87,85 @@ def test_what_is_no_json_is_refused(tmp_path, text):
         records.load(path)
 
 
-def test_a_record_may_hold_text_that_has_no_encoding(record, tmp_path):
-    odd = record.model_copy(update={"environment": {**record.environment, "cpu": "half \ud800"}})
-    path = tmp_path / "r.json"
-    path.write_text(json.dumps(odd.model_dump(mode="python")))
-    assert records.load(path) == odd
+def changed(*path, value):
+    """A change that puts ``value`` at ``path``."""
+
+    def change(data):
+        inner = data
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = value
+
+    return change
+
+
+ABSURD = [
+    (
+        changed("metrics", "latency_ms@1", "value", value=1e308),
+        "metrics.latency_ms@1.value: Input should be less",
+    ),
+    (changed("metrics", "latency_ms@1", "value", value=-1e308), "value: Input should be greater"),
+    (changed("metrics", "latency_ms@1", "value", value=10**400), "value: "),
+    (changed("metrics", "latency_ms@1", "samples", value=[1e308]), "samples.0: Input should be less"),
+    (changed("metrics", "latency_ms@1", "interval", value=[0, 1e308]), "interval.1: Input should be less"),
+    (changed("stages", "finetune", "seconds", value=1e308), "seconds: Input should be less"),
+    (changed("cell", "seed", value=10**400), "cell.seed: Input should be less"),
+    (changed("cell", "bits", value=2**63), "cell.bits: Input should be less"),
+    (changed("cell", "image_size", value=-(10**400)), "cell.image_size: Input should be greater"),
+    (changed("environment", "threads", value="many"), "environment.threads should be a whole number"),
+    (changed("environment", "threads", value=2.5), "environment.threads should be a whole number"),
+    (changed("params", "dataset", value=None), "params.dataset should be a mapping"),
+    (changed("params", "loss", value=[]), "params.loss should be a mapping"),
+    (changed("params", "teachers", value=None), "params.teachers should be a list of mappings"),
+    (changed("params", "teachers", value=[None]), "params.teachers should be a list of mappings"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), ABSURD)
+def test_absurd_values_are_refused_where_they_stand(record, tmp_path, change, expected):
+    """What no table could show and no comparison compute with."""
+    data, path = record.model_dump(mode="json"), tmp_path / "r.json"
+    change(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(RecordError, match=expected) as error:
+        records.load(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert str(error.value).endswith("; delete it and run again")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "[]",
+        '{"cells": {"k": 5}}',
+        '{"name": "x", "pareto": [], "cells": {"k": 5}}',
+        '{"name": "x", "pareto": [], "cells": null}',
+        '{"name": "x", "pareto": 5, "cells": {}}',
+        '{"name": "x", "pareto": [["map"]], "cells": {}}',
+        '{"name": null, "pareto": [], "cells": {}}',
+        "[" * 100_000,
+        "",
+    ],
+    ids=lambda text: text[:50],
+)
+def test_an_index_of_another_form_is_refused(tmp_path, text):
+    (tmp_path / "grid.json").write_text(text)
+    with pytest.raises(RecordError, match=r"grid\.json: .*; run the grid again$"):
+        records.load_results(tmp_path)
+
+
+def test_text_that_has_no_encoding_is_read_as_something_that_has(record, tmp_path):
+    """Half a surrogate pair, as in names of files, can neither be printed nor written."""
+    data, path = record.model_dump(mode="json"), tmp_path / "r.json"
+    data["environment"]["cpu"] = data["cell"]["student"] = data["cell"]["protocol"]["half \ud800"] = (
+        "half \ud800"
+    )
+    path.write_text(json.dumps(data))
+    found = records.load(path)
+    assert found.environment["cpu"] == found.cell.student == found.cell.protocol["half ?"] == "half ?"
+    assert found.metrics == record.metrics
 
 
 @pytest.mark.parametrize("version", [1, 2])

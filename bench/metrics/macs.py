@@ -2,8 +2,8 @@
 
 ``macs`` are those of convolutions and matrix products, summed over every operator that runs (see
 ``bench.operators``). What is elementwise, a reduction, a copy, pooling, normalisation or resampling has none.
-An operator that is none of these and has no formula is named in the detail, which then says ``fully_counted:
-false``: the count is a lower bound.
+An operator that is none of these and has no formula is named in the detail, and so are weights that no
+operator used although their module ran; it then says ``fully_counted: false``: the count is a lower bound.
 
 Second opinions: ``macs_fvcore`` is what fvcore prints, which adds normalisation and pooling; ``macs_torch``
 is torch's FlopCounterMode halved; ``macs_thop`` and ``params_thop`` are what thop prints, which looks at
@@ -67,7 +67,7 @@ class MultiplyAdds(Metric):
             fvcore, flops = _opinion(_fvcore, net, image), _opinion(_torch, net, image)
             thop = _opinion(_thop, copy.deepcopy(net), image)
         own = counted.convolutions, counted.matrix_products
-        whole = not counted.unknown
+        whole = not (counted.unknown or counted.unused)
 
         def value(count: int, unit: str = "multiply-adds", **detail: Any) -> MetricValue:
             return MetricValue(count, unit, False, "exact", detail=detail)
@@ -79,6 +79,7 @@ class MultiplyAdds(Metric):
                 counters_agree=whole and fvcore is not None and own == _split(fvcore) and own == flops,
                 by_operator=counted.products,
                 uncounted_operators=counted.unknown,
+                unused_weights=list(counted.unused),
             ),
             "flops": value(2 * sum(own), "floating-point operations", fully_counted=whole),
         }

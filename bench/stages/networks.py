@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from bench.errors import WeightsError
 from bench.stage import Stage
 from bench.stages.context import Context
 from bench.stages.training import seeded
@@ -31,10 +32,20 @@ def save(net: nn.Module, path: Path) -> None:
 
 
 def write(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors on any device, which may share memory."""
+    """Write tensors on any device, which may share memory.
+
+    Raises:
+        WeightsError: one of them is sparse.
+    """
+    if sparse := [name for name, tensor in tensors.items() if tensor.layout != torch.strided]:
+        raise WeightsError(
+            f"{sparse[0]} is a sparse tensor, which no weight file holds; make it dense, or register it with "
+            "persistent=False"
+        )
     save_file(
         {
-            name: tensor.detach().clone(memory_format=torch.contiguous_format)
+            # Conjugated and negated tensors are flags on the memory of another, which would be written.
+            name: tensor.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
             for name, tensor in tensors.items()
         },
         path,

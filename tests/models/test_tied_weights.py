@@ -16,7 +16,7 @@ from bench.metrics.weights import WeightsSize
 from bench.stages import networks
 from bench.types import Deployment
 from models.folding import folded
-from models.weights import load_state_dict, read_state_dict, restore, stored_tensors, ties
+from models.weights import load_state_dict, read_state_dict, restore, stored_bytes, stored_tensors, ties
 
 
 class Tied(nn.Module):
@@ -116,6 +116,68 @@ def test_two_values_for_one_tensor_are_refused(net, tmp_path):
     state["right.weight"] += 1
     with pytest.raises(WeightsError, match=r"right\.weight and left\.weight differ, which are one tensor"):
         load_state_dict(Tied(), state, tmp_path / "net.pt")
+
+
+class Views(nn.Module):
+    """Buffers that begin where another one begins, and are read otherwise."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("a", torch.randn(3, 3, dtype=torch.complex64))
+        self.register_buffer("conjugate", self.a.conj())
+        self.register_buffer("real", torch.randn(3, 3))
+        self.register_buffer("negative", torch._neg_view(self.real))
+        self.register_buffer("transposed", self.real.T)
+        self.register_buffer("expanded", torch.randn(1, 3).expand(2, 3))
+        self.register_buffer("expanded_again", self.expanded)
+        self.register_buffer("scalar", torch.randn(()).expand(4))
+
+
+def test_other_readings_of_one_memory_are_tensors_of_their_own(tmp_path):
+    """A conjugated or negated view has pointer, shape, strides and type of the tensor itself."""
+    torch.manual_seed(0)
+    net, path = Views(), tmp_path / "net.safetensors"
+    assert ties(net) == {"expanded_again": "expanded"}
+    expected = {name: value.resolve_conj().resolve_neg().clone() for name, value in net.state_dict().items()}
+    assert stored_bytes(net) == 2 * 72 + 3 * 36 + 24 + 16
+    networks.save(net, path)
+    stored = load_file(path)
+    assert all(torch.equal(value, expected[name]) for name, value in stored.items())
+    for load in (lambda net: restore(net, stored), lambda net: load_state_dict(net, dict(stored), path)):
+        torch.manual_seed(1)
+        again = Views()
+        load(again)
+        assert all(torch.equal(value, expected[name]) for name, value in again.state_dict().items())
+        assert ties(again) == ties(net)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("convert", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr])
+def test_sparse_buffers_are_counted_restored_and_not_stored(tmp_path, convert):
+    net = nn.Linear(4, 4)
+    net.register_buffer("graph", convert(torch.eye(4)))
+    net.register_buffer("same", net.graph)
+    assert ties(net) == {"same": "graph"}
+    assert stored_bytes(net) == (16 + 4 + 16) * 4
+    state = {name: value.clone() for name, value in net.state_dict().items()}
+    restore(net, {name: value for name, value in state.items() if name != "same"})
+    load_state_dict(net, state, tmp_path / "net.pt")
+    with pytest.raises(
+        WeightsError, match=r"^graph is a sparse tensor, which no weight file holds; make it dense"
+    ):
+        networks.save(net, tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.clone, torch.Tensor.double])
+def test_not_a_number_under_both_names_is_one_value(net, tmp_path, change):
+    with torch.no_grad():
+        net.left.weight[0, 0] = torch.nan
+    state = {name: value.clone() for name, value in net.state_dict().items()}
+    state["right.weight"] = change(state["right.weight"])
+    load_state_dict(net, state, tmp_path / "net.pt")
+    state["right.weight"][0, 0] = 0
+    with pytest.raises(WeightsError, match=r"right\.weight and left\.weight differ"):
+        load_state_dict(net, state, tmp_path / "net.pt")
 
 
 def test_folding_leaves_the_other_user_of_a_weight_alone():

@@ -114,3 +114,9 @@ def test_the_batch_counter_may_be_absent(net):
     del state["1.num_batches_tracked"]
     load_state_dict(net, state, Path("net.pt"))
     assert net[1].running_mean.tolist() == [2.0] * 3
+
+
+def test_a_path_that_cannot_be_is_one_line():
+    for ask in (fingerprint, read_state_dict):
+        with pytest.raises(WeightsError, match=r"^x+\.\.\.x+: File name too long; give another path, .*$"):
+            ask(Path("x" * 5000))
