@@ -366,6 +366,8 @@ def _left_out(stems: list[str], cells: dict[str, str]) -> dict[str, int]:
 def _fault(error: ValidationError) -> str:
     """The first fault, in words."""
     first = error.errors()[0]
+    if first["type"] == "model_type":
+        return "not a mapping"
     where = ".".join(map(str, first["loc"]))
     return f"field {where}: {first['msg']}" if where else str(first["msg"])
 
