@@ -142,9 +142,9 @@ def _check_sight(results: Results, found: list[Sight], limits: Limits) -> None:
     if alone := [one for one in found if one.row.seeds == 1]:
         log.warning(
             "warning: %d configurations have one seed: how far seeds stray is not known, so that chance may "
-            "turn the gate red more often than once in %d runs",
+            "turn the gate red more often than once in %s runs",
             len(alone),
-            round(1 / FALSE_ALARM),
+            f"{1 / FALSE_ALARM:,.0f}",
         )
 
 

@@ -163,6 +163,7 @@ def _rows(check: Check) -> list[list[str]]:
 def _remarks(check: Check) -> list[str]:
     counted = [
         ("exact", "equal", "exact numbers are equal"),
+        ("timed", "equal", "timings are the same measurement"),
         ("timed", "within noise", "timings are within their ratio"),
     ]
     lines = []

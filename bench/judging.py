@@ -190,6 +190,8 @@ def _timing(one: Pair, name: str, metric: Metric, limits: Limits) -> Finding:
     up = metric.higher_is_better
     medians = float(np.median(before)), float(np.median(now))
     ratio = _ratio(medians[0], medians[1], higher_is_better=up)
+    if np.array_equal(before, now):
+        return finding(one, name, metric, "equal", "the same measurement", *medians, limits.slower)
     verdict, reason = _by_rank(one, name, before, now)
     if verdict == "not judged" and _far_apart(before, now, FAR * limits.slower, higher_is_better=up):
         verdict, reason = "regression", f"every sample is far worse ({reason})"
