@@ -14,7 +14,7 @@ from tabulate import tabulate
 from bench import atomic, records
 from bench.choosing import require_metric
 from bench.errors import UsageError
-from bench.judging import COUNTS, DERIVED, OTHERS, possible
+from bench.judging import COUNTS, DERIVED, OTHERS, accuracies, possible
 from bench.metric_names import base_name
 from bench.power import FALSE_ALARM, of_interval, of_seeds
 from bench.records import Metric, Record, Results
@@ -52,7 +52,7 @@ def sights(results: Results, limits: Limits) -> list[Sight]:
     for what seeds change, which is not known then.
     """
     rows = [row for group in summarise(results).groups for row in group.rows]
-    asked = [(row, name) for row in rows for name in _accuracies(row, limits)]
+    asked = [(row, name) for row in rows for name in accuracies(row.records, limits)]
     found = []
     for row, name in asked:
         metric, seeds = row.metrics[name], min(RUN_SEEDS, row.seeds)
@@ -157,11 +157,6 @@ def _said(one: Sight) -> str:
 
 def _more(several: list[Sight]) -> str:
     return f", and likewise of {len(several) - 1} more" if len(several) > 1 else ""
-
-
-def _accuracies(row: Row, limits: Limits) -> list[str]:
-    found = (row.records[0].metric(short) for short in limits.metrics or ("map",))
-    return list(dict.fromkeys(full for full, metric in filter(None, found) if metric.noise == "seeded"))
 
 
 def _kept(record: Record, limits: Limits) -> Record:

@@ -29,7 +29,7 @@ def check(baseline: Results, candidate: Results, limits: Limits | None = None) -
     for short in limits.metrics:
         require_metric(short, baseline.records, accuracy=True)
     pairing = pair(baseline, candidate)
-    wanted = [accuracies(one, limits.metrics or ("map",)) for one in pairing.pairs]
+    wanted = [accuracies(one.base, limits) for one in pairing.pairs]
     judge = AccuracyJudge(baseline, candidate, sum(map(len, wanted)), limits)
     findings: list[Finding] = []
     for one, names in zip(pairing.pairs, wanted, strict=True):

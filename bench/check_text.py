@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-from bench.verdicts import BAD, JUDGED, Check, Finding, Verdict
+from bench.verdicts import BAD, GIVEN, JUDGED, Check, Finding, Verdict
 
 #: Worst first.
 ORDER: tuple[Verdict, ...] = (*BAD, "not judged", "improved", "within noise", "equal", "absent")
@@ -60,9 +60,9 @@ def junit(check: Check) -> bytes:
         case = ElementTree.SubElement(
             suite, "testcase", classname=owner, name=finding.metric or "configuration"
         )
-        if finding in check.bad:
+        if finding.verdict in BAD:
             ElementTree.SubElement(case, "failure", type=finding.verdict, message=_sentence(finding))
-        elif finding in check.open:
+        elif finding.open:
             ElementTree.SubElement(case, "error", type=finding.verdict, message=_sentence(finding))
         elif finding.verdict in {"not judged", "absent"}:
             ElementTree.SubElement(case, "skipped", message=finding.reason)
@@ -103,13 +103,8 @@ def answer(check: Check) -> str:
 def _sight(judged: list[Finding]) -> str:
     """What would have been seen in all accuracies that are not equal."""
     noisy = [one for one in judged if one.kind == "seeded" and one.verdict != "equal"]
-    largest: dict[str, Finding] = {}
-    for one in noisy:
-        if one.seen is not None and one.seen > (
-            largest[one.metric].seen or 0 if one.metric in largest else -1
-        ):
-            largest[one.metric] = one
-    falls = [f"{_seen(one)} of {name}" for name, one in largest.items()]
+    known = sorted((one for one in noisy if one.seen is not None), key=lambda one: one.seen or 0.0)
+    falls = [f"{_seen(one)} of {name}" for name, one in {one.metric: one for one in known}.items()]
     parts = [f"; a fall of {' or '.join(falls)} would have been seen"] if falls else []
     if blind := sum(one.seen is None for one in noisy):
         parts.append(f"; in {blind} of them no fall is known to be seen")
@@ -138,9 +133,7 @@ _ALIGN = ("left", "right", "left", *["right"] * 5, "left", "left")
 def _rows(check: Check) -> list[list[str]]:
     """Worst first; costs that are as they were, or that nobody could judge, are only counted."""
     shown = [
-        one
-        for one in check.findings
-        if one.kind == "seeded" or one in check.open or one.verdict in {*BAD, "improved"}
+        one for one in check.findings if one.kind == "seeded" or one.open or one.verdict in {*BAD, "improved"}
     ]
     shown.sort(key=lambda one: ORDER.index(one.verdict))
     return [
@@ -173,7 +166,7 @@ def _remarks(check: Check) -> list[str]:
     reasons = Counter(
         f"not judged: {'timings' if one.kind == 'timed' else one.configuration}: {one.reason}"
         for one in check.of("not judged", "absent")
-        if one not in check.open
+        if not one.open
     )
     lines += [f"{reason} ({count} times)" if count > 1 else reason for reason, count in reasons.items()]
     if any(one.kind == "seeded" and one.allowed is not None for one in check.findings):
@@ -216,7 +209,9 @@ def _seen(finding: Finding) -> str:
     """The smallest fall that would have been seen, if any is known."""
     if finding.kind != "seeded" or finding.allowed is None:
         return ""
-    return "none" if finding.seen is None else _amount(finding, finding.seen)
+    if finding.seen is None:
+        return "not known" if finding.reason == GIVEN else "none"
+    return _amount(finding, finding.seen)
 
 
 def _escaped(words: str) -> str:

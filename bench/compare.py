@@ -56,7 +56,7 @@ class Compared:
             None where nothing varies, and where no difference that the metric can have would have been.
         queries: None where scores by query were not kept on both sides; seeds alone are compared then.
         costs: those that changed.
-        alike: whether all scores are the same on both sides.
+        alike: whether both sides have the same scores, and none for the same queries.
     """
 
     name: Configuration
@@ -149,7 +149,6 @@ def compare(
     require_metric(metric, records, accuracy=True)
     if cost is not None:
         require_metric(cost, records, accuracy=False)
-    cost = cost or "macs"
     pairing = pair(base, new, base_only, new_only)
     parts: list[Apart] = []
     if not pairing.pairs and not base_only and not new_only:
@@ -157,6 +156,7 @@ def compare(
         if len(parts) == 1 and (question := parts[0].question):
             found = compare(base, new, metric=metric, cost=cost, base_only=question[0], new_only=question[1])
             return replace(found, asked=str(parts[0]))
+    cost = cost or "macs"
     measured, refused = [], list(pairing.refused)
     for one in pairing.pairs:
         scores = _measure(one, metric, base, new)
@@ -285,7 +285,7 @@ def _compared(
         queries=scores.queries,
         costs=changed_costs(one.pair, cost),
         notes=[*one.pair.notes, *([left_out] if scores.left_out else [])],
-        alike=bool(np.array_equal(scores.before, scores.after)),
+        alike=scores.same,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from bench.records import Metric, Record, Results
 from bench.report import wording
 from bench.report.rows import summarise
 from bench.scores import paired_scores
-from bench.verdicts import Finding, Limits, Verdict, finding
+from bench.verdicts import GIVEN, Finding, Limits, Verdict, finding
 
 #: Level of the rank test of timings; samples of one run are not independent, so the ratio decides.
 TIMING_LEVEL = 0.001
@@ -38,9 +38,9 @@ _NEVER_VARIED = "never varied in the baseline"
 # -- Accuracy ------------------------------------------------------------------------------------
 
 
-def accuracies(one: Pair, wanted: Iterable[str]) -> list[str]:
-    """Full names of the metrics to judge that any seed of the baseline has."""
-    found = (record.metric(short) for short in wanted for record in one.base)
+def accuracies(records: Sequence[Record], limits: Limits) -> list[str]:
+    """Full names of the metrics to judge that any seed of a configuration has."""
+    found = (record.metric(short) for short in limits.metrics or ("map",) for record in records)
     return list(dict.fromkeys(full for full, metric in filter(None, found) if metric.noise == "seeded"))
 
 
@@ -92,7 +92,7 @@ class AccuracyJudge:
         if noise is not None:
             return noise.allowance(self._tests, given)
         if given is not None:
-            return Allowance(given, None, "as given")
+            return Allowance(given, None, GIVEN)
         return Allowance(0.0, 0.0, _NEVER_VARIED) if len(seeds) > 1 else None
 
     def _of_queries(self, one: Pair, name: str) -> Noise | None:
@@ -184,9 +184,11 @@ def _timing(one: Pair, name: str, metric: Metric, limits: Limits) -> Finding:
     ]
     if machines[0] != machines[1] or len(machines[0]) != 1:
         return finding(one, name, metric, "not judged", f"other hardware: {_hardware(one)}")
-    before, now = (_samples(side, name) for side in (one.base, one.new))
-    if not len(now):
+    if any(
+        name in old.metrics and name not in new.metrics for old, new in zip(one.base, one.new, strict=True)
+    ):
         return finding(one, name, metric, "missing", _UNMEASURED)
+    before, now = (_samples(side, name) for side in (one.base, one.new))
     up = metric.higher_is_better
     medians = float(np.median(before)), float(np.median(now))
     ratio = _ratio(medians[0], medians[1], higher_is_better=up)
@@ -238,7 +240,7 @@ def _samples(records: list[Record], name: str) -> Any:
     """Samples of a metric, or its values where it has none; cells that share a measurement have it once."""
     found = [record.metrics[name] for record in records if name in record.metrics]
     lists = {tuple(metric.samples or (metric.value,)) for metric in found}
-    return np.concatenate([np.array(samples) for samples in sorted(lists)]) if lists else np.empty(0)
+    return np.concatenate([np.array(samples) for samples in sorted(lists)])
 
 
 def _hardware(one: Pair) -> str:

@@ -24,12 +24,14 @@ class PairedScores:
     Attributes:
         before, after: float64 (seeds, queries), finite; (seeds, 1) where scores by query were not kept.
         by_query: whether they are scores of queries, and not means over them.
+        same: whether both sides have the same scores, and none for the same queries.
         left_out: queries that have no score for some seed on either side.
     """
 
     before: Floats
     after: Floats
     by_query: bool
+    same: bool
     left_out: int = 0
 
     @property
@@ -59,9 +61,11 @@ def paired_scores(base: Results, new: Results, one: Pair, name: str) -> PairedSc
         answered = np.isfinite(before).all(axis=0) & np.isfinite(after).all(axis=0)
         if answered.any():
             left_out = int(np.count_nonzero(~answered))
-            return PairedScores(before[:, answered], after[:, answered], by_query=True, left_out=left_out)
+            same = np.array_equal(before, after, equal_nan=True)
+            kept_scores = before[:, answered], after[:, answered]
+            return PairedScores(*kept_scores, by_query=True, same=same, left_out=left_out)
     means = [
         np.array([[record.metrics[name].value] for record in side], np.float64)
         for side in (one.base, one.new)
     ]
-    return PairedScores(means[0], means[1], by_query=False)
+    return PairedScores(means[0], means[1], by_query=False, same=np.array_equal(means[0], means[1]))

@@ -211,6 +211,25 @@ def test_a_network_that_got_far_slower_hides_behind_no_unsteady_timing(how):
     assert check(timed(9.0), timed(**how), Limits(tolerance=0)).exit_code == 0
 
 
+def test_a_timing_that_one_seed_lacks_is_missing():
+    base, new = (
+        results(
+            [
+                *timed().records,
+                timed()
+                .records[0]
+                .model_copy(
+                    update={"key": "other", "cell": timed().records[0].cell.model_copy(update={"seed": 1})}
+                ),
+            ]
+        )
+        for _ in range(2)
+    )
+    lacking = new.records[1].model_copy(update={"metrics": {MAP: score(0.9)}})
+    found = check(base, results([new.records[0], lacking]), Limits(tolerance=0))
+    assert verdicts(found, "latency_ms@1") == ["missing"]
+
+
 def test_memory_has_no_samples_and_is_judged_by_its_ratio():
     def measured(megabytes: float) -> Results:
         return results([cell(0.9, metrics={"peak_memory_mb@1": cost(megabytes, "MB", "timed")})])

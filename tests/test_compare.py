@@ -352,8 +352,18 @@ def test_without_macs_accuracies_are_compared_all_the_same(write):
 
     sides = write("old", without(grid())), write("new", without(grid()))
     assert "No front: macs was not measured" in compare_text.text(compare(*sides))
+    other = write("other", without(grid(student="cukd_v2")))
+    assert compare(sides[0], other).asked, "as well where the question is asked for the user"
     with pytest.raises(UsageError, match="no record has the metric 'macs'"):
         compare(*sides, cost="macs")
+
+
+def test_scores_that_one_side_lacks_are_not_the_same_scores(write):
+    scores = scores_of(0.6, 0)
+    lacking = np.where(np.arange(QUERIES) == 7, np.nan, scores)
+    sides = [write(name, [(make_record(), one)]) for name, one in (("old", scores), ("new", lacking))]
+    assert "the same scores" not in compare_text.answer(compare(*sides))
+    assert "the same scores" in compare_text.answer(compare(sides[1], sides[1]))
 
 
 @pytest.mark.parametrize("cost", ["nonsense", "MACs", "map"])

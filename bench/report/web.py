@@ -26,6 +26,7 @@ from bench.report.cell_pages import CellPages
 from bench.report.columns import front_title, warning_notes
 from bench.report.fronts import Front, differences, front_of
 from bench.report.names import Configuration, Names
+from bench.report.pareto import MARGIN
 from bench.report.rows import Group, Summary
 from bench.report.styles import Styles
 from bench.report.web_data import FACETS, GroupView, facet_choices
@@ -128,6 +129,7 @@ class _Site:
             views=views,
             differences=differences(self.summary.groups),
             front_title=front_title,
+            margin=f"{MARGIN:g}",
             warning_notes=warning_notes,
             facets=FACETS,
             hints=_HINTS,
