@@ -20,7 +20,7 @@ from bench.errors import ConfigError, Problem, UsageError
 from bench.grid_faults import faults
 from bench.plugin_faults import params_faults, plugin_faults
 from bench.registry import Registry
-from bench.types import Parameters, TrainingParameters
+from bench.types import DistillationParameters, HashingParameters, Parameters, TrainingParameters
 
 #: Version of grid files, of which this module reads no other.
 GRID_SCHEMA = 1
@@ -134,8 +134,10 @@ class Defaults(_Strict):
 
     image_size: ImageSize = Field(224, description="input side of the student, pixels")
     precision: Literal["fp32", "bf16"] = "fp32"
-    distill: TrainingParameters = Field(TrainingParameters(), description="for every method that trains")
-    finetune: TrainingParameters = Field(TrainingParameters(), description="for every loss")
+    distill: DistillationParameters = Field(
+        DistillationParameters(), description="for every method that trains"
+    )
+    finetune: HashingParameters = Field(HashingParameters(), description="for every loss")
 
 
 class RankingProtocol(_Strict):

@@ -464,6 +464,20 @@ def test_what_a_loss_draws_depends_on_the_seed_alone(tiny, folder):
     assert one.stages["finetune"].history == two.stages["finetune"].history
 
 
+def test_only_a_trunk_that_something_has_trained_warms_up(tiny):
+    histories = {}
+    for warmup in (0, 1):
+        assert (
+            tiny("run", "--set", f"defaults.finetune.trunk_warmup={warmup}", "--out", f"{warmup}").code == 0
+        )
+        for record in loaded(Path(f"{warmup}")):
+            histories[warmup, record.cell.method] = record.stages["finetune"].history
+    assert histories[0, "none"] == histories[1, "none"]
+    assert histories[0, "cukd"] != histories[1, "cukd"]
+    rates = [[epoch["lr"] for epoch in histories[warmup, "cukd"]] for warmup in (0, 1)]
+    assert rates[0] == rates[1]  # of the head
+
+
 def test_codes_can_be_made_again_when_step_one_is_gone(done, tiny, folder):
     before = {
         record.cell_key: record.metrics["map@all:expected:relevant"]

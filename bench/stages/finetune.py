@@ -44,7 +44,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training alone
     with seeded(seed, context.device):
         trunk, width = networks.distilled(student, image_size, stage.inputs.get("distill"), context)
-        net: nn.Module = context.place(hash_network(trunk, width, spec["bits"]))
+        net = hash_network(trunk, width, spec["bits"])
+        context.place(net)
         loss = plugin(params, task)
         own = list(loss.parameters())
         for parameter in own:
@@ -72,11 +73,12 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, aside)
             return pack_signs(outputs.numpy())
 
+        trained = "distill" in stage.inputs or spec["student"]["weights"] != "none"
         best = _Best(net, params, dataset, codes_of, spec["bits"])
         passes = Passes(net, lambda: context.autocast(spec["precision"]))
         fitted = fit(
             passes,
-            [{"params": [*net.parameters(), *own]}],
+            _groups(net, own, params, trained=trained),
             params,
             shuffled(len(train), params.batch_size, seed),
             show,
@@ -88,6 +90,21 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     networks.save(net, folder / networks.NETWORK)
     networks.save_architecture(networks.architecture(stage.inputs.get("distill"), context), folder)
     return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
+
+
+def _groups(
+    net: Any, own: list[nn.Parameter], params: HashingParameters, *, trained: bool
+) -> list[dict[str, Any]]:
+    """What is trained: the head and what the loss brought, then the trunk, which may have something to lose.
+
+    Adam and its kind move every weight by about the rate, however little the gradient means. As long as the
+    head is random, that is noise to the trunk, and a few dozen such steps undo step 1.
+
+    Args:
+        trained: whether step 1 or published weights have trained the trunk.
+    """
+    head = {"params": [*net.head.parameters(), *own], "lr_scale": params.head_lr_scale}
+    return [head, {"params": list(net.trunk.parameters()), "warmup": params.trunk_warmup if trained else 0.0}]
 
 
 class _Best:

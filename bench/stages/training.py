@@ -84,7 +84,8 @@ def fit(
 
     Args:
         passes: around the network that is trained.
-        groups: what is trained, as torch's optimizers take it; ``lr_scale`` multiplies a group's rate.
+        groups: what is trained, as torch's optimizers take it; ``lr_scale`` multiplies a group's rate, which
+            rises from 0 in the share ``warmup`` of all steps. The rate of the first is told.
         settings: epochs, optimizer, schedule.
         order: every epoch has as many batches as the first.
         show: makes a batch from its positions.
@@ -99,7 +100,9 @@ def fit(
     per_epoch = len(list(order(0)))
     if not per_epoch:
         raise CellError("there is nothing to train on: no batch can be formed; lower batch_size")
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(settings, per_epoch))
+    schedule, steps = _schedule(settings, per_epoch), settings.epochs * per_epoch
+    factors = [_rising(schedule, group.get("warmup", 0.0) * steps) for group in groups]
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
     batches = show(_every_epoch(order, settings.epochs, per_epoch))
     history: list[dict[str, Any]] = []
     images = 0
@@ -139,7 +142,7 @@ def _every_epoch(order: Order, epochs: int, per_epoch: int) -> Iterator[tuple[in
 def _optimizer(groups: Sequence[Mapping[str, Any]], settings: TrainingParameters) -> torch.optim.Optimizer:
     scaled = []
     for group in groups:
-        options = {name: value for name, value in group.items() if name != "lr_scale"}
+        options = {name: value for name, value in group.items() if name not in {"lr_scale", "warmup"}}
         scaled.append({"lr": settings.lr * group.get("lr_scale", 1.0), **options})
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     if settings.optimizer == "rmsprop":
@@ -166,3 +169,8 @@ def _schedule(settings: TrainingParameters, per_epoch: int) -> Callable[[int], f
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - descent) / max(1, total - descent))))
 
     return factor
+
+
+def _rising(schedule: Callable[[int], float], steps: float) -> Callable[[int], float]:
+    """``schedule``, under a line from 0 to 1 in the first ``steps``."""
+    return lambda step: schedule(step) * min(1.0, (step + 1) / max(steps, 1.0))

@@ -28,15 +28,15 @@ def quadratic(settings: TrainingParameters, images=64, seed=0, seen=None):
     return weight.detach(), fitted.history
 
 
-def train(weight, settings, order, step):
-    """Train one weight on terms that look at positions alone."""
+def train(weight, settings, order, step, **more):
+    """Train one weight on terms that look at positions alone; ``more`` about its group."""
 
     def show(asked):
         for epoch, positions in asked:
             yield Batch(torch.empty(len(positions), 0), lambda _, at=(epoch, positions): step(*at))
 
     passes = Passes(torch.nn.Identity(), contextlib.nullcontext)
-    return fit(passes, [{"params": [weight]}], settings, order, show)
+    return fit(passes, [{"params": [weight], **more}], settings, order, show)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
@@ -46,6 +46,25 @@ def test_every_optimizer_finds_the_minimum(optimizer):
     torch.testing.assert_close(weight, TARGET, atol=0.05, rtol=0)
     assert history[-1]["fit"] < history[0]["fit"]
     assert set(history[0]) == {"fit", "other", "lr"}
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_group_that_warms_up_rises_in_a_line_and_then_follows_the_schedule(schedule):
+    settings = TrainingParameters(epochs=10, batch_size=16, lr=0.5, schedule=schedule)
+
+    def rates(**more):
+        weight = torch.nn.Parameter(torch.zeros(1))
+        order = shuffled(16, settings.batch_size, 0)  # one step an epoch
+        fitted = train(
+            weight, settings, order, lambda epoch, positions: {"fit": weight.square().sum()}, **more
+        )
+        return np.array([entry["lr"] for entry in fitted.history])
+
+    plain, slow = rates(), rates(warmup=0.4, lr_scale=0.5)
+    # What is told at the end of an epoch is the rate of the next step.
+    np.testing.assert_allclose(slow[:3] / plain[:3], [0.25, 0.375, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(slow[3:], 0.5 * plain[3:])
+    np.testing.assert_array_equal(rates(warmup=0.0), plain)
 
 
 def test_cosine_warms_up_and_ends_near_zero():

@@ -1,0 +1,67 @@
+"""The values that layers share; no torch, no files, no configuration. Interfaces: ``bench.interfaces``."""
+
+from bench.types.images import (
+    Augmentation,
+    CameraTruth,
+    FrameTruth,
+    ImageSet,
+    Interpolation,
+    Judge,
+    Pixels,
+    Preprocessing,
+    RevisitedTruth,
+    Splits,
+    Truth,
+)
+from bench.types.measuring import (
+    Deployment,
+    Measurement,
+    MetricValue,
+    Noise,
+    RankingRule,
+    Retrieval,
+    Subject,
+    System,
+)
+from bench.types.parameters import (
+    BatchSizes,
+    DistillationParameters,
+    FrozenTeacherParameters,
+    HashingParameters,
+    Parameters,
+    SharedViewsParameters,
+    TrainingParameters,
+)
+from bench.types.training import DistillationBatch, DistillationTask, HashingTask
+
+__all__ = [
+    "Augmentation",
+    "BatchSizes",
+    "CameraTruth",
+    "Deployment",
+    "DistillationBatch",
+    "DistillationParameters",
+    "DistillationTask",
+    "FrameTruth",
+    "FrozenTeacherParameters",
+    "HashingParameters",
+    "HashingTask",
+    "ImageSet",
+    "Interpolation",
+    "Judge",
+    "Measurement",
+    "MetricValue",
+    "Noise",
+    "Parameters",
+    "Pixels",
+    "Preprocessing",
+    "RankingRule",
+    "Retrieval",
+    "RevisitedTruth",
+    "SharedViewsParameters",
+    "Splits",
+    "Subject",
+    "System",
+    "TrainingParameters",
+    "Truth",
+]

@@ -1,0 +1,154 @@
+"""Images of a data set: pixels, labels, views, and which image plays which part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+#: What says which database images answer a query: shared labels, or one of the kinds of ground truth below.
+Judge = Literal["labels", "revisited", "cameras", "frames"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects of its input; it travels with the weights.
+
+    Attributes:
+        mean, std: per RGB channel, for pixels scaled to [0, 1].
+        image_size: side of the square input the weights were trained at, in pixels.
+        interpolation: how images are resized to it.
+    """
+
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    image_size: int = 224
+    interpolation: Interpolation = "bilinear"
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random views for training: a square crop of ``crop`` of the side at a random place, and a flip.
+
+    Attributes:
+        crop: side of the crop relative to the image; 1.0 = whole image. Evaluation uses the centre
+            crop of side ``evaluation_crop``.
+        shift: how far a crop may lie outside of the image, relative to its side; borders are repeated.
+        flip: whether half of the views are mirrored; off where a mirror image changes the meaning.
+        erase: share of the views in which a random box is painted over with the mean colour.
+    """
+
+    crop: float = 0.875
+    flip: bool = True
+    evaluation_crop: float = 1.0
+    shift: float = 0.0
+    erase: float = 0.0
+
+
+class Pixels(Protocol):
+    """Images of one size: an array, or files that are read when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, channels, height, width), channels 1 or 3."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """uint8 (m, channels, height, width) of the images at ``indices``, int64 (m,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class RevisitedTruth:
+    """Landmarks as Revisited Oxford and Paris judge them (F. Radenovic et al., CVPR 2018).
+
+    Attributes:
+        easy, hard, junk: query image -> int64 indices of database images, all into the data set.
+    """
+
+    easy: Mapping[int, NDArray[np.int64]]
+    hard: Mapping[int, NDArray[np.int64]]
+    junk: Mapping[int, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class CameraTruth:
+    """Re-identification: the labels are identities, and a match by the query's own camera does not count.
+
+    Attributes:
+        cameras: int64 (n,) camera of each image of the data set.
+    """
+
+    cameras: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FrameTruth:
+    """Near-duplicate videos: every image is a frame, and videos are compared, not frames.
+
+    Attributes:
+        videos: int64 (n,) video of each image of the data set.
+        judged: query video -> {candidate video: whether it is a near-duplicate}. A query is compared with
+            the candidates judged for it and with all videos of the database that nobody judged.
+    """
+
+    videos: NDArray[np.int64]
+    judged: Mapping[int, Mapping[int, bool]]
+
+
+Truth = RevisitedTruth | CameraTruth | FrameTruth
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one data set.
+
+    Attributes:
+        pixels: uint8 (n, channels, height, width), channels 1 or 3.
+        labels: int64 (n,) class indices, or uint8 (n, classes) 0/1 for multi-label sets. Images outside
+            the training set may have class indices from ``classes`` on: identities seen in tests only.
+        classes: number of classes of the training set.
+        augmentation: which random views keep the meaning of an image.
+        truth: what answers a query, where labels alone do not say it.
+        names: of the classes, for messages, where the data set knows them; no part of its identity.
+    """
+
+    pixels: Pixels
+    labels: NDArray[Any]
+    classes: int
+    augmentation: Augmentation = Augmentation()
+    truth: Truth | None = None
+    names: Sequence[str] = field(default=(), kw_only=True)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def multi_hot(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Labels of some images as uint8 (m, classes) 0/1, whatever form the data set has."""
+        labels = self.labels[indices]
+        if labels.ndim == 2:
+            return np.asarray(labels, dtype=np.uint8)
+        hot = np.zeros((len(labels), self.classes), np.uint8)
+        hot[np.arange(len(labels)), labels] = 1
+        return hot
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which image plays which part; every array holds int64 indices into the data set, sorted.
+
+    ``query`` is disjoint from all others. ``train`` and ``val`` are disjoint and may lie inside
+    ``database``, as the protocol says. ``protocol`` names the rule and its parameters.
+    """
+
+    protocol: str
+    query: NDArray[np.int64]
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    database: NDArray[np.int64]

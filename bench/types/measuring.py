@@ -1,0 +1,123 @@
+"""What metrics see and what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.types.images import Truth
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Noise = Literal["exact", "seeded", "timed"]
+Subject = Literal["codes", "network", "system"]
+
+
+@dataclass(frozen=True)
+class MetricValue:
+    """One number of a record.
+
+    Attributes:
+        value: the number, in ``unit``.
+        unit: ``""`` for fractions in [0, 1].
+        noise: ``exact`` (same code, same number), ``seeded`` (varies with the seed) or ``timed``.
+        samples: raw measurements behind a timed value, in ``unit``.
+        interval: 95 % interval over queries, where there are queries.
+        detail: anything a reader needs to defend the number (counts, conditions).
+    """
+
+    value: float
+    unit: str
+    higher_is_better: bool
+    noise: Noise
+    samples: tuple[float, ...] = ()
+    interval: tuple[float, float] | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RankingRule:
+    """How accuracy is measured: rank cut-off, tie rule, normaliser (see ``bench.hamming``)."""
+
+    k: int | None = None
+    ties: Literal["expected", "index", "best", "worst"] = "expected"
+    normalizer: Literal["relevant", "min", "hits"] = "relevant"
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What a metric on codes sees.
+
+    Attributes:
+        query, database: packed uint8 codes (q, bits / 8) and (n, bits / 8), compared by Hamming distance;
+            or, where ``bits`` is 0, float32 embeddings (q, d) and (n, d) of length 1, compared by cosine.
+        query_labels, database_labels: int (n,) or 0/1 (n, classes).
+        query_index, database_index: int64 (q,) and (n,), their places in the data set, for ``truth``.
+    """
+
+    query: NDArray[Any]
+    database: NDArray[Any]
+    query_labels: NDArray[Any]
+    database_labels: NDArray[Any]
+    bits: int
+    protocol: RankingRule
+    query_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    database_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a metric on a network sees: the net that would be shipped, trunk and hash head.
+
+    Attributes:
+        net: eval mode, on ``device``; a metric must leave it unchanged.
+        image_size: side of the square input in pixels.
+        precision: ``fp32``, or ``bf16`` for autocast.
+        bits: length of the codes it makes; 0 for a network whose feature is the embedding.
+        original: the same net before step 1 pruned it; None where it did not.
+    """
+
+    net: nn.Module
+    image_size: int
+    device: torch.device
+    precision: Literal["fp32", "bf16"]
+    bits: int
+    original: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class System:
+    """What a metric sees that deploys the trained network in another way and asks what that costs.
+
+    Attributes:
+        deployment: the trained network.
+        retrieval: its codes and their labels.
+        batches: the images of ``"query"``, ``"database"`` or ``"train"`` in the evaluation view, in the
+            order of the codes, as float32 (n, 3, s, s) batches on the deployment's device.
+    """
+
+    deployment: Deployment
+    retrieval: Retrieval
+    batches: Callable[[str], Iterator[Tensor]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a metric returns.
+
+    Attributes:
+        values: numbers for the record.
+        per_query: arrays to keep, float64 (q, ...) by query.
+        warnings: what a reader must know to trust the cell's numbers, the same sentence wherever it holds.
+    """
+
+    values: dict[str, MetricValue]
+    per_query: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
