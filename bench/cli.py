@@ -111,6 +111,10 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
             click.echo(f"{label}: {slug}")
     for sentence, cells in outcome.warnings.items():
         click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
+    if said := _findings(out):
+        if len(plan.selected) < len(plan.cells):
+            said = [f"what all cells in {out} say, those of other runs among them:", *said]
+        click.echo("\n".join(said))
     click.echo(f"tables, charts and web page of them: python -m bench report {out}", err=True)
     if outcome.exit_code:
         click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
@@ -182,6 +186,19 @@ def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
     width = max(map(len, summaries))
     for name, summary in summaries.items():
         click.echo(f"{name:{width}}  {summary}")
+
+
+def _findings(out: Path) -> list[str]:
+    """What the records in ``out`` say. Whatever is wrong with them, a run has done its work by then."""
+    from bench.finding import findings
+    from bench.records import load_results
+
+    try:
+        return findings(load_results(out))
+    except Exception as error:
+        log.warning("warning: nothing is said of %s: %s", out, error)
+        log.debug("traceback", exc_info=error)
+        return []
 
 
 def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, plugins: Sequence[Path],

@@ -30,16 +30,18 @@ _FOLDER = click.Path(path_type=Path)
 def report(folders: Sequence[Path], out: Path | None, within: float, formats: Sequence[str]) -> None:
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
     from bench.environment import default_threads
+    from bench.finding import findings
     from bench.report.render import render
 
     # Whatever a report reads lives until its end: to look for garbage in it takes a third of the time.
     gc.disable()
     try:
         beside = default_threads() - 1
-        made = render(folders or [_latest_results()], within, out=out, formats=formats, processes=beside)
+        some = folders or [_latest_results()]
+        made = render(some, within, out=out, formats=formats, processes=beside, find=findings)
     finally:
         gc.enable()
-    for line in (*made.advice, *made.paths):
+    for line in (*made.findings, *made.advice, *made.paths):
         click.echo(line)
     if made.problems:
         rest = f"; everything else is in {made.paths[0].parent}"

@@ -57,6 +57,8 @@ class Compared:
         queries: None where scores by query were not kept on both sides; seeds alone are compared then.
         costs: those that changed.
         alike: whether both sides have the same scores, and none for the same queries.
+        changed_params: whether parameters that count differ, beside those of what is compared.
+        warnings: what records of either side warn of, each sentence once.
     """
 
     name: Configuration
@@ -76,6 +78,8 @@ class Compared:
     costs: list[CostChange]
     notes: list[str]
     alike: bool
+    changed_params: bool
+    warnings: list[str]
 
     @property
     def names(self) -> Matched:
@@ -85,11 +89,16 @@ class Compared:
 
 @dataclass(frozen=True)
 class Overall:
-    """The mean difference over all configurations, which are taken as given: seeds and queries vary."""
+    """The mean difference over all configurations, which are taken as given: seeds and queries vary.
+
+    Attributes:
+        detectable: as ``Compared`` has it, of this mean.
+    """
 
     difference: float
     interval: tuple[float, float] | None
     p: float | None
+    detectable: float | None
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,7 @@ def compare(
     cost: str | None = None,
     base_only: Mapping[str, str] | None = None,
     new_only: Mapping[str, str] | None = None,
+    level: float = LEVEL,
 ) -> Comparison:
     """Compare the configurations that both results have, or two parts of the same results.
 
@@ -140,6 +150,7 @@ def compare(
         cost: the same of the cost that the front is drawn against; None = ``macs``, if it was measured.
         base_only: see ``bench.pairing.pair``.
         new_only: see ``bench.pairing.pair``.
+        level: of verdicts and detectable differences; less than ``LEVEL`` for one of several questions.
 
     Raises:
         UsageError: a filter or the metric does not fit the records.
@@ -154,7 +165,8 @@ def compare(
     if not pairing.pairs and not base_only and not new_only:
         parts = apart(base, new)
         if len(parts) == 1 and (question := parts[0].question):
-            found = compare(base, new, metric=metric, cost=cost, base_only=question[0], new_only=question[1])
+            sides = {"base_only": question[0], "new_only": question[1]}
+            found = compare(base, new, metric=metric, cost=cost, level=level, **sides)
             return replace(found, asked=str(parts[0]))
     cost = cost or "macs"
     measured, refused = [], list(pairing.refused)
@@ -172,8 +184,8 @@ def compare(
         asked="",
         metric=metric,
         cost=cost,
-        pairs=_tested(measured, cost),
-        overall=_overall(measured),
+        pairs=_tested(measured, cost, level),
+        overall=_overall(measured, level),
         fronts=front_changes([(one.pair, one.metric) for one in measured], cost, records),
         gone=pairing.gone,
         added=pairing.added,
@@ -218,7 +230,7 @@ def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Measured |
     return _Measured(one, name, paired_scores(base, new, one, name))
 
 
-def _overall(measured: list[_Measured]) -> Overall | None:
+def _overall(measured: list[_Measured], level: float) -> Overall | None:
     """None for one configuration, or where they do not share data set, protocol, seeds and queries."""
     cells = [one.pair.new[0].cell for one in measured]
     kinds = {
@@ -232,38 +244,47 @@ def _overall(measured: list[_Measured]) -> Overall | None:
     }
     if len(measured) == 1 or len(kinds) > 1:
         return None
-    found = paired_differences([np.mean([one.scores.differences for one in measured], axis=0)])[0]
+    differences = np.mean([one.scores.differences for one in measured], axis=0)
+    found = paired_differences([differences])[0]
     before = float(np.mean([one.scores.before.mean() for one in measured]))
-    return Overall(found.mean, _within(found.interval, before, measured[0]), found.p)
+    detectable = detectable_difference(differences, level, POWER)
+    return Overall(
+        difference=found.mean,
+        interval=_within(found.interval, before, measured[0]),
+        p=found.p,
+        detectable=None if _hopeless(detectable, before, measured[0]) else detectable,
+    )
 
 
-def _tested(measured: list[_Measured], cost: str) -> list[Compared]:
+def _tested(measured: list[_Measured], cost: str, level: float) -> list[Compared]:
     results = paired_differences([one.scores.differences for one in measured])
     testable = [i for i, one in enumerate(results) if one.p is not None]
     adjusted = dict(zip(testable, holm([results[i].p or 0.0 for i in testable]).tolist(), strict=True))
-    shown = sum(p < LEVEL for p in adjusted.values())
+    shown = sum(p < level for p in adjusted.values())
     # What the next difference would have to reach to be shown beside those that are.
-    level = LEVEL / max(1, len(testable) - shown)
+    next_level = level / max(1, len(testable) - shown)
     return [
-        _compared(one, result, adjusted.get(i), level, cost)
+        _compared(one, result, adjusted.get(i), (level, next_level), cost)
         for i, (one, result) in enumerate(zip(measured, results, strict=True))
     ]
 
 
 def _compared(
-    one: _Measured, result: PairedDifference, p_adjusted: float | None, level: float, cost: str
+    one: _Measured,
+    result: PairedDifference,
+    p_adjusted: float | None,
+    levels: tuple[float, float],
+    cost: str,
 ) -> Compared:
+    """``levels``: of adjusted p values, and of the smallest difference that would have been shown."""
     scores, metric = one.scores, one.pair.new[0].metrics[one.metric]
     before, after = float(scores.before.mean()), float(scores.after.mean())
     gain = result.mean if metric.higher_is_better else -result.mean
-    detectable = detectable_difference(scores.differences, level, POWER)
-    ends = bounds(one.metric, metric.unit)
-    hopeless = (
-        detectable is not None and ends is not None and detectable > max(before - ends[0], ends[1] - before)
-    )
+    detectable = detectable_difference(scores.differences, levels[1], POWER)
+    hopeless = _hopeless(detectable, before, one)
     if p_adjusted is None:
         verdict: Verdict = "not tested"
-    elif p_adjusted < LEVEL:
+    elif p_adjusted < levels[0]:
         verdict = "better" if gain > 0 else "worse"
     else:
         verdict = "cannot tell" if hopeless else "no difference shown"
@@ -286,12 +307,24 @@ def _compared(
         costs=changed_costs(one.pair, cost),
         notes=[*one.pair.notes, *([left_out] if scores.left_out else [])],
         alike=scores.same,
+        changed_params=one.pair.changed_params,
+        warnings=list(
+            dict.fromkeys(line for cell in (*one.pair.base, *one.pair.new) for line in cell.warnings)
+        ),
     )
 
 
 def _over(scores: PairedScores) -> str:
     seeds, queries = scores.before.shape
     return " and ".join(["seeds"] * (seeds > 1) + ["queries"] * (queries > 1))
+
+
+def _hopeless(detectable: float | None, before: float, one: _Measured) -> bool:
+    """Whether a difference of that size would put B outside of what the metric can be."""
+    ends = bounds(one.metric, one.pair.new[0].metrics[one.metric].unit)
+    return (
+        detectable is not None and ends is not None and detectable > max(before - ends[0], ends[1] - before)
+    )
 
 
 def _within(

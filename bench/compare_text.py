@@ -11,12 +11,16 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from bench import metric_names
-from bench.compare import LEVEL, Compared, Comparison, Side
+from bench.compare import LEVEL, Compared, Comparison, Overall, Side
 from bench.compare_costs import FrontChange
 from bench.power import POWER
 from bench.report import wording
 from bench.report.names import Configuration, Matched
 
+#: To test anything.
+WHAT_IT_TAKES = (
+    "that takes several seeds whose differences vary, or scores by query, which every new run keeps"
+)
 #: Names that are listed before the rest is only counted.
 _LISTED = 6
 
@@ -50,13 +54,10 @@ def answer(comparison: Comparison) -> str:
     pairs = comparison.pairs
     tested = [one for one in pairs if one.verdict != "not tested"]
     if all(one.alike for one in pairs):
-        return f"A and B have the same scores in {_all(pairs)} ({_basis(pairs)})."
+        return f"A and B have the same scores in {_all(pairs)} ({basis(pairs)})."
     if not tested:
-        return (
-            f"Whether B is better than A cannot be told ({_basis(pairs)}): "
-            "that takes several seeds whose differences vary, or scores by query, which every new run keeps."
-        )
-    clauses = [f"{_verdict(tested)} ({_basis(tested)}, Holm-corrected p < {LEVEL:g})", *_rest(tested)]
+        return f"Whether B is better than A cannot be told ({basis(pairs)}): {WHAT_IT_TAKES}."
+    clauses = [f"{_verdict(tested)} ({basis(tested)}, Holm-corrected p < {LEVEL:g})", *_rest(tested)]
     if untested := len(pairs) - len(tested):
         clauses.append(f"{untested} more cannot be tested, with one seed and no scores by query")
     if alone := sum(one.seeds == 1 for one in tested):
@@ -69,10 +70,11 @@ def _overall(comparison: Comparison) -> str:
     one = comparison.overall
     if one is None or one.interval is None or one.p is None:
         return ""
-    low, high = one.interval
+    p = "< 0.001" if one.p < 0.001 else f"= {one.p:.2g}"
+    seen = f"; {found_from(one.detectable)}" if one.p >= LEVEL and one.detectable is not None else ""
     return (
-        f"On average over these {len(comparison.pairs)} configurations, B - A is {one.difference:+.3f} "
-        f"[{low:+.3f}, {high:+.3f}], p {'< 0.001' if one.p < 0.001 else f'= {one.p:.2g}'}."
+        f"On average over these {len(comparison.pairs)} configurations, B - A is "
+        f"{difference(one, decimals([one.interval]))}, p {p}{seen}."
     )
 
 
@@ -118,8 +120,7 @@ def _rest(tested: Sequence[Compared]) -> list[str]:
     if same and len(same) < len(tested):
         parts.append(f"the other {len(same)} show{'s' if len(same) == 1 else ''} no difference")
     if sizes:
-        size = _ceiling(max(sizes))
-        parts.append(f"a difference of {size} or more would have been found with {100 * POWER:.0f} % power")
+        parts.append(found_from(max(sizes)))
     if parts:
         found.append(", and ".join(parts))
     if blind:
@@ -130,20 +131,30 @@ def _rest(tested: Sequence[Compared]) -> list[str]:
     return found
 
 
-def _basis(pairs: Sequence[Compared]) -> str:
-    """What was compared, over how much."""
+def basis(pairs: Sequence[Compared]) -> str:
+    """What was compared, over how much: ``mAP@all, paired over 3 seeds and 1,000 queries``."""
     metrics = ", ".join(dict.fromkeys(_title(one.metric) for one in pairs))
-    over = _range((one.seeds for one in pairs), "seed")
+    return f"{metrics}, paired over {samples(pairs)}"
+
+
+def samples(pairs: Sequence[Compared]) -> str:
+    """Over how much a comparison was made: ``3 seeds and 1,000 queries``."""
+    over = counted((one.seeds for one in pairs), "seed")
     queries = [one.queries for one in pairs if one.queries is not None]
     if queries:
-        over += f" and {_range(queries, 'query', 'queries')}"
+        over += f" and {counted(queries, 'query', 'queries')}"
     if lacking := len(pairs) - len(queries):
         over += f"; {f'{lacking} of them ' if queries else ''}without scores by query"
-    return f"{metrics}, paired over {over}"
+    return over
 
 
-def _range(counts: Iterable[int], one: str, many: str = "") -> str:
-    """``3 seeds``, ``2 to 3 seeds``."""
+def found_from(size: float) -> str:
+    """``a difference of 0.064 or more would have been found with 80 % power``."""
+    return f"a difference of {_ceiling(size)} or more would have been found with {100 * POWER:.0f} % power"
+
+
+def counted(counts: Iterable[int], one: str, many: str = "") -> str:
+    """``3 seeds``, ``2 to 3 seeds``, ``1 query``."""
     ordered = sorted(set(counts))
     noun = one if ordered == [1] else many or f"{one}s"
     return f"{' to '.join(f'{count:,}' for count in dict.fromkeys((ordered[0], ordered[-1])))} {noun}"
@@ -164,10 +175,7 @@ def _side(side: Side) -> str:
 
 
 def _table(pairs: list[Compared], several: bool) -> str:
-    spreads = [one.interval[1] - one.interval[0] for one in pairs if one.interval]
-    # The narrowest interval keeps two digits of its half.
-    narrowest = min((spread / 2 for spread in spreads if spread > 0), default=0.01)
-    places = min(6, max(3, 1 - math.floor(math.log10(narrowest))))
+    places = decimals(one.interval for one in pairs)
     metrics = len({one.metric for one in pairs}) > 1
     rows = [
         [
@@ -175,7 +183,7 @@ def _table(pairs: list[Compared], several: bool) -> str:
             *([_title(one.metric)] if metrics else []),
             f"{one.base:.{places}f}",
             f"{one.new:.{places}f}",
-            _difference(one, places),
+            difference(one, places),
             _p(one.p_adjusted),
             one.verdict,
             "-" if one.detectable is None else f"{one.detectable:.{places}f}",
@@ -201,7 +209,15 @@ def _name(name: Matched, several: bool) -> str:
     return f"{name.dataset}: {name}" if several else str(name)
 
 
-def _difference(one: Compared, places: int) -> str:
+def decimals(intervals: Iterable[tuple[float, float] | None]) -> int:
+    """Places with which the narrowest interval keeps two digits of its half."""
+    spreads = [interval[1] - interval[0] for interval in intervals if interval]
+    narrowest = min((spread / 2 for spread in spreads if spread > 0), default=0.01)
+    return min(6, max(3, 1 - math.floor(math.log10(narrowest))))
+
+
+def difference(one: Compared | Overall, places: int) -> str:
+    """``+0.029 [+0.012, +0.047]``, B - A with its interval if there is one."""
     mean = f"{one.difference + 0.0:+.{places}f}".replace(f"-{0:.{places}f}", f"+{0:.{places}f}")
     if one.interval is None:
         return mean
@@ -256,7 +272,7 @@ def _no_front(cost: str) -> str:
 def _notes(pairs: list[Compared]) -> str:
     notes: dict[str, list[Matched]] = defaultdict(list)
     for one in pairs:
-        for note in one.notes:
+        for note in (*one.notes, *(f"a record warns: {wording.one_line(line)}" for line in one.warnings)):
             notes[note].append(one.names)
     lines = [f"- {note}: {_names(names, len(pairs))}" for note, names in notes.items()]
     return "\n".join(["Notes:", *lines]) if lines else ""

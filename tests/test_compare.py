@@ -10,46 +10,21 @@ import time
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 from scipy import stats
 
-from bench import compare_text, records
+from bench import compare_text
 from bench.compare import compare
 from bench.errors import NothingToCompareError, UsageError
-from bench.records import Failure, load_results
+from bench.records import Failure
 from bench.statistics import holm, paired_difference
 from tests.report.conftest import make_record
-
-MAP = "map@all:expected:relevant"
-QUERIES = 300
-
-
-def scores_of(quality, seed, queries=QUERIES, noise=0.03):
-    """Average precisions by query: the queries are the same for all networks, their errors are not."""
-    shared = np.random.default_rng(99).beta(4, 2, queries)
-    own = np.random.default_rng([seed, round(quality * 1e6)])
-    return np.clip(shared - 0.66 + quality + own.normal(0, noise, queries) + own.normal(0, 0.001), 0, 1)
+from tests.scored import MAP, QUERIES, scores_of, write_scored
 
 
 @pytest.fixture
 def write(tmp_path):
     """Write a results folder of (record, scores or None) and read it back."""
-
-    def write_folder(name, cells, missing=()):
-        folder = tmp_path / name
-        index = {record.cell_key: f"cell-{i}" for i, (record, _) in enumerate(cells)}
-        records.save_index(folder, name, [("map", "macs")], index | {slug: slug for slug in missing})
-        for i, (given, scores) in enumerate(cells):
-            record = given
-            if scores is not None:
-                metric = record.metrics[MAP].model_copy(update={"value": float(np.nanmean(scores))})
-                record = record.model_copy(update={"metrics": {**record.metrics, MAP: metric}})
-                (folder / "per_query").mkdir(parents=True, exist_ok=True)
-                save_file({MAP: scores.astype(np.float32)}, folder / "per_query" / f"{i:03d}.safetensors")
-            records.save(record, folder / "records" / f"{i:03d}.json")
-        return load_results(folder)
-
-    return write_folder
+    return lambda name, cells, missing=(): write_scored(tmp_path / name, cells, missing)
 
 
 def grid(gains=None, seeds=3, **kwargs):
@@ -492,6 +467,38 @@ def test_many_small_gains_add_up(write):
     assert found.overall.p < 0.05
     assert found.overall.difference == pytest.approx(np.mean([one.difference for one in found.pairs]))
     assert "On average over these 6 configurations, B - A is +0.0" in compare_text.text(found)
+
+
+def test_an_average_that_shows_nothing_says_what_would_have_been_seen(write):
+    cells = [grid({("csq", 16): gain, ("dch", 32): -gain}) for gain in (0, 0.001)]
+    sides = write("old", cells[0]), write("new", cells[1])
+    whole = compare(*sides).overall
+    assert whole.p >= 0.05
+    assert f"p = {whole.p:.2g}; {compare_text.found_from(whole.detectable)}." in compare_text.text(
+        compare(*sides)
+    )
+    found, strict = (compare(*sides, level=level) for level in (0.05, 0.01))
+    assert strict.overall.detectable > whole.detectable
+    varying = [pair for pair in zip(found.pairs, strict.pairs, strict=True) if not pair[0].alike]
+    assert [after.detectable > before.detectable for before, after in varying] == [True, True]
+
+
+def test_a_verdict_is_that_of_the_level(write):
+    cells = [grid({("csq", 16): gain}) for gain in (0, 0.05)]
+    sides = write("old", cells[0]), write("new", cells[1])
+    (p,) = (one.p_adjusted for one in compare(*sides).pairs if one.verdict == "better")
+    assert {one.verdict for one in compare(*sides, level=p / 2).pairs} == {"no difference shown"}
+
+
+def test_what_records_warn_of_is_told(write):
+    some = [
+        (record.model_copy(update={"warnings": ["codes\nhave collapsed"] * (record.cell.bits == 16)}), scores)
+        for record, scores in grid()
+    ]
+    found = compare(write("old", grid()), write("new", some))
+    assert [one.warnings for one in found.pairs if one.name.bits == 32] == [[], []]
+    text = compare_text.text(found)
+    assert re.search("^- a record warns: codes have collapsed: .*csq.*, .*dch.*$", text, re.MULTILINE)
 
 
 def test_configurations_with_other_seeds_have_no_average(write):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from bench.compare import compare
 from bench.records import load_results
 from bench.report.rows import summarise
@@ -14,14 +16,56 @@ README = (ROOT / "README.md").read_text()
 PUBLISHED = ROOT / "results/published/tradeoff"
 
 
-def test_the_loss_in_the_readme_trains(tiny, folder):
+#: Long enough for deep Cauchy hashing to find nine of ten digits.
+LEARNING = """\
+schema: 1
+name: learning
+defaults:
+  image_size: 32
+  finetune: {epochs: 15, batch_size: 64, optimizer: adamw, lr: 1.0e-3, schedule: cosine}
+axes:
+  dataset: [digits]
+  teacher: [efficientnet_lite0]
+  student: [{name: "timm:test_resnet", params: {weights: none}}]
+  method: [none]
+  loss: [dch, my_loss]
+  bits: [16, 32]
+  seed: [0]
+measure: {latency: false, peak_memory: false, search: false}
+"""
+
+
+@pytest.fixture
+def my_loss(folder):
+    """The file of the loss in the README."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (folder / "my_loss.py").write_text(code)
+    return folder / "my_loss.py"
+
+
+def test_the_loss_in_the_readme_trains(tiny, my_loss):
     result = tiny(
         "run", "--include", "my_loss.py", "--only", "loss=my_loss", edit=("[csq, dch]", "[my_loss]")
     )
     assert result.code == 0, result.err
     assert {record.cell.loss for record in load_results(Path("results/tiny")).records} == {"my_loss"}
+
+
+def test_the_loss_in_the_readme_is_short_and_says_what_it_is(bench, my_loss):
+    assert len(my_loss.read_text().splitlines()) <= 25
+    listed = bench("ls", "losses", "--include", my_loss)
+    assert re.search(r"^my_loss +Contrastive: ", listed.out, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_loss_in_the_readme_learns(bench, folder, my_loss):
+    (folder / "grid.yaml").write_text(LEARNING)
+    assert bench("run", "--grid", "grid.yaml", "--include", my_loss).code == 0
+    found = load_results(Path("results/learning")).records
+    accuracies = {(one.cell.loss, one.cell.bits): one.metrics[one.accuracy].value for one in found}
+    for bits in (16, 32):
+        assert accuracies["dch", bits] > 0.9
+        assert accuracies["my_loss", bits] >= 0.9 * accuracies["dch", bits]
 
 
 def test_every_command_exists(bench):

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from bench import records, scan
+from bench import finding, records, scan
 from bench.hamming import average_precision
 from bench.losses.csq import Csq
 from bench.metric_names import TITLES, base_name
@@ -174,12 +174,30 @@ def test_the_log_of_a_failed_cell_has_its_traceback(tiny, folder, monkeypatch):
 def test_a_second_run_does_nothing_and_says_so(done, tiny, folder):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json") if "splits" not in str(path)}
     again = tiny("run")
-    assert (again.code, again.out) == (
-        0,
-        "4 of 4 cells ok in results/tiny; nothing to do, every cell has a record\n",
-    )
+    assert again.code == 0
+    said, *findings = again.out.splitlines()
+    assert said == "4 of 4 cells ok in results/tiny; nothing to do, every cell has a record"
+    assert findings == finding.findings(records.load_results(Path("results/tiny")))
+    assert len(findings) == 1
     after = {path: path.stat().st_mtime_ns for path in before if path.name != "grid.json"}
     assert after.items() <= before.items()
+
+
+def test_findings_of_more_cells_than_were_run_say_so(done, tiny):
+    some = tiny("run", "--only", "loss=csq")
+    said = finding.findings(records.load_results(Path("results/tiny")))
+    heading = "what all cells in results/tiny say, those of other runs among them:"
+    assert some.out.splitlines()[1:] == [heading, *said]
+
+
+def test_a_run_does_not_fail_for_want_of_words(done, tiny, monkeypatch):
+    def broken(_):
+        raise ZeroDivisionError("no words")
+
+    monkeypatch.setattr("bench.finding.findings", broken)
+    again = tiny("run")
+    assert (again.code, len(again.out.splitlines())) == (0, 1)
+    assert "nothing is said of results/tiny: no words" in again.err
 
 
 def test_the_same_grid_from_an_empty_cache_gives_the_same_numbers(done, tiny, folder):
@@ -195,7 +213,7 @@ def test_records_lost_or_damaged_are_made_again_from_the_cache(done, tiny, caplo
     files[0].unlink()
     files[1].write_text(files[1].read_text()[:100])
     again = tiny("run")
-    assert again.out == "4 of 4 cells ok in results/tiny; all from cache\n"
+    assert again.out.splitlines()[0] == "4 of 4 cells ok in results/tiny; all from cache"
     assert files[1].name.split("-")[0] in again.err
     assert len(loaded(Path("results/tiny"))) == 4
 
@@ -221,11 +239,11 @@ def test_what_a_stage_warns_of_stands_in_the_record_and_at_the_end_of_the_run(ti
     sentence = "half of the centers are one"
     monkeypatch.setattr(Csq, "summary", lambda self: {"constant_bits": 1, "warnings": [sentence]})
     told = f"\nwarning: 2 cells: {sentence}\n"
-    assert tiny("run").out.endswith(told)
+    assert told in tiny("run").out
     for record in loaded(Path("results/tiny")):
         assert record.warnings == ([sentence] if record.cell.loss == "csq" else [])
         assert "warnings" not in record.stages["finetune"].summary
-    assert tiny("run").out.endswith(told), "what has a record already is not forgotten"
+    assert told in tiny("run").out, "what has a record already is not forgotten"
 
 
 def test_a_failed_cell_is_a_record_and_the_rest_go_on(tiny, folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,13 @@ class Report:
 
     Attributes:
         paths: the files for people, ``index.html`` first.
+        findings: what the records say, in a few sentences.
         advice: which student to take: by group its title, and a line for each front.
         problems: what the grid asks for and nobody can draw.
     """
 
     paths: list[Path]
+    findings: list[str]
     advice: list[str]
     problems: list[str]
 
@@ -52,6 +54,7 @@ def render(
     out: Path | None = None,
     formats: Sequence[str] = (),
     processes: int = 0,
+    find: Callable[[Results], list[str]] = lambda _: [],
 ) -> Report:
     """Write a report: ``index.html`` with a page per cell, tables, Pareto charts, all records.
 
@@ -64,6 +67,7 @@ def render(
         out: where to write; None = ``report`` in the only folder.
         formats: of the charts, see ``ChartFiles``.
         processes: to draw charts in beside this one, see ``ChartFiles``.
+        find: what the records say, in words for the top of the page; ``bench.finding.findings``.
 
     Raises:
         UsageError: nothing was run into a folder, there are several and no ``out``, or it cannot be written.
@@ -93,7 +97,8 @@ def render(
             "table.md": tables.markdown(summary, fronts).encode(),
             "table.tex": tables.latex(summary, fronts).encode(),
         }
-        pages = site(summary, results, within=within, downloads=[*files, *names])
+        found = find(results)
+        pages = site(summary, results, within=within, downloads=[*files, *names], findings=found)
         files |= charts.contents()
     contents = pages | files
     earlier = _made_before(target, ours=out is None)
@@ -104,11 +109,12 @@ def render(
     atomic.write_text(target / _MADE, json.dumps(sorted(contents), indent=0) + "\n")
     return Report(
         [target / name for name in ("index.html", *files)],
+        found,
         [
             *(line for group in summary.groups for line in _advice(group, fronts[group.slug])),
             *_lacking(summary),
         ],
-        list(_not_drawn(results, {pair for found in drawn.values() for pair in found})),
+        list(_not_drawn(results, {pair for fronts in drawn.values() for pair in fronts})),
     )
 
 

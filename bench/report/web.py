@@ -58,7 +58,14 @@ _LEVEL = 3  # of compression; 6 takes twice the time for a tenth less
 _NAME_LENGTH = 150  # characters; file systems allow 255 bytes, endings included
 
 
-def site(summary: Summary, results: Results, *, within: float, downloads: Sequence[str]) -> dict[str, bytes]:
+def site(
+    summary: Summary,
+    results: Results,
+    *,
+    within: float,
+    downloads: Sequence[str],
+    findings: Sequence[str] = (),
+) -> dict[str, bytes]:
     """Make the pages of one report.
 
     Args:
@@ -66,6 +73,7 @@ def site(summary: Summary, results: Results, *, within: float, downloads: Sequen
         results: the records, with what lies beside them.
         within: how far below the best student a smaller one may be to be recommended, at first.
         downloads: names of the files beside ``index.html`` that are offered for download.
+        findings: what the records say, a paragraph each below the title.
 
     Returns:
         Path in the report's folder -> content; the same records give the same bytes.
@@ -75,7 +83,7 @@ def site(summary: Summary, results: Results, *, within: float, downloads: Sequen
     """
     maker = _Site(summary, results)
     return {
-        "index.html": maker.index(within, downloads),
+        "index.html": maker.index(within, downloads, findings),
         **maker.cells(),
         **maker.pictures.files,
         "records.zip": maker.archive(),
@@ -105,7 +113,7 @@ class _Site:
             max((one.created for one in results.records), default="")
         )
 
-    def index(self, within: float, downloads: Sequence[str]) -> bytes:
+    def index(self, within: float, downloads: Sequence[str], findings: Sequence[str]) -> bytes:
         """The page of all cells."""
         styles = Styles(self.summary.groups)
         views = [
@@ -123,6 +131,7 @@ class _Site:
         return self._page(
             "index.html",
             root="",
+            findings=findings,
             counts=Counter(record.status for record in self.results.records),
             missing=self.summary.missing,
             other_records=self.results.left_out,

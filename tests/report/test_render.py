@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import zipfile
@@ -97,7 +98,11 @@ def test_charts_of_an_earlier_report_go(make_record, write_results):
 def test_the_recommendation_is_printed_before_the_paths(run_records, write_results, bench):
     done = bench("report", write_results(run_records), "--within", "0.01")
     assert done.code == 0
-    title, *lines = done.out.splitlines()
+    finding, title, *lines = done.out.splitlines()
+    assert finding.startswith(
+        "On fashion_mnist, whether distillation with cukd changes mAP@all cannot be told"
+    )
+    assert ". No student reaches the teacher (efficientnet_lite0 · csq · 32 bit, mAP@all 0.9" in finding
     assert title == "fashion_mnist · Example CPU 16-Core · 8 threads · fp32"
     assert lines[0].startswith(
         "  mAP@all against MACs: Smallest student within 0.01 of the best student (0.8"
@@ -105,6 +110,18 @@ def test_the_recommendation_is_printed_before_the_paths(run_records, write_resul
     assert [line for line in lines if "student within 0.01" in line] == lines[:3]
     assert lines[3] == "2 cells failed or were skipped; the report says why"
     assert lines[4].endswith("index.html")
+
+
+def test_what_the_records_say_stands_below_the_title(run_records, write_results):
+    folder = write_results(run_records)
+    said = ["On <b>, nothing & more.", "On another, something."]
+    made = render([folder], find=lambda results: said if len(results.records) == len(run_records) else [])
+    assert made.findings == said
+    page = (folder / "report" / "index.html").read_text()
+    paragraphs = re.search(r"</h1>\n((<p class=\"finding\">.*</p>\n)*)", page)[1]
+    assert re.findall(">(.*)</p>", paragraphs) == ["On &lt;b&gt;, nothing &amp; more.", said[1]]
+    assert render([folder]).findings == []
+    assert 'class="finding"' not in (folder / "report" / "index.html").read_text()
 
 
 @pytest.mark.parametrize(

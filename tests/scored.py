@@ -1,0 +1,34 @@
+"""Results folders with scores by query, as a run leaves them."""
+
+from __future__ import annotations
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from bench import records
+from bench.records import load_results
+
+MAP = "map@all:expected:relevant"
+QUERIES = 300
+
+
+def scores_of(quality, seed, queries=QUERIES, noise=0.03):
+    """Average precisions by query: the queries are the same for all networks, their errors are not."""
+    shared = np.random.default_rng(99).beta(4, 2, queries)
+    own = np.random.default_rng([seed, round(quality * 1e6)])
+    return np.clip(shared - 0.66 + quality + own.normal(0, noise, queries) + own.normal(0, 0.001), 0, 1)
+
+
+def write_scored(folder, cells, missing=()):
+    """Write a results folder of (record, scores or None) and read it back; scores set a record's mAP."""
+    index = {record.cell_key: f"cell-{i}" for i, (record, _) in enumerate(cells)}
+    records.save_index(folder, folder.name, [("map", "macs")], index | {slug: slug for slug in missing})
+    for i, (given, scores) in enumerate(cells):
+        record = given
+        if scores is not None:
+            metric = record.metrics[MAP].model_copy(update={"value": float(np.nanmean(scores))})
+            record = record.model_copy(update={"metrics": {**record.metrics, MAP: metric}})
+            (folder / "per_query").mkdir(parents=True, exist_ok=True)
+            save_file({MAP: scores.astype(np.float32)}, folder / "per_query" / f"{i:03d}.safetensors")
+        records.save(record, folder / "records" / f"{i:03d}.json")
+    return load_results(folder)
