@@ -140,6 +140,11 @@ def threads(number: object) -> str:
     return f"{number} thread{'' if number == 1 else 's'}" if isinstance(number, int) and number else ""
 
 
+def pixels(sizes: Iterable[int]) -> str:
+    """Sides of inputs: ``32 px``, ``32, 64 px``."""
+    return f"{', '.join(map(str, sizes))} px"
+
+
 def assignments(values: Mapping[str, Any]) -> str:
     """``key=value`` pairs, in the order given; long hashes are cut."""
     return ", ".join(f"{key}={_value(value)}" for key, value in values.items())
