@@ -26,6 +26,9 @@ _ASIDE, COST_LINE = 7.0, 14.0
 _SIGN = np.array([7.0, -6.0])
 
 
+Align = Literal["left", "center", "right"]
+
+
 class Drawing:
     """Everything inside the axes but names.
 
@@ -79,9 +82,7 @@ class Drawing:
         """Add lines between pairs of places in data."""
         self.axes.add_collection(LineCollection(segments, **look), autolim=False)
 
-    def add_text(
-        self, x: float, y: float, text: str, align: Literal["left", "center", "right"], **look: Any
-    ) -> None:
+    def add_text(self, x: float, y: float, text: str, align: Align, **look: Any) -> None:
         """Write around a place given in printer's points."""
         across, up = chart_axes.from_paper(self.axes, np.array([x, y]))
         look = {"fontsize": SMALL, "va": "center_baseline", "zorder": 4, **look}
@@ -131,7 +132,8 @@ class Drawing:
             colours = [self._styles.colour(points.rows[i]) for i in with_bar]
             self.add_lines(segments, colors=colours, linewidths=1.1, alpha=0.55, zorder=2)
         for i in points.listed:
-            seeds = points.y.estimates[i].by_seed
+            if not (seeds := points.y.estimates[i].by_seed):
+                continue
             marker = self._styles.marker(points.rows[i])
             look = chart_key.seed_tick(marker["markersize"] + 5, marker["markeredgecolor"])
             self.axes.plot([self.at[i, 0]] * len(seeds), seeds, zorder=2.1, **look)
@@ -156,4 +158,4 @@ def _sign(text: str) -> Path:
     """A word as a marker, around its middle."""
     path = TextPath((0, 0), text, size=SMALL)
     box = path.get_extents()
-    return Path(path.vertices - (box.min + box.max) / 2, path.codes)
+    return Path(path.vertices - np.mean([box.min, box.max], axis=0), path.codes)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
 
 import numpy as np
 
 from bench.report import chart_axes, labels
 from bench.report import chart_words as words
 from bench.report.chart_axes import POINTS_PER_INCH, Floats
-from bench.report.chart_drawing import COST_LINE, Drawing
+from bench.report.chart_drawing import COST_LINE, Align, Drawing
 from bench.report.chart_text import INK, SMALL, Pen, height
 
 #: A name further from its point than this, in printer's points, gets a line to it.
@@ -50,7 +49,7 @@ def _draw_name(drawing: Drawing, position: int, name: str, offset: Floats, size:
         ends = chart_axes.from_paper(drawing.axes, np.array([start, nearest]))
         drawing.add_lines([ends], colors=INK, linewidths=0.6, zorder=2.8)
     side = round(offset[0] / size[0])
-    align: Literal["left", "center", "right"] = "left" if side > 0 else "right" if side < 0 else "center"
+    align: Align = "left" if side > 0 else "right" if side < 0 else "center"
     x = centre[0] - np.sign(side) * (size[0] / 2 - 2)
     drawing.add_text(x, centre[1] + size[1] / 4, name, align, fontweight="bold")
     drawing.add_text(x, centre[1] - size[1] / 4, words.number(drawing.points, position), align)

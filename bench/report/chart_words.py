@@ -84,7 +84,7 @@ def names(points: Points) -> dict[int, str]:
 def _attributes(points: Points, position: int) -> str:
     row = points.rows[position]
     parts = ["recommended"] * (position == points.recommended) + ["teacher"] * (row.role == "teacher")
-    if row.image_size != points.usual_size:
+    if row.image_size != points.usual_size and "image_size=" not in row.configuration.student:
         parts.append(wording.pixels([row.image_size]))
     return f" ({', '.join(parts)})" if parts else ""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,55 +49,65 @@ def place(
     Returns:
         (n, 2) offsets from the points to the centres of their labels; NaN where there is no room for one.
     """
-    n = len(anchors)
-    orders = [np.arange(n)]
-    if 1 < n <= _MOST_ORDERED:
-        orders += [np.random.default_rng(i).permutation(n) for i in range(_ORDERS)]
-    tried = [_place(order, anchors, sizes, radii, frame, obstacles) for order in orders]
-    return min(tried, key=lambda one: one[1])[0]
-
-
-def _place(
-    order: NDArray[np.int64],
-    anchors: Floats,
-    sizes: Floats,
-    radii: Floats,
-    frame: Floats,
-    obstacles: Floats | None,
-) -> tuple[Floats, float]:
-    """Offsets as in ``place``, and what they cost."""
     taken = np.hstack([anchors - radii, anchors + radii])
     if obstacles is not None:
         taken = np.vstack([taken, obstacles])
-    labels = lines = np.empty((0, 4))
-    offsets = np.full_like(anchors, np.nan)
-    total = 0.0
-    for i in order:
-        reach = radii[i] + _GAPS[:, None, None]
-        candidates = (_SIDES[:, 0] * sizes[i] / 2 + _SIDES[:, 1] * reach).reshape(-1, 2)
-        centres = anchors[i] + candidates
-        boxes = np.hstack([centres - sizes[i] / 2, centres + sizes[i] / 2])
+    choices = [_Choices.of(*label, frame, taken) for label in zip(anchors, sizes, radii[:, 0], strict=True)]
+    n = len(choices)
+    orders = [np.arange(n)]
+    if 1 < n <= _MOST_ORDERED:
+        orders += [np.random.default_rng(i).permutation(n) for i in range(_ORDERS)]
+    _, chosen = min((_place(choices, order) for order in orders), key=lambda one: one[0])
+    nowhere = np.full(2, np.nan)
+    return np.array([nowhere if one is None else choices[i].offsets[one] for i, one in enumerate(chosen)])
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """Where one label may go.
+
+    Attributes:
+        offsets: (c, 2) centres from its point.
+        boxes: (c, 4) what it covers there.
+        leaders: (c, places, 4) small boxes along the line to its point.
+        costs: (c,) what it covers and how far off it is.
+    """
+
+    offsets: Floats
+    boxes: Floats
+    leaders: Floats
+    costs: Floats
+
+    @classmethod
+    def of(cls, anchor: Floats, size: Floats, radius: float, frame: Floats, taken: Floats) -> _Choices:
+        reach = radius + _GAPS[:, None, None]
+        offsets = (_SIDES[:, 0] * size / 2 + _SIDES[:, 1] * reach).reshape(-1, 2)
+        boxes = np.hstack([anchor + offsets - size / 2, anchor + offsets + size / 2])
+        costs = _overlap(boxes, taken).sum(axis=1) + _GAP_COST * np.repeat(np.arange(len(_GAPS)), len(_SIDES))
         inside = np.all((boxes[:, :2] >= frame[:2]) & (boxes[:, 2:] <= frame[2:]), axis=1)
-        free = inside & ~np.any(_overlap(boxes, labels) > 0, axis=1)
+        offsets, boxes, costs = offsets[inside], boxes[inside], costs[inside]
+        nearest = np.clip(anchor, boxes[:, :2], boxes[:, 2:])
+        along = anchor + (nearest - anchor)[:, None] * _ALONG
+        return cls(offsets, boxes, np.concatenate([along - 0.5, along + 0.5], axis=-1), costs)
+
+
+def _place(choices: list[_Choices], order: NDArray[np.int64]) -> tuple[float, list[int | None]]:
+    """What all labels cost in that order, and which choice each got."""
+    chosen: list[int | None] = [None] * len(choices)
+    total, labels, lines = 0.0, np.empty((0, 4)), np.empty((0, 4))
+    for i in order:
+        one = choices[i]
+        free = ~np.any(_overlap(one.boxes, labels) > 0, axis=1)
         if not free.any():
-            total += _LEFT_OUT * (len(anchors) - i)
+            total += _LEFT_OUT * (len(choices) - i)
             continue
-        leaders = _leaders(anchors[i], boxes)
-        crossed = _overlap(boxes, lines).sum(axis=1) + [_overlap(one, labels).sum() for one in leaders]
-        cost = _overlap(boxes, taken).sum(axis=1) + _CROSSED * crossed
-        cost += _GAP_COST * np.repeat(np.arange(len(_GAPS)), len(_SIDES))
-        best = int(np.argmin(np.where(free, cost, np.inf)))
-        total += float(cost[best])
-        offsets[i] = candidates[best]
-        labels, lines = np.vstack([labels, boxes[best]]), np.vstack([lines, leaders[best]])
-    return offsets, total
-
-
-def _leaders(anchor: Floats, boxes: Floats) -> Floats:
-    """Small boxes along the line from a point to every box, (n, places, 4)."""
-    nearest = np.clip(anchor, boxes[:, :2], boxes[:, 2:])
-    along = anchor + (nearest - anchor)[:, None] * _ALONG
-    return np.concatenate([along - 0.5, along + 0.5], axis=-1)
+        through = _overlap(one.leaders.reshape(-1, 4), labels).reshape(*one.leaders.shape[:2], -1)
+        crossed = through.sum(axis=(1, 2)) + _overlap(one.boxes, lines).sum(axis=1)
+        costs = np.where(free, one.costs + _CROSSED * crossed, np.inf)
+        best = int(np.argmin(costs))
+        chosen[i], total = best, total + float(costs[best])
+        labels, lines = np.vstack([labels, one.boxes[best]]), np.vstack([lines, one.leaders[best]])
+    return total, chosen
 
 
 def _overlap(boxes: Floats, others: Floats) -> Floats:

@@ -12,12 +12,12 @@ _MOST = 8
 
 
 def is_log(values: Collection[float]) -> bool:
-    """Whether costs span more than a decade, so that their axis is logarithmic; the web page has the same rule."""
+    """Whether costs span more than a decade and are drawn on a logarithmic axis, here and on the web page."""
     return min(values) > 0 and max(values) > 10 * min(values)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from ``low`` to ``high``, as many as have room; the web page has the same rule."""
+    """Round numbers from ``low`` to ``high``, as many as have room, here and on the web page."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
     for steps in _STEPS:

@@ -127,22 +127,6 @@ def test_a_structured_value_never_becomes_a_title(make_record):
     assert len(str(Names([record, make_record(params={"loss": {"x": list(range(999))}})])(record))) < 200
 
 
-def test_image_sizes_are_a_column_where_they_differ_and_a_note_where_not(make_record):
-    some = [make_record(bits=16), make_record("efficientnet_lite0", "none")]
-    cell = some[0].cell.model_copy(update={"image_size": 32})
-    mixed = [some[0].model_copy(update={"cell": cell}), some[1]]
-    for write in (markdown, latex):
-        assert "Image size: 64 px." in write(some)
-        assert "image size" not in write(some)
-        assert "Image size:" not in write(mixed)
-    lines = [line for line in markdown(mixed).splitlines() if line.startswith("|")]
-    for table in (lines[:4], lines[4:8]):
-        where = [head.strip() for head in table[0].split("|")].index("image size (px)")
-        found = {line.split("|")[where].strip() for line in table[2:]}
-        assert found == {"32", "64"}
-    assert latex(mixed).count("cukd\\_v1 & 32 & cukd &") == 3
-
-
 def test_csv_heads_are_never_formulas(make_record):
     record = make_record()
     metrics = {"=cmd()": record.metrics["macs"], "\t@x": record.metrics["macs"]}

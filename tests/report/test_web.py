@@ -115,23 +115,6 @@ def test_published_grids_fit():
             assert "flops" not in data(made)["groups"][0]["costs"]
 
 
-def of_size(record, side):
-    return record.model_copy(update={"cell": record.cell.model_copy(update={"image_size": side})})
-
-
-def test_the_size_of_images_is_told_once_or_by_row(make_record, write_results):
-    some = [make_record(), make_record("efficientnet_lite0", "none")]
-    same = make(load_results(write_results(some)))
-    assert "<dt>Image size</dt><dd>64 px</dd>" in text(same)
-    assert 'data-key="size"' not in text(same)
-    mixed = make(load_results(write_results([of_size(some[0], 32), some[1]])))
-    assert "<dt>Image size</dt><dd>32, 64 px</dd>" in text(mixed)
-    assert 'data-key="size"' in text(mixed)
-    assert re.findall(r'</span></th><td class="num">(\d+)</td>', text(mixed)) == ["32", "64"]
-    (group,) = data(mixed)["groups"]
-    assert [(row["size"], row["facets"]["size"]) for row in group["rows"]] == [(32, "32 px"), (64, "64 px")]
-
-
 def test_a_single_seed_is_no_count(make_record, write_results):
     page = " ".join(Elements(text(make(load_results(write_results([make_record()]))))).words.split())
     assert "seed 0" in page
