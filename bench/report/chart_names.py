@@ -48,9 +48,9 @@ def _draw_name(drawing: Drawing, position: int, name: str, offset: Floats, size:
         start = anchor + (nearest - anchor) * (radius / distance)
         ends = chart_axes.from_paper(drawing.axes, np.array([start, nearest]))
         drawing.add_lines([ends], colors=INK, linewidths=0.6, zorder=2.8)
-    side = round(offset[0] / size[0])
+    side = np.sign(round(offset[0] / size[0], 1))
     align: Align = "left" if side > 0 else "right" if side < 0 else "center"
-    x = centre[0] - np.sign(side) * (size[0] / 2 - 2)
+    x = centre[0] - side * (size[0] / 2 - 2)
     drawing.add_text(x, centre[1] + size[1] / 4, name, align, fontweight="bold")
     drawing.add_text(x, centre[1] - size[1] / 4, words.number(drawing.points, position), align)
 
