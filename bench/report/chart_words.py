@@ -33,7 +33,7 @@ def subtitle(report: str, front: Front, points: Points) -> list[str]:
     rows, group = points.rows, front.group
     shared = {part: {say(row) for row in rows} for part, say in _PARTS.items()}
     student, bits, loss, _ = (said.pop() if len(said) == 1 else "" for said in shared.values())
-    seeds = sorted({row.seeds for row in rows})
+    seeds = sorted({one.n for one in points.y.estimates})
     facts = [
         f"Grid {report}",
         student,

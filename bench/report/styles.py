@@ -53,7 +53,7 @@ class Styles:
             for i, method in enumerate(methods)
         }
         self._fills = {loss: _FILLS[i % len(_FILLS)] for i, loss in enumerate(losses)}
-        sizes = np.linspace(_SMALLEST, _LARGEST, len(bits)) if len(bits) > 1 else [_USUAL]
+        sizes = np.linspace(_SMALLEST, _LARGEST, len(bits)) if len(bits) > 1 else [_USUAL] * len(bits)
         self._sizes = dict(zip(bits, sizes, strict=True))
 
     def colour(self, row: Row) -> str:

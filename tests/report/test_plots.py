@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.records import Metric, load_results
-from bench.report import chart_key, plots
+from bench.report import chart_key
 from bench.report.chart_points import Points
 from bench.report.side_by_side import shifts
 from tests.report.charts import PUBLISHED, draw, figure_of, fronts_of, many, priced, two_students, words
@@ -304,11 +304,6 @@ def test_what_the_bars_are(run_records, make_record):
     two = [make_record(seed=seed) for seed in range(2)]
     (chart,) = draw([priced(record, 1e6, 0.6 + 0.2 * i) for i, record in enumerate(two)])
     assert "cut by the frame" in " ".join(words(chart["svg"]))
-
-
-def test_other_processes_draw_the_same(run_records):
-    styles, (front,) = fronts_of(run_records)
-    assert plots.pareto_chart("g", front.lean(), styles) == plots.pareto_chart("g", front, styles)
 
 
 def test_pdf_embeds_truetype(run_records):
