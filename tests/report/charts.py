@@ -75,13 +75,12 @@ def two_students():
 
 def long_names():
     name = "timm:a_network_with_a_very_long_name_that_goes_on_and_on.and_its_tag_in1k"
-    product = itertools.product((1, 2, 3), ("none", "cukd"), ("csq", "dch"))
-    loss = {"schedule": "a long schedule of learning rates that somebody wrote into the grid"}
+    schedule = "a long schedule of learning rates that somebody wrote into the grid, number"
     students = [
         conftest.make_record(
-            name, method, loss_name, 32, params={"loss": {**loss, "epochs": epochs, "p": epochs / 7}}
+            name, *parts, params={"loss": {"schedule": f"{schedule} {epochs}", "epochs": epochs}}
         )
-        for epochs, method, loss_name in product
+        for epochs, *parts in itertools.product((1, 2, 3), ("none", "cukd"), ("csq", "dch"))
     ]
     return [*students, conftest.make_record("efficientnet_lite0", "none", "csq", 32)]
 
