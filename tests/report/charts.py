@@ -75,10 +75,14 @@ def two_students():
 
 def long_names():
     name = "timm:a_network_with_a_very_long_name_that_goes_on_and_on.and_its_tag_in1k"
-    schedule = "a long schedule of learning rates that somebody wrote into the grid, number"
+    schedules = [
+        f"{i}: a long schedule of learning rates that somebody wrote into the grid" for i in range(4)
+    ]
     students = [
         conftest.make_record(
-            name, *parts, params={"loss": {"schedule": f"{schedule} {epochs}", "epochs": epochs}}
+            name,
+            *parts,
+            params={"loss": {"first": schedules[epochs], "then": schedules[-epochs], "epochs": epochs}},
         )
         for epochs, *parts in itertools.product((1, 2, 3), ("none", "cukd"), ("csq", "dch"))
     ]
