@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench import metric_names
 from bench.report.chart_points import Points
+from bench.report.chart_text import TEXT, Pen
 from bench.report.side_by_side import last_width
 from bench.report.ticks import log_ticks, plain
 
@@ -66,6 +67,20 @@ def limit_costs(axes: Axes, points: Points) -> None:
     axes.set_xlim(low, high)
     marks = [mark for mark in points.doubted if points.is_everywhere(mark)]
     axes.set_xlabel(" ".join([points.x.label, *marks]))
+
+
+def thin_out(axes: Axes, pen: Pen) -> None:
+    """Leave out costs that have no room beside the one before."""
+    left, right = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if left <= tick <= right]
+    kept, free = [], -np.inf
+    for tick in ticks:
+        middle = on_paper(axes, np.array([tick, axes.get_ylim()[0]]))[0]
+        half = pen.width(plain(tick), TEXT) * POINTS_PER_INCH / 2
+        if middle - half > free:
+            kept.append(tick)
+            free = middle + half + TEXT
+    axes.xaxis.set_major_locator(FixedLocator(kept))
 
 
 def limit_accuracies(axes: Axes, points: Points) -> bool:

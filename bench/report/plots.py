@@ -105,7 +105,9 @@ def draw(report: str, front: Front, styles: Styles) -> Figure:
     FigureCanvasAgg(figure)
     pen = Pen(figure)
     room = WIDTH - 2 * _EDGE
-    title = pen.fill([words.title(front)], room, 3, TITLE, "bold")
+    # Lines are not filled to their end, so a little less than two of them.
+    title = pen.fit(words.title(front), 1.7 * room, TITLE, "bold")
+    titles = pen.fill([title], room, 3, TITLE, "bold")
     subtitle = [pen.fit(line, room) for line in words.subtitle(report, front, points)]
     left, width = _LEFT / WIDTH, (WIDTH - _LEFT - _margin(pen, points)) / WIDTH
     axes = figure.add_axes((left, 0.5, width, 0.5))
@@ -114,19 +116,22 @@ def draw(report: str, front: Front, styles: Styles) -> Figure:
     banded = any(len(some) > 1 for some in stacks(points, at[:, 0]))
     key = Key(front, points, styles, pen, width=room, banded=banded)
 
-    top = 0.1 + len(title) * height(TITLE) + len(subtitle) * height(SMALL) + 0.1
+    top = 0.1 + len(titles) * height(TITLE) + len(subtitle) * height(SMALL) + 0.1
     bottom = _BELOW_AXES + key.height + 0.08 + 2 * height(SMALL) + 0.06
     total = top + _AXES_HEIGHT + bottom
     figure.set_size_inches(WIDTH, total)
     axes.set_position((left, bottom / total, width, _AXES_HEIGHT / total))
     y = total - 0.1
-    for line in title:
+    for line in titles:
         pen.write(_EDGE, y - height(TITLE) / 2, line, fontsize=TITLE, fontweight="bold")
         y -= height(TITLE)
     for line in subtitle:
         pen.write(_EDGE, y - height(SMALL) / 2, line, color=INK)
         y -= height(SMALL)
     cut = chart_axes.limit_accuracies(axes, points)
+    chart_axes.thin_out(axes, pen)
+    for label, length in ((axes.xaxis.label, WIDTH - 2 * _LEFT), (axes.yaxis.label, _AXES_HEIGHT)):
+        label.set_text(pen.fit(label.get_text(), length, TEXT))
     drawing = Drawing(axes, points, styles, pen)
     drawing.draw()
     draw_names(drawing, pen)

@@ -89,6 +89,18 @@ def long_names():
     return [*students, conftest.make_record("efficientnet_lite0", "none", "csq", 32)]
 
 
+def long_everything():
+    """A long data set, processor and cost, as a plug-in may name them."""
+    record = conftest.make_record(
+        dataset="a data set with a long name " * 9,
+        environment={"cpu": "A Processor With Many Words In Its Name " * 4},
+        protocol={"split": "a-split-" * 20},
+    )
+    cost = record.metrics["macs"].model_copy(update={"unit": "a unit of many words " * 3, "value": 8.87e11})
+    metrics = {**record.metrics, "a cost that a plug-in gives a long name " * 3: cost}
+    return [record.model_copy(update={"metrics": metrics})]
+
+
 def many(count=60, methods=("none", "cukd", "ranking", "rkd", "logits")):
     chance = random.Random(1)
     records = []

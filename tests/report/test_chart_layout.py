@@ -9,12 +9,13 @@ from bench.records import load_results
 from bench.report import plots
 from bench.report.chart_text import WIDTH, Pen
 from tests.report import conftest
-from tests.report.charts import PUBLISHED, figure_of, long_names, many, two_students
+from tests.report.charts import PUBLISHED, figure_of, long_everything, long_names, many, two_students
 
 FIXTURES = {
     "two students": (two_students, "macs"),
     "one point": (lambda: [conftest.make_record()], "macs"),
     "long names": (long_names, "macs"),
+    "long everything": (long_everything, "a cost that a plug-in gives a long name " * 3),
     "60 points": (many, "macs"),
     "60 methods": (lambda: many(methods=[f"a_rather_long_method_{i}" for i in range(60)]), "macs"),
     "limited": (lambda: [conftest.make_record(f"s{i}", protocol={"limit": 9}) for i in range(30)], "macs"),
@@ -70,6 +71,13 @@ def test_no_text_covers_another_or_leaves_the_chart(figure):
         up = min(box.y1, second.y1) - max(box.y0, second.y0)
         # Lines of one block touch each other by less than what hangs below a line.
         assert across <= 0 or up <= 0.25 * one.get_fontsize(), (one.get_text(), other.get_text())
+
+
+def test_a_chart_has_a_title_and_says_where_it_was_measured(figure):
+    bold = [text for text in figure.texts if text.get_fontweight() == "bold"]
+    assert bold[0].get_text().startswith("mAP@all against ")
+    assert len(bold) <= 3
+    assert any(text.get_text().startswith("Grid fashion") for text in figure.texts)
 
 
 def test_at_most_two_lines_of_notes_and_eight_names(figure):
