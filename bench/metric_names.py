@@ -51,6 +51,9 @@ TITLES = {
     "onnx_file_mb": "ONNX file",
 }
 
+#: Base name -> what somebody who does not know the abbreviation reads.
+LONG_TITLES = {"macs": "multiply-adds per image", "flops": "floating-point operations per image"}
+
 #: Metrics whose ``@`` names a batch size, not a rank.
 _BATCHED = (
     "latency_ms",
@@ -88,6 +91,11 @@ def title(name: str) -> str:
         words += f", batch {cut}" if base in _BATCHED else f"@{cut}"
     # How ties were ordered is told beside the number, not in its name.
     return f"{words} ({variant})" if variant and base != "map" else words
+
+
+def long_title(name: str) -> str:
+    """A metric's name for somebody who sees it alone: ``multiply-adds per image``."""
+    return LONG_TITLES.get(name, title(name))
 
 
 def bounds(name: str, unit: str) -> tuple[float, float] | None:

@@ -1,19 +1,20 @@
-"""What a Pareto chart shows, and its words."""
+"""What a Pareto chart shows."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable
+import functools
 from dataclasses import dataclass
 
 from bench import metric_names
 from bench.report import wording
-from bench.report.columns import quickest
 from bench.report.fronts import Front
-from bench.report.rows import Estimate, Group, Role, Row, interval_words
+from bench.report.rows import Estimate, Group, Role, Row
+from bench.report.ticks import is_log
 
-#: The longest list that stands beside a chart; of more rows than this, those that matter are in it.
+#: Of more rows than this, those that matter have bars and a full marker; the others are small and pale.
 _LISTED = 24
+#: As many names as a reader can take in.
+_NAMED = 8
 #: Role of a reference -> its words.
 REFERENCES: dict[Role, str] = {"teacher": "best teacher", "undistilled": "best without distillation"}
 
@@ -42,11 +43,16 @@ class Axis:
         return [one.value for one in self.estimates]
 
     @property
+    def is_log(self) -> bool:
+        """Whether it is logarithmic, as an axis of costs."""
+        return is_log(self.values)
+
+    @property
     def label(self) -> str:
         """Title, unit, conditions and direction."""
         better = "more" if self.higher_is_better else "less"
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{metric_names.title(self.name)}{detail}, {better} is better"
+        return f"{metric_names.long_title(self.name)}{detail}, {better} is better"
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,9 @@ class Points:
         close: not on the front, but not distinguishable from it.
         references: role -> the most accurate row of that role, for lines across the chart.
         recommended: the smallest student that is accurate enough.
-        listed: rows with a number and a line in the key, ascending.
+        listed: rows with bars and a full marker, ascending.
+        named: rows to name, the most important first.
+        usual_size: side of the images of all students, pixels; None where that differs.
     """
 
     rows: list[Row]
@@ -69,6 +77,8 @@ class Points:
     references: dict[Role, int]
     recommended: int | None
     listed: list[int]
+    named: list[int]
+    usual_size: int | None
 
     @classmethod
     def of(cls, front: Front) -> Points:
@@ -78,12 +88,16 @@ class Points:
         on_front = [i for i, standing in standings if standing == "front"]
         close = [i for i, standing in standings if standing == "close"]
         roles = [row.role for row in rows]
+        sizes = {row.image_size for row in front.group.rows if row.role != "teacher"}
         references = {role: roles.index(role) for role in REFERENCES if role in roles}
         recommended = next((i for i, row in enumerate(rows) if row is front.recommended), None)
         chosen = [] if recommended is None else [recommended]
-        first = [*references.values(), *chosen, *on_front, *close]
-        if front.group.limited or len(rows) <= _LISTED:
-            first = list(range(len(rows)))
+        first = list(dict.fromkeys([*chosen, *references.values()]))
+        named = [*first, *_spread([i for i in on_front if i not in first], _NAMED - len(first))] or [0]
+        listed = list(range(len(rows)))
+        if len(rows) > _LISTED:
+            rest = listed if front.group.limited else [*on_front, *close]
+            listed = list(dict.fromkeys([*named, *rest]))
         return cls(
             rows=rows,
             x=Axis.of(front.group, front.cost, rows),
@@ -92,7 +106,9 @@ class Points:
             close=frozenset(close),
             references=references,
             recommended=recommended,
-            listed=sorted(list(dict.fromkeys(first))[:_LISTED]),
+            listed=sorted(listed[:_LISTED]),
+            named=named,
+            usual_size=sizes.pop() if len(sizes) == 1 else None,
         )
 
     @property
@@ -100,63 +116,35 @@ class Points:
         """The others, ascending."""
         return sorted(set(range(len(self.rows))) - set(self.listed))
 
+    def family(self, position: int) -> tuple[str, str, int]:
+        """What a row shares with those that differ from it in the method alone."""
+        one = self.rows[position].configuration
+        return one.student, one.loss, one.bits
+
+    @property
+    def gains(self) -> list[tuple[int, int]]:
+        """What distillation changed: rows without, each with one with it that is else the same."""
+        without = {self.family(i): i for i in self.listed if self.rows[i].role == "undistilled"}
+        distilled = [i for i in self.listed if self.rows[i].role == "distilled"]
+        return [(without[self.family(i)], i) for i in distilled if self.family(i) in without]
+
     def doubts(self, position: int) -> list[str]:
         """The marks behind a row's two numbers, see ``wording.doubt``."""
         marks = (self.rows[position].doubt(axis.name) for axis in (self.y, self.x))
         return list(dict.fromkeys(filter(None, marks)))
 
+    @functools.cached_property
+    def doubted(self) -> list[str]:
+        """All marks of the rows that are listed."""
+        return sorted({mark for i in self.listed for mark in self.doubts(i)})
 
-def title(report: str, front: Front) -> str:
-    """Name of the grid, data set, axes."""
-    axes = f"{metric_names.title(front.accuracy)} against {metric_names.title(front.cost)}"
-    return _wrap([f"{report} · {front.group.dataset}: {axes}"], 66)
-
-
-def context(front: Front) -> str:
-    """Machine and protocol."""
-    lines = [front.group.conditions, front.group.protocol_words]
-    if front.group.limited:
-        lines.insert(0, "LIMITED RUN, NOT COMPARABLE: no front is drawn")
-    return _wrap(lines, 100)
+    def is_everywhere(self, mark: str) -> bool:
+        """Whether every row has a mark, which then tells none from another."""
+        return all(mark in self.doubts(i) for i in range(len(self.rows)))
 
 
-def notes(front: Front, points: Points) -> str:
-    """What a reader must know to read the chart."""
-    lines = [note for name in (front.accuracy, front.cost) if (note := wording.definition(name))]
-    if spread := interval_words(points.y.estimates[i] for i in points.listed):
-        whose = "of numbered points " if points.unlisted else ""
-        lines.append(f"Bars {whose}and ±: {spread}. A bar that meets the frame goes on behind it.")
-    if points.close:
-        lines.append(
-            "Not distinguishable from the front: no row on it that costs no more has an interval wholly "
-            "above."
-        )
-    lines += wording.doubts((mark for i in points.listed for mark in points.doubts(i)), on_front=True)
-    if absent := len(front.group.rows) - len(points.rows):
-        lines.append(f"{absent} rows lack one of the two metrics and are in the table only.")
-    return _wrap(lines, 118)
-
-
-def others(points: Points) -> str:
-    """How many rows are drawn but not listed: ``and 280 behind the front (small and pale), see table.md``."""
-    if not points.unlisted:
-        return ""
-    close = len(points.close.intersection(points.unlisted))
-    behind = len(points.unlisted) - close
-    what = "behind the front" if points.on_front else "others"
-    parts = [f"{close} more not distinguishable"] * (close > 0) + [f"{behind} {what}"] * (behind > 0)
-    return f"and {', '.join(parts)} (small, pale), see table.md"
-
-
-def recommended(front: Front) -> str:
-    """What the mark of the recommended row means."""
-    return f"{quickest(front).lower()} student within {front.within:g} of the best student"
-
-
-def lines(text: str) -> int:
-    """Number of lines."""
-    return text.count("\n") + 1
-
-
-def _wrap(paragraphs: Iterable[str], width: int) -> str:
-    return "\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs)
+def _spread(positions: list[int], most: int) -> list[int]:
+    """At most so many of them, evenly, the first and the last among them."""
+    if len(positions) <= most:
+        return positions
+    return [positions[round(i * (len(positions) - 1) / (most - 1))] for i in range(most)]

@@ -75,7 +75,7 @@ class Scale:
 
 def group_columns(group: Group, costs: Sequence[str] = COSTS) -> list[Column]:
     """All rows of a group: configuration, accuracies, ``costs``."""
-    columns = _configuration_columns([row.configuration for row in group.rows])
+    columns = _row_columns(group, group.rows)
     if accuracy := group.accuracy:
         main = replace(Scale.of(group, accuracy).column(group.rows), bold=_clear_wins(group, accuracy))
         if rule := wording.ranking_rule(accuracy):
@@ -101,7 +101,8 @@ def without_constants(columns: list[Column]) -> tuple[list[Column], list[str]]:
 
 def group_notes(group: Group) -> list[str]:
     """What a reader must know to quote a number of the group's table."""
-    notes = []
+    # Where there are several, they have a column.
+    notes = [f"Image size: {wording.pixels(group.image_sizes)}."] if len(group.image_sizes) == 1 else []
     if accuracy := group.accuracy:
         notes.append(wording.definition(accuracy))
         if any(row.configuration.bits == 0 for row in group.rows):
@@ -133,6 +134,13 @@ def warning_notes(group: Group) -> list[str]:
         f"Warning, {cells} of {len(records)} cells: {wording.one_line(sentence)}."
         for sentence, cells in counts.items()
     ]
+
+
+def _row_columns(group: Group, rows: list[Row]) -> list[Column]:
+    """What was run, with the size of images where that is not the same in the whole group."""
+    student, *others = _configuration_columns([row.configuration for row in rows])
+    sizes = Column("image size", [str(row.image_size) for row in rows], "px")
+    return [student, *([sizes] if len(group.image_sizes) > 1 else []), *others]
 
 
 def _configuration_columns(configurations: list[Configuration]) -> list[Column]:
@@ -170,7 +178,7 @@ def front_columns(front: Front) -> list[Column]:
     standings = ["on the front"] * len(on_front) + ["not distinguishable"] * len(close)
     return [
         Column("standing", standings, numeric=False),
-        *_configuration_columns([row.configuration for row in rows]),
+        *_row_columns(front.group, rows),
         *(Scale.of(front.group, name).column(rows) for name in (front.accuracy, front.cost)),
     ]
 

@@ -1,44 +1,47 @@
 """Pareto charts: accuracy against cost within one comparable group.
 
-Points carry numbers; the key beside the axes spells them out, best accuracy first. Of many rows only those
-that matter are numbered: the front, what is not distinguishable from it, and the references.
+A chart is as wide as a README shows it. Only the rows that matter are named in it; what the others are is
+told by colour and shape, and by the table of the report.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.report import chart_key
-from bench.report import chart_points as words
+from bench.report import chart_axes
+from bench.report import chart_words as words
+from bench.report.chart_axes import POINTS_PER_INCH
+from bench.report.chart_drawing import Drawing
 from bench.report.chart_files import FORMATS
-from bench.report.chart_key import INK
-from bench.report.chart_points import Axis, Points
+from bench.report.chart_key import Key
+from bench.report.chart_names import draw_names
+from bench.report.chart_points import REFERENCES, Points
+from bench.report.chart_text import INK, SMALL, TEXT, TITLE, WIDTH, Pen, height
 from bench.report.fronts import Front
-from bench.report.labels import place
+from bench.report.rows import Role
+from bench.report.side_by_side import stacks
 from bench.report.styles import Styles
 
 _LOOK = {
-    "font.size": 9,
+    "font.size": TEXT,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
+    "grid.color": "#EBEBEB",
     "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
     "text.parse_math": False,  # a $ in a name is a $
     "text.hinting": "none",  # finer at this resolution, and quicker
     "svg.fonttype": "none",  # text stays text, so it can be searched
@@ -52,13 +55,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None, "Creator": None}},
     "pdf": {"metadata": {"CreationDate": None, "Creator": None, "Producer": None}},
 }
-_DASHES = {"teacher": "--", "undistilled": ":"}
-_POINTS_PER_INCH = 72
-#: A number further from its point than this, in printer's points, gets a line to it.
-_FAR = 12
+#: Pixels per inch: two for each of a README's.
+_RESOLUTION = 200
+_DASHES = {"teacher": (0, (6, 3)), "undistilled": (0, (1.5, 2))}
 
 # Inches.
-_LEFT, _AXES_WIDTH, _AXES_HEIGHT = 0.85, 6.2, 4.2
+_LEFT, _AXES_HEIGHT, _EDGE = 0.82, 3.9, 0.12
+_BELOW_AXES = 0.62
 
 
 def pareto_chart(
@@ -67,7 +70,7 @@ def pareto_chart(
     """Draw one chart.
 
     Args:
-        report: name of the grid, for the title.
+        report: name of the grid, for the subtitle.
         front: the rows to draw; nothing is ranked in limited groups.
         styles: the markers of this report.
         formats: of ``chart_files.FORMATS``.
@@ -75,45 +78,69 @@ def pareto_chart(
     Returns:
         File extension -> content.
     """
+    with look():
+        figure = draw(report, front, styles)
+        return {form: _encode(figure, form) for form in formats}
+
+
+@contextlib.contextmanager
+def look() -> Iterator[None]:
+    """The settings that a chart is drawn and saved with."""
     with matplotlib.style.context(["default", _LOOK]), warnings.catch_warnings():
         # A name may hold characters that the font lacks; they show as boxes.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure = _draw(report, front, Points.of(front), styles)
-        return {form: _encode(figure, form) for form in formats}
+        yield
 
 
 def _encode(figure: Figure, form: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=160, **_OPTIONS[form])
+    figure.savefig(buffer, format=form, dpi=_RESOLUTION, **_OPTIONS[form])
     return buffer.getvalue()
 
 
-def _draw(report: str, front: Front, points: Points, styles: Styles) -> Figure:
-    """Lay the chart out in inches: title, context and notes to the left, key and legend to the right."""
-    title, context, notes = words.title(report, front), words.context(front), words.notes(front, points)
-    top = 0.3 + 0.22 * words.lines(title) + 0.16 * words.lines(context)
-    bottom = 0.65 + 0.15 * words.lines(notes)
-    key_left = _LEFT + _AXES_WIDTH + 0.3
-    key_width, key_height = chart_key.size(points, styles)
-    width, height = key_left + key_width, max(top + _AXES_HEIGHT + bottom, key_height)
-
-    figure = Figure(figsize=(width, height))
+def draw(report: str, front: Front, styles: Styles) -> Figure:
+    """Lay the chart out in inches, from the top down: title, subtitle, axes, key, notes; see ``look``."""
+    points = Points.of(front)
+    figure = Figure(figsize=(WIDTH, WIDTH))  # its height is known last
     FigureCanvasAgg(figure)
-    axes = figure.add_axes(
-        (_LEFT / width, bottom / height, _AXES_WIDTH / width, (height - top - bottom) / height)
-    )
-    _text(figure, 0.15, height - 0.12, title, fontsize=12, fontweight="bold")
-    _text(figure, _LEFT, height - 0.2 - 0.22 * words.lines(title), context, fontsize=8, color=INK)
-    _text(figure, 0.15, bottom - 0.5, notes, fontsize=7.5, color=INK)
-    _set_axes(axes, points)
-    _draw_front(axes, points)
-    _draw_references(axes, points)
-    _draw_bars(axes, points, styles)
-    _draw_points(axes, points, styles)
-    _draw_numbers(axes, points, styles)
-    chart_key.draw(figure, front, points, styles, key_left)
-    named = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
-    chart_key.legend(figure, front, points, styles, key_left, named)
+    pen = Pen(figure)
+    room = WIDTH - 2 * _EDGE
+    # Lines are not filled to their end, so a little less than two of them.
+    title = pen.fit(words.title(front), 1.7 * room, TITLE, "bold")
+    titles = pen.fill([title], room, 3, TITLE, "bold")
+    subtitle = [pen.fit(line, room) for line in words.subtitle(report, front, points)]
+    left, width = _LEFT / WIDTH, (WIDTH - _LEFT - _margin(pen, points)) / WIDTH
+    axes = figure.add_axes((left, 0.5, width, 0.5))
+    chart_axes.limit_costs(axes, points)
+    at = chart_axes.on_paper(axes, np.column_stack([points.x.values, points.y.values]))
+    banded = any(len(some) > 1 for some in stacks(points, at[:, 0]))
+    key = Key(front, points, styles, pen, width=room, banded=banded)
+
+    top = 0.1 + len(titles) * height(TITLE) + len(subtitle) * height(SMALL) + 0.1
+    bottom = _BELOW_AXES + key.height + 0.08 + 2 * height(SMALL) + 0.06
+    total = top + _AXES_HEIGHT + bottom
+    figure.set_size_inches(WIDTH, total)
+    axes.set_position((left, bottom / total, width, _AXES_HEIGHT / total))
+    y = total - 0.1
+    for line in titles:
+        pen.write(_EDGE, y - height(TITLE) / 2, line, fontsize=TITLE, fontweight="bold")
+        y -= height(TITLE)
+    for line in subtitle:
+        pen.write(_EDGE, y - height(SMALL) / 2, line, color=INK)
+        y -= height(SMALL)
+    cut = chart_axes.limit_accuracies(axes, points)
+    chart_axes.thin_out(axes, pen)
+    for label, length in ((axes.xaxis.label, WIDTH - 2 * _LEFT), (axes.yaxis.label, _AXES_HEIGHT)):
+        label.set_text(pen.fit(label.get_text(), length, TEXT))
+    drawing = Drawing(axes, points, styles, pen)
+    drawing.draw()
+    draw_names(drawing, pen)
+    _name_references(axes, points, pen)
+    key.draw(figure, _EDGE, bottom - _BELOW_AXES)
+    y = bottom - _BELOW_AXES - key.height - 0.08
+    for line in pen.fill(words.notes(front, points, cut=cut), room, 2):
+        pen.write(_EDGE, y - height(SMALL) / 2, line, color=INK)
+        y -= height(SMALL)
     _set_letter_by_letter(figure)
     return figure
 
@@ -126,135 +153,34 @@ def _set_letter_by_letter(figure: Figure) -> None:
                 text.set_fontfeatures(["-liga"])
 
 
-def _text(figure: Figure, x: float, y: float, text: str, **look: Any) -> None:
-    """Write ``text`` with its upper left corner at a place given in inches."""
-    figure.text(x, y, text, transform=figure.dpi_scale_trans, va="top", linespacing=1.35, **look)
+# -- Beside the axes -----------------------------------------------------------------------------
 
 
-def _set_axes(axes: Axes, points: Points) -> None:
-    x, y = np.array(points.x.values), np.array(points.y.values)
-    if x.min() > 0 and x.max() / x.min() > 10:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        margin = (x.max() / x.min()) ** 0.08
-        axes.set_xlim(x.min() / margin, x.max() * margin)
-    else:
-        # Code length moves costs by a per mille; do not blow that up to the width of the chart.
-        half = 0.58 * max(np.ptp(x), 0.2 * abs(x.max()), 1e-9)
-        middle = (x.max() + x.min()) / 2
-        axes.set_xlim(middle - half, middle + half)
-    axes.set_xlabel(points.x.label)
-    axes.set_ylabel(points.y.label)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    # Two seeds can give intervals of any length; bars may be cut, points must stay apart.
-    reach = max(np.ptp(y), 0.05 * abs(y.max()), 1e-9)
-    bars = [bound for i in points.listed for bound in points.y.estimates[i].interval or ()]
-    low, high = max(min([*bars, *y]), y.min() - reach / 2), min(max([*bars, *y]), y.max() + reach / 2)
-    margin = 0.06 * (high - low or reach)
-    axes.set_ylim(low - margin, high + margin)
+#: In the margin, where there is no room for long lines.
+_BROKEN: dict[Role, list[str]] = {
+    role: said.rsplit(" ", 1) if len(said) > 15 else [said] for role, said in REFERENCES.items()
+}
 
 
-def _draw_front(axes: Axes, points: Points) -> None:
-    """The staircase of what each budget buys, up to the frame, and the dominated side shaded."""
-    if not points.on_front:
-        return
-    steps = sorted((points.x.values[i], points.y.values[i]) for i in points.on_front)
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    if points.x.higher_is_better:
-        steps.insert(0, (left, steps[0][1]))
-    else:
-        steps.append((right, steps[-1][1]))
-    x, y = zip(*steps, strict=True)
-    where: Literal["pre", "post"] = "pre" if points.x.higher_is_better else "post"
-    worst = bottom if points.y.higher_is_better else top
-    axes.fill_between(x, y, worst, step=where, color="#000000", alpha=0.04, linewidth=0)
-    axes.step(
-        x, y, where=where, color=INK, linewidth=1.4, zorder=1.5, label="Pareto front; shaded: dominated"
-    )
+def _margin(pen: Pen, points: Points) -> float:
+    """Room to the right of the axes, inches."""
+    return max([0.25, *(pen.width("\n".join(_BROKEN[role])) + 0.2 for role in points.references)])
 
 
-def _draw_references(axes: Axes, points: Points) -> None:
-    """Lines at the best teacher and at the best student without distillation."""
-    for role, best in points.references.items():
-        label = f"{words.REFERENCES[role]} (no. {best + 1})"
-        axes.axhline(
-            points.y.values[best], color=INK, linewidth=1.0, linestyle=_DASHES[role], zorder=1.2, label=label
-        )
-
-
-def _draw_bars(axes: Axes, points: Points, styles: Styles) -> None:
-    """Intervals of the numbered points on both axes."""
-    for along, axis in enumerate((points.x, points.y)):
-        with_bar = [i for i in points.listed if axis.estimates[i].interval is not None]
-        segments = [_bar(points, i, axis, along) for i in with_bar]
-        colours = [styles.colour(points.rows[i]) for i in with_bar]
-        axes.add_collection(
-            LineCollection(segments, colors=colours, linewidths=0.9, alpha=0.45, zorder=2), autolim=False
-        )
-
-
-def _bar(points: Points, position: int, axis: Axis, along: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    ends = np.array([[points.x.values[position], points.y.values[position]]] * 2)
-    ends[:, along] = axis.estimates[position].interval
-    return ends
-
-
-def _draw_points(axes: Axes, points: Points, styles: Styles) -> None:
-    x, y = np.array(points.x.values), np.array(points.y.values)
-    pale: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for i in points.unlisted:
-        marker = styles.marker(points.rows[i])
-        pale[marker["marker"], marker["markeredgecolor"]].append(i)
-    for (shape, colour), some in pale.items():
-        axes.plot(x[some], y[some], shape, color=colour, markersize=3, alpha=0.4, linewidth=0, zorder=2.5)
-    largest_first = sorted(points.listed, key=lambda i: -styles.marker(points.rows[i])["markersize"])
-    for i in largest_first:
-        for mark in chart_key.marks(points, i, styles):
-            axes.plot(x[i], y[i], zorder=3, **mark)
-
-
-def _draw_numbers(axes: Axes, points: Points, styles: Styles) -> None:
-    """Number the points where nothing is covered, with a leader line where that is some way off."""
-    scale = _POINTS_PER_INCH / axes.figure.dpi
-    values = np.column_stack([points.x.values, points.y.values])
-    anchors = axes.transData.transform(values) * scale
-    listed, unlisted = points.listed, points.unlisted
-    radii = np.array([[_radius(points, i, styles)] for i in listed])
-    names = [str(i + 1) for i in listed]
-    sizes = np.array([(4.6 * len(name) + 2, 8.0) for name in names])
-    offsets = place(
-        anchors[listed],
-        sizes=sizes,
-        radii=radii,
-        frame=np.array(axes.get_window_extent().extents) * scale,
-        obstacles=np.hstack([anchors[unlisted] - 1.5, anchors[unlisted] + 1.5]),
-    )
-    to_data = axes.transData.inverted()
-    centres = anchors[listed] + offsets
-    corners = centres[:, None] + sizes[:, None] / 2 * [(-1, -1), (1, -1), (1, 1), (-1, 1)]
-    boxes = to_data.transform(corners.reshape(-1, 2) / scale).reshape(-1, 4, 2)
-    places = to_data.transform(centres / scale)
-    far = np.hypot(*offsets.T) > radii[:, 0] + _FAR
-    leaders = np.stack([places[far], values[listed][far]], axis=1)
-    axes.add_collection(LineCollection(list(leaders), colors=INK, linewidths=0.5, zorder=2.8), autolim=False)
-    axes.add_collection(
-        PolyCollection(list(boxes), facecolors="white", edgecolors="none", alpha=0.7, zorder=3.9),
-        autolim=False,
-    )
-    for name, i, (x, y) in zip(names, listed, places, strict=True):
-        axes.text(
-            x,
-            y,
-            name,
-            ha="center",
-            va="center",
-            fontsize=7.5,
-            fontweight="bold" if i in points.on_front else "normal",
-            zorder=4,
-        )
-
-
-def _radius(points: Points, position: int, styles: Styles) -> float:
-    """Half the width of what stands at a point, in printer's points."""
-    return float(max(mark["markersize"] for mark in chart_key.marks(points, position, styles)) / 2 + 1)
+def _name_references(axes: Axes, points: Points, pen: Pen) -> None:
+    """Lines at the best teacher and at the best student without distillation, named in the margin."""
+    _, _, right, _ = chart_axes.frame(axes)
+    step = 0.9 * height(SMALL)
+    lowest = -np.inf
+    for role, best in sorted(points.references.items(), key=lambda item: points.y.values[item[1]]):
+        level = points.y.values[best]
+        axes.axhline(level, color=INK, linewidth=1.0, linestyle=_DASHES[role], zorder=1.2)
+        y = chart_axes.on_paper(axes, np.array([points.x.values[best], level]))[1] / POINTS_PER_INCH
+        lines = _BROKEN[role]
+        # Names of lines that lie close together make room for each other.
+        y = max(y, lowest + step * len(lines) / 2)
+        for number, line in enumerate(lines):
+            pen.write(
+                right / POINTS_PER_INCH + 0.08, y + step * ((len(lines) - 1) / 2 - number), line, color=INK
+            )
+        lowest = y + step * (len(lines) / 2 + 0.4)

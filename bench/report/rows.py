@@ -35,11 +35,13 @@ class Estimate:
         interval: over seeds (Student's t), or over queries where there is one seed, within what the metric
             can be; None for metrics that seeds do not change.
         n: number of seeds.
+        by_seed: what was averaged; empty where seeds change nothing, and of one seed.
     """
 
     value: float
     interval: tuple[float, float] | None
     n: int
+    by_seed: tuple[float, ...] = ()
 
     @property
     def half_width(self) -> float | None:
@@ -59,7 +61,7 @@ class Estimate:
     def over(self, divisor: float) -> Estimate:
         """The same in another unit."""
         low_high = self.interval and (self.interval[0] / divisor, self.interval[1] / divisor)
-        return Estimate(self.value / divisor, low_high, self.n)
+        return Estimate(self.value / divisor, low_high, self.n, tuple(one / divisor for one in self.by_seed))
 
     def above(self, other: Estimate) -> bool:
         """Whether this interval lies wholly above the other's, both being over the same thing.
@@ -82,6 +84,7 @@ class Row:
         records: the finished cells behind it, by seed.
         estimates: by full metric name.
         metrics: one record's metrics, for units, directions and conditions.
+        image_size: side of the network's input, pixels.
         warned: whether a record carries a warning, which is one about its accuracies.
         again: older records of the same seeds, which are left out.
     """
@@ -91,6 +94,7 @@ class Row:
     records: list[Record]
     estimates: dict[str, Estimate]
     metrics: dict[str, Metric]
+    image_size: int = 0
     warned: bool = False
     again: int = 0
 
@@ -143,6 +147,11 @@ class Group:
     def protocol_words(self) -> str:
         """The protocol in one line."""
         return assignments(self.protocol)
+
+    @property
+    def image_sizes(self) -> list[int]:
+        """The sides of the networks' inputs, pixels, ascending; one where all rows have the same."""
+        return sorted({row.image_size for row in self.rows})
 
     @functools.cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -247,7 +256,8 @@ def estimate(name: str, metrics: list[Metric]) -> Estimate:
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
     least, most = bounds(name, metrics[0].unit) or (-math.inf, math.inf)
     # A value outside of its bounds, by rounding or by a plug-in's own idea of them, stays in its interval.
-    return Estimate(mean, (max(mean - half, min(least, mean)), min(mean + half, max(most, mean))), n)
+    interval = max(mean - half, min(least, mean)), min(mean + half, max(most, mean))
+    return Estimate(mean, interval, n, tuple(values))
 
 
 def interval_words(estimates: Iterable[Estimate]) -> str:
@@ -282,6 +292,7 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[str]
             for name in metrics
         },
         metrics=metrics,
+        image_size=cell.image_size,
         warned=any(record.warnings for record in records),
         again=again,
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.lines import Line2D
 
 from bench.report.rows import Group, Row
 from bench.report.wording import FLOAT
@@ -17,9 +16,13 @@ from bench.report.wording import FLOAT
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SHAPES = ("s", "^", "D", "v", "P", "X", "p")
 _TEACHER = ("#000000", "*")
+#: Stars are drawn so much larger, to look as large.
+_STAR = 1.6
 _UNDISTILLED = ("#7F7F7F", "o")
 _FILLS = ("full", "none", "left", "bottom", "right", "top")
 _NEUTRAL = "#404040"
+#: Diameters in printer's points: of the shortest and the longest code, and of the only length there is.
+_SMALLEST, _LARGEST, _USUAL = 5.0, 8.5, 7.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Styles:
             for i, method in enumerate(methods)
         }
         self._fills = {loss: _FILLS[i % len(_FILLS)] for i, loss in enumerate(losses)}
-        self._sizes = dict(zip(bits, np.linspace(4.5, 7.5, len(bits)), strict=True))
+        sizes = np.linspace(_SMALLEST, _LARGEST, len(bits)) if len(bits) > 1 else [_USUAL] * len(bits)
+        self._sizes = dict(zip(bits, sizes, strict=True))
 
     def colour(self, row: Row) -> str:
         """The colour of a row's method."""
@@ -64,21 +68,34 @@ class Styles:
 
     def marker(self, row: Row) -> dict[str, Any]:
         """The marker of a row, as keywords of ``plot``."""
-        scale = 1.6 if row.role == "teacher" else 1.0
+        scale = _STAR if row.role == "teacher" else 1.0
         size = self._sizes[row.configuration.bits] * scale
         return _marker(*self._look(row), size, self._fills[row.configuration.loss])
 
-    def legend(self, rows: list[Row]) -> list[Line2D]:
-        """What the markers among ``rows`` mean."""
-        names = {"teacher": "teacher", "undistilled": "no distillation"}
-        looks = {names.get(row.role, f"method {row.configuration.method}"): self._look(row) for row in rows}
+    def legend(self, rows: list[Row]) -> list[list[tuple[str, dict[str, Any]]]]:
+        """What the markers among ``rows`` mean: colours, fillings and sizes as words with a marker.
+
+        Fillings and sizes that are the same everywhere are left out, for they say nothing.
+        """
+        methods = {row.configuration.method: self._look(row) for row in rows if row.role == "distilled"}
+        roles = {row.role: self._look(row) for row in rows if row.role != "distilled"}
+        looks = {
+            **({"no distillation": roles["undistilled"]} if "undistilled" in roles else {}),
+            **dict(sorted(methods.items())),
+            **({"teacher": roles["teacher"]} if "teacher" in roles else {}),
+        }
         losses = sorted({row.configuration.loss for row in rows})
         bits = sorted({row.configuration.bits for row in rows})
         lengths = {length: f"{length} bit" if length else FLOAT for length in bits}
         return [
-            *(_entry(method, *looks[method], 7) for method in sorted(looks)),
-            *(_entry(f"loss {loss}", _NEUTRAL, "s", 7, self._fills[loss]) for loss in losses),
-            *(_entry(words, _NEUTRAL, "s", self._sizes[length]) for length, words in lengths.items()),
+            [
+                (name, _marker(*look, _USUAL * (_STAR if name == "teacher" else 1)))
+                for name, look in looks.items()
+            ],
+            [(f"loss {loss}", _marker(_NEUTRAL, "s", _USUAL, self._fills[loss])) for loss in losses]
+            * (len(losses) > 1),
+            [(words, _marker(_NEUTRAL, "s", self._sizes[length])) for length, words in lengths.items()]
+            * (len(bits) > 1),
         ]
 
     def _look(self, row: Row) -> tuple[str, str]:
@@ -100,7 +117,3 @@ def _marker(colour: str, shape: str, size: float, fill: str = "full") -> dict[st
         "markerfacecoloralt": "white",
         "fillstyle": "full" if hollow else fill,
     }
-
-
-def _entry(label: str, colour: str, shape: str, size: float, fill: str = "full") -> Line2D:
-    return Line2D([], [], label=label, **_marker(colour, shape, size, fill))

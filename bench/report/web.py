@@ -30,7 +30,7 @@ from bench.report.pareto import MARGIN
 from bench.report.rows import Group, Summary
 from bench.report.styles import Styles
 from bench.report.web_data import FACETS, GroupView, facet_choices
-from bench.report.wording import one_line
+from bench.report.wording import one_line, pixels
 
 _ASSETS = (
     "style.css",
@@ -109,6 +109,7 @@ class _Site:
             lstrip_blocks=True,
         )
         self.templates.filters["embed"] = _embed
+        self.templates.filters["pixels"] = pixels
         self.templates.globals["created"] = one_line(
             max((one.created for one in results.records), default="")
         )

@@ -76,6 +76,7 @@ FACETS = {
     "method": "Method",
     "loss": "Loss",
     "bits": "Code length",
+    "size": "Image size",
     "teacher": "Taught by",
 }
 
@@ -180,6 +181,7 @@ class GroupView:
         return {
             "slug": self.group.slug,
             "limited": self.group.limited,
+            "sizes": self.group.image_sizes,
             "accuracies": self.accuracies,
             "costs": self.costs,
             "pairs": [[front.accuracy, front.cost] for front in self.fronts],
@@ -207,6 +209,7 @@ class GroupView:
             "role": row.role,
             "facets": self.facets[i],
             "bits": row.configuration.bits,
+            "size": row.image_size,
             "seeds": row.seeds,
             "page": self._pages[row.records[0].key],
             "mark": [mark.colour, mark.shape, mark.fill, mark.size],
@@ -251,17 +254,19 @@ def _facets(row: Row) -> dict[str, str]:
         "method": "teacher" if row.role == "teacher" else one.method,
         "loss": one.loss,
         "bits": f"{one.bits} bit" if one.bits else wording.FLOAT,
+        "size": wording.pixels([row.image_size]),
         "teacher": wording.one_line(" + ".join(row.records[0].cell.teachers)) or "no teacher",
     }
 
 
 def _numbers(one: Estimate | None) -> list[float | None] | None:
-    """Mean, and with an interval its ends and the number of seeds behind it."""
+    """Mean, and with an interval its ends, the number of seeds behind it and what each of several had."""
     if one is None or finite(one.value) is None:
         return None
     if one.interval is None:
         return [one.value]
-    return [one.value, finite(one.interval[0]), finite(one.interval[1]), one.n]
+    ends = finite(one.interval[0]), finite(one.interval[1])
+    return [one.value, *ends, one.n, *map(finite, one.by_seed)]
 
 
 def _scale(group: Group, name: str) -> Scale:

@@ -22,6 +22,13 @@ TIES = {
     "worst": "relevant items last among equal distances",
 }
 
+_SHORT_TIES = {
+    "expected": "ties in random order",
+    "index": "ties in database order",
+    "best": "relevant items first among ties",
+    "worst": "relevant items last among ties",
+}
+
 NORMALIZERS = {
     "relevant": "divided by the number of relevant items",
     "min": "divided by the number of relevant items, at most k",
@@ -95,6 +102,21 @@ def definition(name: str) -> str:
     return f"{title(name)} ({name}): {', '.join(filter(None, parts))}."
 
 
+def short_definition(name: str) -> str:
+    """The same where there is little room."""
+    if name == "macs":
+        return "A multiply-add (MAC) is one product and its sum."
+    rule = ranking_rule(name)
+    if rule is None:
+        return definition(name)
+    cut = name.partition("@")[2].partition(":")[0]
+    ranked = "the whole database" if cut == "all" else f"the first {cut} items"
+    divided = "" if rule[1] == "relevant" else f", {NORMALIZERS.get(rule[1], rule[1])}"
+    return (
+        f"{title(name)}: mean average precision over {ranked}, {_SHORT_TIES.get(rule[0], rule[0])}{divided}."
+    )
+
+
 def doubt(metric: Metric) -> str:
     """The mark behind a number: its timing was unsteady, or not everything was counted; usually empty."""
     if metric.detail.get("noisy"):
@@ -110,6 +132,11 @@ def doubts(marks: Iterable[str], *, on_front: bool = False) -> list[str]:
         for mark, (said, cure, risk) in _DOUBTS.items()
         if mark in present
     ]
+
+
+def said(mark: str) -> str:
+    """What a mark says, in a few words."""
+    return _DOUBTS[mark][0]
 
 
 def advice(mark: str) -> str:
@@ -138,6 +165,11 @@ def conditions(metric: Metric) -> str:
 def threads(number: object) -> str:
     """``1 thread``, ``8 threads``; empty where nobody knows."""
     return f"{number} thread{'' if number == 1 else 's'}" if isinstance(number, int) and number else ""
+
+
+def pixels(sizes: Iterable[int]) -> str:
+    """Sides of inputs: ``32 px``, ``32, 64 px``."""
+    return f"{', '.join(map(str, sizes))} px"
 
 
 def assignments(values: Mapping[str, Any]) -> str:

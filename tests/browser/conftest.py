@@ -81,7 +81,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
     def write(name: str) -> tuple[Path, Results]:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            if name == "methods":
+            if (ROOT / "results" / "published" / name).is_dir():
                 results = load_results(ROOT / "results" / "published" / name)
             else:
                 results = material.write(folder / "results", getattr(material, name)(), ("a-cell",))

@@ -60,6 +60,19 @@ def everything() -> list[Record]:
     ]
 
 
+def decades() -> list[Record]:
+    """Two students that cost more than ten times as much as each other."""
+    records = [make_record("cukd_v1", seed=seed) for seed in range(3)]
+    metrics = [
+        {**one.metrics, "macs": one.metrics["macs"].model_copy(update={"value": 4e6})} for one in records
+    ]
+    cheap = [
+        one.model_copy(update={"metrics": changed, "cell": one.cell.model_copy(update={"student": "small"})})
+        for one, changed in zip(records, metrics, strict=True)
+    ]
+    return [*records, *cheap]
+
+
 def hostile() -> list[Record]:
     """Finished and failed cells whose every name is an attack."""
     finished = [rich(make_record(name, name, name, 16 + 16 * i)) for i, name in enumerate(HOSTILE)]

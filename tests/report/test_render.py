@@ -43,7 +43,9 @@ def test_charts_drawn_in_other_processes_are_the_same(run_records, write_results
     render([folder])
     drawn = {path.name: path.read_bytes() for path in (folder / "report").glob("pareto_*")}
     assert bench("report", folder).code == 0
-    assert {path.name: path.read_bytes() for path in (folder / "report").glob("pareto_*")} == drawn
+    again = {path.name: path.read_bytes() for path in (folder / "report").glob("pareto_*")}
+    assert again.keys() == drawn.keys()
+    assert [name for name in drawn if again[name] != drawn[name]] == []
     assert len(drawn) == 9
 
 

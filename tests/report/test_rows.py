@@ -25,6 +25,8 @@ def test_interval_over_seeds_is_students_t():
     one = estimate("map@all", [seeded(0.80, (0.7, 0.9)), seeded(0.82), seeded(0.84)])
     assert one.value == pytest.approx(0.82)
     assert one.n == 3
+    assert one.by_seed == (0.80, 0.82, 0.84)
+    assert one.over(2).by_seed == (0.40, 0.41, 0.42)
     assert one.half_width == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
 
 

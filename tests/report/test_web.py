@@ -99,9 +99,10 @@ def test_axes_offered(files):
     assert group["costs"][:4] == ["macs", "params", "latency_ms@1", "latency_ms@64"]
     assert not {"map@all:worst:relevant", "map@all:best:relevant"} & set(group["accuracies"])
     row = next(row for row in group["rows"] if row["name"] == "cukd_v1 · cukd · csq · 16 bit")
-    value, low, high, seeds = row["values"][group["names"].index("map@all:expected:relevant")]
+    value, low, high, seeds, *by_seed = row["values"][group["names"].index("map@all:expected:relevant")]
     assert low < value < high
-    assert seeds == 3
+    assert seeds == len(by_seed) == 3
+    assert sum(by_seed) / 3 == pytest.approx(value)
     assert row["doubts"] == {"latency_ms@1": "†"}
 
 
@@ -112,6 +113,14 @@ def test_published_grids_fit():
             assert sum(map(len, made.values())) < 10e6
             assert all(group["rows"] for group in data(made)["groups"])
             assert "flops" not in data(made)["groups"][0]["costs"]
+
+
+def test_a_single_seed_is_no_count(make_record, write_results):
+    page = " ".join(Elements(text(make(load_results(write_results([make_record()]))))).words.split())
+    assert "seed 0" in page
+    several = [make_record(seed=seed) for seed in (0, 3)]
+    page = " ".join(Elements(text(make(load_results(write_results(several))))).words.split())
+    assert "seeds 0 3" in page
 
 
 def test_a_cost_that_the_grid_charts_is_offered_whatever_its_direction(make_record, write_results):

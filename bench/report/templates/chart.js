@@ -4,6 +4,12 @@ Report.chart = (() => {
   const STAR = 1.6; // stars are drawn larger, as in the printed charts
   const CROWD = 60; // with more points than this, only those on the front have their bars drawn
   const DOUBTS = { "†": "unsteady", "‡": "not fully counted", "§": "warned of in the record" };
+  const REFERENCES = {
+    teacher: { dash: "dash", lines: ["best", "teacher"] },
+    undistilled: { dash: "dot", lines: ["best", "without", "distillation"] },
+  };
+  const MARGIN = { l: 56, r: 16, t: 16, b: 48 }; // pixels, as are these
+  const [NAMES, NAME_LINE] = [84, 16]; // the margin that holds the names of lines, and a line of theirs
   const { plain } = Report;
 
   /** A number in the unit of its axis, with half its interval, or its ends where a bound cuts it. */
@@ -84,6 +90,7 @@ Report.chart = (() => {
       const doubt = mark ? ` ${mark} ${DOUBTS[mark]}` : "";
       lines.push(`${plain(metric.title)}: ${plain(words(metric, estimate))}${doubt}`);
     }
+    if (group.sizes.length > 1) lines.push(`images of ${point.row.size} px`);
     lines.push(`${point.row.seeds} ${point.row.seeds === 1 ? "seed" : "seeds"}`);
     if (view.front.includes(point)) lines.push("on the front");
     if (view.close.includes(point)) lines.push("not distinguishable from the front");
@@ -160,43 +167,66 @@ Report.chart = (() => {
     };
   }
 
-  /** The end of a horizontal line at which fewer points are in the way of its label. */
-  function freeEnd(view, height, xs, ys, reach) {
-    const [low, high] = [Math.min(...xs), Math.max(...xs)];
-    const place = (x) => (high > low ? (view.log ? Math.log(x / low) / Math.log(high / low) : (x - low) / (high - low)) : 0.5);
-    const near = (inEnd) => xs.filter((x, i) => inEnd(place(x)) && Math.abs(ys[i] - height) < reach).length;
-    return near((at) => at < 0.35) < near((at) => at > 0.65) ? "start" : "end";
+  /**
+   * Horizontal lines at the best teacher and at the best student that was not distilled, named in the margin.
+   * height: of the plot, pixels; names of lines that lie close together make room for each other.
+   */
+  function references(group, view, colours, range, height) {
+    const y = group.metrics[view.y];
+    const found = Object.entries(REFERENCES).flatMap(([role, { dash, lines }]) => {
+      const best = Report.pareto.best(view.points, y.higher, (point) => point.row.role === role);
+      return best ? [{ dash, lines, level: best.y.value / y.divisor }] : [];
+    });
+    found.sort((a, b) => a.level - b.level);
+    let free = -Infinity; // pixels above the axis
+    const names = found.map(({ lines, level }) => {
+      const own = ((level - range[0]) / (range[1] - range[0])) * height;
+      const middle = Math.max(own, free + (lines.length * NAME_LINE) / 2);
+      free = middle + (lines.length * NAME_LINE) / 2 + 4;
+      return {
+        xref: "paper", x: 1, xanchor: "left", xshift: 6, y: level, yshift: middle - own, text: lines.join("<br>"),
+        align: "left", showarrow: false, font: { size: 12, color: colours.quiet },
+      };
+    });
+    const lines = found.map(({ dash, level }) => ({
+      type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, layer: "below",
+      line: { dash, width: 1.2, color: colours.quiet },
+    }));
+    return { lines, names };
   }
 
-  /** Horizontal lines at the best teacher and at the best student that was not distilled. */
-  function references(group, view, colours, xs, ys) {
-    const y = group.metrics[view.y];
-    const reach = 0.08 * (Math.max(...ys) - Math.min(...ys));
-    const roles = [["teacher", "dash", "best teacher"], ["undistilled", "dot", "best without distillation"]];
-    return roles.flatMap(([role, dash, text]) => {
-      const best = Report.pareto.best(view.points, y.higher, (point) => point.row.role === role);
-      if (!best) return [];
-      const height = best.y.value / y.divisor;
-      return [{
-        type: "line", xref: "paper", x0: 0, x1: 1, y0: height, y1: height, layer: "below",
-        line: { dash, width: 1.2, color: colours.quiet },
-        label: { text, textposition: freeEnd(view, height, xs, ys, reach), yanchor: "bottom", font: { size: 12, color: colours.quiet } },
-      }];
-    });
+  /** What single seeds had, as faint marks across the bars. */
+  function seedTraces(group, view, colours) {
+    const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
+    const points = isCrowded(view) ? [] : view.points;
+    const marks = points.flatMap((point) => point.y.each.map((value) => ({ point, value })));
+    return {
+      meta: "seeds",
+      type: "scatter",
+      mode: "markers",
+      x: marks.map(({ point }) => point.x.value / x.divisor),
+      y: marks.map(({ value }) => value / y.divisor),
+      customdata: marks.map(({ point }) => point.index),
+      hoverinfo: "skip",
+      marker: {
+        symbol: "line-ew-open",
+        size: marks.map(({ point }) => look(point.row.mark, colours).size + 7),
+        color: marks.map(({ point }) => mix(point.row.mark[0] ?? colours.ink, colours.page, 0.5)),
+        line: { width: 1 },
+      },
+    };
   }
 
   /** An arrow to the recommended point, from the side with more room. */
-  function pointer(group, view, colours, range, ys, heights) {
+  function pointer(group, view, colours, range) {
     if (!view.pick) return [];
     const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
     const [across, up] = [view.pick.x.value / x.divisor, view.pick.y.value / y.divisor];
     const place = view.log ? Math.log10(across) : across;
     const side = place - range[0] < range[1] - place ? 1 : -1;
-    // Out of the way of a reference line's own label, which is above its line.
-    const isBlocked = heights.some((height) => height < up && up - height < 0.2 * (Math.max(...ys) - Math.min(...ys)));
     return [{
       x: place, y: up, text: "recommended", xanchor: side > 0 ? "left" : "right",
-      showarrow: true, arrowhead: 2, arrowwidth: 1.5, arrowcolor: colours.link, ax: 36 * side, ay: isBlocked ? -26 : 22, standoff: 12,
+      showarrow: true, arrowhead: 2, arrowwidth: 1.5, arrowcolor: colours.link, ax: 36 * side, ay: -26, standoff: 12,
       font: { color: colours.link, size: 13 }, bgcolor: colours.page, borderpad: 2,
     }];
   }
@@ -212,20 +242,23 @@ Report.chart = (() => {
     const ys = view.points.map((point) => point.y.value / y.divisor);
     const ends = view.points.flatMap(({ y: one }) => (one.low === null ? [] : [one.low / y.divisor, one.high / y.divisor]));
     const range = xs.length ? limits(xs, [], 0.2, view.log) : [0, 1];
-    const lines = references(group, view, colours, xs, ys);
+    const heights = ys.length ? limits(ys, ends, 0.05, false) : [0, 1];
+    const { lines, names } = references(group, view, colours, heights, element.clientHeight - MARGIN.t - MARGIN.b);
     const marks = rings(group, view, view.pick ? [view.pick] : [], "pick", colours.link, 25, 2.5);
     const traces = [
       frontTrace(group, view, colours, range),
+      seedTraces(group, view, colours),
       rings(group, view, view.close, "close", colours.quiet, 20, 1.2),
       marks,
       ...pointTraces(group, view, colours),
     ];
     const layout = Report.layout(colours, {
-      xaxis: { title: { text: axisTitle(x), standoff: 8 }, range, ...(view.log ? Report.logAxis(Math.min(...xs), Math.max(...xs)) : { type: "linear", tickvals: null }) },
-      yaxis: { title: { text: axisTitle(y), standoff: 8 }, range: ys.length ? limits(ys, ends, 0.05, false) : [0, 1] },
+      xaxis: { title: { text: axisTitle(x), standoff: 8 }, range, ...(view.log ? Report.logAxis(...range.map((end) => 10 ** end)) : { type: "linear", tickvals: null }) },
+      yaxis: { title: { text: axisTitle(y), standoff: 8 }, range: heights },
+      margin: { ...MARGIN, r: names.length ? NAMES : MARGIN.r },
       hovermode: "closest",
       shapes: lines,
-      annotations: pointer(group, view, colours, range, ys, lines.map((line) => line.y0)),
+      annotations: [...names, ...pointer(group, view, colours, range)],
     });
     return Plotly.react(element, traces, layout, Report.settings);
   }

@@ -34,14 +34,25 @@ const Report = {
     return found;
   },
 
+  /** Round numbers from low to high, as many as have room: the same as in the printed charts. */
+  logTicks(low, high) {
+    const most = 8;
+    let ticks = [];
+    for (const steps of [[1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5], [1, 2, 5], [1, 3], [1]]) {
+      ticks = [];
+      for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
+        ticks.push(...steps.map((step) => Number(`${step}e${power}`)).filter((tick) => low <= tick && tick <= high));
+      }
+      if (ticks.length <= most) break;
+    }
+    const stride = Math.ceil(ticks.length / most) || 1;
+    return ticks.filter((_, i) => i % stride === 0);
+  },
+
   /** A logarithmic axis with its labels written out: plotly would shorten 20 to 2. */
   logAxis(low, high) {
-    const steps = high / low > 6 ? [1, 2, 5] : [1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9];
-    const values = [];
-    for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.log10(high) + 1; power += 1) {
-      values.push(...steps.map((step) => Number(`${step}e${power}`)));
-    }
-    return { type: "log", tickvals: values, ticktext: values.map((value) => value.toLocaleString("en", { maximumSignificantDigits: 3 })) };
+    const ticks = Report.logTicks(low, high);
+    return { type: "log", tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en", { maximumFractionDigits: 12 })) };
   },
 
   /** What all charts have in common. Fingers scroll the page; only a mouse zooms. */

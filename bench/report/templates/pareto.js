@@ -3,12 +3,12 @@
 Report.pareto = (() => {
   const ROUNDING = 1e-9; // 0.65 - 0.63 is a little more than 0.02 in binary fractions
 
-  /** One row's number on an axis: {value, low, high, seeds}; null where it was not measured. */
+  /** One row's number on an axis: {value, low, high, seeds, each}; null where it was not measured. */
   function estimate(group, row, name) {
     const numbers = row.values[group.names.indexOf(name)];
     if (!numbers) return null;
-    const [value, low = null, high = null, seeds = row.seeds] = numbers;
-    return { value, low, high, seeds };
+    const [value, low = null, high = null, seeds = row.seeds, ...each] = numbers;
+    return { value, low, high, seeds, each };
   }
 
   /** Whether an interval lies wholly on the better side of another one that is over the same thing. */

@@ -1,0 +1,101 @@
+"""The axes of a chart: scales, limits, titles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from numpy.typing import NDArray
+
+from bench import metric_names
+from bench.report.chart_points import Points
+from bench.report.chart_text import TEXT, Pen
+from bench.report.side_by_side import last_width
+from bench.report.ticks import log_ticks, plain
+
+Floats = NDArray[np.float64]
+
+POINTS_PER_INCH = 72
+#: Of the axes' width, left free on both sides.
+_SIDE = 0.07
+#: Of the axes' height: costs stand below the points, names above them.
+_BELOW, _ABOVE = 0.1, 0.13
+
+
+def on_paper(axes: Axes, data: Floats) -> Floats:
+    """From data to printer's points from the figure's corner, (n, 2)."""
+    return np.asarray(axes.transData.transform(data), dtype=float) * _points_per_pixel(axes)
+
+
+def from_paper(axes: Axes, paper: Floats) -> Floats:
+    """The way back."""
+    return np.asarray(axes.transData.inverted().transform(paper / _points_per_pixel(axes)), dtype=float)
+
+
+def frame(axes: Axes) -> Floats:
+    """Left, bottom, right, top in printer's points."""
+    return np.array(axes.get_window_extent().extents) * _points_per_pixel(axes)
+
+
+def _points_per_pixel(axes: Axes) -> float:
+    figure: Any = axes.figure
+    return float(POINTS_PER_INCH / figure.dpi)
+
+
+def limit_costs(axes: Axes, points: Points) -> None:
+    """From the least cost to the largest, with room for what stands beside the latter."""
+    x = np.array(points.x.values)
+    if points.x.is_log:
+        axes.set_xscale("log")
+        x = np.log10(x)
+    # Code length moves costs by a per mille; do not blow that up to the width of the chart.
+    middle, span = (x.max() + x.min()) / 2, max(np.ptp(x), 0.2 * abs(x.max()), 1e-9)
+    left, _, right, _ = frame(axes)
+    width, usual = right - left, _SIDE * (right - left)
+    aside = last_width(points, (x - middle) / span * (width - 2 * usual))
+    aside = min(max(aside, usual), 0.5 * width)
+    before, after = (aside, usual) if points.x.higher_is_better else (usual, aside)
+    scale = span / (width - before - after)
+    low, high = middle - span / 2 - scale * before, middle + span / 2 + scale * after
+    if points.x.is_log:
+        low, high = 10**low, 10**high
+        axes.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axes.set_xlim(low, high)
+    marks = [mark for mark in points.doubted if points.is_everywhere(mark)]
+    axes.set_xlabel(" ".join([points.x.label, *marks]))
+
+
+def thin_out(axes: Axes, pen: Pen) -> None:
+    """Leave out costs that have no room beside the one before."""
+    left, right = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if left <= tick <= right]
+    kept, free = [], -np.inf
+    for tick in ticks:
+        middle = on_paper(axes, np.array([tick, axes.get_ylim()[0]]))[0]
+        half = pen.width(plain(tick), TEXT) * POINTS_PER_INCH / 2
+        if middle - half > free:
+            kept.append(tick)
+            free = middle + half + TEXT
+    axes.xaxis.set_major_locator(FixedLocator(kept))
+
+
+def limit_accuracies(axes: Axes, points: Points) -> bool:
+    """From the least accuracy to the best; returns whether bars go on behind the frame."""
+    y = np.array(points.y.values)
+    # Two seeds can give intervals of any length; bars may be cut, points must stay apart.
+    reach = max(np.ptp(y), 0.05 * abs(y.max()), 1e-9)
+    bars = [bound for i in points.listed for bound in points.y.estimates[i].interval or ()]
+    low, high = max(min([*bars, *y]), y.min() - reach / 2), min(max([*bars, *y]), y.max() + reach / 2)
+    size = high - low or reach
+    bottom, top = low - _BELOW * size, high + _ABOVE * size
+    axes.set_ylim(bottom, top)
+    least, most = metric_names.bounds(points.y.name, "") or (-np.inf, np.inf)
+    if least <= y.min() and y.max() <= most:
+        ticks = axes.get_yticks()
+        axes.set_yticks([tick for tick in ticks if max(bottom, least) <= tick <= min(top, most)])
+    axes.set_ylabel(points.y.label)
+    return any(not bottom <= bound <= top for bound in bars)

@@ -1,0 +1,78 @@
+"""The names of the points that matter, beside them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from bench.report import chart_axes, labels
+from bench.report import chart_words as words
+from bench.report.chart_axes import POINTS_PER_INCH, Floats
+from bench.report.chart_drawing import COST_LINE, Align, Drawing
+from bench.report.chart_text import INK, SMALL, Pen, height
+
+#: A name further from its point than this, in printer's points, gets a line to it.
+_FAR = 8.0
+#: The longest name, as a share of the axes.
+_LONGEST = 0.55
+#: Half the width of a line that names keep off, in printer's points.
+_HALF_LINE = 1.5
+
+
+def draw_names(drawing: Drawing, pen: Pen) -> None:
+    """Name points in bold with their accuracy below, those that find room."""
+    points = drawing.points
+    room = _LONGEST * (drawing.frame[2] - drawing.frame[0]) / POINTS_PER_INCH
+    names = {i: pen.fit(name, room, SMALL, "bold") for i, name in words.names(points).items()}
+    widths = [
+        max(pen.width(name, SMALL, "bold"), pen.width(words.number(points, i))) for i, name in names.items()
+    ]
+    sizes = np.array([(width + 0.05, 2 * height(SMALL)) for width in widths]) * POINTS_PER_INCH
+    anchors = drawing.paper[list(names)]
+    radii = np.array([[drawing.radius(i)] for i in names])
+    inside = drawing.frame + np.array([2, COST_LINE, 0, 0])
+    offsets = labels.place(anchors, sizes, radii, inside, _obstacles(drawing))
+    for i, size, offset in zip(names, sizes, offsets, strict=True):
+        if not np.isnan(offset).any():
+            _draw_name(drawing, i, names[i], offset, size)
+
+
+def _draw_name(drawing: Drawing, position: int, name: str, offset: Floats, size: Floats) -> None:
+    """Write a name around a place, with a leader line where that is some way off."""
+    anchor, radius = drawing.paper[position], drawing.radius(position)
+    centre = anchor + offset
+    nearest = np.clip(anchor, centre - size / 2, centre + size / 2)
+    distance = float(np.hypot(*(nearest - anchor)))
+    if distance > radius + _FAR:
+        start = anchor + (nearest - anchor) * (radius / distance)
+        ends = chart_axes.from_paper(drawing.axes, np.array([start, nearest]))
+        drawing.add_lines([ends], colors=INK, linewidths=0.6, zorder=2.8)
+    side = np.sign(round(offset[0] / size[0], 1))
+    align: Align = "left" if side > 0 else "right" if side < 0 else "center"
+    x = centre[0] - side * (size[0] / 2 - 2)
+    drawing.add_text(x, centre[1] + size[1] / 4, name, align, fontweight="bold")
+    drawing.add_text(x, centre[1] - size[1] / 4, words.number(drawing.points, position), align)
+
+
+def _obstacles(drawing: Drawing) -> Floats:
+    """Boxes of what names had better not cover: (m, 4) printer's points."""
+    points, paper = drawing.points, drawing.paper
+    radii = {**dict.fromkeys(points.unlisted, _HALF_LINE), **{i: drawing.radius(i) for i in points.listed}}
+    boxes = [_around(paper[[i]], radius) for i, radius in radii.items()]
+    lines = [drawing.bar(i, points.y, 1) for i in points.listed if points.y.estimates[i].interval is not None]
+    left, right = drawing.axes.get_xlim()
+    levels = [points.y.values[best] for best in points.references.values()]
+    lines += [np.array([(left, level), (right, level)]) for level in levels]
+    if points.on_front:
+        lines += [np.array(pair) for pair in itertools.pairwise(drawing.staircase())]
+    boxes += [_around(chart_axes.on_paper(drawing.axes, line), _HALF_LINE) for line in lines]
+    for pair in points.gains:  # which are oblique
+        start, end = paper[list(pair)]
+        steps = start + (end - start) * np.linspace(0, 1, 9)[:, None]
+        boxes += [_around(np.array(two), _HALF_LINE) for two in itertools.pairwise(steps)]
+    return np.array(boxes)
+
+
+def _around(paper: Floats, margin: float) -> Floats:
+    return np.concatenate([paper.min(axis=0) - margin, paper.max(axis=0) + margin])

@@ -1,0 +1,133 @@
+"""The words of a Pareto chart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from bench import metric_names
+from bench.report import wording
+from bench.report.chart_points import Points
+from bench.report.columns import quickest
+from bench.report.fronts import Front
+from bench.report.rows import Group, Row, interval_words
+from bench.report.ticks import plain
+
+#: What tells points apart beside their network, in the order in which it is said.
+_PARTS: dict[str, Callable[[Row], str]] = {
+    "student": lambda row: row.configuration.student.removesuffix(" (teacher)"),
+    "bits": lambda row: row.configuration.parts[3],
+    "loss": lambda row: row.configuration.loss,
+    "method": lambda row: "no distillation" if row.role == "undistilled" else row.configuration.method,
+}
+
+
+def title(front: Front) -> str:
+    """Axes and data set."""
+    axes = f"{metric_names.title(front.accuracy)} against {metric_names.long_title(front.cost)}"
+    return f"{axes} · {front.group.dataset}"
+
+
+def subtitle(report: str, front: Front, points: Points) -> list[str]:
+    """One line each: what all rows share, and where they were measured."""
+    rows, group = points.rows, front.group
+    shared = {part: {say(row) for row in rows} for part, say in _PARTS.items()}
+    student, bits, loss, _ = (said.pop() if len(said) == 1 else "" for said in shared.values())
+    seeds = sorted({one.n for one in points.y.estimates})
+    facts = [
+        f"Grid {report}",
+        student,
+        f"loss {loss}" if loss else "",
+        bits,
+        _sizes(front.group),
+        f"{'–'.join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))} seed{'s' * (seeds[-1] > 1)}",
+    ]
+    split = group.protocol.get("split")
+    where = [group.conditions, f"split {wording.one_line(split)}" if split else ""]
+    lines = [" · ".join(filter(None, facts)), " · ".join(filter(None, where))]
+    return [*(["LIMITED RUN, NOT COMPARABLE: no front is drawn"] * group.limited), *lines]
+
+
+def _sizes(group: Group) -> str:
+    """The size of images where it is the same for all students and for all teachers; else points have it."""
+    students, teachers = (
+        sorted({row.image_size for row in group.rows if (row.role == "teacher") is wanted})
+        for wanted in (False, True)
+    )
+    if len(group.image_sizes) == 1:
+        return f"images of {wording.pixels(group.image_sizes)}"
+    if len(students) == len(teachers) == 1:
+        return f"images of {wording.pixels(students)}, teacher {wording.pixels(teachers)}"
+    return ""
+
+
+def names(points: Points) -> dict[int, str]:
+    """The names of the rows to name: no more than tells them apart, since the key has the rest."""
+    said = {part: {i: say(points.rows[i]) for i in points.named} for part, say in _PARTS.items()}
+    # Among all rows, so that the network is named unless there is only one.
+    varying = [part for part, say in _PARTS.items() if len({say(row) for row in points.rows}) > 1]
+    chosen = {i: ["student"] if "student" in varying else [] for i in points.named}
+    for part in ("bits", "loss", "method"):
+        alike: dict[str, list[int]] = defaultdict(list)
+        for i, parts in chosen.items():
+            alike["\n".join(said[one][i] for one in parts)].append(i)
+        for same in alike.values():
+            if len({said[part][i] for i in same}) > 1:
+                for i in same:
+                    chosen[i].append(part)
+    return {
+        i: " · ".join(said[part][i] for part in parts or varying or ["student"]) + _attributes(points, i)
+        for i, parts in chosen.items()
+    }
+
+
+def _attributes(points: Points, position: int) -> str:
+    row = points.rows[position]
+    parts = ["recommended"] * (position == points.recommended) + ["teacher"] * (row.role == "teacher")
+    if row.image_size != points.usual_size and "image_size=" not in row.configuration.student:
+        parts.append(wording.pixels([row.image_size]))
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def number(points: Points, position: int) -> str:
+    """A row's accuracy with its interval."""
+    one = points.y.estimates[position]
+    return f"{one.value:.3f}{one.spread()}"
+
+
+def costs(points: Points, some: list[int]) -> str:
+    """What some rows cost: ``22.6``, or the least and the most."""
+    values = [points.x.values[i] for i in some]
+    ends = [plain(float(f"{end:.3g}")) for end in (min(values), max(values))]
+    return "–".join(dict.fromkeys(ends))
+
+
+def notes(front: Front, points: Points, *, cut: bool) -> list[str]:
+    """What a reader must know to read the chart, the most important first; the page says more.
+
+    Args:
+        front: what is drawn.
+        points: its points.
+        cut: whether bars go on behind the frame.
+    """
+    said = []
+    if spread := interval_words(points.y.estimates[i] for i in points.listed):
+        said.append(f"Bars and ±: {spread}{', cut by the frame' * cut}.")
+    if absent := len(front.group.rows) - len(points.rows):
+        said.append(f"{absent} rows lack one of the two numbers.")
+    said += [note for name in (front.accuracy, front.cost) if (note := wording.short_definition(name))]
+    return said
+
+
+def others(points: Points) -> str:
+    """How many rows are small and pale: ``49 behind the front``."""
+    close = len(points.close.intersection(points.unlisted))
+    behind = len(points.unlisted) - close
+    what = "behind the front" if points.on_front else "others"
+    parts = [f"{close} more not distinguishable"] * (close > 0) + [f"{behind} {what}"] * (behind > 0)
+    return ", ".join(parts)
+
+
+def recommended(front: Front) -> str:
+    """What the mark of the recommended row means."""
+    return f"recommended: {quickest(front).lower()} student within {front.within:g} of the best one"

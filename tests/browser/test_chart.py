@@ -1,0 +1,98 @@
+"""The interactive chart as it is drawn: scales, seeds, and names that cover nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.report.rows import summarise
+from bench.report.ticks import log_ticks, plain
+from tests.browser.test_report_pages import PHONE, main_group
+
+pytestmark = pytest.mark.slow
+
+TRACE = "kind => document.getElementById('chart').data.find(trace => trace.meta === kind)"
+LABELS = "axis => [...document.querySelectorAll(`#chart .${axis}tick text`)].map(one => one.textContent)"
+BOXES = """selector => [...document.querySelectorAll(`#chart ${selector}`)].map(one => {
+    const box = one.getBoundingClientRect();
+    return [box.left, box.top, box.right, box.bottom, one.textContent];
+})"""
+
+
+def overlap(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+@pytest.mark.parametrize("ends", [(3.2, 38), (0.05, 70), (1.1, 1.9), (2, 3e7), (1e-5, 1e9)])
+def test_ticks_of_a_logarithmic_axis_are_those_of_the_printed_chart(visit, sites, ends):
+    folder, _ = sites("decades")
+    page = visit(folder / "index.html")
+    assert page.evaluate("ends => Report.logTicks(...ends)", ends) == pytest.approx(log_ticks(*ends))
+    assert page.evaluate("ends => Report.logAxis(...ends).ticktext", ends) == [
+        plain(tick) for tick in log_ticks(*ends)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("grid", "scale"), [("decades", "log"), ("tradeoff", "linear"), ("methods", "linear")]
+)
+def test_costs_over_more_than_a_decade_get_a_logarithmic_axis_with_plain_numbers(visit, sites, grid, scale):
+    folder, _ = sites(grid)
+    page = visit(folder / "index.html")
+    assert page.evaluate("document.getElementById('chart').layout.xaxis.type") == scale
+    shown = page.evaluate(LABELS, "x")
+    assert len(shown) >= 2
+    assert all(float(text.replace(",", "")) > 0 for text in shown)
+    if scale == "log":
+        assert {"5", "10", "20", "50"} <= set(shown)
+
+
+def test_what_each_seed_had_is_marked(visit, sites):
+    folder, results = sites("tradeoff")
+    page = visit(folder / "index.html")
+    group = main_group(results)
+    marks = page.evaluate(TRACE, "seeds")
+    expected = {
+        (i, value) for i, row in enumerate(group.rows) for value in row.estimates[group.accuracy].by_seed
+    }
+    assert set(zip(marks["customdata"], marks["y"], strict=True)) == expected
+    assert len(expected) == 3 * len(group.rows)
+
+
+def test_one_seed_has_no_marks_of_its_own(visit, sites):
+    folder, _ = sites("methods")
+    assert visit(folder / "index.html").evaluate(TRACE, "seeds")["x"] == []
+
+
+@pytest.mark.parametrize("options", [{}, {"viewport": {"width": 830, "height": 900}}, PHONE])
+@pytest.mark.parametrize("grid", ["quick", "tradeoff", "methods"])
+def test_names_of_lines_stand_in_the_margin(visit, sites, grid, options):
+    folder, _ = sites(grid)
+    page = visit(folder / "index.html", **options)
+    names = [box for box in page.evaluate(BOXES, ".annotation-text") if box[4].startswith("best")]
+    assert sorted(box[4] for box in names) == ["bestteacher", "bestwithoutdistillation"]
+    (frame,) = page.evaluate(BOXES, ".bglayer .bg") or page.evaluate(BOXES, ".nsewdrag")
+    assert not overlap(*names)
+    width = page.evaluate("document.getElementById('chart').getBoundingClientRect().right")
+    for name in names:
+        assert name[0] >= frame[2]
+        assert name[2] <= width
+        assert not any(overlap(name, point) for point in page.evaluate(BOXES, ".points path"))
+
+
+def test_rows_of_different_image_sizes_say_so(visit, sites):
+    folder, results = sites("tradeoff")
+    page = visit(folder / "index.html")
+    (group,) = summarise(results).groups
+    assert group.image_sizes == [32, 64]
+    page.get_by_role("checkbox", name="64 px").uncheck()
+    assert page.evaluate(TRACE, "points") is not None
+    left = [i for i, row in enumerate(group.rows) if row.image_size == 32]
+    assert page.inner_text("#count") == f"{len(left)} of {len(group.rows)} configurations shown"
+    said = page.evaluate(TRACE, "points")["hovertext"]
+    assert all("images of 32 px" in text for text in said)
+    page.get_by_role("button", name="Show all").click()
+    page.locator("[data-key=size]").click()
+    first = page.locator("table.board:visible tbody tr").first
+    assert first.locator("td").first.inner_text() == "32"
+    page.locator("[data-key=size]").click()
+    assert first.locator("td").first.inner_text() == "64"
