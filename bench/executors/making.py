@@ -15,10 +15,15 @@ log = logging.getLogger(__name__)
 
 
 def prepare_process(threads: int) -> None:
-    """Give torch and FAISS their number of threads."""
+    """Give all that computes here so many threads: torch, FAISS, and the linear algebra of numpy and FAISS.
+
+    Another number rounds differently, in matrix products as in convolutions.
+    """
     import faiss
+    import threadpoolctl
     import torch
 
+    threadpoolctl.threadpool_limits(threads)
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
 
