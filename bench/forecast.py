@@ -7,7 +7,6 @@ guessed from those of other kinds.
 
 from __future__ import annotations
 
-import heapq
 import statistics
 import time
 from collections import defaultdict
@@ -20,6 +19,8 @@ from bench.stage import Stage
 
 #: Seconds of a stage that looks at no images, and of a timing, while none has been met.
 SHORT, TIMING = 0.2, 5.0
+#: Both steps train students.
+AKIN = {"distill": "finetune", "finetune": "distill"}
 #: Images that a stage at work must have done before its own speed counts, as a share.
 ENOUGH = 0.03
 #: The forecast is made again after a second, and after so many times what it takes.
@@ -54,17 +55,20 @@ class Forecast:
     """
 
     def __init__(self, schedule: Schedule, costs: Mapping[str, Cost]) -> None:
-        self._schedule, self._costs = schedule, costs
+        self._schedule = schedule
         self._work: dict[str, _Work] = {}
         self._seen: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._kinds: dict[tuple[str, bool], list[float]] = defaultdict(list)
         self._pace: list[tuple[float, float]] = []
         self._said: tuple[float, float] | None = None  # when, and until when it takes
         self._pause = 0.0
-        for stage in schedule.waiting.values():
-            expected = self._history(stage)
+        self._history: dict[str, float] = {}
+        for key, stage in schedule.waiting.items():
+            expected = costs[key].seconds if key in costs else None
             if expected is not None:
+                self._history[key] = expected
                 self._kinds[stage.kind, stage.timed].append(expected / _size(stage))
+        schedule.clock, schedule.left = time.perf_counter, self.left
 
     def start(self, stage: Stage) -> None:
         """A stage begins."""
@@ -84,13 +88,16 @@ class Forecast:
         stage, spent = work.stage, min(work.elapsed, seconds if seconds is not None else work.elapsed)
         self._seen[_class(stage)].append(spent / _size(stage))
         self._kinds[stage.kind, stage.timed].append(spent / _size(stage))
-        expected = self._history(stage)
-        if expected:
+        if expected := self._history.get(key):
             self._pace.append((spent, expected))
 
     def drop(self, key: str) -> None:
         """A stage at work has ended otherwise."""
         self._work.pop(key, None)
+
+    def left(self, key: str) -> float:
+        """Seconds that a stage at work should still take."""
+        return self._expectation().left(self._work[key])
 
     def time_left(self) -> float | None:
         """Seconds to the end of the run; None while nothing at all is known."""
@@ -112,10 +119,6 @@ class Forecast:
         left = {key: expects.left(work) for key, work in self._work.items()}
         return played_through(self._schedule, expects.seconds, left)
 
-    def _history(self, stage: Stage) -> float | None:
-        cost = self._costs.get(stage.key)
-        return cost.seconds if cost else None
-
     def _expectation(self) -> _Expectation:
         seen = {group: statistics.median(samples) for group, samples in self._seen.items()}
         kinds = {group: statistics.median(samples) for group, samples in self._kinds.items() if samples}
@@ -125,8 +128,7 @@ class Forecast:
                 seen.setdefault(_class(work.stage), rate)
                 kinds.setdefault((work.stage.kind, work.stage.timed), rate)
         spent, expected = (sum(pair) for pair in zip(*self._pace, strict=True)) if self._pace else (1.0, 1.0)
-        history = {key: cost.seconds for key, cost in self._costs.items() if cost.seconds is not None}
-        return _Expectation(seen, kinds, history, spent / expected)
+        return _Expectation(seen, kinds, self._history, spent / expected)
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class _Expectation:
             return self.seen[_class(stage)] * _size(stage)
         if stage.key in self.history:
             return self.history[stage.key] * self.pace
-        of_kind = self.kinds.get((stage.kind, stage.timed))
+        of_kind = self.kinds.get((stage.kind, stage.timed), self.kinds.get((AKIN.get(stage.kind, ""), False)))
         if of_kind is not None:
             return of_kind * _size(stage)
         if stage.kind in LOOKING:
@@ -172,15 +174,16 @@ def played_through(schedule: Schedule, seconds: Callable[[Stage], float], left: 
         seconds: of a stage that has not begun.
         left: key of a stage at work -> seconds that it still takes.
     """
-    play, now = schedule.copy(), 0.0
-    ends = [(left.get(key, 0.0), key) for key in play.running]
-    heapq.heapify(ends)
+    play, began, now = schedule.copy(), schedule.clock(), 0.0
+    ends = {key: left.get(key, 0.0) for key in play.running}
+    play.clock, play.left = lambda: began + now, lambda key: ends[key] - now
     while True:
         while (stage := play.next()) is not None:
-            heapq.heappush(ends, (now + seconds(stage), stage.key))
+            ends[stage.key] = now + seconds(stage)
         if not ends:
             return now
-        now, key = heapq.heappop(ends)
+        key = min(ends, key=ends.__getitem__)
+        now = ends.pop(key)
         play.ended(play.running[key])
 
 

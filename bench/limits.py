@@ -41,7 +41,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        top = root / "sys/fs/cgroup" / (controllers and controller)
+        top = root / "sys/fs/cgroup" / controllers
         here = top / path.strip("/")
         yield from (folder for folder in (here, *here.parents) if folder.is_relative_to(top))
 

@@ -160,14 +160,15 @@ class ProgressReport:
         """A stage at work ended well.
 
         Args:
-            seconds: that it took by its own clock.
+            seconds: that it took by its own clock, without what starting a process took.
         """
         running = self._remove(key)
         self._forecast.finish(key, seconds)
         self._count_stages(1)
-        speed = f", {running.rate:,.0f} images/s" if running.done else ""
-        line = f"{self._count()}{running.label}  {human_seconds(running.seconds)}{speed}"
-        if running.seconds >= WORTH_A_LINE:
+        spent = running.seconds if seconds is None else min(seconds, running.seconds)
+        speed = f", {running.done / max(spent, 1e-9):,.0f} images/s" if running.done else ""
+        line = f"{self._count()}{running.label}  {human_seconds(spent)}{speed}"
+        if spent >= WORTH_A_LINE:
             self._said = time.perf_counter()
             log.info("%s%s", line, self._left())
         else:

@@ -1,15 +1,17 @@
 """Which stage is made next, of those whose inputs are there: decides and executes nothing.
 
 Earlier cells go first, so that records come early. A stage starts beside others if its memory is free beside
-theirs. Timings run alone: what needs no training comes first of all, when nothing has to wait for it, the
-rest when nothing else is at work. For them the others stop about four times in a run, when a quarter of the
-cells waits for nothing else: one stop costs the idle time until the longest stage at work has ended.
+theirs. Timings run alone: what needs no training comes first of all, when nothing has to end for it. For the
+others, which cells wait for when all else is done, nothing new begins at a moment when those at work will
+soon have ended: so soon that the idle time is a small share of the time that has passed.
 """
 
 from __future__ import annotations
 
 import copy
 import heapq
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,8 +20,8 @@ from bench.stage import Stage, absent
 
 #: Kinds that take their time; ``SHORT`` stages of other kinds are worth as much as one of them.
 LONG, SHORT = frozenset({"features", "distill", "finetune", "encode"}), 8
-#: How often the others stop for timings in a run, about.
-STOPS = 4
+#: What letting the others end for timings may cost, as a share of the time since the last ones.
+IDLE = 0.03
 
 
 @dataclass
@@ -30,6 +32,11 @@ class _Open:
     needed: frozenset[str]
     untimed: int = 0
     timed: int = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether it waits for nothing but timings."""
+        return bool(self.timed and not self.untimed)
 
 
 @dataclass
@@ -42,6 +49,8 @@ class Schedule:
         room: bytes for all stages at work; None = enough.
         waiting: key -> stage that has not been started, in order.
         running: key -> stage at work.
+        clock: seconds since whenever.
+        left: key -> seconds that a stage at work should still take.
     """
 
     jobs: int = 1
@@ -49,6 +58,8 @@ class Schedule:
     room: int | None = None
     waiting: dict[str, Stage] = field(default_factory=dict)
     running: dict[str, Stage] = field(default_factory=dict)
+    clock: Callable[[], float] = time.perf_counter
+    left: Callable[[str], float] = lambda key: math.inf
     _cells: dict[str, _Open] = field(default_factory=dict)
     _owners: dict[str, list[str]] = field(default_factory=dict)
     _users: dict[str, list[str]] = field(default_factory=dict)
@@ -56,7 +67,8 @@ class Schedule:
     _order: dict[str, int] = field(default_factory=dict)
     _ready: list[tuple[int, str]] = field(default_factory=list)
     _timings: list[tuple[int, str]] = field(default_factory=list)
-    _due: int = 1
+    _since: float | None = None
+    _due: int = 0  # cells that wait for nothing but timings
 
     @classmethod
     def of(cls, cells: Sequence[Cell], there: Callable[[Stage], bool]) -> Schedule:
@@ -82,7 +94,7 @@ class Schedule:
                 made._owners.setdefault(key, []).append(cell.key)
                 opened.timed += stage.timed
                 opened.untimed += not stage.timed
-        made._due = -(-len(cells) // STOPS)
+        made._count_due()
         return made
 
     def copy(self) -> Schedule:
@@ -114,6 +126,8 @@ class Schedule:
 
     def next(self) -> Stage | None:
         """Start a stage; None if there is none, or none that may run beside those at work."""
+        if self._since is None:
+            self._since = self.clock()
         if len(self.running) >= self.jobs or any(stage.timed for stage in self.running.values()):
             return None
         if self.running:
@@ -130,6 +144,8 @@ class Schedule:
     def ended(self, stage: Stage) -> None:
         """A stage at work is there now."""
         del self.running[stage.key]
+        if stage.timed:
+            self._since = self.clock()
         for user in self._users.get(stage.key, ()):
             self._missing[user] -= 1
             if not self._missing[user] and user in self.waiting:
@@ -142,6 +158,7 @@ class Schedule:
         lost = [opened.cell for opened in self._cells.values() if stage.key in opened.needed]
         for cell in lost:
             del self._cells[cell.key]
+        self._count_due()
         dropped = [one for key, one in self.waiting.items() if not self._wanted(key)]
         for one in dropped:
             del self.waiting[one.key]
@@ -161,15 +178,21 @@ class Schedule:
         for cell in self._owners.get(stage.key, ()):
             if cell in self._cells:
                 opened = self._cells[cell]
+                before = opened.due
                 opened.timed -= stage.timed
                 opened.untimed -= not stage.timed
+                self._due += opened.due - before
+
+    def _count_due(self) -> None:
+        self._due = sum(opened.due for opened in self._cells.values())
 
     def _stopping(self) -> bool:
-        """Whether it is time to let those at work end, for timings that cells wait for."""
-        if not self._timings:
+        """Whether those at work had better end, for timings that are all that some cell waits for."""
+        if not self._timings or not self._due:
             return False
-        waiting = sum(bool(opened.timed and not opened.untimed) for opened in self._cells.values())
-        return waiting >= max(self._due, self.jobs)
+        idle = max(map(self.left, self.running)) * (self.jobs - 1) / self.jobs
+        assert self._since is not None
+        return idle <= IDLE * (self.clock() - self._since)
 
     def _fitting(self) -> str | None:
         """The first ready stage whose memory is free."""
