@@ -162,8 +162,7 @@ def _run_cells(
     pool = _pool(plan, machine, context, schedule.jobs)
     try:
         for ended in executor.run(pool, progress):
-            _save(ended, machine.store, described, out, outcome)
-            progress.cell(ended.cell.slug, "ok" if ended.failure is None else "without numbers")
+            progress.cell(ended.cell.slug, _save(ended, machine.store, described, out, outcome))
     finally:
         outcome.stages_run = len(executor.made)
         progress.close()
@@ -214,8 +213,8 @@ def _pool(plan: Plan, machine: Machine, context: Any, jobs: int) -> Pool:
     )
 
 
-def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path, outcome: Outcome) -> None:
-    """Write the record of a cell and its log."""
+def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path, outcome: Outcome) -> str:
+    """Write the record of a cell and its log; its status."""
     cell, failure = ended.cell, ended.failure
     if failure is None:
         record = save_finished(cell, store, ended.indices, described, ended.made, out)
@@ -230,6 +229,7 @@ def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path
     outcome.warnings.update(record.warnings)
     text = "".join(f"{line}\n" for line in ended.lines)
     atomic.write_text(out / records.LOGS / f"{Path(cell.record_file).stem}.log", text)
+    return record.status
 
 
 def _check_networks(stages: list[Stage], context: Any) -> None:
