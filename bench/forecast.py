@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +23,8 @@ SHORT, TIMING = 0.2, 5.0
 AKIN = {"distill": "finetune", "finetune": "distill"}
 #: Images that a stage at work must have done before its own speed counts, as a share.
 ENOUGH = 0.03
+#: Samples of a class or kind that count: the last ones.
+RECENT = 50
 #: The forecast is made again after a second, and after so many times what it takes.
 SECONDS, PATIENCE = 1.0, 50.0
 
@@ -57,9 +59,9 @@ class Forecast:
     def __init__(self, schedule: Schedule, costs: Mapping[str, Cost]) -> None:
         self._schedule = schedule
         self._work: dict[str, _Work] = {}
-        self._seen: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._kinds: dict[tuple[str, bool], list[float]] = defaultdict(list)
-        self._pace: list[tuple[float, float]] = []
+        self._seen: dict[tuple[str, str], deque[float]] = defaultdict(_recent)
+        self._kinds: dict[tuple[str, bool], deque[float]] = defaultdict(_recent)
+        self._pace: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._said: tuple[float, float] | None = None  # when, and until when it takes
         self._pause = 0.0
         self._history: dict[str, float] = {}
@@ -185,6 +187,10 @@ def played_through(schedule: Schedule, seconds: Callable[[Stage], float], left: 
         key = min(ends, key=ends.__getitem__)
         now = ends.pop(key)
         play.ended(play.running[key])
+
+
+def _recent() -> deque[float]:
+    return deque(maxlen=RECENT)
 
 
 def _size(stage: Stage) -> int:

@@ -124,6 +124,18 @@ def test_a_record_says_how_many_threads_computed_its_accuracies(run_with):
     assert {(r.environment["threads"], r.environment["job_threads"]) for r in found} == {(3, 2)}
 
 
+def test_a_record_made_from_cached_work_says_whose_threads_that_had(tiny):
+    assert tiny("run", "--threads", "2", "--only", "loss=csq").code == 0
+    assert tiny("run").code == 0
+    found = records.load_results(Path("results/tiny")).records
+    assert {(r.cell.method, r.cell.loss): r.environment["job_threads"] for r in found} == {
+        ("none", "csq"): 2,
+        ("cukd", "csq"): 2,
+        ("none", "dch"): 1,
+        ("cukd", "dch"): None,  # of a student that was distilled by two threads
+    }
+
+
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_computes_has_the_threads_of_a_job_and_what_is_timed_all(run_with, folder, jobs):
     (folder / "pools.py").write_text(POOLS)

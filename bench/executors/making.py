@@ -42,6 +42,8 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
     Raises:
         UsageError: the store cannot be written.
     """
+    import torch
+
     store = context.store
     folder = store.path(*stage.place)
     about = {
@@ -50,6 +52,7 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         "cost_class": stage.cost_class,
         "images": stage.images,
         "hardware": context.hardware,
+        "threads": torch.get_num_threads(),
         "spec": stage.spec,
         "inputs": {role: needed.key for role, needed in stage.inputs.items()},
     }
