@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Of the memory that is available, for everything that is at work.
 USABLE = 0.9
+#: Cores per thread at work from which they are worth a word.
+MANY = 4
 
 Overwrite = Literal["missing", "failed", "always"]
 
@@ -54,11 +56,6 @@ class Machine:
     jobs: int = 1
     job_threads: int = 1
     plugins: tuple[Path, ...] = ()
-
-    @property
-    def readers(self) -> int:
-        """Processes that may decode image files for a job, which changes no number."""
-        return max(self.job_threads, self.threads // self.jobs)
 
     @property
     def hardware(self) -> str:
@@ -151,11 +148,13 @@ def _run_cells(
         weights=plan.weights,
         hardware=machine.job_hardware,
         advance=lambda images: None,
-        workers=machine.readers,
+        # Whoever decodes image files changes no number.
+        workers=max(machine.job_threads, machine.threads // schedule.jobs),
     )
     _check_networks(waiting, context)
     if machine.device == "cpu":
         _look_at_memory(schedule, context)
+        _look_at_cores(schedule.jobs, machine)
     described = environment.describe(machine.device, machine.threads, machine.precision)
     described["job_threads"] = machine.job_threads
     progress = ProgressReport(len(waiting), len(cells), Forecast(schedule, costs))
@@ -166,6 +165,15 @@ def _run_cells(
     finally:
         outcome.stages_run = len(executor.made)
         progress.close()
+
+
+def _look_at_cores(jobs: int, machine: Machine) -> None:
+    """Say so where most cores will have nothing to do."""
+    if machine.threads >= MANY * jobs * machine.job_threads:
+        had = f"{jobs} {'job' if jobs == 1 else 'jobs'} at once on {machine.threads} cores"
+        log.info(
+            "cores: %s: --threads %d would train faster, and round differently", had, machine.threads // jobs
+        )
 
 
 def _look_at_memory(schedule: Schedule, context: Any) -> None:
@@ -205,7 +213,7 @@ def _pool(plan: Plan, machine: Machine, context: Any, jobs: int) -> Pool:
             devices=torch.cuda.device_count() if machine.device == "cuda" else 0,
             threads=machine.job_threads,
             timing_threads=machine.threads,
-            readers=machine.readers,
+            readers=context.workers,
             hardware=machine.job_hardware,
             weights=plan.weights,
             plugins=machine.plugins,

@@ -151,6 +151,26 @@ def test_what_computes_has_the_threads_of_a_job_and_what_is_timed_all(run_with, 
         assert record.metrics["latency_ms@1"].detail["threads"] == 3
 
 
+def test_cores_without_work_are_told_of_and_decode_images(tiny, monkeypatch):
+    from bench.executors import inline
+
+    seen = []
+
+    class Pool(inline.InlinePool):
+        def __init__(self, context, *threads):
+            seen.append((context.workers, *threads))
+            super().__init__(context, *threads)
+
+    monkeypatch.setattr(inline, "InlinePool", Pool)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    only = ("--only", "method=none", "--only", "loss=csq", "--jobs", "auto")  # one after the other
+    result = tiny("run", *only)
+    assert (
+        "cores: 1 job at once on 5 cores: --threads 5 would train faster, and round differently" in result.err
+    )
+    assert seen == [(5, 1, 5)]
+
+
 def test_timings_run_alone(tiny, folder):
     result = tiny("run", "--jobs", "2", "-v")
     assert result.code == 0

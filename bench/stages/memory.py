@@ -78,11 +78,15 @@ class Needs:
 
     def _pixels(self, block: Mapping[str, Any]) -> float:
         """Sets in memory are loaded by every process; files are read ahead by others."""
-        pixels = self._context.dataset(block).images.pixels
-        if isinstance(pixels, np.ndarray):
-            return float(pixels.nbytes)
-        batch = views.EVALUATION_BATCH * math.prod(pixels.shape[1:])
-        return self._context.workers * (READER + inputs.READ_AHEAD * batch)
+
+        def look() -> float:
+            pixels = self._context.dataset(block).images.pixels
+            if isinstance(pixels, np.ndarray):
+                return float(pixels.nbytes)
+            batch = views.EVALUATION_BATCH * math.prod(pixels.shape[1:])
+            return self._context.workers * (READER + inputs.READ_AHEAD * batch)
+
+        return self._once(json.dumps(["pixels", block]), look)
 
     def _codes(self, encode: Stage) -> float:
         """Outputs of the network for all images."""
@@ -120,6 +124,7 @@ class Needs:
         return 2.0 * FLOAT * 3 * batch * size**2
 
     def _once(self, key: str, play: Callable[[], float]) -> float:
+        """What ``play`` finds, which may draw random numbers."""
         if key not in self._known:
             with seeded(0, torch.device("cpu")):
                 self._known[key] = play()
