@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import atomic, records, timing
+from bench.estimate import LOOKING
 from bench.executors.outcomes import Cause
 from bench.plan import Cell
 from bench.records import ArtifactReference, Failure, Metric, Record, StageInfo
@@ -42,7 +43,7 @@ def save_finished(
             name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
         }
     metrics |= _whole_query(metrics)
-    stages = {}
+    stages, threads = {}, set()
     warnings: list[str] = []
     for name, stage in all_stages(cell).items():
         found = store.index(_folder(store, stage))
@@ -55,6 +56,10 @@ def save_finished(
             history=[_rounded(epoch) for epoch in summary.get("history", [])],
         )
         warnings += summary.get("warnings", [])
+        if found and stage.kind in LOOKING:
+            threads.add(found.get("threads"))
+    if threads:  # of what was cached, too
+        described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
     parts = {"metrics": metrics, "per_query": per_query, "stages": stages}
     record = _record(cell, described, warnings, status="ok", **parts)
     stem = Path(cell.record_file).stem

@@ -203,7 +203,7 @@ def _findings(out: Path) -> list[str]:
 
 def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, plugins: Sequence[Path],
              overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
-             limit: int | None, jobs: int) -> tuple[Plan, Any]:  # fmt: skip
+             limit: int | None, jobs: int | str, threads: int) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
     from bench import copies, environment, loading, store
     from bench.config import load_grid
@@ -215,13 +215,23 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
     include(plugins)
     file, choice = load_grid(grid, overrides), Choice(only, skip, limit)
     root = data_root or loading.default_root()
+    device, cores = _device(device), environment.default_threads()
+    count = environment.default_jobs(device, cores, threads) if jobs == "auto" else int(jobs)
+    if device == "cpu" and count * threads > cores:
+        log.warning(
+            "warning: --jobs %d with --threads %d on %d cores: they will wait for each other",
+            count,
+            threads,
+            cores,
+        )
     machine = Machine(
         store=store.Store(store.default_root()),
         data_root=root,
-        device=_device(device),
-        threads=environment.default_threads(),
+        device=device,
+        threads=cores,
         precision=file.grid.defaults.precision,
-        jobs=jobs,
+        jobs=count,
+        job_threads=threads,
         plugins=tuple(path.resolve() for path in plugins),
     )
     most = None if fetch else copies.QUICK  # what is to be run is read anyway

@@ -35,6 +35,24 @@ class Number(click.FloatRange):
         return number
 
 
+class Count(click.IntRange):
+    """A whole number of at least 1, or one of ``words``."""
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(min=1)
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number or the word, or a usage error."""
+        if value in self._words or isinstance(value, int):
+            return value
+        if not str(value).isdecimal() or not int(value):
+            name = param.opts[0] if param else "it"
+            words = "".join(f"{word} or " for word in self._words)
+            self.fail(f"'{value}' is not {words}a whole number of at least 1; try {name} 2", param, ctx)
+        return int(value)
+
+
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that every verb has."""
 
@@ -104,10 +122,12 @@ def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
         data_root_option,
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
                      show_default=True, help="What to train and measure on."),
-        click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
-                     help="Stages at work at once, each with its share of the threads and a GPU in turn; "
-                     "timings run alone, at the end. With as many threads per stage (OMP_NUM_THREADS / N) "
-                     "results are the same bit for bit, else within the noise of seeds."),
+        click.option("--jobs", type=Count("auto"), default="auto", show_default=True, metavar="N|auto",
+                     help="Stages at work at once; auto: as many as cores and memory allow, one a GPU. "
+                     "Results are the same bit for bit. Timings run alone, with all cores."),
+        click.option("--threads", type=Count(), default=1, show_default=True, metavar="N",
+                     help="Threads of each job, for one large training. Another number rounds differently: "
+                     "accuracies agree within the noise of seeds only."),
         include_option,
     ]  # fmt: skip
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)

@@ -16,6 +16,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from bench import limits
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -73,11 +75,16 @@ def timed_packages() -> dict[str, str]:
 def default_threads() -> int:
     """``OMP_NUM_THREADS`` if set, else the number of cores this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
-        return int(asked)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return int(asked) if asked.isdigit() and int(asked) > 0 else limits.cores()
+
+
+def default_jobs(device: str, threads: int, job_threads: int) -> int:
+    """Stages at work at once: one a GPU, or as many as there are threads for.
+
+    Args:
+        threads, job_threads: of all jobs, and of one.
+    """
+    return len(_gpus()) or 1 if device == "cuda" else max(1, threads // job_threads)
 
 
 @functools.cache
@@ -117,17 +124,30 @@ def gpu_model() -> str | None:
 
     Asking torch would cost seconds. The numbers of the two agree, see ``bench.cli.main``.
     """
+    return next(iter(_gpus()), None)
+
+
+def _gpus() -> tuple[str, ...]:
+    """Names of the GPUs that torch would find, in its order."""
     if (package_version("torch") or "").endswith("+cpu"):
-        return None
+        return ()
     listed = _output("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader")
     found = [[part.strip() for part in line.split(",", 2)] for line in listed.splitlines() if line.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None or visible.startswith("MIG"):  # parts of GPUs are not in the list
-        return found[0][2] if found else None
-    first = visible.partition(",")[0].strip()
-    return next(
-        (name for index, uuid, name in found if first and (index == first or uuid.startswith(first))), None
-    )
+    if visible is None:
+        return tuple(name for _, _, name in found)
+    if visible.startswith("MIG"):  # parts of GPUs are not in the list, and torch takes one of them
+        return tuple(name for _, _, name in found[:1])
+    taken = []
+    for wanted in map(str.strip, visible.split(",")):
+        name = next(
+            (name for index, uuid, name in found if index == wanted or (wanted and uuid.startswith(wanted))),
+            None,
+        )
+        if name is None:  # CUDA looks no further
+            break
+        taken.append(name)
+    return tuple(taken)
 
 
 @functools.cache

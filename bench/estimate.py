@@ -11,7 +11,7 @@ from bench.stage import Stage
 from bench.store import Store
 
 #: Kinds that look at images: where their number is 0, the data are missing and it is not known.
-_LOOKING = frozenset({"features", "distill", "finetune", "encode"})
+LOOKING = frozenset({"features", "distill", "finetune", "encode"})
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def estimate(stages: Iterable[Stage], store: Store, hardware: str) -> dict[str, 
 
     def expected(known: dict[tuple[str, str], list[float]], stage: Stage) -> float | None:
         samples = known[stage.kind, stage.cost_class]
-        if not samples or (stage.kind in _LOOKING and not stage.images):
+        if not samples or (stage.kind in LOOKING and not stage.images):
             return None
         return statistics.median(samples) * max(stage.images, 1)
 

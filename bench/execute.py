@@ -12,20 +12,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import advice, atomic, environment, estimate, records
+from bench import advice, atomic, environment, estimate, limits, records
 from bench.cell_files import save_finished, save_unfinished
 from bench.errors import RecordError, UsageError, of_network
-from bench.plan import Cell, Plan, leaves
+from bench.forecast import Forecast
+from bench.plan import Cell, Plan
 from bench.progress import ProgressReport
 from bench.registry import METHODS
-from bench.stage import Stage, absent
+from bench.stage import Stage
 from bench.store import Store
 
 if TYPE_CHECKING:
+    from bench.executors.executor import Pool
     from bench.executors.outcomes import CellOutcome
-    from bench.executors.parallel import ParallelExecutor
+    from bench.executors.schedule import Schedule
 
 log = logging.getLogger(__name__)
+
+#: Of the memory that is available, for everything that is at work.
+USABLE = 0.9
+#: Cores per thread at work from which they are worth a word.
+MANY = 4
 
 Overwrite = Literal["missing", "failed", "always"]
 
@@ -35,8 +42,9 @@ class Machine:
     """Where a plan is executed.
 
     Attributes:
-        threads: of all jobs together.
-        jobs: stages at work at once, each in a process of its own if they are several.
+        threads: that may compute at once; what is timed runs alone and has them all.
+        jobs: stages at work at once at most, each in a process of its own if they are several.
+        job_threads: of one job. Another number rounds differently: it does not follow from that of the cores.
         plugins: files of ``--include``, which those processes import too.
     """
 
@@ -46,12 +54,8 @@ class Machine:
     threads: int
     precision: str
     jobs: int = 1
+    job_threads: int = 1
     plugins: tuple[Path, ...] = ()
-
-    @property
-    def job_threads(self) -> int:
-        """Threads that one job has; what is timed runs alone and has them all."""
-        return max(1, self.threads // self.jobs)
 
     @property
     def hardware(self) -> str:
@@ -123,7 +127,7 @@ def _run_cells(
     # Torch is imported here and not above: a run that finds everything done should end at once.
     import torch
 
-    from bench.executors.local import LocalExecutor
+    from bench.executors.executor import Executor
     from bench.executors.making import prepare_process
     from bench.stages.context import Context
 
@@ -132,10 +136,11 @@ def _run_cells(
     if machine.precision == "bf16" and not environment.bf16_in_hardware(machine.device):
         log.warning("precision: bf16 is emulated on this processor, many times slower than precision: fp32")
     prepare_process(machine.job_threads)
-    found = absent(leaves(cells), lambda stage: not fresh and _made(machine.store, stage))
-    waiting = list(found.values())
+    executor = Executor(cells, machine.store, fresh=fresh)
+    schedule = executor.schedule
+    waiting = list(schedule.waiting.values())
+    schedule.jobs = min(machine.jobs, schedule.useful_jobs())
     costs = estimate.estimate(waiting, machine.store, machine.job_hardware)
-    alone = {stage.key for stage in waiting if stage.timed}
     context = Context(
         store=machine.store,
         data_root=machine.data_root,
@@ -143,47 +148,81 @@ def _run_cells(
         weights=plan.weights,
         hardware=machine.job_hardware,
         advance=lambda images: None,
-        workers=machine.job_threads,
+        # Whoever decodes image files changes no number.
+        workers=max(machine.job_threads, machine.threads // schedule.jobs),
     )
     _check_networks(waiting, context)
-    progress = ProgressReport({stage.key: costs[stage.key].seconds for stage in waiting}, machine.jobs, alone)
-    executor: LocalExecutor | ParallelExecutor
-    if machine.jobs == 1:
-        executor = LocalExecutor(context, progress, fresh=fresh)
-    else:
-        executor = _parallel(plan, machine, progress, fresh=fresh)
+    if machine.device == "cpu":
+        _look_at_memory(schedule, context)
+        _look_at_cores(schedule.jobs, machine)
     described = environment.describe(machine.device, machine.threads, machine.precision)
     described["job_threads"] = machine.job_threads
+    progress = ProgressReport(len(waiting), len(cells), Forecast(schedule, costs))
+    pool = _pool(plan, machine, context, schedule.jobs)
     try:
-        for ended in executor.run(cells):
-            _save(ended, machine.store, described, out, outcome)
+        for ended in executor.run(pool, progress):
+            progress.cell(ended.cell.slug, _save(ended, machine.store, described, out, outcome))
     finally:
         outcome.stages_run = len(executor.made)
         progress.close()
 
 
-def _parallel(plan: Plan, machine: Machine, progress: ProgressReport, *, fresh: bool) -> ParallelExecutor:
+def _look_at_cores(jobs: int, machine: Machine) -> None:
+    """Say so where most cores will have nothing to do."""
+    if machine.threads >= MANY * jobs * machine.job_threads:
+        had = f"{jobs} {'job' if jobs == 1 else 'jobs'} at once on {machine.threads} cores"
+        log.info(
+            "cores: %s: --threads %d would train faster, and round differently", had, machine.threads // jobs
+        )
+
+
+def _look_at_memory(schedule: Schedule, context: Any) -> None:
+    """Have stages wait for one another where they would not fit into memory together, and say so."""
+    from bench.stages.memory import Needs
+
+    room = limits.available_memory()
+    if room is None or not schedule.waiting:
+        return
+    schedule.room, schedule.needs = round(USABLE * room), Needs(context).of(schedule.waiting.values())
+    key = max(schedule.needs, key=lambda key: schedule.needs[key], default=None)
+    if key is None:
+        return
+    most, stage = schedule.needs[key], schedule.waiting[key]
+    need = f"{stage.kind} {stage.slug} needs about {most / 1e9:.1f} GB of {schedule.room / 1e9:.1f} GB"
+    if most > schedule.room:
+        log.warning("warning: %s; it runs alone and may fail: lower batch_size or image_size", need)
+    elif most * schedule.jobs > schedule.room:
+        fitting = schedule.room // most
+        log.info("memory: %s: %d such at once, not %d", need, fitting, schedule.jobs)
+
+
+def _pool(plan: Plan, machine: Machine, context: Any, jobs: int) -> Pool:
     import torch
 
-    from bench.executors.parallel import ParallelExecutor
+    from bench.executors.inline import InlinePool
+    from bench.executors.processes import ProcessPool
     from bench.executors.worker import Setup
 
-    setup = Setup(
-        store_root=machine.store.root,
-        data_root=machine.data_root,
-        device=machine.device,
-        devices=torch.cuda.device_count() if machine.device == "cuda" else 0,
-        threads=machine.job_threads,
-        timing_threads=machine.threads,
-        hardware=machine.job_hardware,
-        weights=plan.weights,
-        plugins=machine.plugins,
+    if jobs == 1:
+        return InlinePool(context, machine.job_threads, machine.threads)
+    return ProcessPool(
+        Setup(
+            store_root=machine.store.root,
+            data_root=machine.data_root,
+            device=machine.device,
+            devices=torch.cuda.device_count() if machine.device == "cuda" else 0,
+            threads=machine.job_threads,
+            timing_threads=machine.threads,
+            readers=context.workers,
+            hardware=machine.job_hardware,
+            weights=plan.weights,
+            plugins=machine.plugins,
+        )
     )
-    return ParallelExecutor(setup, machine.store, progress, machine.jobs, fresh=fresh)
 
 
-def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path, outcome: Outcome) -> None:
-    """Write the record of a cell and its log."""
+def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path, outcome: Outcome) -> str:
+    """Write the record of a cell and its log; its status."""
     cell, failure = ended.cell, ended.failure
     if failure is None:
         record = save_finished(cell, store, ended.indices, described, ended.made, out)
@@ -198,6 +237,7 @@ def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path
     outcome.warnings.update(record.warnings)
     text = "".join(f"{line}\n" for line in ended.lines)
     atomic.write_text(out / records.LOGS / f"{Path(cell.record_file).stem}.log", text)
+    return record.status
 
 
 def _check_networks(stages: list[Stage], context: Any) -> None:
@@ -234,10 +274,6 @@ def _first(seen: set[str], *what: Any) -> bool:
     new = text not in seen
     seen.add(text)
     return new
-
-
-def _made(store: Store, stage: Stage) -> bool:
-    return store.verify(store.path(*stage.place)) is not None
 
 
 def _present(out: Path, cell: Cell) -> records.Record | None:

@@ -11,9 +11,10 @@ from tabulate import tabulate
 
 from bench import advice
 from bench.estimate import estimate
-from bench.plan import Cell, Plan, leaves
-from bench.progress import human_seconds, wall_seconds
-from bench.stage import absent
+from bench.executors.schedule import Schedule
+from bench.forecast import expected_seconds
+from bench.plan import Cell, Plan
+from bench.progress import human_seconds
 from bench.store import Store
 
 #: Columns of the list of cells.
@@ -27,11 +28,12 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
 
     Args:
         hardware: fingerprint of the machine whose seconds count.
-        jobs: stages that would be at work at once.
+        jobs: stages that would be at work at once at most; memory may allow fewer.
     """
     stages = plan.stages()
-    found = absent(leaves(plan.selected), lambda stage: store.index(store.path(*stage.place)) is not None)
-    todo = list(found.values())
+    schedule = Schedule.of(plan.selected, lambda stage: store.index(store.path(*stage.place)) is not None)
+    schedule.jobs = jobs = min(jobs, schedule.useful_jobs())
+    todo = list(schedule.waiting.values())
     costs = estimate(todo, store, hardware)
     rows = []
     for kind, total in Counter(stage.kind for stage in stages).items():
@@ -50,8 +52,6 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
                 "unknown_bytes": sizes.count(None),
             }
         )
-    alone = [costs[stage.key].seconds or 0.0 for stage in todo if stage.timed]
-    together = [costs[stage.key].seconds or 0.0 for stage in todo if not stage.timed]
     variants, copied, few_seeds = _variants(plan.selected), list(_copies(plan)), advice.few_seeds(plan)
     cells = [
         {
@@ -67,7 +67,7 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "cells": cells,
         "stages": rows,
         "jobs": jobs,
-        "seconds": round(wall_seconds(together, alone, jobs), 1),
+        "seconds": round(expected_seconds(schedule, costs), 1),
         "training": advice.training(plan),
         "missing": plan.missing,
         "copies": {name: found.counts for name, found in plan.copies.items()},

@@ -1,8 +1,7 @@
 """Say on stderr what is being done and how long it will still take.
 
-A terminal gets bars (rich); a log file or CI gets one line per finished stage, and one a minute from a long
-one. The time left for the whole run is the sum of what the remaining stages are expected to cost, corrected
-by the pace so far and divided by the number of stages that run at once, and never less than the longest.
+A terminal gets bars (rich); a log file or CI gets a line per cell and per stage that took a second or more,
+and one a minute from a long one; the log of the run has all. The time left is what ``bench.forecast`` says.
 """
 
 from __future__ import annotations
@@ -11,12 +10,16 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from bench.stage import Stage
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 LABEL_WIDTH = 32
 #: Without bars, a stage that takes longer than that says so, and how far it is.
 SECONDS_BETWEEN_LINES = 60.0
+#: A stage that takes less is told in the log of the run alone: a grid has a hundred of them.
+WORTH_A_LINE = 1.0
 
 
 def human_seconds(seconds: float) -> str:
@@ -34,11 +39,6 @@ def human_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def wall_seconds(together: Collection[float], alone: Collection[float], jobs: int) -> float:
-    """What stages take that ``jobs`` work on at once, and others that run with no other: at least so long."""
-    return max(sum(together) / jobs, max(together, default=0.0)) + sum(alone)
 
 
 def bars_wanted() -> bool:
@@ -99,23 +99,28 @@ class _Running:
         return f"{self.rate:,.0f} images/s" + (f", about {human_seconds(left)} left" if self.images else "")
 
 
+class Forecast(Protocol):
+    """What knows when the run will have ended, see ``bench.forecast``."""
+
+    def start(self, stage: Stage) -> None: ...  # noqa: D102
+    def advance(self, key: str, images: int) -> None: ...  # noqa: D102
+    def finish(self, key: str, seconds: float | None) -> None: ...  # noqa: D102
+    def drop(self, key: str) -> None: ...  # noqa: D102
+    def time_left(self) -> float | None: ...  # noqa: D102
+
+
 class ProgressReport:
     """Progress of one run: a bar over its stages, and one over the images of every stage at work.
 
     Args:
-        expected: stage key -> seconds it should take, None where nothing is known, in order.
-        jobs: stages that may be at work at once.
-        alone: keys of those that run with no other.
+        stages, cells: how many are to come.
     """
 
-    def __init__(
-        self, expected: Mapping[str, float | None], jobs: int = 1, alone: Collection[str] = ()
-    ) -> None:
-        self._left = dict(expected)
-        self._total, self._jobs, self._alone = len(self._left), jobs, frozenset(alone)
-        self._pace: list[tuple[float, float | None]] = []
+    def __init__(self, stages: int, cells: int, forecast: Forecast) -> None:
+        self._stages, self._cells, self._forecast = stages, cells, forecast
+        self._ended = self._told = 0
         self._running: dict[str, _Running] = {}
-        self._said = time.perf_counter()
+        self._began = self._said = time.perf_counter()
         self._bars: Progress | None = None
         self._run_bar = TaskID(0)
         if bars_wanted():
@@ -129,64 +134,83 @@ class ProgressReport:
                 transient=True,
             )
             self._bars.start()
-            self._run_bar = self._bars.add_task("stages", total=self._total, note="")
+            self._run_bar = self._bars.add_task("stages", total=stages, note="")
 
-    def start(self, key: str, label: str, images: int) -> None:
-        """A stage that will look at about ``images`` images begins."""
-        running = self._running[key] = _Running(label, images, started=time.perf_counter())
+    def start(self, stage: Stage) -> None:
+        """A stage begins."""
+        label = f"{stage.kind} {stage.slug}"
+        running = self._running[stage.key] = _Running(label, stage.images, started=time.perf_counter())
+        self._forecast.start(stage)
         if self._bars:
             short = label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"
-            running.bar = self._bars.add_task(short, total=max(images, 1), note="")
+            running.bar = self._bars.add_task(short, total=max(stage.images, 1), note="")
 
     def advance(self, key: str, images: int) -> None:
         """A stage at work is done with so many more images."""
         running = self._running[key]
         running.done += images
+        self._forecast.advance(key, images)
         if self._bars and running.bar is not None:
             self._bars.update(running.bar, advance=images, note=running.note())
         elif not self._bars and time.perf_counter() - self._said >= SECONDS_BETWEEN_LINES:
             self._said = time.perf_counter()
-            log.info("%s%s  %s%s", self._count(), running.label, running.note(), self._note())
+            log.info("%s%s  %s%s", self._count(), running.label, running.note(), self._left())
 
-    def finish(self, key: str) -> None:
-        """A stage at work ended well."""
+    def finish(self, key: str, seconds: float | None = None) -> None:
+        """A stage at work ended well.
+
+        Args:
+            seconds: that it took by its own clock, without what starting a process took.
+        """
         running = self._remove(key)
-        seconds = running.seconds
-        self._pace.append((seconds, self._left.pop(key, None)))
-        self._said = time.perf_counter()
-        if self._bars:
-            self._bars.update(self._run_bar, completed=self._total - len(self._left), note=self._note())
-        speed = f", {running.rate:,.0f} images/s" if running.done else ""
-        log.info("%s%s  %s%s%s", self._count(), running.label, human_seconds(seconds), speed, self._note())
+        self._forecast.finish(key, seconds)
+        self._count_stages(1)
+        spent = running.seconds if seconds is None else min(seconds, running.seconds)
+        speed = f", {running.done / max(spent, 1e-9):,.0f} images/s" if running.done else ""
+        line = f"{self._count()}{running.label}  {human_seconds(spent)}{speed}"
+        if spent >= WORTH_A_LINE:
+            self._said = time.perf_counter()
+            log.info("%s%s", line, self._left())
+        else:
+            log.debug("%s", line)
 
     def drop(self, key: str) -> None:
-        """A stage will not run, or not to its end: it is cached after all, or something has failed."""
+        """A stage will not run, or not to its end: it was there after all, or something has failed."""
         if key in self._running:
             self._remove(key)
-        self._left.pop(key, None)
+            self._forecast.drop(key)
+        self._count_stages(1)
+
+    def cell(self, slug: str, what: str) -> None:
+        """A cell has ended: ``what`` says how."""
+        self._told += 1
+        self._said = time.perf_counter()
+        log.info("cell %d of %d  %s  %s%s", self._told, self._cells, slug, what, self._left())
 
     def time_left(self) -> float | None:
         """Seconds to the end of the run, None while nothing is known."""
-        if not self._left:
-            return 0.0
-        known = [(spent, guess) for spent, guess in self._pace if guess]
-        pace = sum(spent for spent, _ in known) / sum(guess for _, guess in known if guess) if known else 1.0
-        mean = sum(spent for spent, _ in self._pace) / len(self._pace) if self._pace else None
-        guesses = {key: mean if guess is None else guess * pace for key, guess in self._left.items()}
-        together: list[float] = []
-        alone: list[float] = []
-        for key, guess in guesses.items():
-            if guess is None:
-                return None
-            running = self._running.get(key)
-            left = max(0.0, guess - running.seconds) if running else guess
-            (alone if key in self._alone else together).append(left)
-        return wall_seconds(together, alone, self._jobs)
+        return self._forecast.time_left()
 
     def close(self) -> None:
-        """Remove the bars; lines stay."""
+        """Remove the bars; lines stay, and one says how much there was."""
         if self._bars:
             self._bars.stop()
+        if not self._told:
+            return
+        seconds = human_seconds(time.perf_counter() - self._began)
+        log.info(
+            "%d of %d cells, %d of %d stages in %s",
+            self._told,
+            self._cells,
+            self._ended,
+            self._stages,
+            seconds,
+        )
+
+    def _count_stages(self, number: int) -> None:
+        self._ended += number
+        if self._bars:
+            self._bars.update(self._run_bar, completed=self._ended, note=self._left())
 
     def _remove(self, key: str) -> _Running:
         running = self._running.pop(key)
@@ -195,8 +219,8 @@ class ProgressReport:
         return running
 
     def _count(self) -> str:
-        return f"[{self._total - len(self._left)}/{self._total}] "
+        return f"[{self._ended}/{self._stages}] "
 
-    def _note(self) -> str:
+    def _left(self) -> str:
         left = self.time_left()
         return f"  (about {human_seconds(left)} left)" if left else ""

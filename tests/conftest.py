@@ -63,9 +63,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def bench(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run one command in ``folder``."""
+    """Run one command in ``folder``; stages run in this process, unless the test asks for jobs."""
 
     def call(*arguments: object) -> Result:
+        if arguments[:1] == ("run",) and "--jobs" not in arguments:
+            arguments = (*arguments, "--jobs", "1")
         code = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)

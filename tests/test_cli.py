@@ -104,6 +104,11 @@ def test_a_plugin_does_not_choose_the_exit_code(bench, monkeypatch):
         (["measure", "cukd_v9"], "unknown student 'cukd_v9'; did you mean 'cukd_v"),
         (["data", "prepare", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
         (["ls", "losses", "--include", "absent.py"], "--include absent.py: no such file"),
+        (["run", "--jobs", "0"], "'0' is not auto or a whole number of at least 1; try --jobs 2"),
+        (["run", "--jobs", "x"], "'x' is not auto or a whole number of at least 1; try --jobs 2"),
+        (["plan", "--jobs", "-1"], "'-1' is not auto or a whole number of at least 1; try --jobs 2"),
+        (["plan", "--threads", "0"], "'0' is not a whole number of at least 1; try --threads 2"),
+        (["run", "--threads", "auto"], "'auto' is not a whole number of at least 1; try --threads 2"),
     ],
     ids=" ".join,
 )
@@ -141,6 +146,25 @@ def test_plan_lists_cells_stages_and_costs_and_starts_nothing(tiny, folder):
     finetune = next(row for row in longer["stages"] if row["stage"] == "finetune")
     assert finetune["unknown"] == 0
     assert finetune["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("cores", "arguments", "jobs"),
+    [(2, (), 2), (3, (), 3), (64, (), 4), (3, ("--jobs", "1"), 1), (4, ("--threads", "2"), 2)],
+)
+def test_by_default_a_plan_has_a_job_for_every_core_that_can_be_of_use(
+    tiny, monkeypatch, cores, arguments, jobs
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
+    result = tiny("plan", "--json", *arguments)
+    assert json.loads(result.out)["jobs"] == jobs
+    assert result.err == ""
+
+
+def test_more_threads_than_cores_are_warned_of(tiny):
+    said = "warning: --jobs 1 with --threads 8 on 2 cores: they will wait for each other\n"
+    assert tiny("plan", "--threads", "8").err == said
+    assert tiny("plan", "--jobs", "4").err.startswith("warning: --jobs 4 with --threads 1 on 2 cores")
 
 
 def test_report_follows_run(tiny, bench):
@@ -407,6 +431,8 @@ def test_doctor_says_what_is_at_hand(bench, folder):
         findings["teachers"]["resnet50"],
     )
     assert findings["folders"]["cache (BENCH_CACHE)"] == str(folder / "cache")
+    assert findings["devices"]["cpu"].endswith("2 threads, so many jobs at once by default")
+    assert re.fullmatch(r"[0-9.]+ GB available; .*", findings["devices"]["memory"])
     assert "teachers" in bench("doctor").out
 
 

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from bench import records
-from bench.executors import parallel
+from bench.executors import processes
+from bench.stage import PER_QUERY
 from tests.conftest import PLUGINS, TINY_GRID
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +29,7 @@ from torch import nn
 
 class Kill(nn.Module):
     def forward(self, x):
-        if x.requires_grad or self.training:
+        if x.device.type != "meta" and (x.requires_grad or self.training):
             os.kill(os.getpid(), signal.SIGKILL)
         return x
 
@@ -38,36 +40,135 @@ class Deadly(STUDENTS.get("tiny_student")):
 """
 
 
+#: A loss that writes down how many threads everything has that computes.
+POOLS = """\
+import json, os
+from bench.losses.csq import Csq
+from bench.registry import LOSSES
+
+@LOSSES.register_as("pools")
+class Pools(Csq):
+    def begin_epoch(self, epoch):
+        import faiss, threadpoolctl, torch
+        found = {"torch": torch.get_num_threads(), "faiss": faiss.omp_get_max_threads()}
+        for pool in threadpoolctl.threadpool_info():
+            found[pool["user_api"]] = max(pool["num_threads"], found.get(pool["user_api"], 0))
+        found["waiting"] = os.environ.get("OMP_WAIT_POLICY")
+        with open(f"pools-{os.getpid()}", "a") as file:
+            file.write(json.dumps(found) + "\\n")
+        super().begin_epoch(epoch)
+"""
+
+
 def numbers(folder):
+    """What must not depend on jobs: accuracies, and checksums of weights, codes, per-query values."""
     found = records.load_results(Path(folder)).records
-    return {
+    values = {
         (r.cell.method, r.cell.loss): {
             name: metric.value for name, metric in r.metrics.items() if metric.noise != "timed"
         }
         for r in found
     }
+    sums = {}
+    for path in Path(folder, "cache").glob("*/*/artifact.json"):
+        index = json.loads(path.read_text())
+        if "hardware" not in index["spec"]:
+            sums |= {
+                (index["kind"], index["key"], name): file["sha256"] for name, file in index["files"].items()
+            }
+    return values, sums
 
 
-def test_two_jobs_give_the_numbers_of_one_bit_for_bit(tiny, folder, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert tiny("run", "--out", "one").code == 0
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    monkeypatch.setenv("BENCH_CACHE", str(folder / "other"))
-    result = tiny("run", "--out", "two", "--jobs", "2")
-    assert result.code == 0, result.err
-    assert result.out.startswith("4 of 4 cells ok")
-    assert numbers("one") == numbers("two")
-    assert len(numbers("two")) == 4
-    for record in records.load_results(Path("two")).records:
+@pytest.fixture
+def run_with(tiny, folder, monkeypatch):
+    """Run the tiny grid with an empty cache of its own, on so many cores; the numbers."""
+
+    def call(out, cores, *arguments):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
+        monkeypatch.setenv("BENCH_CACHE", str(folder / out / "cache"))
+        result = tiny("run", "--out", out, *arguments)
+        assert result.code == 0, result.err
+        assert result.out.startswith("4 of 4 cells ok")
+        return numbers(out)
+
+    return call
+
+
+def test_numbers_are_the_same_bit_for_bit_with_one_job_and_with_two(run_with, tiny):
+    values, sums = run_with("one", 3, "--jobs", "1")
+    assert len(values) == 4
+    kinds = Counter(kind for kind, *_ in sums)
+    assert (kinds["features"], kinds["distill"], kinds["finetune"], kinds["encode"]) == (2, 2, 8, 4)
+    assert any(name == PER_QUERY for *_, name in sums)
+    assert run_with("two", 2, "--jobs", "auto") == (values, sums)
+    found = records.load_results(Path("two"))
+    for record in found.records:
         assert (record.environment["threads"], record.environment["job_threads"]) == (2, 1)
         assert record.metrics["latency_ms@1"].detail["threads"] == 2
-        assert "finetune" in records.load_results(Path("two")).log(record)
+        assert "finetune" in found.log(record)
         assert record.stages["finetune"].cached is False
     # One cell made what two share.
-    shared = [r for r in records.load_results(Path("two")).records if r.cell.method == "cukd"]
+    shared = [record for record in found.records if record.cell.method == "cukd"]
     assert sorted(record.stages["distill"].cached for record in shared) == [False, True]
-    again = tiny("run", "--out", "two", "--jobs", "2")
-    assert "nothing to do" in again.out
+    assert "nothing to do" in tiny("run", "--out", "two", "--jobs", "2").out
+
+
+@pytest.mark.slow
+def test_numbers_are_the_same_bit_for_bit_with_four_jobs(run_with):
+    assert run_with("four", 4, "--jobs", "4") == run_with("one", 1, "--jobs", "1")
+
+
+def test_a_record_says_how_many_threads_computed_its_accuracies(run_with):
+    run_with("one", 3, "--jobs", "1", "--threads", "2")
+    found = records.load_results(Path("one")).records
+    assert {(r.environment["threads"], r.environment["job_threads"]) for r in found} == {(3, 2)}
+
+
+def test_a_record_made_from_cached_work_says_whose_threads_that_had(tiny):
+    assert tiny("run", "--threads", "2", "--only", "loss=csq").code == 0
+    assert tiny("run").code == 0
+    found = records.load_results(Path("results/tiny")).records
+    assert {(r.cell.method, r.cell.loss): r.environment["job_threads"] for r in found} == {
+        ("none", "csq"): 2,
+        ("cukd", "csq"): 2,
+        ("none", "dch"): 1,
+        ("cukd", "dch"): None,  # of a student that was distilled by two threads
+    }
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_what_computes_has_the_threads_of_a_job_and_what_is_timed_all(run_with, folder, jobs):
+    (folder / "pools.py").write_text(POOLS)
+    arguments = ("--jobs", jobs, "--include", folder / "pools.py", "--set", "axes.loss=[pools, dch]")
+    run_with("out", 3, *arguments)
+    said = [json.loads(line) for path in folder.glob("pools-*") for line in path.read_text().splitlines()]
+    assert len(said) >= 2
+    for pools in said:
+        assert pools.pop("waiting") == "PASSIVE"
+        assert set(pools.values()) == {1}, pools
+        assert {"torch", "faiss", "openmp", "blas"} <= set(pools)
+    for record in records.load_results(Path("out")).records:
+        assert record.metrics["latency_ms@1"].detail["threads"] == 3
+
+
+def test_cores_without_work_are_told_of_and_decode_images(tiny, monkeypatch):
+    from bench.executors import inline
+
+    seen = []
+
+    class Pool(inline.InlinePool):
+        def __init__(self, context, *threads):
+            seen.append((context.workers, *threads))
+            super().__init__(context, *threads)
+
+    monkeypatch.setattr(inline, "InlinePool", Pool)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    only = ("--only", "method=none", "--only", "loss=csq", "--jobs", "auto")  # one after the other
+    result = tiny("run", *only)
+    assert (
+        "cores: 1 job at once on 5 cores: --threads 5 would train faster, and round differently" in result.err
+    )
+    assert seen == [(5, 1, 5)]
 
 
 def test_timings_run_alone(tiny, folder):
@@ -189,7 +290,7 @@ def test_a_job_that_cannot_start_ends_the_run_in_one_line(tiny, folder):
 
 
 def test_a_job_that_died_while_idle_is_replaced(tiny, monkeypatch):
-    right, killed = parallel._Worker.start, []
+    right, killed = processes._Worker.start, []
 
     def start(worker, stage, *, fresh):
         if not killed:
@@ -198,7 +299,7 @@ def test_a_job_that_died_while_idle_is_replaced(tiny, monkeypatch):
             worker._process.join()
         right(worker, stage, fresh=fresh)
 
-    monkeypatch.setattr(parallel._Worker, "start", start)
+    monkeypatch.setattr(processes._Worker, "start", start)
     result = tiny("run", "--jobs", "2")
     assert result.code == 0, result.err
     assert killed

@@ -1,4 +1,4 @@
-"""Time left: from what is expected, corrected by what has been."""
+"""What a run says while it goes on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from bench import progress
 from bench.estimate import estimate
+from bench.executors.schedule import Schedule
+from bench.forecast import Forecast
 from bench.progress import ProgressReport, human_seconds
 from bench.stage import Stage
 from bench.store import Store
@@ -21,53 +23,64 @@ def clock(monkeypatch):
     return now
 
 
-def test_time_left_is_the_expected_time_at_the_pace_so_far(clock):
-    report = ProgressReport({"a": 10.0, "b": 20.0, "c": 30.0})
-    report.start("a", "first", 100)
-    clock[0] += 20
-    report.finish("a")
-    assert report.time_left() == pytest.approx(100)
-    report.drop("b")
-    assert report.time_left() == pytest.approx(60)
-    report.start("c", "last", 0)
-    clock[0] += 60
-    report.finish("c")
-    assert report.time_left() == 0
+def report_of(*stages, cells=1):
+    """Of stages one after the other, of which nothing is known."""
+    schedule = Schedule(waiting={stage.key: stage for stage in stages})
+    return ProgressReport(len(stages), cells, Forecast(schedule, {}))
 
 
-def test_stages_at_once_share_the_time_that_is_left(clock):
-    report = ProgressReport({"a": 10.0, "b": 10.0, "c": 10.0}, jobs=2)
-    report.start("a", "first", 100)
-    report.start("b", "second", 100)
-    clock[0] += 4
-    assert report.time_left() == pytest.approx((6 + 6 + 10) / 2)
-    report.finish("b")
-    assert report.time_left() == pytest.approx(0.4 * 10)  # of "c" alone, beside which "a" ends
+def stage(name, images=0):
+    return Stage("distill", name, {"name": name}, images=images, cost_class=name)
 
 
 def test_a_long_stage_says_how_far_it_is(clock, caplog):
     caplog.set_level("INFO", "bench.progress")
-    report = ProgressReport({"a": None, "b": None})
-    report.start("a", "distill x", 1000)
+    first, second = stage("x", 1000), stage("y", 1000)
+    report = report_of(first, second)
+    report.start(first)
     clock[0] += 30
-    report.advance("a", 100)
+    report.advance(first.key, 10)
     assert caplog.text == ""
     clock[0] += 50
-    report.advance("a", 300)
-    assert caplog.messages == ["[0/2] distill x  5 images/s, about 2 min 00 s left"]
+    report.advance(first.key, 390)
+    (said,) = caplog.messages
+    assert said.startswith("[0/2] distill x  5 images/s, about 2 min 00 s left")
     clock[0] += 120
-    report.advance("a", 600)
-    report.finish("a")
-    assert caplog.messages[-1] == "[1/2] distill x  3 min 20 s, 5 images/s  (about 3 min 20 s left)"
+    report.advance(first.key, 600)
+    report.finish(first.key)
+    assert caplog.messages[-1].startswith("[1/2] distill x  3 min 20 s, 5 images/s")
 
 
-def test_unknown_stages_take_the_mean_of_those_done(clock):
-    report = ProgressReport({"a": None, "b": None})
-    assert report.time_left() is None
-    report.start("a", "first", 0)
-    clock[0] += 7
-    report.finish("a")
-    assert report.time_left() == pytest.approx(7)
+def test_stages_of_no_time_have_no_line_but_in_the_log(clock, caplog):
+    caplog.set_level("DEBUG", "bench.progress")
+    stages = [stage(name) for name in "abc"]
+    report = report_of(*stages)
+    for one, seconds in zip(stages, (0.9, 1.1, 4.0), strict=True):
+        report.start(one)
+        clock[0] += seconds
+        report.finish(one.key, None if one.slug != "c" else 0.2)  # its process had to start
+    report.cell("digits__net", "ok")
+    report.close()
+    lines = [(record.levelname, record.message.partition("  (")[0]) for record in caplog.records]
+    assert lines == [
+        ("DEBUG", "[1/3] distill a  1 s"),
+        ("INFO", "[2/3] distill b  1 s"),
+        ("DEBUG", "[3/3] distill c  0 s"),
+        ("INFO", "cell 1 of 1  digits__net  ok"),
+        ("INFO", "1 of 1 cells, 3 of 3 stages in 6 s"),
+    ]
+
+
+def test_what_is_dropped_is_counted_and_not_waited_for(clock, caplog):
+    caplog.set_level("INFO", "bench.progress")
+    begun, never = stage("a"), stage("b")
+    report = report_of(begun, never)
+    report.start(begun)
+    report.drop(begun.key)
+    report.drop(never.key)
+    report.cell("digits__net", "failed")
+    report.close()
+    assert caplog.messages[-1] == "1 of 1 cells, 2 of 2 stages in 0 s"
 
 
 @pytest.mark.parametrize(

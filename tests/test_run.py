@@ -226,7 +226,7 @@ def test_a_damaged_artifact_is_made_again_and_only_what_needs_it(done, tiny, fol
     victim.write_bytes(victim.read_bytes()[:-1] + b"\x00\x01")
     for path in Path("results/tiny/records").iterdir():
         path.unlink()
-    again = tiny("run")
+    again = tiny("run", "-v")
     assert again.code == 0
     assert "damaged" in again.err
     assert again.err.count("encode synthetic") == 1
@@ -261,7 +261,7 @@ def test_a_failed_cell_is_a_record_and_the_rest_go_on(tiny, folder):
     assert error.stage == "finetune"
     assert "lower lr (now 1e+30)" in error.message
     assert not [path for path in (folder / "cache").rglob(".*") if path.is_dir()]
-    again = tiny("run", edit=boom)
+    again = tiny("run", "-v", edit=boom)
     assert again.code == 1
     assert "finetune" not in again.err
     mended = tiny("run")
@@ -282,7 +282,7 @@ def test_cells_that_need_a_failed_stage_are_skipped_and_say_why(tiny, folder):
     assert "needs distill" in found["cukd", "dch"].error.message
     assert "lower lr" in found["cukd", "dch"].error.message
     retried = tiny(
-        "run", "--overwrite", "failed", edit=("views: 2,", "views: 2, lr: 1.0e+30, optimizer: sgd,")
+        "run", "-v", "--overwrite", "failed", edit=("views: 2,", "views: 2, lr: 1.0e+30, optimizer: sgd,")
     )
     assert retried.code == 1
     assert "finetune" not in retried.err
@@ -356,7 +356,7 @@ def test_an_interrupt_keeps_finished_cells_and_the_next_run_goes_on(tiny, monkey
 
 
 def test_always_makes_everything_anew(done, tiny):
-    result = tiny("run", "--overwrite", "always")
+    result = tiny("run", "--overwrite", "always", "-v")
     assert result.code == 0
     assert result.err.count("finetune synthetic") == 4
     assert result.err.count("features synthetic") == 2

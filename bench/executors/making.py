@@ -15,10 +15,15 @@ log = logging.getLogger(__name__)
 
 
 def prepare_process(threads: int) -> None:
-    """Give torch and FAISS their number of threads."""
+    """Give all that computes here so many threads: torch, FAISS, and the linear algebra of numpy and FAISS.
+
+    Another number rounds differently, in matrix products as in convolutions.
+    """
     import faiss
+    import threadpoolctl
     import torch
 
+    threadpoolctl.threadpool_limits(threads)
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
 
@@ -37,6 +42,8 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
     Raises:
         UsageError: the store cannot be written.
     """
+    import torch
+
     store = context.store
     folder = store.path(*stage.place)
     about = {
@@ -45,6 +52,7 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         "cost_class": stage.cost_class,
         "images": stage.images,
         "hardware": context.hardware,
+        "threads": torch.get_num_threads(),
         "spec": stage.spec,
         "inputs": {role: needed.key for role, needed in stage.inputs.items()},
     }

@@ -46,6 +46,15 @@ class End:
     cause: Cause | None = None
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A stage that is no longer at work, how that ended, and what was logged meanwhile."""
+
+    stage: Stage
+    end: End
+    lines: list[str]
+
+
 class StageFailed(Exception):  # noqa: N818  (an outcome that becomes a record, not an error to show)
     """A stage failed; ``first`` says whether it did so for this cell or for an earlier one."""
 

@@ -25,7 +25,8 @@ class Setup:
     Attributes:
         plugins: files of the command line's ``--include``.
         devices: of this machine, of which job i takes number i modulo their number; 0 = the CPU.
-        threads, timing_threads: beside other jobs, and alone on the machine.
+        threads, timing_threads: of what computes, and of what is timed, alone on the machine.
+        readers: processes that may decode image files for a job.
     """
 
     store_root: Path
@@ -34,6 +35,7 @@ class Setup:
     devices: int
     threads: int
     timing_threads: int
+    readers: int
     hardware: str
     weights: Mapping[tuple[str, str], str | None]
     plugins: Sequence[Path]
@@ -95,7 +97,7 @@ def _context(connection: Connection, setup: Setup, job: int) -> Any:
         weights=setup.weights,
         hardware=setup.hardware,
         advance=_Counter(connection),
-        workers=setup.threads,
+        workers=setup.readers,
     )
 
 

@@ -139,9 +139,14 @@ def batches(
     batch_size: int | None = None,
 ) -> Iterator[Tensor]:
     """Rendered batches of ``indices`` in the order given; None = as many images as suit their size."""
-    batch_size = batch_size or max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // image_size**2))
+    batch_size = batch_size or evaluation_batch(image_size)
     for chosen, pixels in source.stream(every(indices, batch_size)):
         yield render(pixels, crops[chosen], preprocessing, image_size)
+
+
+def evaluation_batch(image_size: int) -> int:
+    """Images of a batch when nothing is trained."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // image_size**2))
 
 
 def embed(net: nn.Module, inputs: Iterable[Tensor], context: Context, precision: str) -> Tensor:

@@ -5,9 +5,9 @@
 Both ways (``ways.py``) train the same student on the same real images (Fashion-MNIST) for the same number of
 steps, and take turns in every run, so that a busy machine slows both; start-up is counted for both. Ratios
 are of one run: the median, the least and the greatest are printed. Three things are compared: step 1, step 2,
-and a grid of 12 cells, which the plain way runs as 12 scripts and ours in two jobs. For step 1 the same steps
-of the network alone, on noise, say how much faster it could be at all. Put the JSON into a results folder
-as ``perf_train.json`` and its report shows it.
+and a grid of 12 cells, which the plain way runs as 12 scripts and ours in a job per core. For step 1 the
+same steps of the network alone, on noise, say how much faster it could be at all. Put the JSON into a results
+folder as ``perf_train.json`` and its report shows it.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def whole_grid(case: Case, bench: Bench) -> dict[str, float]:
                 for seed in case.seeds:
                     way.cell(loss, bits, seed)
     with tempfile.TemporaryDirectory() as name, timed(seconds, "ours"):
-        plan, machine = bench.plan(case, Path(name), jobs=min(bench.threads, 2))
+        plan, machine = bench.plan(case, Path(name), jobs=bench.threads)
         outcome = run_plan(plan, machine, Path(name) / "out")
         assert outcome.ok == case.cells
     return seconds

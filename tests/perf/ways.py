@@ -126,8 +126,9 @@ class Bench:
         path = folder / "grid.yaml"
         path.write_text(yaml.safe_dump(case.grid(self.precision)))
         machine = Machine(
-            Store(folder / "cache"), self.data_root, self.device, self.threads // jobs, self.precision, jobs
-        )
+            Store(folder / "cache"), self.data_root, self.device, self.threads, self.precision, jobs,
+            job_threads=self.threads // jobs,
+        )  # fmt: skip
         return build_plan(load_grid(path), self.data_root, machine.hardware), machine
 
 

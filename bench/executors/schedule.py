@@ -1,0 +1,213 @@
+"""Which stage is made next, of those whose inputs are there: decides and executes nothing.
+
+Earlier cells go first, so that records come early. A stage starts beside others if its memory is free beside
+theirs. Timings run alone: what needs no training comes first of all, when nothing has to end for it. For the
+others, which cells wait for when all else is done, nothing new begins at a moment when those at work will
+soon have ended: so soon that the idle time is a small share of the time that has passed.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.plan import Cell, leaves
+from bench.stage import Stage, absent
+
+#: Kinds that take their time; ``SHORT`` stages of other kinds are worth as much as one of them.
+LONG, SHORT = frozenset({"features", "distill", "finetune", "encode"}), 8
+#: What letting the others end for timings may cost, as a share of the time since the last ones.
+IDLE = 0.03
+
+
+@dataclass
+class _Open:
+    """A cell that is not done: what it needs of the stages to come, and how many of them are left."""
+
+    cell: Cell
+    needed: frozenset[str]
+    untimed: int = 0
+    timed: int = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether it waits for nothing but timings."""
+        return bool(self.timed and not self.untimed)
+
+
+@dataclass
+class Schedule:
+    """Stages to come and at work.
+
+    Attributes:
+        jobs: stages at work at once.
+        needs: key -> bytes of memory of a stage; 0 where nobody knows.
+        room: bytes for all stages at work; None = enough.
+        waiting: key -> stage that has not been started, in order.
+        running: key -> stage at work.
+        clock: seconds since whenever.
+        left: key -> seconds that a stage at work should still take.
+    """
+
+    jobs: int = 1
+    needs: Mapping[str, int] = field(default_factory=dict)
+    room: int | None = None
+    waiting: dict[str, Stage] = field(default_factory=dict)
+    running: dict[str, Stage] = field(default_factory=dict)
+    clock: Callable[[], float] = time.perf_counter
+    left: Callable[[str], float] = lambda key: math.inf
+    _cells: dict[str, _Open] = field(default_factory=dict)
+    _owners: dict[str, list[str]] = field(default_factory=dict)
+    _users: dict[str, list[str]] = field(default_factory=dict)
+    _missing: dict[str, int] = field(default_factory=dict)
+    _order: dict[str, int] = field(default_factory=dict)
+    _ready: list[tuple[int, str]] = field(default_factory=list)
+    _timings: list[tuple[int, str]] = field(default_factory=list)
+    _since: float | None = None
+    _due: int = 0  # cells that wait for nothing but timings
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell], there: Callable[[Stage], bool]) -> Schedule:
+        """Everything that ``cells`` need.
+
+        Args:
+            there: whether nobody has to make a stage; asked once of each.
+        """
+        made = cls(waiting=absent(leaves(cells), there))
+        for place, (key, stage) in enumerate(made.waiting.items()):
+            made._order[key] = place
+            # Inputs of a stage to come that are there are not among those to come.
+            inputs = {needed.key for needed in stage.inputs.values() if needed.key in made.waiting}
+            made._missing[key] = len(inputs)
+            for needed in inputs:
+                made._users.setdefault(needed, []).append(key)
+            if not inputs:
+                made._push(key)
+        for cell in cells:
+            wanted = absent(leaves([cell]), lambda stage: stage.key not in made.waiting)
+            opened = made._cells[cell.key] = _Open(cell, frozenset(wanted))
+            for key, stage in wanted.items():
+                made._owners.setdefault(key, []).append(cell.key)
+                opened.timed += stage.timed
+                opened.untimed += not stage.timed
+        made._count_due()
+        return made
+
+    def copy(self) -> Schedule:
+        """One that can be played through."""
+        fresh = copy.copy(self)
+        fresh.waiting, fresh.running = dict(self.waiting), dict(self.running)
+        fresh._missing, fresh._ready, fresh._timings = dict(self._missing), [*self._ready], [*self._timings]
+        fresh._cells = {key: copy.copy(opened) for key, opened in self._cells.items()}
+        return fresh
+
+    def useful_jobs(self) -> int:
+        """How many stages can be at work at once, about: the most that are as far from the start."""
+        depth: dict[str, int] = {}
+        found: dict[tuple[int, bool], int] = {}
+        for key, stage in self.waiting.items():  # inputs first
+            needed = [depth[one.key] for one in stage.inputs.values() if one.key in depth]
+            depth[key] = level = max(needed, default=-1) + 1
+            if not stage.timed:
+                at = level, stage.kind in LONG
+                found[at] = found.get(at, 0) + 1
+        return max((n if long else -(-n // SHORT) for (_, long), n in found.items()), default=1)
+
+    def done(self) -> list[Cell]:
+        """Cells that nothing is missing from any more, each told once."""
+        found = [opened.cell for opened in self._cells.values() if not opened.untimed + opened.timed]
+        for cell in found:
+            del self._cells[cell.key]
+        return found
+
+    def next(self) -> Stage | None:
+        """Start a stage; None if there is none, or none that may run beside those at work."""
+        if self._since is None:
+            self._since = self.clock()
+        if len(self.running) >= self.jobs or any(stage.timed for stage in self.running.values()):
+            return None
+        if self.running:
+            key = None if self._stopping() else self._fitting()
+        elif self._timings and (self.jobs > 1 or not self._ready or self._timings[0] < self._ready[0]):
+            key = heapq.heappop(self._timings)[1]
+        else:
+            key = heapq.heappop(self._ready)[1] if self._ready else None
+        if key is None:
+            return None
+        stage = self.running[key] = self.waiting.pop(key)
+        return stage
+
+    def ended(self, stage: Stage) -> None:
+        """A stage at work is there now."""
+        del self.running[stage.key]
+        if stage.timed:
+            self._since = self.clock()
+        for user in self._users.get(stage.key, ()):
+            self._missing[user] -= 1
+            if not self._missing[user] and user in self.waiting:
+                self._push(user)
+        self._count_down(stage)
+
+    def failed(self, stage: Stage) -> tuple[list[Cell], list[Stage]]:
+        """A stage at work will never be there: the cells that need it, and stages that only they wanted."""
+        del self.running[stage.key]
+        lost = [opened.cell for opened in self._cells.values() if stage.key in opened.needed]
+        for cell in lost:
+            del self._cells[cell.key]
+        self._count_due()
+        dropped = [one for key, one in self.waiting.items() if not self._wanted(key)]
+        for one in dropped:
+            del self.waiting[one.key]
+        gone = {one.key for one in dropped}
+        for heap in (self._ready, self._timings):
+            heap[:] = [entry for entry in heap if entry[1] not in gone]
+            heapq.heapify(heap)
+        return lost, dropped
+
+    def _push(self, key: str) -> None:
+        heapq.heappush(self._timings if self.waiting[key].timed else self._ready, (self._order[key], key))
+
+    def _wanted(self, key: str) -> bool:
+        return any(cell in self._cells for cell in self._owners.get(key, ()))
+
+    def _count_down(self, stage: Stage) -> None:
+        for cell in self._owners.get(stage.key, ()):
+            if cell in self._cells:
+                opened = self._cells[cell]
+                before = opened.due
+                opened.timed -= stage.timed
+                opened.untimed -= not stage.timed
+                self._due += opened.due - before
+
+    def _count_due(self) -> None:
+        self._due = sum(opened.due for opened in self._cells.values())
+
+    def _stopping(self) -> bool:
+        """Whether those at work had better end, for timings that are all that some cell waits for."""
+        if not self._timings or not self._due:
+            return False
+        idle = max(map(self.left, self.running)) * (self.jobs - 1) / self.jobs
+        assert self._since is not None
+        return idle <= IDLE * (self.clock() - self._since)
+
+    def _fitting(self) -> str | None:
+        """The first ready stage whose memory is free."""
+        free = None if self.room is None else self.room - sum(map(self._need, self.running))
+        passed: list[tuple[int, str]] = []
+        found = None
+        while self._ready and found is None:
+            entry = heapq.heappop(self._ready)
+            if free is None or self._need(entry[1]) <= free:
+                found = entry[1]
+            else:
+                passed.append(entry)
+        for entry in passed:
+            heapq.heappush(self._ready, entry)
+        return found
+
+    def _need(self, key: str) -> int:
+        return self.needs.get(key, 0)
