@@ -79,7 +79,7 @@ class HashingParameters(TrainingParameters):
         ge=0,
         le=1,
         description="share of the steps in which the rate of a trunk that step 1 or published weights have "
-        "trained rises from 0, so that a random head does not undo what it knows; a random trunk has none",
+        "trained rises, so that a random head does not undo what it knows; the schedule comes after that",
     )
 
     select: Literal["last", "val"] = Field(
