@@ -482,7 +482,7 @@ def test_what_a_loss_draws_depends_on_the_seed_alone(tiny, folder):
     assert one.stages["finetune"].history == two.stages["finetune"].history
 
 
-def test_only_a_trunk_that_something_has_trained_warms_up(tiny):
+def test_only_a_trunk_that_step_one_has_trained_warms_up(tiny):
     histories = {}
     for warmup in (0, 1):
         assert (

@@ -73,12 +73,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, aside)
             return pack_signs(outputs.numpy())
 
-        trained = "distill" in stage.inputs or spec["student"]["weights"] != "none"
         best = _Best(net, params, dataset, codes_of, spec["bits"])
         passes = Passes(net, lambda: context.autocast(spec["precision"]))
         fitted = fit(
             passes,
-            _groups(net, own, params, trained=trained),
+            _groups(net, own, params, distilled="distill" in stage.inputs),
             params,
             shuffled(len(train), params.batch_size, seed),
             show,
@@ -93,7 +92,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
 
 def _groups(
-    net: Any, own: list[nn.Parameter], params: HashingParameters, *, trained: bool
+    net: Any, own: list[nn.Parameter], params: HashingParameters, *, distilled: bool
 ) -> list[dict[str, Any]]:
     """What is trained: the head and what the loss brought, then the trunk, which may have something to lose.
 
@@ -101,10 +100,13 @@ def _groups(
     head is random, that is noise to the trunk, and a few dozen such steps undo step 1.
 
     Args:
-        trained: whether step 1 or published weights have trained the trunk.
+        distilled: whether step 1 has trained the trunk. Published weights gain nothing from this (measured).
     """
     head = {"params": [*net.head.parameters(), *own], "lr_scale": params.head_lr_scale}
-    return [head, {"params": list(net.trunk.parameters()), "warmup": params.trunk_warmup if trained else 0.0}]
+    return [
+        head,
+        {"params": list(net.trunk.parameters()), "warmup": params.trunk_warmup if distilled else 0.0},
+    ]
 
 
 class _Best:

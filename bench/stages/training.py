@@ -84,8 +84,8 @@ def fit(
 
     Args:
         passes: around the network that is trained.
-        groups: what is trained, as torch's optimizers take it; ``lr_scale`` multiplies a group's rate, and
-            ``warmup`` is the share of the steps in which it rises, at least. The first one's rate is told.
+        groups: what is trained, as torch's optimizers take it; ``lr_scale`` multiplies a group's rate, which
+            rises from 0 in the share ``warmup`` of all steps. The rate of the first is told.
         settings: epochs, optimizer, schedule.
         order: every epoch has as many batches as the first.
         show: makes a batch from its positions.
@@ -100,7 +100,8 @@ def fit(
     per_epoch = len(list(order(0)))
     if not per_epoch:
         raise CellError("there is nothing to train on: no batch can be formed; lower batch_size")
-    factors = [_schedule(settings, per_epoch, group.get("warmup", 0.0)) for group in groups]
+    schedule, steps = _schedule(settings, per_epoch), settings.epochs * per_epoch
+    factors = [_rising(schedule, group.get("warmup", 0.0) * steps) for group in groups]
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
     batches = show(_every_epoch(order, settings.epochs, per_epoch))
     history: list[dict[str, Any]] = []
@@ -152,25 +153,24 @@ def _optimizer(groups: Sequence[Mapping[str, Any]], settings: TrainingParameters
     return kind(scaled, fused=True, **common)
 
 
-def _schedule(settings: TrainingParameters, per_epoch: int, warmup: float = 0.0) -> Callable[[int], float]:
-    """Factor of the learning rate at a step.
-
-    Args:
-        warmup: share of the steps in which it rises at least; what is left of the schedule comes after it.
-    """
+def _schedule(settings: TrainingParameters, per_epoch: int) -> Callable[[int], float]:
+    """Factor of the learning rate at a step."""
+    if settings.schedule == "constant":
+        return lambda step: 1.0
     total = settings.epochs * per_epoch
-    warm = 1
     if settings.schedule == "cosine":
-        warm = max(1, min(per_epoch, total // 10))
-    elif settings.schedule == "flat_cosine":
-        warm = max(1, total // 12)
-    flat = max(1, total // 3) if settings.schedule == "flat_cosine" else 1
-    warm = max(warm, round(warmup * total))
-    descent = max(warm, flat)
+        warmup = descent = max(1, min(per_epoch, total // 10))
+    else:
+        warmup, descent = max(1, total // 12), max(1, total // 3)
 
     def factor(step: int) -> float:
-        if step < descent or settings.schedule == "constant":
-            return min(1.0, (step + 1) / warm)
+        if step < descent:
+            return min(1.0, (step + 1) / warmup)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - descent) / max(1, total - descent))))
 
     return factor
+
+
+def _rising(schedule: Callable[[int], float], steps: float) -> Callable[[int], float]:
+    """``schedule``, under a line from 0 to 1 in the first ``steps``."""
+    return lambda step: schedule(step) * min(1.0, (step + 1) / max(steps, 1.0))

@@ -78,8 +78,8 @@ class HashingParameters(TrainingParameters):
         0.5,
         ge=0,
         le=1,
-        description="share of the steps in which the rate of a trunk that step 1 or published weights have "
-        "trained rises, so that a random head does not undo what it knows; the schedule comes after that",
+        description="share of the steps in which the rate of a trunk that step 1 has trained rises from 0, "
+        "so that a random head does not undo what it knows; other trunks have their full rate at once",
     )
 
     select: Literal["last", "val"] = Field(

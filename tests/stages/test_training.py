@@ -48,25 +48,22 @@ def test_every_optimizer_finds_the_minimum(optimizer):
     assert set(history[0]) == {"fit", "other", "lr"}
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "flat_cosine"])
-def test_a_group_may_warm_up_for_longer_and_its_schedule_comes_after_that(schedule):
-    settings = TrainingParameters(epochs=20, batch_size=16, lr=0.5, schedule=schedule)
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_group_that_warms_up_rises_in_a_line_and_then_follows_the_schedule(schedule):
+    settings = TrainingParameters(epochs=10, batch_size=16, lr=0.5, schedule=schedule)
 
     def rates(**more):
         weight = torch.nn.Parameter(torch.zeros(1))
         order = shuffled(16, settings.batch_size, 0)  # one step an epoch
-        fitted = train(weight, settings, order, lambda *_: {"fit": weight.square().sum()}, **more)
+        fitted = train(
+            weight, settings, order, lambda epoch, positions: {"fit": weight.square().sum()}, **more
+        )
         return np.array([entry["lr"] for entry in fitted.history])
 
-    plain, slow = rates(), rates(warmup=0.5, lr_scale=0.5)
+    plain, slow = rates(), rates(warmup=0.4, lr_scale=0.5)
     # What is told at the end of an epoch is the rate of the next step.
-    np.testing.assert_allclose(slow[:9], 0.25 * np.arange(2, 11) / 10)
-    after = {
-        "constant": [0.25] * 11,
-        "cosine": 0.125 * (1 + np.cos(np.pi * np.arange(11) / 10)),
-        "flat_cosine": 0.125 * (1 + np.cos(np.pi * np.arange(11) / 10)),
-    }
-    np.testing.assert_allclose(slow[9:], after[schedule], atol=1e-12)
+    np.testing.assert_allclose(slow[:3] / plain[:3], [0.25, 0.375, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(slow[3:], 0.5 * plain[3:])
     np.testing.assert_array_equal(rates(warmup=0.0), plain)
 
 
