@@ -97,7 +97,8 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
     """
     if plan.missing:
         raise UsageError("\n".join(plan.missing))
-    records.save_index(out, plan.name, plan.pareto, {cell.key: cell.slug for cell in plan.cells})
+    cells = {cell.key: cell.slug for cell in plan.cells}
+    records.save_index(out, plan.name, plan.pareto, cells, plan.description)
     for name, manifest in plan.manifests.items():
         atomic.write_text(out / "splits" / f"{name}.json", json.dumps(manifest) + "\n")
     outcome, todo = Outcome(), []

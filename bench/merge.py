@@ -47,6 +47,7 @@ def merged(several: Sequence[Results]) -> Results:
         stems={record.key: results.stems[record.key] for record, results in kept},
         cells=cells,
         homes={record.key: results.folder for record, results in kept},
+        descriptions=list(dict.fromkeys(text for results in several for text in results.descriptions)),
     )
 
 

@@ -79,6 +79,7 @@ class Plan:
     """All cells of a grid; ``selected`` are those that --only and --skip leave to be run."""
 
     name: str
+    description: str
     pareto: list[tuple[str, str]]
     cells: list[Cell]
     selected: list[Cell]
@@ -165,6 +166,7 @@ class _Builder:
         pareto = [(accuracy, cost) for accuracy, cost in self.grid.report.pareto]
         return Plan(
             name=self.grid.name,
+            description=self.grid.description,
             pareto=pareto,
             cells=list(cells.values()),
             selected=selected,

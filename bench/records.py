@@ -171,6 +171,7 @@ class _Index(BaseModel):
     name: str
     pareto: list[tuple[str, str]]
     cells: dict[str, str]
+    description: str = ""
 
 
 class Example(_Part):
@@ -248,6 +249,7 @@ class Results:
         stems: record key -> name of the record's file, without ``.json``.
         cells: cell key -> slug of the present grid.
         homes: record key -> folder, where that is not ``folder``.
+        descriptions: what the grid is for, of several each; empty where it does not say.
     """
 
     folder: Path
@@ -259,6 +261,7 @@ class Results:
     stems: dict[str, str] = field(default_factory=dict)
     cells: dict[str, str] = field(default_factory=dict)
     homes: dict[str, Path] = field(default_factory=dict)
+    descriptions: list[str] = field(default_factory=list)
 
     @property
     def folders(self) -> list[Path]:
@@ -307,15 +310,18 @@ class Results:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str]) -> str:
-    """The JSON of ``grid.json``: which cells (cell key -> slug) a grid consists of."""
-    index = {"schema_version": SCHEMA_VERSION, "name": name, "pareto": pareto, "cells": cells}
+def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "") -> str:
+    """The JSON of ``grid.json``: which cells (cell key -> slug) a grid consists of, and what it is for."""
+    index = {"schema_version": SCHEMA_VERSION, "name": name, "description": description.strip()}
+    index |= {"pareto": pareto, "cells": cells}
     return json.dumps(index, indent=1) + "\n"
 
 
-def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str]) -> None:
+def save_index(
+    folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = ""
+) -> None:
     """Write ``grid.json`` of the present grid."""
-    atomic.write_text(folder / "grid.json", index_text(name, pareto, cells))
+    atomic.write_text(folder / "grid.json", index_text(name, pareto, cells, description))
 
 
 def load_results(folder: Path) -> Results:
@@ -348,6 +354,7 @@ def load_results(folder: Path) -> Results:
         left_out=_left_out([stem for stem in found if stem not in current], cells),
         stems={record.key: stem for stem, record in current.items()},
         cells=cells,
+        descriptions=[index.description] if index.description else [],
     )
 
 

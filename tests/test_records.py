@@ -182,8 +182,9 @@ def test_results_know_what_is_missing_and_why_records_are_left_out(record, tmp_p
     records.save(record, tmp_path / f"records/here-{'a' * 12}.json")
     for stem in ("here-" + "b" * 12, "elsewhere-" + "c" * 12, "elsewhere-" + "d" * 12):
         records.save(record.model_copy(update={"cell_key": stem}), tmp_path / f"records/{stem}.json")
-    records.save_index(tmp_path, "x", [("map", "macs")], {"c" * 64: "here", "d" * 64: "not yet"})
+    records.save_index(tmp_path, "x", [("map", "macs")], {"c" * 64: "here", "d" * 64: "not yet"}, "Why.\n")
     results = records.load_results(tmp_path)
+    assert results.descriptions == ["Why."]
     assert (results.records, results.missing) == ([record], ["not yet"])
     assert results.left_out == {
         "of an earlier version of a cell (its parameters, data or plug-ins were others)": 1,

@@ -133,6 +133,7 @@ class _Site:
             "index.html",
             root="",
             findings=findings,
+            descriptions=self.results.descriptions,
             counts=Counter(record.status for record in self.results.records),
             missing=self.summary.missing,
             other_records=self.results.left_out,
@@ -174,7 +175,11 @@ class _Site:
     def archive(self) -> bytes:
         """All records as a results folder in a zip file, the same bytes for the same records."""
         buffer, results = io.BytesIO(), self.results
-        parts = {"grid.json": index_text(results.name, results.pareto, results.cells).encode()}
+        parts = {
+            "grid.json": index_text(
+                results.name, results.pareto, results.cells, "\n\n".join(results.descriptions)
+            ).encode()
+        }
         for record in sorted(results.records, key=lambda record: self.stems[record.key]):
             content = results.file(record, "records", ".json").read_bytes()
             parts[f"records/{self.stems[record.key]}.json"] = content

@@ -1,4 +1,6 @@
+import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -112,6 +114,25 @@ def test_the_recommendation_is_printed_before_the_paths(run_records, write_resul
     assert [line for line in lines if "student within 0.01" in line] == lines[:3]
     assert lines[3] == "2 cells failed or were skipped; the report says why"
     assert lines[4].endswith("index.html")
+
+
+def test_the_page_begins_with_what_the_grid_is_for(run_records, write_results):
+    folder = write_results(run_records)
+    render([folder])
+    (general,) = leads(folder)
+    index = json.loads((folder / "grid.json").read_text())
+    (folder / "grid.json").write_text(json.dumps({**index, "description": "Small & easy."}))
+    render([folder])
+    assert leads(folder) == ["Small &amp; easy."] != [general]
+    copy = shutil.copytree(folder, folder.parent / "copy")
+    index["description"] = "Another."
+    (copy / "grid.json").write_text(json.dumps(index))
+    render([folder, copy], out=folder.parent / "both")
+    assert leads(folder.parent / "both", "") == ["Small &amp; easy.", "Another."]
+
+
+def leads(folder, report="report"):
+    return re.findall('<p class="lead">(.*)</p>', (folder / report / "index.html").read_text())
 
 
 def test_what_the_records_say_stands_below_the_title(run_records, write_results):
