@@ -48,50 +48,66 @@ class Matched:
         return " · ".join(old if old == new else f"{old} -> {new}" for old, new in pairs)
 
 
+def teachers_of(records: list[Record]) -> set[str]:
+    """Networks that teach others."""
+    return {
+        teacher for record in records for teacher in record.cell.teachers if teacher != record.cell.student
+    }
+
+
+def is_teacher(record: Record, teachers: set[str]) -> bool:
+    """Whether the cell is one of ``teachers`` as it is without step 1."""
+    return record.cell.method == "none" and record.cell.student in teachers
+
+
 _Scope = tuple[str, ...]
 
 
 class Names:
-    """Names configurations: a part's parameters are spelt out where one name has several settings."""
+    """Names configurations: a part's parameters are spelt out where one name has several settings.
+
+    Teachers that are trained in another way than students are told from them without that.
+    """
 
     def __init__(self, records: list[Record]) -> None:
+        self._teachers = teachers_of(records)
         variants: dict[_Scope, list[dict[str, Any]]] = defaultdict(list)
         for record in records:
-            for scope, values in itertools.chain.from_iterable(_parts(record).values()):
+            for scope, values in itertools.chain.from_iterable(self._parts(record).values()):
                 variants[scope].append(values)
         self._differing = {scope: _differing(settings) for scope, settings in variants.items()}
 
     def __call__(self, record: Record) -> Configuration:
         """The configuration of one of the records given at the start."""
-        names = {part: self._name(scopes) for part, scopes in _parts(record).items()}
+        names = {part: self._name(scopes) for part, scopes in self._parts(record).items()}
         return Configuration(bits=record.cell.bits, **names)
 
     def _name(self, scopes: list[tuple[_Scope, dict[str, Any]]]) -> str:
-        (_, name), _ = scopes[0]
+        (_, name, *_), _ = scopes[0]
         shown = {
             key: values[key] for scope, values in scopes for key in self._differing[scope] if key in values
         }
         return one_line(f"{name}[{assignments(shown)}]" if shown else name)
 
-
-def _parts(record: Record) -> dict[str, list[tuple[_Scope, dict[str, Any]]]]:
-    """What to name, and the settings of each part with the scope within which they are compared."""
-    cell, params = record.cell, record.params
-    # The teacher is part of how a student was distilled, but ``none`` has one for some students only.
-    teaching = {"teacher": "+".join(cell.teachers)}
-    for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
-        teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
-    return {
-        "dataset": [(("dataset", cell.dataset), params.get("dataset", {}))],
-        "student": [
-            (("student", cell.student), {**params.get("student", {}), "image_size": cell.image_size})
-        ],
-        "method": [
-            (("method", cell.method), params.get("method", {})),
-            (("teaching", cell.student, cell.method), teaching),
-        ],
-        "loss": [(("loss", cell.loss), params.get("loss", {}))],
-    }
+    def _parts(self, record: Record) -> dict[str, list[tuple[_Scope, dict[str, Any]]]]:
+        """What to name, and the settings of each part with the scope within which they are compared."""
+        cell, params = record.cell, record.params
+        role = "teacher" if is_teacher(record, self._teachers) else "student"
+        # The teacher is part of how a student was distilled, but ``none`` has one for some students only.
+        teaching = {"teacher": "+".join(cell.teachers)}
+        for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
+            teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
+        return {
+            "dataset": [(("dataset", cell.dataset), params.get("dataset", {}))],
+            "student": [
+                (("student", cell.student), {**params.get("student", {}), "image_size": cell.image_size})
+            ],
+            "method": [
+                (("method", cell.method), params.get("method", {})),
+                (("teaching", cell.student, cell.method), teaching),
+            ],
+            "loss": [(("loss", cell.loss, role), params.get("loss", {}))],
+        }
 
 
 def _differing(variants: list[dict[str, Any]]) -> list[str]:

@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 from bench.metric_names import bounds, resolve
 from bench.records import Metric, Record, Results
 from bench.report import wording
-from bench.report.names import Configuration, Names
+from bench.report.names import Configuration, Names, is_teacher, teachers_of
 from bench.report.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
@@ -204,12 +204,7 @@ class Summary:
 def summarise(results: Results) -> Summary:
     """Sort the records of ``results`` into comparable groups and average them over seeds."""
     name = Names(results.records)
-    teachers = {
-        teacher
-        for record in results.records
-        for teacher in record.cell.teachers
-        if teacher != record.cell.student
-    }
+    teachers = teachers_of(results.records)
     groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     unfinished = []
     for record in results.records:
@@ -280,7 +275,7 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[str]
     records, again = [newest[seed] for seed in sorted(newest)], len(records) - len(newest)
     cell = records[0].cell
     role: Role = "undistilled" if cell.method == "none" else "distilled"
-    if role == "undistilled" and cell.student in teachers:
+    if is_teacher(records[0], teachers):
         role, configuration = "teacher", replace(configuration, student=f"{configuration.student} (teacher)")
     metrics = {name: metric for record in reversed(records) for name, metric in record.metrics.items()}
     return Row(

@@ -113,6 +113,23 @@ def test_two_settings_of_one_loss_have_different_names_in_every_table(make_recor
     assert all(f"dch\\[epochs={epochs}\\]" in markdown(some) for epochs in (2, 4))
 
 
+def test_a_teacher_trained_in_another_way_gives_no_student_a_longer_name(make_record):
+    slow, fast = ({"loss": {"lr": rate}} for rate in (0.001, 0.004))
+    plain = make_record(method="none", params=fast)
+    taught = make_record(method="cukd", params=fast)
+    teacher = make_record(student=taught.cell.teachers[0], method="none", params=slow)
+    name = Names([plain, taught, teacher])
+    assert {name(record).loss for record in (plain, taught, teacher)} == {plain.cell.loss}
+    other = make_record(method="cukd", params=slow)  # a student at two rates
+    name = Names([plain, taught, teacher, other])
+    assert [name(record).loss.partition("[")[2] for record in (plain, taught, other)] == [
+        "lr=0.004]",
+        "lr=0.004]",
+        "lr=0.001]",
+    ]
+    assert name(teacher).loss == teacher.cell.loss
+
+
 def test_a_structured_value_never_becomes_a_title(make_record):
     """The detail of a curve holds lists, one of them called ``precision``."""
     curve = Metric(value=0.5, unit="", higher_is_better=True, noise="seeded",
