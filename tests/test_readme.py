@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.compare import compare
+from bench.config import load_grid
+from bench.finding import findings
+from bench.hamming import average_precision
 from bench.records import load_results
 from bench.report.rows import summarise
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PUBLISHED = ROOT / "results/published/tradeoff"
-
+PUBLISHED = ROOT / "results/published"
 
 #: Long enough for deep Cauchy hashing to find nine of ten digits.
 LEARNING = """\
@@ -35,10 +38,14 @@ measure: {latency: false, peak_memory: false, search: false}
 """
 
 
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
 @pytest.fixture
 def my_loss(folder):
     """The file of the loss in the README."""
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (code,) = (block for block in blocks("python") if "LOSSES" in block)
     (folder / "my_loss.py").write_text(code)
     return folder / "my_loss.py"
 
@@ -78,25 +85,64 @@ def test_every_link_leads_somewhere():
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
-def test_the_table_is_that_of_the_published_records():
-    (group,) = summarise(load_results(PUBLISHED)).groups
+def test_the_python_example_computes(capsys):
+    (code,) = (block for block in blocks("python") if "average_precision" in block)
+    generator = np.random.default_rng(0)
+    query, database = (generator.standard_normal((count, 32)) for count in (5, 50))
+    query_labels, database_labels = (generator.integers(3, size=count) for count in (5, 50))
+    exec(code, {**locals()})
+    expected = average_precision(query, database, query_labels, database_labels, k=1000).mean()
+    assert float(capsys.readouterr().out) == expected
+
+
+def test_the_example_of_images_of_your_own_is_a_grid(tmp_path):
+    (axes,) = (block for block in blocks("yaml") if "image_folder" in block)
+    rest = "  teacher: [efficientnet_lite0]\n  method: [none]\n  loss: [csq]\n  bits: [32]\n"
+    (tmp_path / "grid.yaml").write_text(f"schema: 1\nname: own\n{axes}{rest}")
+    found = load_grid(tmp_path / "grid.yaml").grid.axes
+    assert found.dataset[0].name == "image_folder"
+    assert found.student[1].params == {"weights": "none"}
+
+
+def test_the_table_and_the_sentence_are_those_of_the_published_records():
+    results = load_results(PUBLISHED / "quick")
+    (group,) = summarise(results).groups
     values = {
-        (row.configuration.student, row.configuration.method): row.estimates[group.accuracy]
+        (row.configuration.student, row.configuration.method, row.configuration.loss): row.estimates
         for row in group.rows
-        if row.configuration.bits == 32
     }
-    rows = re.findall(r"^\| ([^|]+) \| (\w+) \| (0\.\d+) ± (0\.\d+) ", README, re.MULTILINE)
-    assert len(rows) == len(values) == 7
-    for student, method, mean, half in rows:
-        assert f"{values[student, method].value:.3f}" == mean
-        assert f"{values[student, method].half_width:.3f}" == half
+    rows = re.findall(r"^\| ([^|]+) \| (\w+) \| (\w+) \| (0\.\d+) ± (0\.\d+) ", README, re.MULTILINE)
+    assert len(rows) == len(values) == 9
+    for *which, mean, half in rows:
+        estimate = values[tuple(which)][group.accuracy]
+        assert f"{estimate.value:.3f}" == mean
+        assert f"{estimate.half_width:.3f}" == half
+    (sentence,) = findings(results)
+    assert sentence in README.replace("\n> ", " ")
+
+
+def test_distilled_students_lie_above_plain_ones_in_the_published_records():
+    (group,) = summarise(load_results(PUBLISHED / "quick")).groups
+    found = {
+        (row.configuration.student, row.configuration.loss, row.configuration.method): row.estimates[
+            group.accuracy
+        ]
+        for row in group.rows
+        if row.role != "teacher"
+    }
+    pairs = {(student, loss) for student, loss, _ in found}
+    assert len(pairs) == 4
+    for pair in pairs:
+        plain, distilled = found[*pair, "none"], found[*pair, "cukd"]
+        assert distilled.value - distilled.half_width > plain.value + plain.half_width
 
 
 def test_the_comparison_is_that_of_the_published_records():
-    results = load_results(PUBLISHED)
+    results = load_results(PUBLISHED / "tradeoff")
     found = compare(results, results, base_only={"method": "none"}, new_only={"method": "cukd"})
     low, high = found.overall.interval
     claim = f"{found.overall.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
-    assert f"{claim} on average over the nine students and code lengths\n(p = {found.overall.p:.2g}" in README
+    text = README.replace("\n", " ")
+    assert f"{claim} on average over nine students and code lengths (p = {found.overall.p:.2g}" in text
     assert [one.verdict for one in found.pairs].count("better") == 1
     assert len(found.pairs) == 9
