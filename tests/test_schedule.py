@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.executors.schedule import Schedule
@@ -99,6 +99,7 @@ def test_for_timings_the_others_stop_if_they_soon_end(left, then):
     assert schedule.next() is timing
 
 
+@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(1000, 9000), st.randoms(use_true_random=False))
 def test_stages_at_work_fit_into_memory(jobs, room, draw):
     schedule = planned(jobs)

@@ -17,7 +17,8 @@ ASKED: list[int] = []
 
 class _Counted(nn.Sequential):
     def forward(self, x):
-        ASKED.append(len(x))
+        if x.device.type != "meta":  # there are no images where memory is estimated
+            ASKED.append(len(x))
         return super().forward(x)
 
 
