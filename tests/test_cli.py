@@ -171,7 +171,8 @@ def test_report_follows_run(tiny, bench):
     assert tiny("run").code == 0
     result = bench("report")
     assert result.code == 0, result.err
-    title, advice, *lines = result.out.splitlines()
+    finding, title, advice, *lines = result.out.splitlines()
+    assert finding.startswith("On synthetic, in one training each, ")
     assert title.startswith("synthetic · ")
     assert advice.startswith("  mAP@all against MACs: Smallest student within 0.02 of the best student (")
     paths = [Path(line) for line in lines if not line.startswith("  ")]
