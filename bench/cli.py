@@ -112,7 +112,9 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
     for sentence, cells in outcome.warnings.items():
         click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
     if said := _findings(out):
-        if len(plan.selected) < len(plan.cells):
+        chosen = {cell.key for cell in plan.selected}
+        rest = [cell for cell in plan.cells if cell.key not in chosen]
+        if any((out / "records" / cell.record_file).is_file() for cell in rest):
             said = [f"what all cells in {out} say, those of other runs among them:", *said]
         click.echo("\n".join(said))
     click.echo(f"tables, charts and web page of them: python -m bench report {out}", err=True)

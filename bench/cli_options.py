@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -18,7 +19,9 @@ class _StderrHandler(logging.Handler):
     """Writes to what stderr is at that moment: while bars are shown, rich puts lines above them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+        # Whoever read this has gone: that ends no run, and its log has the line.
+        with contextlib.suppress(OSError):
+            print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Number(click.FloatRange):

@@ -154,7 +154,8 @@ def _run_cells(
     )
     _check_networks(waiting, context)
     if machine.device == "cpu":
-        _look_at_memory(schedule, context)
+        if schedule.jobs > 1:  # else nothing waits for anything, and this process has networks to train
+            _look_at_memory(schedule, context)
         _look_at_cores(schedule.jobs, machine)
     described = environment.describe(machine.device, machine.threads, machine.precision)
     described["job_threads"] = machine.job_threads

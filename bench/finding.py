@@ -62,8 +62,12 @@ class _Effect:
         if self.mean is None:
             return "some" if self.p < LEVEL else "not shown"
         low, high = self.mean.interval or (0.0, 0.0)
-        shown = self.p < LEVEL and not low <= 0 <= high
-        return "not shown" if not shown else "better" if low > 0 else "worse"
+        if self.p < LEVEL and not low <= 0 <= high:
+            return "better" if low > 0 else "worse"
+        # A mean of nothing may be made of a gain here and a loss there.
+        return (
+            "some" if any(pair.verdict in {"better", "worse"} for pair in self.found.pairs) else "not shown"
+        )
 
 
 def findings(results: Results) -> list[str]:
@@ -154,8 +158,9 @@ def _mean(found: Comparison) -> Compared | Overall | None:
 
 def _price(found: Comparison, rows: list[Row], group: Group) -> str:
     """What ``_Effect.price`` holds."""
+    compared = [*rows, *(row for row in group.rows if row.role != "distilled")]
     for name in filter(None, map(group.resolve, _COSTS)):
-        if all(name in row.estimates for row in rows):
+        if all(_counted(row, name) and row.estimates[name].value > 0 for row in compared):
             changes = [[cost for cost in one.costs if cost.metric == name] for one in found.pairs]
             ratios = [cost[0].new / cost[0].base if cost and cost[0].base else 1.0 for cost in changes]
             shares = dict.fromkeys(_share(ratio) for ratio in (min(ratios), max(ratios)))
@@ -212,7 +217,7 @@ def _subject(one: _Effect) -> str:
 
 def _number(one: _Effect) -> str:
     """The difference with its interval, or in how many configurations there is one."""
-    if one.mean is not None:
+    if one.mean is not None and one.verdict != "some":
         return compare_text.difference(one.mean, compare_text.decimals([one.mean.interval]))
     verdicts = [pair.verdict for pair in one.found.pairs]
     better, worse = (verdicts.count(verdict) or "none" for verdict in ("better", "worse"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from PIL import Image
 
 from bench import cli, config, doctor
+from bench.cli_options import _StderrHandler
 from bench.metrics import latency
 from bench.registry import REGISTRIES
 
@@ -464,3 +467,12 @@ def test_a_reader_that_has_gone_is_no_fault():
 def test_no_color_is_honoured(bench, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in bench("report", "absent").err
+
+
+def test_a_log_that_nobody_can_read_any_more_ends_no_run(monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    _StderrHandler().emit(logging.makeLogRecord({"msg": "said"}))

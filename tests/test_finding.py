@@ -231,6 +231,30 @@ def test_a_price_is_told(write, ratio, words):
     assert re.search(f"{NUMBER} at {re.escape(words)} MACs \\(", only(write(some)))
 
 
+def test_a_gain_here_and_a_loss_there_are_not_nothing(write):
+    some = cells({"none": 0, "cukd": 0.05}, bits=(16,)) + cells({"none": 0, "cukd": -0.05}, bits=(32,))
+    text = only(write(some))
+    assert "distillation with cukd changes mAP@all: better in 1 of 2 configurations, worse in 1" in text
+    assert "shown" not in text
+
+
+@pytest.mark.parametrize("count", [None, 0.0])
+def test_a_price_is_that_of_both_sides(write, count):
+    some = cells({"none": 0, "cukd": 0.05})
+    plain = [one for one in some if one[0].cell.method == "none"]
+    others = [one for one in some if one[0].cell.method != "none"]
+    if count is None:
+        plain = without(plain, "macs")
+    else:
+        plain = [
+            (record.model_copy(update={"metrics": {
+                **record.metrics, "macs": record.metrics["macs"].model_copy(update={"value": count})
+            }}), scores)
+            for record, scores in plain
+        ]  # fmt: skip
+    assert "at the same parameters (" in only(write(plain + others))
+
+
 @pytest.mark.parametrize(
     ("lacking", "words"),
     [(["macs"], "at the same parameters ("), (["macs", "params"], "] (mean over")],

@@ -56,21 +56,17 @@ class ProcessPool:
         stage = worker.stage
         assert stage is not None
         alive = worker.alive()  # before reading, so that nothing it said is lost
-        try:
-            while worker.connection.poll():
-                message: Message = worker.connection.recv()
-                if message.kind == "images":
-                    advance(stage.key, message.value)
-                elif message.kind == "log":
-                    log.log(*message.value)
-                elif message.kind == "refused":
-                    raise _refusal(message.value)
-                else:
-                    worker.stage = None
-                    return Ended(stage, *message.value)
-        except (EOFError, OSError):  # ended in the middle of a sentence
-            alive = False
-        if alive:
+        while (message := worker.said()) is not None:
+            if message.kind == "images":
+                advance(stage.key, message.value)
+            elif message.kind == "log":
+                log.log(*message.value)
+            elif message.kind == "refused":
+                raise _refusal(message.value)
+            else:
+                worker.stage = None
+                return Ended(stage, *message.value)
+        if alive and not worker.broken:
             return None
         worker.stage = None
         return Ended(stage, End(cause=worker.died()), [])
@@ -82,6 +78,7 @@ class _Worker:
     def __init__(self, setup: Setup, job: int) -> None:
         self._setup, self._job = setup, job
         self.stage: Stage | None = None
+        self.broken = False
         self.restart()
 
     def restart(self) -> None:
@@ -92,6 +89,7 @@ class _Worker:
         self._process = spawning.Process(target=work, args=arguments, name=f"job {self._job}")
         self._process.start()
         theirs.close()
+        self.broken = False
 
     @property
     def sentinel(self) -> int:
@@ -101,6 +99,16 @@ class _Worker:
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.is_alive()
+
+    def said(self) -> Message | None:
+        """What it has said and nobody has heard yet; ``broken`` if it ended in the middle of a sentence."""
+        message: Message | None = None
+        try:
+            if self.connection.poll():
+                message = self.connection.recv()
+        except (EOFError, OSError):
+            self.broken = True
+        return message
 
     def start(self, stage: Stage, *, fresh: bool) -> None:
         """Have a stage made; by a new process if this one has ended while it had nothing to do."""
@@ -113,7 +121,10 @@ class _Worker:
 
     def died(self) -> Cause:
         """Why the process is no more."""
-        self._process.join()
+        self._process.join(PATIENCE)
+        if self._process.is_alive():  # its end of the connection is closed all the same
+            self._process.kill()
+            self._process.join()
         code = self._process.exitcode
         how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
         hint = (

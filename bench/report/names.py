@@ -48,16 +48,23 @@ class Matched:
         return " · ".join(old if old == new else f"{old} -> {new}" for old, new in pairs)
 
 
-def teachers_of(records: list[Record]) -> set[str]:
+#: A data set and a network that teaches others on it.
+Teacher = tuple[str, str]
+
+
+def teachers_of(records: list[Record]) -> set[Teacher]:
     """Networks that teach others."""
     return {
-        teacher for record in records for teacher in record.cell.teachers if teacher != record.cell.student
+        (record.cell.dataset, teacher)
+        for record in records
+        for teacher in record.cell.teachers
+        if teacher != record.cell.student
     }
 
 
-def is_teacher(record: Record, teachers: set[str]) -> bool:
+def is_teacher(record: Record, teachers: set[Teacher]) -> bool:
     """Whether the cell is one of ``teachers`` as it is without step 1."""
-    return record.cell.method == "none" and record.cell.student in teachers
+    return record.cell.method == "none" and (record.cell.dataset, record.cell.student) in teachers
 
 
 _Scope = tuple[str, ...]
@@ -70,7 +77,9 @@ class Names:
     """
 
     def __init__(self, records: list[Record]) -> None:
-        self._teachers = teachers_of(records)
+        # One that is a student, too, is named like all students.
+        taught = {(record.cell.dataset, record.cell.student) for record in records if record.cell.teachers}
+        self._teachers = teachers_of(records) - taught
         variants: dict[_Scope, list[dict[str, Any]]] = defaultdict(list)
         for record in records:
             for scope, values in itertools.chain.from_iterable(self._parts(record).values()):

@@ -140,7 +140,9 @@ def _lacking(summary: Summary) -> Iterator[str]:
     if not summary.groups:
         yield "no cell has numbers yet, so there is nothing to rank"
     if summary.unfinished:
-        yield f"{len(summary.unfinished)} cells failed or were skipped; the report says why"
+        lost = len(summary.unfinished)
+        many = "1 cell failed or was" if lost == 1 else f"{lost} cells failed or were"
+        yield f"{many} skipped; the report says why"
     if summary.missing:
         yield f"{len(summary.missing)} cells have not been run yet"
 

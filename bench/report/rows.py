@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 from bench.metric_names import bounds, resolve
 from bench.records import Metric, Record, Results
 from bench.report import wording
-from bench.report.names import Configuration, Names, is_teacher, teachers_of
+from bench.report.names import Configuration, Names, Teacher, is_teacher, teachers_of
 from bench.report.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
@@ -269,7 +269,7 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
     return f"{words}; {wording.TWO_SEEDS}" if 2 in counts else words
 
 
-def _row(configuration: Configuration, records: list[Record], teachers: set[str]) -> Row:
+def _row(configuration: Configuration, records: list[Record], teachers: set[Teacher]) -> Row:
     # A seed that was run again on such a machine is no second seed: the newest record counts.
     newest = {record.cell.seed: record for record in sorted(records, key=lambda record: record.created)}
     records, again = [newest[seed] for seed in sorted(newest)], len(records) - len(newest)

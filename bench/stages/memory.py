@@ -7,6 +7,7 @@ optimizer keeps, pixels, outputs, and a process with torch in it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -50,7 +51,13 @@ class Needs:
 
     def of(self, stages: Iterable[Stage]) -> dict[str, int]:
         """Key -> bytes of every stage that is not timed: those run alone anyway."""
-        return {stage.key: round(self._stage(stage)) for stage in stages if not stage.timed}
+        found = {}
+        for stage in stages:
+            if not stage.timed:
+                # What is wrong with a plug-in is told by the stage that uses it: an estimate ends no run.
+                with contextlib.suppress(Exception, SystemExit):
+                    found[stage.key] = round(self._stage(stage))
+        return found
 
     def _stage(self, stage: Stage) -> float:
         spec, inputs_of = stage.spec, stage.inputs.values()
@@ -102,7 +109,7 @@ class Needs:
 
         def play() -> float:
             build = self._context.student(block).build
-            return _step(build, batch, size, train=True, kept=KEPT[params["optimizer"]])
+            return _step(build, batch, size, train=True, kept=KEPT.get(params["optimizer"], 2))
 
         key = json.dumps(["trained", block, size, batch, params["optimizer"]])
         return self._once(key, play) + self._images(batch, size)
@@ -137,12 +144,15 @@ def _step(build: Callable[[], nn.Module], batch: int, size: int, *, train: bool,
     weights = FLOAT * (1 + kept) * sum(tensor.numel() for tensor in net.parameters())
     try:
         return float(weights + _held(net.to("meta"), torch.empty(batch, *shape, device="meta"), train=train))
-    except Exception as error:  # it looks at numbers, or has an operator that knows no shapes alone
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # it looks at numbers, or has an operator that knows no shapes alone
         log.debug("memory is estimated from a few images: %s: %s", type(error).__name__, error)
     try:
         net = build()
         few, twice = (_held(net, torch.zeros(n, *shape), train=train) for n in (FEW, 2 * FEW))
-    except Exception as error:  # whoever runs it in earnest tells of that
+    except (Exception, SystemExit) as error:  # whoever runs it in earnest tells of that
         log.debug("memory is not estimated: %s: %s", type(error).__name__, error)
         return float(weights)
     return float(weights + few + max(0, twice - few) * (batch - FEW) / FEW)

@@ -72,7 +72,7 @@ def estimated(monkeypatch):
 
 
 def test_every_stage_of_a_run_is_estimated(tiny, estimated):
-    assert tiny("run", "--only", "method=cukd", "--only", "loss=csq").code == 0
+    assert tiny("run", "--jobs", "2", "--only", "method=cukd").code == 0
     (found,) = estimated
     assert len(found) >= 8
     assert all(memory.PROCESS <= need < 1.2 * memory.PROCESS for need in found.values())
@@ -93,9 +93,22 @@ def test_jobs_that_do_not_fit_into_memory_wait_for_one_another(tiny, estimated, 
 
 def test_what_does_not_fit_at_all_runs_with_a_warning(tiny, monkeypatch):
     monkeypatch.setattr(limits, "available_memory", lambda: 100_000_000)
-    result = tiny("run", "--only", "method=none", "--only", "loss=csq")
+    result = tiny("run", "--jobs", "2", "--only", "method=none")
     assert result.code == 0
     assert (
         "needs about 0.8 GB of 0.1 GB; it runs alone and may fail: lower batch_size or image_size\n"
         in result.err
     )
+
+
+def test_one_job_trains_networks_that_nothing_has_played_with(tiny, estimated):
+    assert tiny("run", "--jobs", "1", "--only", "method=none").code == 0
+    assert not estimated
+
+
+def test_an_estimate_that_a_network_prevents_ends_no_run(tiny, folder, monkeypatch):
+    def leave(*_, **__):
+        raise SystemExit(3)
+
+    monkeypatch.setattr(memory, "_held", leave)
+    assert tiny("run", "--jobs", "2", "--only", "method=none").code == 0
