@@ -217,7 +217,7 @@ def _subject(one: _Effect) -> str:
 
 def _number(one: _Effect) -> str:
     """The difference with its interval, or in how many configurations there is one."""
-    if one.mean is not None and one.verdict != "some":
+    if one.mean is not None and one.verdict != "some":  # a mean that hides what it is made of is not told
         return compare_text.difference(one.mean, compare_text.decimals([one.mean.interval]))
     verdicts = [pair.verdict for pair in one.found.pairs]
     better, worse = (verdicts.count(verdict) or "none" for verdict in ("better", "worse"))
@@ -236,7 +236,11 @@ def _caveats(shown: list[_Effect], tests: int, untested: int, unfinished: int) -
     """What the numbers rest on, and what a reader must know to believe them."""
     pairs = [pair for one in shown for pair in one.found.pairs]
     many = compare_text.counted((len(one.found.pairs) for one in shown), "configuration")
-    what = f"mean over {many}, 95 % interval" if all(one.mean for one in shown) else many
+    what = (
+        f"mean over {many}, 95 % interval"
+        if all(one.mean and one.verdict != "some" for one in shown)
+        else many
+    )
     yield f"{what}, paired over {compare_text.samples(pairs)}"
     if tests > 1:
         yield f"verdicts corrected for asking {tests} times, each interval is that of one alone"
@@ -281,12 +285,23 @@ def _of_students(group: Group) -> Iterator[str]:
         least = min(reaching, key=lambda row: row.estimates[cost].value) if cost else best
         which = "smallest" if cost else "best"
         has = f"{least.configuration}: {_score(least, name)}{_relative(least, teacher, cost)}"
-        yield f"the {which} student{short} that reaches {words} is {has}."
+        plain = next((row for row in reaching if _is_plain(row, least, cost)), None)
+        alone = f"; without distillation it does so, too, at {_score(plain, name)}" if plain else ""
+        yield f"the {which} student{short} that reaches {words} is {has}{alone}."
     else:
         gap = teacher.estimates[name].value - best.estimates[name].value
         below = f"{gap:.3f} below it" if gap >= 0.0005 else "less than 0.001 below it"
         is_at = f"{best.configuration}, is {below}{_relative(best, teacher, cost)}"
         yield f"no student{short} reaches {words}: the best, {is_at}."
+
+
+def _is_plain(row: Row, distilled: Row, cost: str | None) -> bool:
+    """Whether ``row`` is a distilled student without distillation, and costs no more."""
+    return (
+        (row.role, distilled.role) == ("undistilled", "distilled")
+        and row.configuration.student == distilled.configuration.student
+        and (cost is None or row.estimates[cost].value <= distilled.estimates[cost].value)
+    )
 
 
 def _length(row: Row) -> float:

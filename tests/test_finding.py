@@ -236,6 +236,7 @@ def test_a_gain_here_and_a_loss_there_are_not_nothing(write):
     text = only(write(some))
     assert "distillation with cukd changes mAP@all: better in 1 of 2 configurations, worse in 1" in text
     assert "shown" not in text
+    assert "mean" not in text
 
 
 @pytest.mark.parametrize("count", [None, 0.0])
@@ -303,6 +304,14 @@ def test_the_smallest_student_that_reaches_the_teacher(write):
         f" is cukd_v1 · cukd · csq · 16 bit: mAP@all 0\\.\\d+ ± 0\\.\\d+ at {100 * share:.0f} % of its MACs",
         text,
     )
+
+
+@pytest.mark.parametrize(("gain", "too"), [(0.1, True), (0.0, False)])
+def test_distillation_gets_no_credit_for_what_the_student_reaches_without_it(write, gain, too):
+    some = cells({"none": gain, "cukd": 0.2}, bits=(32,)) + teacher(0.05)
+    text = only(write(some))
+    assert " is cukd_v1 · cukd · csq · 32 bit: " in text
+    assert bool(re.search(r"; without distillation it does so, too, at mAP@all 0\.\d+ ± ", text)) is too
 
 
 def test_no_student_reaches_the_teacher(write):

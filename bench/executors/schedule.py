@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.estimate import LOOKING
 from bench.plan import Cell, leaves
 from bench.stage import Stage, absent
 
-#: Kinds that take their time; ``SHORT`` stages of other kinds are worth as much as one of them.
-LONG, SHORT = frozenset({"features", "distill", "finetune", "encode"}), 8
+#: So many stages of other kinds are worth as much as one that looks at images.
+SHORT = 8
 #: What letting the others end for timings may cost, as a share of the time since the last ones.
 IDLE = 0.03
 
@@ -113,7 +114,7 @@ class Schedule:
             needed = [depth[one.key] for one in stage.inputs.values() if one.key in depth]
             depth[key] = level = max(needed, default=-1) + 1
             if not stage.timed:
-                at = level, stage.kind in LONG
+                at = level, stage.kind in LOOKING
                 found[at] = found.get(at, 0) + 1
         return max((n if long else -(-n // SHORT) for (_, long), n in found.items()), default=1)
 
