@@ -8,9 +8,9 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from bench import store
 from bench.plan import Cell, Plan
 from bench.registry import LOSSES, METHODS
+from bench.storage.keys import canonical_json
 from bench.types import TrainingParameters
 
 #: Optimizer -> a learning rate below which random weights may hardly change in the epochs of a fine-tuning,
@@ -32,7 +32,7 @@ def training(plan: Plan) -> list[dict[str, Any]]:
         if stage.kind in {"distill", "finetune"} and asked:
             settings = {name: asked["params"].get(name) for name in TrainingParameters.model_fields}
             rows.append({"step": 1 if stage.kind == "distill" else 2, "name": asked["name"], **settings})
-    unique = {store.canonical_json(row): row for row in rows}
+    unique = {canonical_json(row): row for row in rows}
     return sorted(unique.values(), key=lambda row: int(row["step"]))
 
 
@@ -81,7 +81,7 @@ def _slow_starts(plan: Plan) -> Iterator[str]:
 
 def _configuration(cell: Cell) -> str:
     """All that tells a cell from others but its seed."""
-    return store.canonical_json([cell.info.model_dump(exclude={"seed"}), cell.params])
+    return canonical_json([cell.info.model_dump(exclude={"seed"}), cell.params])
 
 
 def _draws(cell: Cell) -> bool:

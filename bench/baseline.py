@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save as tensors
 from tabulate import tabulate
 
-from bench import atomic, records
+from bench import records
 from bench.choosing import require_metric
 from bench.errors import UsageError
 from bench.judging import COUNTS, DERIVED, OTHERS, accuracies, possible
@@ -20,6 +20,7 @@ from bench.power import FALSE_ALARM, of_interval, of_seeds
 from bench.records import Metric, Record, Results
 from bench.report import wording
 from bench.report.rows import Row, summarise
+from bench.storage import atomic
 from bench.verdicts import Limits
 
 log = logging.getLogger(__name__)

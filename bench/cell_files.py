@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from bench import atomic, records, timing
+from bench import records, timing
 from bench.estimate import LOOKING
 from bench.executors.outcomes import Cause
 from bench.plan import Cell
 from bench.records import ArtifactReference, Failure, Metric, Record, StageInfo
 from bench.stage import PER_QUERY, Stage
-from bench.store import Store
+from bench.storage import atomic
+from bench.storage.store import Store
 
 #: Significant digits of training curves: they are for looking at.
 CURVE_DIGITS = 5

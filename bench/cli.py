@@ -207,12 +207,13 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
              overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
              limit: int | None, jobs: int | str, threads: int) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
-    from bench import copies, environment, loading, store
+    from bench import copies, environment, loading
     from bench.config import load_grid
     from bench.execute import Machine
     from bench.plan import build_plan
     from bench.registry import DATASETS
     from bench.selection import Choice
+    from bench.storage import keys, store
 
     include(plugins)
     file, choice = load_grid(grid, overrides), Choice(only, skip, limit)
@@ -240,7 +241,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
     planned = build_plan(file, root, machine.hardware, choice, most_files=most)
     if fetch and planned.missing:  # what selected cells miss, and no other data
         wanted = {
-            store.canonical_json([cell.info.dataset, cell.params["dataset"]]) for cell in planned.selected
+            keys.canonical_json([cell.info.dataset, cell.params["dataset"]]) for cell in planned.selected
         }
         for name, params in map(json.loads, sorted(wanted)):
             plugin = DATASETS.get(name)

@@ -112,10 +112,11 @@ def check(
 
     FOLDER is a results folder [default: the last one run into].
     """
-    from bench import atomic, check_text
+    from bench import check_text
     from bench.baseline import write_baseline
     from bench.check import check
     from bench.records import load_results
+    from bench.storage import atomic
     from bench.verdicts import Limits
 
     candidate, asked = load_results(folder or _latest_results()), Limits(metrics=tuple(metrics), **limits)

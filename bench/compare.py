@@ -19,7 +19,7 @@ from bench.report.names import Configuration, Matched
 from bench.report.wording import one_line
 from bench.scores import PairedScores, paired_scores
 from bench.statistics import PairedDifference, detectable_difference, holm, paired_differences
-from bench.store import canonical_json
+from bench.storage.keys import canonical_json
 
 #: A difference is shown if its p value, adjusted for the number of configurations, lies below.
 LEVEL = 0.05

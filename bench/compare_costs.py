@@ -12,7 +12,7 @@ from bench.pairing import Pair
 from bench.records import Record
 from bench.report import pareto
 from bench.report.names import Configuration, Matched
-from bench.store import canonical_json
+from bench.storage.keys import canonical_json
 
 #: Costs that neither machine nor chance changes.
 EXACT_COSTS = ("params", "macs", "code_bytes")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import environment, limits, store
+from bench import environment, limits
 from bench.errors import BenchError
 from bench.registry import DATASETS, TEACHERS
+from bench.storage import store
 
 #: Distribution -> what is lost without it.
 OPTIONAL = {

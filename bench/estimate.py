@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.stage import Stage
-from bench.store import Store
+from bench.storage.store import Store
 
 #: Kinds that look at images: where their number is 0, the data are missing and it is not known.
 LOOKING = frozenset({"features", "distill", "finetune", "encode"})

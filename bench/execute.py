@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import advice, atomic, environment, estimate, limits, records
+from bench import advice, environment, estimate, limits, records
 from bench.cell_files import save_finished, save_unfinished
 from bench.errors import RecordError, UsageError, of_network
 from bench.forecast import Forecast
@@ -20,7 +20,8 @@ from bench.plan import Cell, Plan
 from bench.progress import ProgressReport
 from bench.registry import METHODS
 from bench.stage import Stage
-from bench.store import Store
+from bench.storage import atomic
+from bench.storage.store import Store
 
 if TYPE_CHECKING:
     from bench.executors.executor import Pool

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import copies, splits, store
+from bench import copies, splits
 from bench.copies import Copies
 from bench.registry import DATASETS
+from bench.storage import store
 from bench.types import ImageSet, Splits
 
 

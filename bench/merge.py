@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.records import Record, Results
-from bench.store import canonical_json
+from bench.storage.keys import canonical_json
 
 _TWICE = "of cells that another folder has, too, finished or newer"
 

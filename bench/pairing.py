@@ -19,7 +19,7 @@ from bench.errors import UsageError
 from bench.records import Record, Results
 from bench.report.names import Configuration, Matched, Names
 from bench.report.wording import one_line
-from bench.store import file_name
+from bench.storage.keys import file_name
 
 #: Parameters that say nothing about what was trained: which metrics are measured, and how often. Precision
 #: is judged by itself.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from bench import copies, loading, pipeline, selection, store, yaml_nodes
+from bench import copies, loading, pipeline, selection, yaml_nodes
 from bench.blocks import Blocks, DatasetBlock, plugin_block
 from bench.combinations import refusals
 from bench.config import DEFAULT_METRICS, GridFile, resolve
@@ -35,6 +35,7 @@ from bench.records import CellInfo
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
 from bench.selection import Choice, Point
 from bench.stage import Stage
+from bench.storage.keys import KEY_DIGITS, content_key, file_name
 
 #: In place of a manifest's hash.
 MISSING, UNUSABLE = "missing", "unusable"
@@ -66,7 +67,7 @@ class Cell:
     @property
     def record_file(self) -> str:
         """File name of the record."""
-        return f"{store.file_name(self.slug, self.record_key)}.json"
+        return f"{file_name(self.slug, self.record_key)}.json"
 
 
 def leaves(cells: Iterable[Cell]) -> list[Stage]:
@@ -211,8 +212,8 @@ class _Builder:
         keys = {role: stage.key for role, stage in stages.items()}
         anywhere = {role: _without_hardware(stage).key for role, stage in stages.items()}
         identity = {"cell": info.model_dump(), "params": params}
-        cell_key = store.content_key({**identity, "stages": anywhere})
-        record_key = store.content_key({**identity, "stages": keys})
+        cell_key = content_key({**identity, "stages": anywhere})
+        record_key = content_key({**identity, "stages": keys})
         return Cell(info, params, stages, cell_key, record_key, self._warnings(blocks.dataset, info))
 
     def _warnings(self, dataset: DatasetBlock, info: CellInfo) -> tuple[str, ...]:
@@ -220,7 +221,7 @@ class _Builder:
         block = dataset.block
         if block["manifest"] in {MISSING, UNUSABLE} or not self.choice.selects(info):
             return ()
-        name = store.file_name(dataset.protocol["split"], block["manifest"])
+        name = file_name(dataset.protocol["split"], block["manifest"])
         if name not in self.copies:
             loaded = loading.load(block["name"], block["params"], self.data_root, block["limit"])
             self.copies[name] = loaded.copies(self.most_files)
@@ -344,8 +345,8 @@ class _Builder:
             "pool/database": len(np.union1d(parts.database, parts.train)) - len(parts.val),
             "database": len(parts.database),
         }
-        self.manifests[store.file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest
-        protocol = {"split": parts.protocol, "manifest": loaded.manifest_hash[: store.KEY_DIGITS]}
+        self.manifests[file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest
+        protocol = {"split": parts.protocol, "manifest": loaded.manifest_hash[:KEY_DIGITS]}
         return DatasetBlock({**block, "manifest": loaded.manifest_hash}, protocol, rule, sizes)
 
     def _network(self, registry: Registry[Any], entry: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bench.executors.schedule import Schedule
 from bench.forecast import expected_seconds
 from bench.plan import Cell, Plan
 from bench.progress import human_seconds
-from bench.store import Store
+from bench.storage.store import Store
 
 #: Columns of the list of cells.
 HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")

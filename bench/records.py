@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
-from bench import atomic
 from bench.errors import RecordError, UsageError
 from bench.metric_names import resolve
-from bench.store import file_name
+from bench.storage import atomic
+from bench.storage.keys import file_name
 
 SCHEMA_VERSION = 3
 

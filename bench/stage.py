@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import store
+from bench.storage.keys import content_key
 
 #: Raised by one when the stage of that kind behaves differently, so that old artifacts are not reused.
 STAGE_VERSIONS = {"features": 4, "distill": 3, "finetune": 3, "encode": 3, "measure": 1, "examples": 1}
@@ -45,7 +45,7 @@ class Stage:
         """sha256 of kind, stage version, spec and the keys of the inputs."""
         inputs = {role: stage.key for role, stage in self.inputs.items()}
         identity = {"kind": self.kind, "version": STAGE_VERSIONS[self.kind], "spec": self.spec}
-        return store.content_key({**identity, "inputs": inputs})
+        return content_key({**identity, "inputs": inputs})
 
     @property
     def place(self) -> tuple[str, str, str]:

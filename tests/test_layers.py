@@ -57,7 +57,7 @@ LAYERS = {
         "bench.plugin_faults",
         "bench.yaml_nodes",
         "bench.records",
-        "bench.store",
+        "bench.storage.store",
         "bench.environment",
         "bench.limits",
         "bench.timing",
@@ -86,12 +86,20 @@ LAYERS = {
         "bench.splits",
         "bench.progress",
         "bench.allocator",
-        "bench.growing_rows",
+        "bench.storage.growing_rows",
         "bench.metric_names",
         "bench.merge",
         "bench.operators",
     ],
-    0: ["bench.errors", "bench.types", "bench.interfaces", "bench.registry", "bench.atomic", "bench"],
+    0: [
+        "bench.storage",
+        "bench.errors",
+        "bench.types",
+        "bench.interfaces",
+        "bench.registry",
+        "bench.storage.atomic",
+        "bench",
+    ],
 }
 PLUGINS = [
     "bench.methods",
@@ -101,7 +109,7 @@ PLUGINS = [
     "models.teachers",
     "models.students",
 ]
-FORBIDDEN_TO_PLUGINS = {"bench.config", "bench.store", "bench.records"}
+FORBIDDEN_TO_PLUGINS = {"bench.config", "bench.storage.store", "bench.records"}
 #: What reads results and nothing else.
 RECORD_READERS = (
     "bench.report",

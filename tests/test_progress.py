@@ -12,7 +12,7 @@ from bench.executors.schedule import Schedule
 from bench.forecast import Forecast
 from bench.progress import ProgressReport, human_seconds
 from bench.stage import Stage
-from bench.store import Store
+from bench.storage.store import Store
 
 
 @pytest.fixture

@@ -531,9 +531,9 @@ def test_limited_records_say_so(tiny):
 
 
 def test_an_interrupted_teacher_goes_on_where_it_stopped(tiny, folder, monkeypatch):
-    from bench import growing_rows
     from bench.stages import views
     from bench.stages.micro_batches import Forward
+    from bench.storage import growing_rows
 
     monkeypatch.setattr(views, "EVALUATION_BATCH", 128)
     monkeypatch.setattr(growing_rows, "NOTE_EVERY", 128)

@@ -10,7 +10,7 @@ from bench.executors.schedule import Schedule
 from bench.plan import Cell
 from bench.progress import ProgressReport
 from bench.stage import Stage
-from bench.store import Store
+from bench.storage.store import Store
 
 
 class Pool(Protocol):

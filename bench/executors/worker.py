@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.executors.outcomes import Cause, logged
-from bench.store import Store
+from bench.storage.store import Store
 
 SECONDS_BETWEEN_COUNTS = 0.2
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import atomic
 from bench.errors import UsageError, did_you_mean
 from bench.merge import merged
 from bench.metric_names import base_name
@@ -21,6 +20,7 @@ from bench.report.fronts import Front, front_of
 from bench.report.rows import Group, Summary, summarise
 from bench.report.web import site
 from bench.report.wording import one_line
+from bench.storage import atomic
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from bench.interfaces import Network
 from bench.loading import LoadedDataset
 from bench.registry import STUDENTS, TEACHERS, Registry
 from bench.stage import Stage
-from bench.store import Store
+from bench.storage.store import Store
 from bench.types import ImageSet
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.errors import CellError
-from bench.growing_rows import GrowingRows
 from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import views
 from bench.stages.context import Context
 from bench.stages.micro_batches import Forward
 from bench.stages.training import seeded
+from bench.storage.growing_rows import GrowingRows
 from bench.types import Preprocessing
 from models.folding import folded
 

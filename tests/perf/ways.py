@@ -25,7 +25,7 @@ from bench.plan import Plan, build_plan
 from bench.registry import LOSSES, STUDENTS, TEACHERS
 from bench.stages.context import Context
 from bench.stages.training import seeded
-from bench.store import Store
+from bench.storage.store import Store
 from bench.types import HashingTask
 from models.heads import hash_network
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import atomic
+from bench.storage import atomic
 
 #: Rows that an interruption may cost: so often what is there is flushed and noted.
 NOTE_EVERY = 2048

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import store
 from bench.errors import UsageError
-from bench.store import Store
+from bench.storage import keys, store
+from bench.storage.store import Store
 
 
 @pytest.fixture
@@ -155,13 +155,13 @@ _VALUES = st.recursive(
 
 @given(_VALUES, _VALUES)
 def test_one_key_per_value_whatever_the_order_of_its_parts(first, second):
-    assert (store.content_key(first) == store.content_key(second)) == (
+    assert (keys.content_key(first) == keys.content_key(second)) == (
         json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
     )
     if isinstance(first, dict):
-        assert store.content_key(dict(reversed(first.items()))) == store.content_key(first)
+        assert keys.content_key(dict(reversed(first.items()))) == keys.content_key(first)
 
 
 def test_names_that_flatten_alike_keep_their_own_keys():
-    names = {store.file_name(slug, store.content_key(slug)) for slug in ("[0.1]", "[0,1]", "[-1]", "[1]")}
+    names = {keys.file_name(slug, keys.content_key(slug)) for slug in ("[0.1]", "[0,1]", "[-1]", "[1]")}
     assert len(names) == 4

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,26 +22,11 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from bench.errors import UsageError
+from bench.storage.keys import file_name
 
 log = logging.getLogger(__name__)
 
 INDEX = "artifact.json"
-KEY_DIGITS = 12
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def content_key(value: Any) -> str:
-    """sha256 of the canonical JSON of ``value``, in hex."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
-
-
-def file_name(slug: str, key: str) -> str:
-    """Readable part, cleaned for file systems, and enough of the key to be unique."""
-    return f"{re.sub(r'[^A-Za-z0-9._=-]+', '-', slug)[:120]}-{key[:KEY_DIGITS]}"
 
 
 def default_root() -> Path:

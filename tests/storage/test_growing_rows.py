@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from bench import growing_rows
-from bench.growing_rows import GrowingRows
+from bench.storage import growing_rows
+from bench.storage.growing_rows import GrowingRows
 
 ROWS, WIDTH = 1000, 7
 

@@ -1,0 +1,25 @@
+"""Names of things by what determines them: canonical JSON, its hash, and file names that end in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+KEY_DIGITS = 12
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def content_key(value: Any) -> str:
+    """sha256 of the canonical JSON of ``value``, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def file_name(slug: str, key: str) -> str:
+    """Readable part, cleaned for file systems, and enough of the key to be unique."""
+    return f"{re.sub(r'[^A-Za-z0-9._=-]+', '-', slug)[:120]}-{key[:KEY_DIGITS]}"
