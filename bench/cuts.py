@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.bootstrap import mean_over_queries
 from bench.hamming import hits_within
+from bench.hamming.ties import Floats, Ints, Ties
 from bench.histograms import by_query
-from bench.ties import Floats, Ints, Ties
 from bench.types import Measurement, Retrieval
 
 TIES: tuple[Ties, ...] = ("expected", "best", "worst")

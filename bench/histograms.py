@@ -13,10 +13,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import scan
-from bench.hamming import distance_histograms
-from bench.relevance import relevance
-from bench.ties import Ints
+from bench.hamming import distance_histograms, scan
+from bench.hamming.relevance import relevance
+from bench.hamming.ties import Ints
 from bench.types import Retrieval
 
 #: Bytes per query and item that ranking embeddings and scoring the ranks takes.

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import scan
 from bench.errors import BenchError
-from bench.scan import MEMORY_MB
-from bench.ties import Floats, Ints
+from bench.hamming import scan
+from bench.hamming.scan import MEMORY_MB
+from bench.hamming.ties import Floats, Ints
 
 #: Rows of queries, and what is known of every database item for each of them, (rows, n).
 Rows = Iterator[tuple[slice, NDArray[Any]]]

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from bench import finding, records, scan
-from bench.hamming import average_precision
+from bench import finding, records
+from bench.hamming import average_precision, scan
 from bench.losses.csq import Csq
 from bench.metric_names import TITLES, base_name
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from bench.bootstrap import mean_over_queries
 from bench.hamming import average_precision_from_histograms, distance_histograms
+from bench.hamming.ties import Floats, Ints, Ties
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.ties import Floats, Ints, Ties
 from bench.types import Judge, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
 #: The worst order of ties leaves less than this share of what the best one gives.

@@ -15,9 +15,9 @@ import numpy as np
 
 from bench.bootstrap import mean_over_queries
 from bench.hamming import average_precision_from_histograms, distance_histograms
+from bench.hamming.ties import Ties
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.ties import Ties
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
 RADIUS = 2

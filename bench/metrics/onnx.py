@@ -20,10 +20,10 @@ from bench import onnx_sessions, timing
 from bench.bootstrap import mean_over_queries
 from bench.errors import require
 from bench.hamming import average_precision, pack_signs
+from bench.hamming.ties import Floats
 from bench.interfaces import Metric
 from bench.onnx_sessions import Images, OnnxSession
 from bench.registry import METRICS
-from bench.ties import Floats
 from bench.types import BatchSizes, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
 
 

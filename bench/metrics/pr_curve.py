@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import Field
 
 from bench.hamming import distance_histograms, hits_within
+from bench.hamming.ties import Floats, Ints
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.ties import Floats, Ints
 from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
 

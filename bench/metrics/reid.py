@@ -15,10 +15,10 @@ from pydantic import Field
 
 from bench.bootstrap import mean_over_queries
 from bench.errors import BenchError
+from bench.hamming.ties import Floats, Ints
 from bench.instance import distance_rows, mean_over_ties, reid_scores, tie_orders
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.ties import Floats, Ints
 from bench.types import CameraTruth, Judge, Measurement, Noise, Parameters, Retrieval, Subject
 
 

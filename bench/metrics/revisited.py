@@ -15,6 +15,7 @@ from pydantic import Field
 
 from bench.bootstrap import mean_over_queries
 from bench.errors import BenchError
+from bench.hamming.ties import Floats, Ints
 from bench.instance import (
     distance_rows,
     junk_free_ranks,
@@ -27,7 +28,6 @@ from bench.instance import (
 )
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.ties import Floats, Ints
 from bench.types import Judge, Measurement, Noise, Parameters, Retrieval, RevisitedTruth, Subject
 
 _NONE = np.empty(0, np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.bootstrap import mean_over_queries
+from bench.hamming.ties import Floats, Ints
 from bench.instance import (
     chamfer_rows,
     mean_over_ties,
@@ -22,7 +23,6 @@ from bench.instance import (
 )
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.ties import Floats, Ints
 from bench.types import FrameTruth, Judge, Measurement, Noise, Parameters, Retrieval, Subject
 
 

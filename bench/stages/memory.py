@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.scan import MEMORY_MB
+from bench.hamming.scan import MEMORY_MB
 from bench.stage import Stage
 from bench.stages import inputs, views
 from bench.stages.context import Context

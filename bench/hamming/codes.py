@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench import scan
 from bench.errors import BenchError
-from bench.relevance import as_array, describe, holds_only
-from bench.scan import Codes
+from bench.hamming import scan
+from bench.hamming.relevance import as_array, describe, holds_only
+from bench.hamming.scan import Codes
 
 #: Megabytes of unpacked bits that are looked at at a time.
 _PIECE_MB = 16
@@ -203,3 +203,22 @@ def _pack(values: NDArray[Any]) -> Codes:
 
 def _pieces(values: NDArray[Any]) -> Iterator[slice]:
     return scan.chunks(len(values), 2 * values.shape[1], _PIECE_MB)
+
+
+def popcount_distances(
+    query: ArrayLike, database: ArrayLike, *, bits: int | None = None
+) -> NDArray[np.int32]:
+    """All Hamming distances in plain numpy, int32 (q, n): slow, a second opinion on FAISS.
+
+    Args:
+        query, database: codes, packed or not.
+        bits: their length.
+    """
+    query, database = packed_pair(query, database, bits)
+    rows = [np.bitwise_count(row ^ database).sum(axis=1, dtype=np.int32) for row in query]
+    return np.array(rows, dtype=np.int32).reshape(len(query), len(database))
+
+
+def bins(codes: Codes) -> int:
+    """Number of different distances between codes of this length."""
+    return 8 * int(codes.shape[1]) + 1

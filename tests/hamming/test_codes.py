@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.codes import pack_signs, packed_pair
 from bench.errors import BenchError
 from bench.hamming import (
     average_precision,
@@ -19,6 +18,7 @@ from bench.hamming import (
     pack_codes,
     popcount_distances,
 )
+from bench.hamming.codes import pack_signs, packed_pair
 
 #: Bits as people hold them, from bools, and whether ``bits`` has to be said.
 FORMS: dict[str, tuple[Any, bool]] = {

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from scipy.stats import hypergeom
 
-from bench import hamming, scan
+from bench import hamming
 from bench.errors import BenchError
 from bench.hamming import (
     Normalizer,
@@ -31,10 +31,11 @@ from bench.hamming import (
     hits_within,
     pack_codes,
     popcount_distances,
+    scan,
 )
-from bench.ties import _reciprocals
+from bench.hamming.ties import _reciprocals
 
-GOLDEN = Path(__file__).parent / "golden" / "hamming.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "hamming.json"
 TIES = get_args(Ties)
 
 #: Zero bytes, signs, and neighbours that a float64 cannot tell apart.

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench import scan
 from bench.errors import BenchError
-from bench.scan import Ints
+from bench.hamming import scan
+from bench.hamming.scan import Ints
 
 Bools = NDArray[np.bool_]
 Counts = NDArray[np.int32]
