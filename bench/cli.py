@@ -207,8 +207,9 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
              overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
              limit: int | None, jobs: int | str, threads: int) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
-    from bench import copies, environment, loading
+    from bench import environment
     from bench.config import load_grid
+    from bench.data import copies, loading
     from bench.execute import Machine
     from bench.plan import build_plan
     from bench.registry import DATASETS

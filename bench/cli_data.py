@@ -35,7 +35,7 @@ def prepare(
     plugins: Sequence[Path],
 ) -> None:
     """Download or check the data set NAME, and show its splits."""
-    from bench import loading
+    from bench.data import loading
     from bench.registry import DATASETS
 
     if (name is None) == (grid is None):
@@ -72,7 +72,7 @@ def prepare(
 @verb
 def doctor(data_root: Path | None, plugins: Sequence[Path], as_json: bool) -> int:
     """Show what is installed, which devices there are, and which data and weights are at hand."""
-    from bench import loading
+    from bench.data import loading
     from bench.doctor import examine
 
     include(plugins)

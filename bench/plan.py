@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from bench import copies, loading, pipeline, selection, yaml_nodes
+from bench import pipeline, selection, yaml_nodes
 from bench.blocks import Blocks, DatasetBlock, plugin_block
 from bench.combinations import refusals
 from bench.config import DEFAULT_METRICS, GridFile, resolve
-from bench.copies import Copies
+from bench.data import copies, loading
+from bench.data.copies import Copies
 from bench.errors import (
     ConfigError,
     DataError,
@@ -119,7 +120,7 @@ def build_plan(
         data_root: where data sets are looked for.
         hardware: fingerprint that timed metrics are keyed by.
         choice: filters of the command line.
-        most_files: to read while copies are counted, see ``bench.copies``.
+        most_files: to read while copies are counted, see ``bench.data.copies``.
 
     Raises:
         ConfigError: a combination that cannot work, with its place in the grid.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import loading
+from bench.data import loading
 from bench.losses.dch import Dch
 from bench.types import ImageSet
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import environment, loading, registry
+from bench import environment, registry
 from bench.config import load_grid
+from bench.data import loading
 from bench.errors import ConfigError, UsageError
 from bench.plan import build_plan
 from bench.selection import Choice

@@ -115,7 +115,7 @@ def test_stages_are_shared_between_cells(done, folder):
 
 
 def test_map_in_the_record_is_that_of_the_stored_codes(done, folder):
-    from bench import loading
+    from bench.data import loading
 
     record = next(r for r in loaded(Path("results/tiny")) if r.cell.method == "cukd")
     data = loading.load("synthetic", record.params["dataset"], Path("data"), None)
@@ -384,7 +384,7 @@ def test_validation_can_choose_the_epoch_but_never_sees_a_query(tiny, folder, mo
 
 
 def test_step_one_never_looks_at_query_or_validation_images(done, folder):
-    from bench import loading
+    from bench.data import loading
     from bench.stages import features
 
     data = loading.load("synthetic", {}, Path("data"), None)
@@ -395,7 +395,8 @@ def test_step_one_never_looks_at_query_or_validation_images(done, folder):
 
 
 def test_cached_features_are_those_of_the_live_teacher(done, folder):
-    from bench import loading, registry
+    from bench import registry
+    from bench.data import loading
     from bench.stages import features, views
     from bench.stages.training import seeded
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench import loading, records
+from bench import records
+from bench.data import loading
 from bench.registry import METHODS, TEACHERS
 from bench.stages import features, views
 from models.reshape import reshape

@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from bench import cifar_batches
+from bench.data import cifar_batches
+from bench.data.splits import ClassBalanced, class_balanced
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Parameters, Splits
 
 FOLDER = "cifar-10-batches-py"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import cifar_batches
-from bench.image_lists import FixedSplits, PartedImages, fixed_splits
+from bench.data import cifar_batches
+from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.types import Augmentation, ImageSet, Splits

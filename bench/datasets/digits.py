@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from bench.data.splits import ClassBalanced, class_balanced
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
 
 FILE = "datasets/data/digits.csv.gz"
@@ -56,5 +56,5 @@ class Digits(Dataset):
         return ImageSet(pixels, labels.astype(np.int64), 10, Augmentation(crop=1.0, flip=False, shift=0.125))
 
     def splits(self, images: ImageSet) -> Splits:
-        """Class-balanced; see ``bench.splits``."""
+        """Class-balanced; see ``bench.data.splits``."""
         return class_balanced("digits", images.labels, images.classes, self.params)

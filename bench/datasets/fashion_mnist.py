@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.splits import ClassBalanced, class_balanced
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
 
 FILES = (
@@ -83,7 +83,7 @@ class FashionMnist(Dataset):
         return ImageSet(pixels, labels, 10, Augmentation(crop=1.0, flip=True, shift=0.125), names=NAMES)
 
     def splits(self, images: ImageSet) -> Splits:
-        """Class-balanced; see ``bench.splits``."""
+        """Class-balanced; see ``bench.data.splits``."""
         return class_balanced("fashion_mnist", images.labels, images.classes, self.params, images.names)
 
 

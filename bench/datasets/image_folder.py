@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from bench.data.image_files import Finder, Fit, ImageFiles, below
+from bench.data.splits import ClassBalanced, class_balanced
 from bench.errors import DataError, MissingDataError
-from bench.image_files import Finder, Fit, ImageFiles, below
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
 
 
@@ -75,5 +75,5 @@ class ImageFolder(Dataset):
         return ImageSet(pixels, labels, len(classes), views, names=names)
 
     def splits(self, images: ImageSet) -> Splits:
-        """Class-balanced; see ``bench.splits``."""
+        """Class-balanced; see ``bench.data.splits``."""
         return class_balanced("image_folder", images.labels, images.classes, self.params, images.names)

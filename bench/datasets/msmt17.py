@@ -12,13 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from bench import reid_files
+from bench.data import reid_files
+from bench.data.image_files import below
+from bench.data.image_lists import PartedImages
+from bench.data.reid_files import Shot, SquashedImages
 from bench.errors import DataError
-from bench.image_files import below
-from bench.image_lists import PartedImages
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.reid_files import Shot, SquashedImages
 from bench.types import ImageSet, Judge, Splits
 
 #: Part -> its list, and the folder that the paths in it start from.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bench.image_lists import ListDataset, ListFiles
+from bench.data.image_lists import ListDataset, ListFiles
 from bench.registry import DATASETS
 
 

@@ -1,7 +1,7 @@
 """Revisited Paris: 70 pictures of Paris landmarks, looked for among 6,322 others.
 
 F. Radenovic et al., "Revisiting Oxford and Paris: Large-Scale Image Retrieval Benchmarking", CVPR 2018.
-Evaluation only, unless ``train_folder`` names images to train on. See ``bench.revisited_files``.
+Evaluation only, unless ``train_folder`` names images to train on. See ``bench.data.revisited_files``.
 
     dataset: [{name: rparis6k, params: {side: 512, train_folder: landmarks}}]
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bench.data.revisited_files import RevisitedDataset, RevisitedParams
 from bench.registry import DATASETS
-from bench.revisited_files import RevisitedDataset, RevisitedParams
 
 
 @DATASETS.register

@@ -18,9 +18,9 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from bench.data.image_files import Finder, ImageFiles
+from bench.data.image_lists import FixedSplits, PartedImages
 from bench.errors import DataError, MissingDataError
-from bench.image_files import Finder, ImageFiles
-from bench.image_lists import FixedSplits, PartedImages
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.types import Augmentation, FrameTruth, ImageSet, Judge, Splits

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from bench.data.splits import ClassBalanced, class_balanced
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.splits import ClassBalanced, class_balanced
 from bench.types import Augmentation, ImageSet, Splits
 
 
@@ -65,6 +65,6 @@ class Synthetic(Dataset):
         )
 
     def splits(self, images: ImageSet) -> Splits:
-        """Class-balanced over the first label; see ``bench.splits``."""
+        """Class-balanced over the first label; see ``bench.data.splits``."""
         first = np.tile(np.arange(self.params.classes), self.params.per_class)
         return class_balanced("synthetic", first, images.classes, self.params)

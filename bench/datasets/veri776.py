@@ -12,13 +12,13 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from bench import reid_files
+from bench.data import reid_files
+from bench.data.image_files import Finder
+from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
+from bench.data.reid_files import Shot, SquashedImages
 from bench.errors import DataError
-from bench.image_files import Finder
-from bench.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.reid_files import Shot, SquashedImages
 from bench.types import ImageSet, Judge, Splits
 
 PARTS = {"train": "image_train", "query": "image_query", "database": "image_test"}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench import loading
+from bench.data import loading
+from bench.data.loading import LoadedDataset
 from bench.interfaces import Network
-from bench.loading import LoadedDataset
 from bench.registry import STUDENTS, TEACHERS, Registry
 from bench.stage import Stage
 from bench.storage.store import Store

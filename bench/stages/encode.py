@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from bench.data.loading import LoadedDataset
 from bench.errors import CellError
 from bench.hamming import pack_signs
-from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import networks, views
 from bench.stages.context import Context

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.data.loading import LoadedDataset
 from bench.errors import CellError
-from bench.loading import LoadedDataset
 from bench.stage import Stage
 from bench.stages import views
 from bench.stages.context import Context

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.data.loading import LoadedDataset
 from bench.hamming import average_precision, pack_signs
-from bench.loading import LoadedDataset
 from bench.registry import LOSSES
 from bench.stage import Stage
 from bench.stages import networks, views

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bench import image_files
+from bench.data import image_files
 from bench.errors import BenchError
 from bench.types import Pixels
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import splits
+from bench.data import splits
 from bench.errors import MissingDataError
 from bench.registry import DATASETS
 

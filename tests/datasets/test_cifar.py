@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import splits
+from bench.data import splits
 from bench.datasets import cifar10, cifar100
 from bench.datasets.cifar10 import Cifar10
 from bench.datasets.cifar100 import Cifar100

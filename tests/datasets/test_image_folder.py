@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import splits
+from bench.data import splits
 from bench.datasets.image_folder import ImageFolder
 from bench.errors import DataError, MissingDataError
 

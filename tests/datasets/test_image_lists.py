@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench import splits
+from bench.data import splits
+from bench.data.image_lists import read_list
 from bench.errors import DataError, MissingDataError
-from bench.image_lists import read_list
 from bench.registry import DATASETS
 
 SETS = {

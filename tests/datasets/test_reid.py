@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from bench import splits
+from bench.data import splits
 from bench.datasets.msmt17 import Msmt17
 from bench.datasets.veri776 import VeRi776
 from bench.errors import DataError, MissingDataError

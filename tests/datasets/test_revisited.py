@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench import splits
+from bench.data import splits
 from bench.datasets.roxford5k import ROxford5k
 from bench.datasets.rparis6k import RParis6k
 from bench.errors import DataError, MissingDataError

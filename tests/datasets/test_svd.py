@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from bench import splits
+from bench.data import splits
 from bench.datasets.svd import Svd
 from bench.errors import DataError, MissingDataError
 from bench.metrics.videos import Videos

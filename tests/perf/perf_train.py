@@ -34,7 +34,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from ways import BATCH, Bench, Case, PlainWay, network_alone, ours
 
-from bench import environment, loading
+from bench import environment
+from bench.data import loading
 from bench.execute import run_plan
 from bench.executors.making import prepare_process
 

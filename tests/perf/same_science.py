@@ -23,7 +23,8 @@ import pandas as pd
 import ways
 from scipy import stats
 
-from bench import environment, loading, records
+from bench import environment, records
+from bench.data import loading
 from bench.execute import run_plan
 from bench.executors.making import prepare_process
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from bench.data.loading import LoadedDataset
 from bench.hamming import average_precision, pack_codes
-from bench.loading import LoadedDataset
 
 WORKERS = os.cpu_count() or 1
 

@@ -17,8 +17,9 @@ import torch
 import yaml
 from torch import nn
 
-from bench import allocator, loading
+from bench import allocator
 from bench.config import load_grid
+from bench.data import loading
 from bench.execute import Machine
 from bench.executors.making import make
 from bench.plan import Plan, build_plan

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.data.image_files import ImageFiles
 from bench.errors import DataError
-from bench.image_files import ImageFiles
 from bench.stages import inputs
 from bench.stages.inputs import PixelSource, every
 

@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.image_files import THREADS, ImageFiles, unreadable
 from bench.errors import DataError, UsageError
-from bench.image_files import THREADS, ImageFiles, unreadable
 from bench.storage import atomic
 from bench.types import ImageSet, Pixels, Splits
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import splits
+from bench.data import splits
 from bench.errors import DataError
 from bench.types import ImageSet
 

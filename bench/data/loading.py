@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import copies, splits
-from bench.copies import Copies
+from bench.data import copies, splits
+from bench.data.copies import Copies
 from bench.registry import DATASETS
 from bench.storage import store
 from bench.types import ImageSet, Splits
@@ -26,7 +26,7 @@ class LoadedDataset:
     manifest_hash: str
 
     def copies(self, most: int | None = None) -> Copies:
-        """Equal pictures in different parts; counted once as long as no file changes, see ``bench.copies``.
+        """Equal pictures in different parts, counted once as long as no file changes (``bench.data.copies``).
 
         Raises:
             DataError: a file cannot be read.

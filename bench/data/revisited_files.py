@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from bench import safe_pickle
+from bench.data import safe_pickle
+from bench.data.image_files import Finder, ImageFiles, below
+from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.errors import DataError, MissingDataError
-from bench.image_files import Finder, ImageFiles, below
-from bench.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.interfaces import Dataset
 from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Splits
 

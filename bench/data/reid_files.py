@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.data.image_files import ImageFiles
+from bench.data.image_lists import PartedImages
 from bench.errors import DataError, MissingDataError
-from bench.image_files import ImageFiles
-from bench.image_lists import PartedImages
 from bench.types import Augmentation, CameraTruth, Parameters
 
 

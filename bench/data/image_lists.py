@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.data.image_files import ImageFiles, below
 from bench.errors import DataError, MissingDataError
-from bench.image_files import ImageFiles, below
 from bench.interfaces import Dataset
 from bench.types import Augmentation, ImageSet, Parameters, Splits
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench import splits
+from bench.data import splits
+from bench.data.image_files import GREY, ImageFiles, below
 from bench.errors import DataError
-from bench.image_files import GREY, ImageFiles, below
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth, Splits
 
 

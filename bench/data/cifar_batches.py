@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import safe_pickle
+from bench.data import safe_pickle
+from bench.data.image_files import hidden
 from bench.errors import DataError, MissingDataError
-from bench.image_files import hidden
 
 
 def prepare(name: str, root: Path, folder: str, files: Sequence[str]) -> str:
