@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.linalg import hadamard
 
-from bench.centers import distinct, findings, majority, smallest_distance
 from bench.interfaces import Loss
+from bench.losses._centers import distinct, findings, majority, smallest_distance
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
 

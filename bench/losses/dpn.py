@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.centers import findings, majority
 from bench.interfaces import Loss
+from bench.losses._centers import findings, majority
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
 

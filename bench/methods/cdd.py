@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from bench.identities import IdentityMethod, IdentityParameters
+from bench.methods._identities import IdentityMethod, IdentityParameters
 from bench.registry import METHODS
 from bench.types import DistillationBatch, DistillationTask
 

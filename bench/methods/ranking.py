@@ -77,7 +77,7 @@ class Ranking(Method):
 
     def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:
         """Pair, list and rank losses over the Gram matrices of images and mixtures together."""
-        from bench.gram import list_loss, mix, pair_loss, rank_loss
+        from bench.methods._gram import list_loss, mix, pair_loss, rank_loss
 
         p = self.params
         first, second = self._pairs(len(outputs))

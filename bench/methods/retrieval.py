@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.identities import IdentityMethod, IdentityParameters
+from bench.methods._identities import IdentityMethod, IdentityParameters
 from bench.registry import METHODS
 
 if TYPE_CHECKING:

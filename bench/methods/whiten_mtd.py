@@ -111,7 +111,7 @@ class WhitenMtd(Method):
         """KL of the fused against the student's similarities, rows and columns."""
         import torch
 
-        from bench.fusion import fuse, similarities, symmetric_kl
+        from bench.methods._fusion import fuse, similarities, symmetric_kl
 
         teachers = [similarities(white(x)) for white, x in zip(self._whiten, batch.teachers, strict=True)]
         # The generator of the training is set back where a batch that did not fit into memory comes again.

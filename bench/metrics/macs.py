@@ -1,7 +1,7 @@
 """Multiply-adds of one image through the deployed network; one multiply-add counts as one.
 
 ``macs`` are those of convolutions and matrix products, summed over every operator that runs (see
-``bench.operators``). What is elementwise, a reduction, a copy, pooling, normalisation or resampling has none.
+``_operators``). What is elementwise, a reduction, a copy, pooling, normalisation or resampling has none.
 An operator that is none of these and has no formula is named in the detail, and so are weights that no
 operator used although their module ran; it then says ``fully_counted: false``: the count is a lower bound.
 
@@ -54,7 +54,7 @@ class MultiplyAdds(Metric):
         """Count for one float32 image of the deployed size, on the CPU; ``subject.net`` stays as it is."""
         import torch
 
-        from bench import operators
+        from bench.metrics import _operators as operators
 
         with torch.no_grad():
             net = copy.deepcopy(subject.net).cpu().float().eval()

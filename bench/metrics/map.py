@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.bootstrap import mean_over_queries
 from bench.hamming import average_precision, average_precision_from_histograms
-from bench.histograms import Histograms, by_query
 from bench.interfaces import Metric
+from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._histograms import Histograms, by_query
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, RankingRule, Retrieval, Subject
 

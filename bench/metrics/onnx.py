@@ -16,13 +16,14 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench import onnx_sessions, timing
-from bench.bootstrap import mean_over_queries
+from bench import timing
 from bench.errors import require
 from bench.hamming import average_precision, pack_signs
 from bench.hamming.ties import Floats
 from bench.interfaces import Metric
-from bench.onnx_sessions import Images, OnnxSession
+from bench.metrics import _onnx_sessions as onnx_sessions
+from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._onnx_sessions import Images, OnnxSession
 from bench.registry import METRICS
 from bench.types import BatchSizes, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
 

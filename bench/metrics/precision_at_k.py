@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from bench.cuts import at_cuts
 from bench.interfaces import Metric
+from bench.metrics._cuts import at_cuts
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.bootstrap import mean_over_queries
 from bench.hamming import distance_histograms
 from bench.interfaces import Metric
+from bench.metrics._bootstrap import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.cuts import at_cuts
 from bench.interfaces import Metric
+from bench.metrics._cuts import at_cuts
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 

@@ -13,11 +13,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.bootstrap import mean_over_queries
 from bench.errors import BenchError
 from bench.hamming.ties import Floats, Ints
-from bench.instance import distance_rows, mean_over_ties, reid_scores, tie_orders
 from bench.interfaces import Metric
+from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._instance import distance_rows, mean_over_ties, reid_scores, tie_orders
 from bench.registry import METRICS
 from bench.types import CameraTruth, Judge, Measurement, Noise, Parameters, Retrieval, Subject
 

@@ -13,10 +13,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.bootstrap import mean_over_queries
 from bench.errors import BenchError
 from bench.hamming.ties import Floats, Ints
-from bench.instance import (
+from bench.interfaces import Metric
+from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._instance import (
     distance_rows,
     junk_free_ranks,
     mean_over_ties,
@@ -26,7 +27,6 @@ from bench.instance import (
     rows_of,
     tie_orders,
 )
-from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Judge, Measurement, Noise, Parameters, Retrieval, RevisitedTruth, Subject
 

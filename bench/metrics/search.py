@@ -17,8 +17,8 @@ from pydantic import Field
 
 from bench import timing
 from bench.interfaces import Metric
+from bench.metrics._search_indexes import Kind, Settings, bits_in_order, build, recall, size_bytes
 from bench.registry import METRICS
-from bench.search_indexes import Kind, Settings, bits_in_order, build, recall, size_bytes
 from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
 

@@ -13,15 +13,15 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.bootstrap import mean_over_queries
 from bench.hamming.ties import Floats, Ints
-from bench.instance import (
+from bench.interfaces import Metric
+from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._instance import (
     chamfer_rows,
     mean_over_ties,
     tie_orders,
     truncated_average_precision,
 )
-from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import FrameTruth, Judge, Measurement, Noise, Parameters, Retrieval, Subject
 

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.centers import smallest_distance
+from bench.losses._centers import smallest_distance
 from bench.losses.csq import Csq, hash_centers
 from bench.types import HashingTask
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.gram import list_loss, mix, pair_loss, rank_loss
+from bench.methods._gram import list_loss, mix, pair_loss, rank_loss
 from bench.methods.ranking import Ranking, nearest
 from tests.tasks import batch, noise, rotation, task
 
@@ -182,7 +182,7 @@ def test_mixing_weights(monkeypatch, mixing, low, high):
         seen.append((first, second, weights))
         return mix(features, first, second, weights)
 
-    monkeypatch.setattr("bench.gram.mix", spy)
+    monkeypatch.setattr("bench.methods._gram.mix", spy)
     method = make(mixing=mixing, mixtures=40.0, alpha=4.0)
     method.terms(noise(10, 6), batch(noise(10, 9)))
     (first, second, weights), other = seen

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import identities
+from bench.methods import _identities as identities
 from bench.methods.retrieval import Retrieval
 from models.retrieval_network import RetrievalNetwork, identity_loss, triplet_loss
 from tests.tasks import batch, noise, task

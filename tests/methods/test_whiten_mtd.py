@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.fusion import fuse, similarities, symmetric_kl
+from bench.methods._fusion import fuse, similarities, symmetric_kl
 from bench.methods.whiten_mtd import WhitenMtd
 from models.whitening import FLOOR, Whitening
 from tests.tasks import batch, noise, rotation, task

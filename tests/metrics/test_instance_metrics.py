@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.hamming import pack_codes, popcount_distances
-from bench.instance import TIE_ORDERS, tie_orders
+from bench.metrics._instance import TIE_ORDERS, tie_orders
 from bench.metrics.reid import ReIdentification
 from bench.metrics.revisited import Revisited
 from bench.metrics.videos import Videos

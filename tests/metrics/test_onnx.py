@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench import onnx_sessions
 from bench.errors import MissingPackageError
 from bench.hamming import average_precision, pack_codes
+from bench.metrics import _onnx_sessions as onnx_sessions
 from bench.metrics.onnx import OnnxRuntime
 from bench.types import Deployment, RankingRule, Retrieval, System
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench import operators
+from bench.metrics import _operators as operators
 
 IMAGE = torch.zeros(1, 3, 32, 32)
 #: The image as 24 steps of 128 numbers.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from bench.bootstrap import mean_over_queries
 from bench.hamming import hits_within
 from bench.hamming.ties import Floats, Ints, Ties
-from bench.histograms import by_query
+from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._histograms import by_query
 from bench.types import Measurement, Retrieval
 
 TIES: tuple[Ties, ...] = ("expected", "best", "worst")

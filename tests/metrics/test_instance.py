@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import instance
 from bench.errors import BenchError
 from bench.hamming import pack_codes, popcount_distances
-from bench.instance import (
+from bench.metrics import _instance as instance
+from bench.metrics._instance import (
     chamfer_rows,
     distance_rows,
     junk_free_ranks,
@@ -28,7 +28,7 @@ from bench.instance import (
     truncated_average_precision,
 )
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "instance.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "instance.json").read_text())
 
 
 def unit(rng, count, width=5):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import histograms
-from bench.histograms import by_query
+from bench.metrics import _histograms as histograms
+from bench.metrics._histograms import by_query
 from bench.metrics.map import MeanAveragePrecision
 from bench.metrics.precision_at_k import PrecisionAtK
 from bench.types import RankingRule, Retrieval
