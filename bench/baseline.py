@@ -11,15 +11,14 @@ import numpy as np
 from safetensors.numpy import save as tensors
 from tabulate import tabulate
 
-from bench import records
 from bench.choosing import require_metric
 from bench.errors import UsageError
 from bench.judging import COUNTS, DERIVED, OTHERS, accuracies, possible
-from bench.metric_names import base_name
 from bench.power import FALSE_ALARM, of_interval, of_seeds
-from bench.records import Metric, Record, Results
-from bench.report import wording
-from bench.report.rows import Row, summarise
+from bench.results import records, wording
+from bench.results.catalogue import base_name
+from bench.results.records import Metric, Record, Results
+from bench.results.summary import Row, summarise
 from bench.storage import atomic
 from bench.verdicts import Limits
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from bench import records, timing
+from bench import timing
 from bench.estimate import LOOKING
 from bench.executors.outcomes import Cause
 from bench.plan import Cell
-from bench.records import ArtifactReference, Failure, Metric, Record, StageInfo
+from bench.results import records
+from bench.results.records import ArtifactReference, Failure, Metric, Record, StageInfo
 from bench.stage import PER_QUERY, Stage
 from bench.storage import atomic
 from bench.storage.store import Store

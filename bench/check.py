@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from bench.choosing import require_metric
 from bench.judging import AccuracyJudge, accuracies, exact, timed
 from bench.pairing import Pair, Pairing, pair
-from bench.records import Results
-from bench.report import wording
-from bench.report.names import Names
+from bench.results import wording
+from bench.results.names import Names
+from bench.results.records import Results
 from bench.verdicts import JUDGED, Check, Finding, Limits, Verdict
 
 

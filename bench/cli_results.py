@@ -72,7 +72,7 @@ def compare(
     from bench import compare_text
     from bench.choosing import filters
     from bench.compare import compare
-    from bench.records import load_results
+    from bench.results.records import load_results
 
     if b is None and not (only_a or only_b):
         raise UsageError("compare needs B, a second results folder, or --a and --b to compare parts of A")
@@ -115,7 +115,7 @@ def check(
     from bench import check_text
     from bench.baseline import write_baseline
     from bench.check import check
-    from bench.records import load_results
+    from bench.results.records import load_results
     from bench.storage import atomic
     from bench.verdicts import Limits
 

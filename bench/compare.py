@@ -11,12 +11,12 @@ import numpy as np
 from bench.choosing import Apart, apart, require_metric
 from bench.compare_costs import CostChange, FrontChange, changed_costs, front_changes
 from bench.errors import NothingToCompareError
-from bench.metric_names import bounds
 from bench.pairing import Gone, Pair, Pairing, pair
 from bench.power import POWER
-from bench.records import Results
-from bench.report.names import Configuration, Matched
-from bench.report.wording import one_line
+from bench.results.catalogue import bounds
+from bench.results.names import Configuration, Matched
+from bench.results.records import Results
+from bench.results.wording import one_line
 from bench.scores import PairedScores, paired_scores
 from bench.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.storage.keys import canonical_json

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.pairing import Pair
-from bench.records import Record
-from bench.report import pareto
-from bench.report.names import Configuration, Matched
+from bench.results import pareto
+from bench.results.names import Configuration, Matched
+from bench.results.records import Record
 from bench.storage.keys import canonical_json
 
 #: Costs that neither machine nor chance changes.

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from bench import metric_names
 from bench.compare import LEVEL, Compared, Comparison, Overall, Side
 from bench.compare_costs import FrontChange
 from bench.power import POWER
-from bench.report import wording
-from bench.report.names import Configuration, Matched
+from bench.results import catalogue as metric_names
+from bench.results import wording
+from bench.results.names import Configuration, Matched
 
 #: To test anything.
 WHAT_IT_TAKES = (

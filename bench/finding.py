@@ -15,10 +15,10 @@ from typing import Literal
 from bench import compare_text
 from bench.compare import LEVEL, Compared, Comparison, Overall, compare
 from bench.errors import NothingToCompareError, RecordError, UsageError
-from bench.metric_names import title
-from bench.records import Results
-from bench.report import wording
-from bench.report.rows import Group, Row, summarise
+from bench.results import wording
+from bench.results.catalogue import title
+from bench.results.records import Results
+from bench.results.summary import Group, Row, summarise
 from bench.statistics import holm
 
 log = logging.getLogger(__name__)

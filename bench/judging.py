@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.metric_names import base_name, bounds
 from bench.pairing import Pair
 from bench.power import Allowance, Noise, of_interval, of_queries, of_seeds
-from bench.records import Metric, Record, Results
-from bench.report import wording
-from bench.report.rows import summarise
+from bench.results import wording
+from bench.results.catalogue import base_name, bounds
+from bench.results.records import Metric, Record, Results
+from bench.results.summary import summarise
 from bench.scores import paired_scores
 from bench.verdicts import GIVEN, Finding, Limits, Verdict, finding
 

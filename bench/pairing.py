@@ -16,9 +16,9 @@ from typing import Any
 
 from bench.choosing import PARTS, choose
 from bench.errors import UsageError
-from bench.records import Record, Results
-from bench.report.names import Configuration, Matched, Names
-from bench.report.wording import one_line
+from bench.results.names import Configuration, Matched, Names
+from bench.results.records import Record, Results
+from bench.results.wording import one_line
 from bench.storage.keys import file_name
 
 #: Parameters that say nothing about what was trained: which metrics are measured, and how often. Precision

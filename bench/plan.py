@@ -30,10 +30,10 @@ from bench.errors import (
     did_you_mean,
     of_network,
 )
-from bench.metric_names import TITLES, base_name
 from bench.pipeline import applies
-from bench.records import CellInfo
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
+from bench.results.catalogue import TITLES, base_name
+from bench.results.records import CellInfo
 from bench.selection import Choice, Point
 from bench.stage import Stage
 from bench.storage.keys import KEY_DIGITS, content_key, file_name

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from bench.records import Record
+from bench.results.records import Record
 
 #: Chance that a run of unchanged code on other hardware, where rounding differs, fails for any accuracy.
 FALSE_ALARM = 0.001

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.pairing import Pair
-from bench.records import Results
+from bench.results.records import Results
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.config import Axes, Grid, Match
 from bench.errors import UsageError, did_you_mean
-from bench.records import CellInfo
+from bench.results.records import CellInfo
 from bench.yaml_nodes import Path
 
 #: Key of a filter -> field of a cell.

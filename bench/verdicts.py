@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.pairing import Pair
-from bench.records import Metric
-from bench.report import wording
+from bench.results import wording
+from bench.results.records import Metric
 
 Verdict = Literal[
     "equal", "within noise", "improved", "regression", "changed", "missing", "not judged", "absent"

@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from bench.cli import main
+from bench.results import records
+from tests import recorded
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -88,3 +90,31 @@ def tiny(folder: Path, bench: Callable[..., Result]) -> Callable[..., Result]:
         return bench(verb, "--grid", "grid.yaml", "--include", PLUGINS / "tiny.py", *arguments)
 
     return call
+
+
+@pytest.fixture
+def make_record() -> Callable[..., records.Record]:
+    """A record with plausible numbers."""
+    return recorded.make_record
+
+
+@pytest.fixture
+def run_records() -> list[records.Record]:
+    """Those of a whole run."""
+    return recorded.run_records()
+
+
+@pytest.fixture
+def write_results(tmp_path: Path) -> Callable[..., Path]:
+    """Write records as a results folder and return it."""
+
+    def write(some, pareto=(("map", "macs"), ("map", "latency_ms"), ("map", "params")), missing=()):
+        folder = tmp_path / "results"
+        cells = {record.cell_key: f"cell-{i}" for i, record in enumerate(some)}
+        cells |= {f"missing-{slug}": slug for slug in missing}
+        records.save_index(folder, "fashion", [tuple(pair) for pair in pareto], cells)
+        for i, record in enumerate(some):
+            records.save(record, folder / "records" / f"{i:03d}.json")
+        return folder
+
+    return write

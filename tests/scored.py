@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from safetensors.numpy import save_file
 
-from bench import records
-from bench.records import load_results
+from bench.results import records
+from bench.results.records import load_results
 
 MAP = "map@all:expected:relevant"
 QUERIES = 300

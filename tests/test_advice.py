@@ -13,8 +13,7 @@ from bench import advice, registry
 from bench.config import load_grid
 from bench.plan import build_plan
 from bench.selection import Choice
-
-from .conftest import PLUGINS
+from tests.conftest import PLUGINS
 
 GRID = """\
 schema: 1

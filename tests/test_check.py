@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bench import check_text, records
+from bench import check_text
 from bench.baseline import write_baseline
 from bench.check import check
 from bench.errors import UsageError
-from bench.records import Failure, Metric, Record, Results
+from bench.results import records
+from bench.results.records import Failure, Metric, Record, Results
 from bench.verdicts import Limits
-from tests.report.conftest import cost, make_record
+from tests.recorded import cost, make_record
 
 MAP = "map@all:expected:relevant"
 HOSTILE = "<img src=x onerror=alert(1)> | \"&' ]]> `code` @team #1"

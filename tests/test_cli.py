@@ -19,8 +19,7 @@ from bench import cli, config, doctor
 from bench.cli_options import _StderrHandler
 from bench.metrics import latency
 from bench.registry import REGISTRIES
-
-from .conftest import PLUGINS
+from tests.conftest import PLUGINS
 
 ROOT = Path(__file__).parent.parent
 

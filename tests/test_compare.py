@@ -15,9 +15,9 @@ from scipy import stats
 from bench import compare_text
 from bench.compare import compare
 from bench.errors import NothingToCompareError, UsageError
-from bench.records import Failure
+from bench.results.records import Failure
 from bench.statistics import holm, paired_difference
-from tests.report.conftest import make_record
+from tests.recorded import make_record
 from tests.scored import MAP, QUERIES, scores_of, write_scored
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from bench import compare_text
 from bench.compare import compare
 from bench.finding import MOST, NAMED, findings
-from bench.merge import merged
-from bench.records import Failure, load_results
-from tests.report.conftest import make_record
+from bench.results.merge import merged
+from bench.results.records import Failure, load_results
+from tests.recorded import make_record
 from tests.scored import MAP, scores_of, write_scored
 
 PUBLISHED = Path(__file__).parent.parent / "results/published"

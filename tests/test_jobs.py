@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import records
 from bench.executors import processes
+from bench.results import records
 from bench.stage import PER_QUERY
 from tests.conftest import PLUGINS, TINY_GRID
 

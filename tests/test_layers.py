@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import shutil
 import subprocess
 import sys
@@ -12,142 +13,47 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-#: Highest layer first; a module may import its own layer and those below.
-LAYERS = {
-    5: ["bench.cli", "bench.cli_options", "bench.cli_data", "bench.cli_results", "bench.__main__"],
-    4: [
-        "bench.execute",
-        "bench.cell_files",
-        "bench.pairing",
-        "bench.choosing",
-        "bench.compare",
-        "bench.compare_costs",
-        "bench.compare_text",
-        "bench.finding",
-        "bench.check",
-        "bench.check_text",
-        "bench.baseline",
-        "bench.power",
-        "bench.scores",
-        "bench.judging",
-        "bench.verdicts",
-        "bench.executors",
-        "bench.forecast",
-        "bench.report",
-        "bench.plan_text",
-        "bench.cost_card",
-        "bench.doctor",
-    ],
-    3: [
-        "bench.plan",
-        "bench.advice",
-        "bench.pipeline",
-        "bench.blocks",
-        "bench.combinations",
-        "bench.stage",
-        "bench.stages",
-        "bench.data.loading",
-        "bench.selection",
-        "bench.estimate",
-    ],
-    2: [
-        "bench.methods",
-        "bench.losses",
-        "bench.datasets",
-        "bench.metrics",
-        "models",
-        "bench.methods._identities",
-    ],
-    1: [
-        "bench.config",
-        "bench.grid_faults",
-        "bench.plugin_faults",
-        "bench.yaml_nodes",
-        "bench.records",
-        "bench.storage.store",
-        "bench.environment",
-        "bench.limits",
-        "bench.timing",
-        "bench.hamming",
-        "bench.hamming.codes",
-        "bench.hamming.ties",
-        "bench.hamming.scan",
-        "bench.hamming.relevance",
-        "bench.metrics._bootstrap",
-        "bench.statistics",
-        "bench.losses._centers",
-        "bench.data.cifar_batches",
-        "bench.data.copies",
-        "bench.metrics._cuts",
-        "bench.metrics._histograms",
-        "bench.metrics._search_indexes",
-        "bench.data.image_files",
-        "bench.data.image_lists",
-        "bench.metrics._instance",
-        "bench.data.revisited_files",
-        "bench.data.reid_files",
-        "bench.methods._gram",
-        "bench.methods._fusion",
-        "bench.data.safe_pickle",
-        "bench.metrics._onnx_sessions",
-        "bench.data.splits",
-        "bench.progress",
-        "bench.allocator",
-        "bench.storage.growing_rows",
-        "bench.metric_names",
-        "bench.merge",
-        "bench.metrics._operators",
-    ],
-    0: [
-        "bench.storage",
-        "bench.errors",
-        "bench.types",
-        "bench.interfaces",
-        "bench.registry",
-        "bench.storage.atomic",
-        "bench",
-    ],
+#: Rooms, the highest floor first. A module imports its own room and those on lower floors, nothing else.
+FLOORS = [
+    ["bench.__main__"],
+    ["bench.cli"],
+    ["bench.execution"],
+    ["bench.stages"],
+    ["bench.training", "bench.planning", *(PLUGIN_ROOMS := [
+        "bench.methods", "bench.losses", "bench.datasets", "bench.metrics", "models.teachers", "models.students",
+    ])],
+    ["models", "bench.data", "bench.comparison", "bench.report"],
+    ["bench.results", "bench.registry"],
+    ["bench.hamming", "bench.storage", "bench.interfaces", "bench.timing"],
+    ["bench.types", "bench.errors", "bench.environment", "bench"],
+]  # fmt: skip
+FLOOR_OF = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms}
+#: What plug-ins may know of the suite, beside ``_x.py`` of their own folder.
+OPEN_TO_PLUGINS = {
+    *("bench.types", "bench.interfaces", "bench.registry", "bench.errors", "bench.timing", "bench.environment"),
+    *("bench.hamming", "bench.data", "models"),
+}  # fmt: skip
+WITHOUT_TORCH = ["bench.planning", "bench.results", "bench.comparison", "bench.report", "bench.cli"]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in ("bench", "models")
+    for path in sorted((ROOT / package).rglob("*.py"))
 }
-PLUGINS = [
-    "bench.methods",
-    "bench.losses",
-    "bench.datasets",
-    "bench.metrics",
-    "models.teachers",
-    "models.students",
-]
-FORBIDDEN_TO_PLUGINS = {"bench.config", "bench.storage.store", "bench.records"}
-#: What reads results and nothing else.
-RECORD_READERS = (
-    "bench.report",
-    "bench.pairing",
-    "bench.choosing",
-    "bench.compare",
-    "bench.finding",
-    "bench.check",
-    "bench.baseline",
-    "bench.power",
-    "bench.scores",
-    "bench.judging",
-    "bench.verdicts",
-)
-MODULES = sorted((ROOT / "bench").rglob("*.py")) + sorted((ROOT / "models").rglob("*.py"))
 
 
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+def room_of(module: str) -> str:
+    """The longest name of a room that ``module`` lies in."""
+    parts = module.split(".")
+    names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    found = next(name for name in names if name in FLOOR_OF)
+    assert found != "bench" or module == "bench", f"{module} is in no room; which question does it answer?"
+    return found
 
 
-def layer_of(module: str) -> int:
-    known = [(len(prefix), layer) for layer, names in LAYERS.items() for prefix in names
-             if module == prefix or (module.startswith(prefix + ".") and prefix != "bench")]  # fmt: skip
-    assert known, f"{module} is in no layer; add it to LAYERS"
-    return max(known)[1]
-
-
-def imports_of(path: Path) -> set[str]:
-    """First-party modules imported anywhere in ``path``, type-checking blocks left out."""
-    tree = ast.parse(path.read_text())
+@functools.cache
+def imports_of(module: str) -> frozenset[str]:
+    """First-party modules imported anywhere in ``module``, functions included, type-checking blocks not."""
+    tree = ast.parse(MODULES[module].read_text())
     skipped = {
         id(node)
         for block in ast.walk(tree)
@@ -162,33 +68,57 @@ def imports_of(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            known = {name_of(module) for module in MODULES}
-            found |= {name if name in known else node.module for name in inner}
-    return {name for name in found if name.split(".")[0] in {"bench", "models"}}
+            found |= {name if name in MODULES else node.module for name in inner}
+    return frozenset(name for name in found if name in MODULES)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_point_down(path):
-    module = name_of(path)
-    for imported in imports_of(path):
-        assert layer_of(imported) <= layer_of(module), f"{module} imports {imported} from above"
-        if any(module.startswith(package + ".") for package in PLUGINS):
-            assert imported not in FORBIDDEN_TO_PLUGINS, f"plug-in {module} imports {imported}"
-            own = f"{module.rpartition('.')[0]}._"
-            assert imported.startswith(own) or not any(imported.startswith(f"{p}.") for p in PLUGINS), (
-                f"{module} imports {imported}"
-            )
-        if module.startswith(RECORD_READERS):
-            assert layer_of(imported) <= 1 or imported.startswith(RECORD_READERS), (
-                f"{module} imports {imported}"
-            )
+def is_plugin(module: str) -> bool:
+    package, _, name = module.rpartition(".")
+    return package in PLUGIN_ROOMS and not name.startswith("_")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_files_stay_short(path):
-    lines = len(path.read_text().splitlines())
-    is_plugin = not path.name.startswith("_") and name_of(path).rpartition(".")[0] in PLUGINS
-    assert lines <= (150 if is_plugin else 400), f"{path.name} has {lines} lines; split it"
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    room = room_of(module)
+    for imported in imports_of(module):
+        below = FLOOR_OF[room_of(imported)] < FLOOR_OF[room]
+        assert below or room_of(imported) == room, f"{module} imports {imported}, which is not below it"
+
+
+@pytest.mark.parametrize(
+    "module", [module for module in MODULES if module.rpartition(".")[0] in PLUGIN_ROOMS]
+)
+def test_plugins_know_little_of_the_suite(module):
+    own = f"{module.rpartition('.')[0]}._"
+    for imported in imports_of(module):
+        assert imported.startswith(own) or room_of(imported) in OPEN_TO_PLUGINS, f"it imports {imported}"
+
+
+def test_no_two_packages_import_each_other():
+    def package(module: str) -> str:
+        return module if (MODULES[module].name == "__init__.py") else module.rpartition(".")[0]
+
+    pairs = {
+        (package(module), package(imported))
+        for module in MODULES
+        for imported in imports_of(module)
+        if package(imported) != package(module)
+    }
+    # A package's face hands on names of its own modules and is imported for them.
+    mutual = {tuple(sorted(pair)) for pair in pairs if pair[::-1] in pairs}
+    assert not mutual
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_stay_short(module):
+    lines = len(MODULES[module].read_text().splitlines())
+    assert lines <= (150 if is_plugin(module) else 400), f"{module} has {lines} lines; split it"
+
+
+def test_the_hall_stays_small():
+    """A reader who opens ``bench`` sees rooms, and hardly a module beside them."""
+    modules = [path.name for path in (ROOT / "bench").glob("*.py")]
+    assert len(modules) <= 7, modules
 
 
 def loaded_by(code: str) -> set[str]:
@@ -198,6 +128,23 @@ def loaded_by(code: str) -> set[str]:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
     return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("room", WITHOUT_TORCH)
+def test_rooms_that_never_import_torch(room):
+    modules = [module for module in MODULES if room_of(module) == room]
+    assert modules
+    loaded = loaded_by(f"import {', '.join(modules)}")
+    assert not {"torch", "timm", "torchvision"} & loaded
+    if room in {"bench.results", "bench.comparison", "bench.report"}:
+        assert "faiss" not in loaded
+
+
+def test_the_numeric_core_needs_numpy_and_faiss_alone():
+    foreign = (
+        loaded_by("import bench.hamming") - set(sys.stdlib_module_names) - loaded_by("import numpy, faiss")
+    )
+    assert foreign == {"bench"}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from bench.choosing import filters
 from bench.errors import UsageError
 from bench.pairing import pair
-from bench.records import Failure, Record, Results
-from tests.report.conftest import make_record
+from bench.results.records import Failure, Record, Results
+from tests.recorded import make_record
 
 
 def results(records: list[Record], missing: tuple[str, ...] = ()) -> Results:

@@ -17,8 +17,7 @@ from bench.errors import ConfigError, UsageError
 from bench.plan import build_plan
 from bench.selection import Choice
 from bench.stage import absent
-
-from .conftest import PLUGINS
+from tests.conftest import PLUGINS
 
 GRID = """\
 schema: 1

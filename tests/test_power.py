@@ -7,7 +7,7 @@ import pytest
 
 from bench import power
 from bench.power import Noise, of_interval, of_queries, of_seeds
-from tests.report.conftest import make_record
+from tests.recorded import make_record
 
 MAP = "map@all:expected:relevant"
 

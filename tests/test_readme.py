@@ -12,8 +12,8 @@ from bench.compare import compare
 from bench.config import load_grid
 from bench.finding import findings
 from bench.hamming import average_precision
-from bench.records import load_results
-from bench.report.rows import summarise
+from bench.results.records import load_results
+from bench.results.summary import summarise
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

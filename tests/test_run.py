@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from bench import finding, records
+from bench import finding
 from bench.hamming import average_precision, scan
 from bench.losses.csq import Csq
-from bench.metric_names import TITLES, base_name
+from bench.results import records
+from bench.results.catalogue import TITLES, base_name
 
 #: A loss with random parameters of its own.
 DRAWING = """

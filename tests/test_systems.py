@@ -12,14 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench import records
 from bench.data import loading
 from bench.registry import METHODS, TEACHERS
+from bench.results import records
 from bench.stages import features, views
 from models.reshape import reshape
 from tests import layouts
-
-from .conftest import PLUGINS, Result
+from tests.conftest import PLUGINS, Result
 
 GRID = """\
 schema: 1

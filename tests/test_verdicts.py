@@ -18,9 +18,9 @@ from bench import check_text
 from bench.baseline import sights, write_baseline
 from bench.check import check
 from bench.errors import UsageError
-from bench.records import Failure, Metric, Record, Results, load_results
+from bench.results.records import Failure, Metric, Record, Results, load_results
 from bench.verdicts import Limits
-from tests.report.conftest import cost, make_record
+from tests.recorded import cost, make_record
 
 MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"
 TEN = [0.90 + 0.004 * x for x in (-1.2, 0.3, 0.9, -0.4, 1.6, -0.8, 0.1, -1.5, 0.7, 0.3)]

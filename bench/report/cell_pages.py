@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bench import metric_names
-from bench.records import Metric, Record, StageInfo
-from bench.report import wording
+from bench.results import catalogue as metric_names
+from bench.results import wording
+from bench.results.records import Metric, Record, StageInfo
 
 LOG_LINES = 200
 

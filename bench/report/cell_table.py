@@ -9,9 +9,9 @@ import json
 import unicodedata
 from typing import Any
 
-from bench.records import Record
-from bench.report.names import Names
-from bench.report.wording import one_line
+from bench.results.names import Names
+from bench.results.records import Record
+from bench.results.wording import one_line
 
 #: What a spreadsheet takes for the start of a formula; their full-width forms are folded to these.
 _FORMULA = ("=", "+", "-", "@")

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from bench import metric_names
 from bench.report.chart_points import Points
 from bench.report.chart_text import TEXT, Pen
 from bench.report.side_by_side import last_width
 from bench.report.ticks import log_ticks, plain
+from bench.results import catalogue as metric_names
 
 Floats = NDArray[np.float64]
 

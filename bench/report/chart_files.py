@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Self
 
-from bench.report.fronts import Front
-from bench.report.rows import Summary
 from bench.report.styles import Styles
+from bench.results.fronts import Front
+from bench.results.summary import Summary
 
 log = logging.getLogger(__name__)
 

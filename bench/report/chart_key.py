@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report import chart_words as words
-from bench.report import wording
 from bench.report.chart_points import Points
 from bench.report.chart_text import INK, SMALL, Pen, height
-from bench.report.fronts import Front
 from bench.report.styles import Styles
+from bench.results import wording
+from bench.results.fronts import Front
 
 #: Inches: a sample and the gap behind it; between entries; between kinds of entries.
 _SAMPLE, _GAP, _BETWEEN = 0.2, 0.07, 0.2

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from bench import metric_names
-from bench.report import wording
-from bench.report.fronts import Front
-from bench.report.rows import Estimate, Group, Role, Row
 from bench.report.ticks import is_log
+from bench.results import catalogue as metric_names
+from bench.results import wording
+from bench.results.fronts import Front
+from bench.results.summary import Estimate, Group, Role, Row
 
 #: Of more rows than this, those that matter have bars and a full marker; the others are small and pale.
 _LISTED = 24

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from bench import metric_names
-from bench.report import wording
 from bench.report.chart_points import Points
 from bench.report.columns import quickest
-from bench.report.fronts import Front
-from bench.report.rows import Group, Row, interval_words
 from bench.report.ticks import plain
+from bench.results import catalogue as metric_names
+from bench.results import wording
+from bench.results.fronts import Front
+from bench.results.summary import Group, Row, interval_words
 
 #: What tells points apart beside their network, in the order in which it is said.
 _PARTS: dict[str, Callable[[Row], str]] = {

@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench import metric_names
-from bench.report import pareto, wording
-from bench.report.fronts import Front
-from bench.report.names import Configuration
-from bench.report.rows import Estimate, Group, Row, Summary, interval_words
+from bench.results import catalogue as metric_names
+from bench.results import pareto, wording
+from bench.results.fronts import Front
+from bench.results.names import Configuration
+from bench.results.summary import Estimate, Group, Row, Summary, interval_words
 
 #: The cost columns, by base name, and those among them that a page of paper has room for.
 COSTS = ("params", "params_before", "macs", "macs_before", "latency_ms", "weights_mb")

@@ -27,10 +27,10 @@ from bench.report.chart_key import Key
 from bench.report.chart_names import draw_names
 from bench.report.chart_points import REFERENCES, Points
 from bench.report.chart_text import INK, SMALL, TEXT, TITLE, WIDTH, Pen, height
-from bench.report.fronts import Front
-from bench.report.rows import Role
 from bench.report.side_by_side import stacks
 from bench.report.styles import Styles
+from bench.results.fronts import Front
+from bench.results.summary import Role
 
 _LOOK = {
     "font.size": TEXT,

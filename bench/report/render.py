@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UsageError, did_you_mean
-from bench.merge import merged
-from bench.metric_names import base_name
-from bench.records import Results, load_results
 from bench.report import tables
 from bench.report.cell_table import CellTable
 from bench.report.chart_files import ChartFiles
 from bench.report.columns import front_title, recommendation
-from bench.report.fronts import Front, front_of
-from bench.report.rows import Group, Summary, summarise
 from bench.report.web import site
-from bench.report.wording import one_line
+from bench.results.catalogue import base_name
+from bench.results.fronts import Front, front_of
+from bench.results.merge import merged
+from bench.results.records import Results, load_results
+from bench.results.summary import Group, Summary, summarise
+from bench.results.wording import one_line
 from bench.storage import atomic
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.rows import Group, Row
-from bench.report.wording import FLOAT
+from bench.results.summary import Group, Row
+from bench.results.wording import FLOAT
 
 #: Okabe and Ito's colours, which colour-blind readers can tell apart, without yellow (too pale for
 #: markers), black (teachers) and grey (no distillation). One more shape than colours: pairs repeat late.

@@ -13,8 +13,8 @@ from tabulate import tabulate
 from bench.report import columns as of
 from bench.report import tex
 from bench.report.columns import Column
-from bench.report.fronts import Front, differences
-from bench.report.rows import Group, Summary
+from bench.results.fronts import Front, differences
+from bench.results.summary import Group, Summary
 
 #: LaTeX stops where more floats than some 50 wait for a page.
 _FLOATS_AT_A_TIME = 40

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from bench.report.columns import Column
-from bench.report.wording import PARTIAL, UNSTEADY, WARNED
+from bench.results.wording import PARTIAL, UNSTEADY, WARNED
 
 #: What the document that reads the tables needs; all are in any distribution of LaTeX.
 PACKAGES = ("array", "booktabs", "graphicx")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
-from bench.report.wording import one_line
+from bench.results.wording import one_line
 
 #: Beside the records of a results folder, where somebody has put it.
 FILE = "perf_train.json"

@@ -20,17 +20,17 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.records import Record, Results, index_text
 from bench.report import training_speed, web_examples
 from bench.report.cell_pages import CellPages
 from bench.report.columns import front_title, warning_notes
-from bench.report.fronts import Front, differences, front_of
-from bench.report.names import Configuration, Names
-from bench.report.pareto import MARGIN
-from bench.report.rows import Group, Summary
 from bench.report.styles import Styles
 from bench.report.web_data import FACETS, GroupView, facet_choices
-from bench.report.wording import one_line, pixels
+from bench.results.fronts import Front, differences, front_of
+from bench.results.names import Configuration, Names
+from bench.results.pareto import MARGIN
+from bench.results.records import Record, Results, index_text
+from bench.results.summary import Group, Summary
+from bench.results.wording import one_line, pixels
 
 _ASSETS = (
     "style.css",

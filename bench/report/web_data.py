@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench import metric_names
-from bench.records import Metric
-from bench.report import wording
 from bench.report.columns import Scale
-from bench.report.fronts import Front
-from bench.report.rows import Estimate, Group, Row, interval_words
 from bench.report.styles import Look, Styles
+from bench.results import catalogue as metric_names
+from bench.results import wording
+from bench.results.fronts import Front
+from bench.results.records import Metric
+from bench.results.summary import Estimate, Group, Row, interval_words
 
 #: Costs in the order in which they are offered; others that a group has come after them.
 _COSTS = (

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.records import Examples, Record, Results
-from bench.report.rows import Row, Summary
+from bench.results.records import Examples, Record, Results
+from bench.results.summary import Row, Summary
 
 #: Bytes of pictures that one report may hold.
 LIMIT = 1_000_000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.hamming import hamming_search
-from bench.records import Example, Examples
+from bench.results.records import Example, Examples
 from bench.stage import Stage
 from bench.stages.context import Context
 from bench.stages.encode import CODES

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import Results, load_results
-from bench.report.rows import summarise
 from bench.report.web import site
+from bench.results.records import Results, load_results
+from bench.results.summary import summarise
 from tests.browser import material
 
 ROOT = Path(__file__).parents[2]

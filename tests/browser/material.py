@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from bench import records
-from bench.records import Example, Examples, Failure, Metric, Record, Results, StageInfo
-from tests.report.conftest import make_record
+from bench.results import records
+from bench.results.records import Example, Examples, Failure, Metric, Record, Results, StageInfo
+from tests.recorded import make_record
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",

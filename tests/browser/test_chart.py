@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report.rows import summarise
 from bench.report.ticks import log_ticks, plain
+from bench.results.summary import summarise
 from tests.browser.test_report_pages import PHONE, main_group
 
 pytestmark = pytest.mark.slow

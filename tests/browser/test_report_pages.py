@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.report import fronts
-from bench.report.rows import summarise
+from bench.results import fronts
+from bench.results.summary import summarise
 
 pytestmark = pytest.mark.slow
 

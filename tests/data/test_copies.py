@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench import records
 from bench.data import copies
 from bench.data.copies import PAIRS, Copies, count
 from bench.data.image_files import ImageFiles
 from bench.errors import DataError
+from bench.results import records
 from bench.types import ImageSet, Splits
 
 SIZES = {"query": 4, "train": 6, "val": 3, "database": 9}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.records import Results
 from bench.report import plots
-from bench.report.fronts import front_of
-from bench.report.rows import summarise
 from bench.report.styles import Styles
-from tests.report import conftest
+from bench.results.fronts import front_of
+from bench.results.records import Results
+from bench.results.summary import summarise
+from tests import recorded
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 
@@ -67,7 +67,7 @@ def two_students():
         ("efficientnet_lite0", "none", "dch"): (31.4e6, 0.949, 64),
     }
     return [
-        priced(conftest.make_record(*point, 32, seed), macs, value + 0.006 * (seed - 1), image_size=size)
+        priced(recorded.make_record(*point, 32, seed), macs, value + 0.006 * (seed - 1), image_size=size)
         for point, (macs, value, size) in cells.items()
         for seed in range(3)
     ]
@@ -79,19 +79,19 @@ def long_names():
         f"{i}: a long schedule of learning rates that somebody wrote into the grid" for i in range(4)
     ]
     students = [
-        conftest.make_record(
+        recorded.make_record(
             name,
             *parts,
             params={"loss": {"first": schedules[epochs], "then": schedules[-epochs], "epochs": epochs}},
         )
         for epochs, *parts in itertools.product((1, 2, 3), ("none", "cukd"), ("csq", "dch"))
     ]
-    return [*students, conftest.make_record("efficientnet_lite0", "none", "csq", 32)]
+    return [*students, recorded.make_record("efficientnet_lite0", "none", "csq", 32)]
 
 
 def long_everything():
     """A long data set, processor and cost, as a plug-in may name them."""
-    record = conftest.make_record(
+    record = recorded.make_record(
         dataset="a data set with a long name " * 9,
         environment={"cpu": "A Processor With Many Words In Its Name " * 4},
         protocol={"split": "a-split-" * 20},
@@ -108,5 +108,5 @@ def many(count=60, methods=("none", "cukd", "ranking", "rkd", "logits")):
         cost = 10 ** chance.uniform(6.3, 8.5)
         value = 0.4 + 0.13 * np.log10(cost / 1e6) + chance.gauss(0, 0.05)
         parts = methods[i % len(methods)], ("csq", "dch")[i % 2], (16, 32, 64)[i % 3]
-        records.append(priced(conftest.make_record(f"student_{i:02d}", *parts), cost, value))
+        records.append(priced(recorded.make_record(f"student_{i:02d}", *parts), cost, value))
     return records

@@ -5,20 +5,20 @@ import itertools
 import pytest
 from matplotlib.text import Text
 
-from bench.records import load_results
 from bench.report import plots
 from bench.report.chart_text import WIDTH, Pen
-from tests.report import conftest
+from bench.results.records import load_results
+from tests import recorded
 from tests.report.charts import PUBLISHED, figure_of, long_everything, long_names, many, two_students
 
 FIXTURES = {
     "two students": (two_students, "macs"),
-    "one point": (lambda: [conftest.make_record()], "macs"),
+    "one point": (lambda: [recorded.make_record()], "macs"),
     "long names": (long_names, "macs"),
     "long everything": (long_everything, "a cost that a plug-in gives a long name " * 3),
     "60 points": (many, "macs"),
     "60 methods": (lambda: many(methods=[f"a_rather_long_method_{i}" for i in range(60)]), "macs"),
-    "limited": (lambda: [conftest.make_record(f"s{i}", protocol={"limit": 9}) for i in range(30)], "macs"),
+    "limited": (lambda: [recorded.make_record(f"s{i}", protocol={"limit": 9}) for i in range(30)], "macs"),
     **{
         f"{grid} by {cost}": (lambda grid=grid: load_results(PUBLISHED / grid).records, cost)
         for grid in ("quick", "tradeoff", "methods")

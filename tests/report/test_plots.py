@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.records import Metric, load_results
 from bench.report import chart_key
 from bench.report.chart_points import Points
 from bench.report.side_by_side import shifts
+from bench.results.records import Metric, load_results
 from tests.report.charts import PUBLISHED, draw, figure_of, fronts_of, many, priced, two_students, words
 
 # -- To be read by a stranger --------------------------------------------------------------------

@@ -8,11 +8,11 @@ import zipfile
 import pytest
 
 from bench.errors import UsageError
-from bench.merge import merged
-from bench.records import Failure, Results, load_results
-from bench.report.fronts import front_of
 from bench.report.render import render
-from bench.report.rows import summarise
+from bench.results.fronts import front_of
+from bench.results.merge import merged
+from bench.results.records import Failure, Results, load_results
+from bench.results.summary import summarise
 
 
 def test_report_of_a_run(run_records, write_results):

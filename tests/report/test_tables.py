@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import Failure, Metric, Results
 from bench.report import columns, tables, tex
 from bench.report.cell_table import CellTable
 from bench.report.chart_points import Axis
 from bench.report.columns import Scale
-from bench.report.fronts import front_of
-from bench.report.names import Names
-from bench.report.rows import summarise
+from bench.results.fronts import front_of
+from bench.results.names import Names
+from bench.results.records import Failure, Metric, Results
+from bench.results.summary import summarise
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HOSTILE = [

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from bench.errors import RecordError
-from bench.records import Failure, Metric, load_results
 from bench.report import web_examples
 from bench.report.cell_pages import CellPages
-from bench.report.rows import summarise
 from bench.report.web import site
+from bench.results.records import Failure, Metric, load_results
+from bench.results.summary import summarise
 from tests.browser import material
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.records import Examples
+from bench.results.records import Examples
 from bench.stage import Stage
 from bench.stages import examples
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth, Splits

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from bench.metric_names import bounds, resolve
-from bench.records import Metric, Record, Results
-from bench.report import wording
-from bench.report.names import Configuration, Names, Teacher, is_teacher, teachers_of
-from bench.report.wording import assignments, one_line
+from bench.results import wording
+from bench.results.catalogue import bounds, resolve
+from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
+from bench.results.records import Metric, Record, Results
+from bench.results.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
 

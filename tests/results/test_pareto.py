@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.pareto import front, hypervolume
+from bench.results.pareto import front, hypervolume
 
 # Few distinct values, so that ties and duplicates are common.
 coordinates = st.integers(0, 5)

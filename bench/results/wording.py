@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.metric_names import title
-from bench.records import Metric
+from bench.results.catalogue import title
+from bench.results.records import Metric
 
 #: Characters of a value in a name; structured values have no end.
 _LONGEST = 80

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from bench import environment, records
+from bench import environment
 from bench.errors import RecordError, UsageError
+from bench.results import records
 
 
 @pytest.fixture

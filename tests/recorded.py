@@ -1,11 +1,8 @@
-"""A small set of records as a finished run would leave it, and a writer for results folders."""
+"""A small set of records as a finished run would leave it."""
 
 import itertools
 
-import pytest
-
-from bench import records
-from bench.records import CellInfo, Failure, Metric, Record
+from bench.results.records import CellInfo, Failure, Metric, Record
 
 PROTOCOL = {
     "split": "fashion_mnist-balanced-q100-t500-s0",
@@ -127,12 +124,6 @@ def make_record(
     )
 
 
-@pytest.fixture(name="make_record")
-def make_record_fixture():
-    return make_record
-
-
-@pytest.fixture
 def run_records():
     """2 losses x 2 bit lengths x 2 methods x 3 seeds, the teacher, a failed and a skipped cell."""
     product = itertools.product(["none", "cukd"], ["csq", "dch"], [16, 32], [0, 1, 2])
@@ -149,19 +140,3 @@ def run_records():
         error=Failure(type="CellError", stage="distill", message="needs features, which failed"),
     )
     return [*done, *teacher, failed, skipped]
-
-
-@pytest.fixture
-def write_results(tmp_path):
-    """Write records as a results folder and return it."""
-
-    def write(some, pareto=(("map", "macs"), ("map", "latency_ms"), ("map", "params")), missing=()):
-        folder = tmp_path / "results"
-        cells = {record.cell_key: f"cell-{i}" for i, record in enumerate(some)}
-        cells |= {f"missing-{slug}": slug for slug in missing}
-        records.save_index(folder, "fashion", [tuple(pair) for pair in pareto], cells)
-        for i, record in enumerate(some):
-            records.save(record, folder / "records" / f"{i:03d}.json")
-        return folder
-
-    return write

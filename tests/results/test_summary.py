@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records import Metric, Results
-from bench.report.rows import estimate, interval_words, summarise
-from bench.report.wording import TWO_SEEDS
+from bench.results.records import Metric, Results
+from bench.results.summary import estimate, interval_words, summarise
+from bench.results.wording import TWO_SEEDS
 
 
 def summary_of(records, **kwargs):

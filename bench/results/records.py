@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError, from_json
 
 from bench.errors import RecordError, UsageError
-from bench.metric_names import resolve
+from bench.results.catalogue import resolve
 from bench.storage import atomic
 from bench.storage.keys import file_name
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bench.report import pareto
-from bench.report.rows import Group, Row
-from bench.report.wording import PARTIAL, WARNED, one_line
+from bench.results import pareto
+from bench.results.summary import Group, Row
+from bench.results.wording import PARTIAL, WARNED, one_line
 
 #: ``close`` is not on the front, but no row on the front that costs no more is clearly more accurate.
 Standing = Literal["front", "close", "behind"]

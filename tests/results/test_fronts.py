@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records import Metric, Results
-from bench.report.fronts import differences, front_of
-from bench.report.names import Configuration
-from bench.report.rows import Estimate, Group, Row, summarise
+from bench.results.fronts import differences, front_of
+from bench.results.names import Configuration
+from bench.results.records import Metric, Results
+from bench.results.summary import Estimate, Group, Row, summarise
 
 
 def metric(value, higher_is_better, **detail):

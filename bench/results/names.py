@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from bench.records import Record
-from bench.report.wording import FLOAT, assignments, one_line
+from bench.results.records import Record
+from bench.results.wording import FLOAT, assignments, one_line
 
 
 @dataclass(frozen=True, order=True)
