@@ -192,7 +192,7 @@ def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
 
 def _findings(out: Path) -> list[str]:
     """What the records in ``out`` say. Whatever is wrong with them, a run has done its work by then."""
-    from bench.finding import findings
+    from bench.comparison.finding import findings
     from bench.results.records import load_results
 
     try:

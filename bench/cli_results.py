@@ -29,8 +29,8 @@ _FOLDER = click.Path(path_type=Path)
 @verb
 def report(folders: Sequence[Path], out: Path | None, within: float, formats: Sequence[str]) -> None:
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
+    from bench.comparison.finding import findings
     from bench.environment import default_threads
-    from bench.finding import findings
     from bench.report.render import render
 
     # Whatever a report reads lives until its end: to look for garbage in it takes a third of the time.
@@ -69,9 +69,9 @@ def compare(
     as_json: bool,
 ) -> None:
     """Is B better than A? Results folders, or parts of them, paired by configuration, seed and query."""
-    from bench import compare_text
-    from bench.choosing import filters
-    from bench.compare import compare
+    from bench.comparison import compare_text
+    from bench.comparison.choosing import filters
+    from bench.comparison.compare import compare
     from bench.results.records import load_results
 
     if b is None and not (only_a or only_b):
@@ -112,12 +112,12 @@ def check(
 
     FOLDER is a results folder [default: the last one run into].
     """
-    from bench import check_text
-    from bench.baseline import write_baseline
-    from bench.check import check
+    from bench.comparison import check_text
+    from bench.comparison.baseline import write_baseline
+    from bench.comparison.check import check
+    from bench.comparison.verdicts import Limits
     from bench.results.records import load_results
     from bench.storage import atomic
-    from bench.verdicts import Limits
 
     candidate, asked = load_results(folder or _latest_results()), Limits(metrics=tuple(metrics), **limits)
     known = (baseline / "grid.json").is_file()

@@ -13,26 +13,29 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+#: Folders of plug-ins.
+PLUGIN_ROOMS = [
+    *("bench.methods", "bench.losses", "bench.datasets", "bench.metrics"),
+    *("models.teachers", "models.students"),
+]
 #: Rooms, the highest floor first. A module imports its own room and those on lower floors, nothing else.
 FLOORS = [
     ["bench.__main__"],
     ["bench.cli"],
     ["bench.execution"],
     ["bench.stages"],
-    ["bench.training", "bench.planning", *(PLUGIN_ROOMS := [
-        "bench.methods", "bench.losses", "bench.datasets", "bench.metrics", "models.teachers", "models.students",
-    ])],
+    ["bench.training", "bench.planning", *PLUGIN_ROOMS],
     ["models", "bench.data", "bench.comparison", "bench.report"],
     ["bench.results", "bench.registry"],
     ["bench.hamming", "bench.storage", "bench.interfaces", "bench.timing"],
     ["bench.types", "bench.errors", "bench.environment", "bench"],
-]  # fmt: skip
+]
 FLOOR_OF = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: What plug-ins may know of the suite, beside ``_x.py`` of their own folder.
 OPEN_TO_PLUGINS = {
-    *("bench.types", "bench.interfaces", "bench.registry", "bench.errors", "bench.timing", "bench.environment"),
-    *("bench.hamming", "bench.data", "models"),
-}  # fmt: skip
+    *("bench.types", "bench.interfaces", "bench.registry", "bench.errors", "bench.timing"),
+    *("bench.environment", "bench.hamming", "bench.data", "models"),
+}
 WITHOUT_TORCH = ["bench.planning", "bench.results", "bench.comparison", "bench.report", "bench.cli"]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

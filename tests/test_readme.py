@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.compare import compare
+from bench.comparison.compare import compare
+from bench.comparison.finding import findings
 from bench.config import load_grid
-from bench.finding import findings
 from bench.hamming import average_precision
 from bench.results.records import load_results
 from bench.results.summary import summarise

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from bench import finding
+from bench.comparison import finding
 from bench.hamming import average_precision, scan
 from bench.losses.csq import Csq
 from bench.results import records
@@ -195,7 +195,7 @@ def test_a_run_does_not_fail_for_want_of_words(done, tiny, monkeypatch):
     def broken(_):
         raise ZeroDivisionError("no words")
 
-    monkeypatch.setattr("bench.finding.findings", broken)
+    monkeypatch.setattr("bench.comparison.finding.findings", broken)
     again = tiny("run")
     assert (again.code, len(again.out.splitlines())) == (0, 1)
     assert "nothing is said of results/tiny: no words" in again.err

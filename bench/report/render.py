@@ -67,7 +67,7 @@ def render(
         out: where to write; None = ``report`` in the only folder.
         formats: of the charts, see ``ChartFiles``.
         processes: to draw charts in beside this one, see ``ChartFiles``.
-        find: what the records say, in words for the top of the page; ``bench.finding.findings``.
+        find: what the records say, in words for the top of the page; ``bench.comparison.finding.findings``.
 
     Raises:
         UsageError: nothing was run into a folder, there are several and no ``out``, or it cannot be written.

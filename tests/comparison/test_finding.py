@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import compare_text
-from bench.compare import compare
-from bench.finding import MOST, NAMED, findings
+from bench.comparison import compare_text
+from bench.comparison.compare import compare
+from bench.comparison.finding import MOST, NAMED, findings
 from bench.results.merge import merged
 from bench.results.records import Failure, load_results
 from tests.recorded import make_record
 from tests.scored import MAP, scores_of, write_scored
 
-PUBLISHED = Path(__file__).parent.parent / "results/published"
+PUBLISHED = Path(__file__).parents[2] / "results/published"
 MAPS = [name for name in make_record().metrics if name.startswith("map")]
 NUMBER = r"[+-]\d\.\d{3,6} \[[+-]\d\.\d{3,6}, [+-]\d\.\d{3,6}\]"
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.choosing import require_metric
-from bench.judging import AccuracyJudge, accuracies, exact, timed
-from bench.pairing import Pair, Pairing, pair
+from bench.comparison.choosing import require_metric
+from bench.comparison.judging import AccuracyJudge, accuracies, exact, timed
+from bench.comparison.pairing import Pair, Pairing, pair
+from bench.comparison.verdicts import JUDGED, Check, Finding, Limits, Verdict
 from bench.results import wording
 from bench.results.names import Names
 from bench.results.records import Results
-from bench.verdicts import JUDGED, Check, Finding, Limits, Verdict
 
 
 def check(baseline: Results, candidate: Results, limits: Limits | None = None) -> Check:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.pairing import Pair
-from bench.power import Allowance, Noise, of_interval, of_queries, of_seeds
+from bench.comparison.pairing import Pair
+from bench.comparison.power import Allowance, Noise, of_interval, of_queries, of_seeds
+from bench.comparison.scores import paired_scores
+from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
 from bench.results.catalogue import base_name, bounds
 from bench.results.records import Metric, Record, Results
 from bench.results.summary import summarise
-from bench.scores import paired_scores
-from bench.verdicts import GIVEN, Finding, Limits, Verdict, finding
 
 #: Level of the rank test of timings; samples of one run are not independent, so the ratio decides.
 TIMING_LEVEL = 0.001

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import power
-from bench.power import Noise, of_interval, of_queries, of_seeds
+from bench.comparison import power
+from bench.comparison.power import Noise, of_interval, of_queries, of_seeds
 from tests.recorded import make_record
 
 MAP = "map@all:expected:relevant"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.pairing import Pair
+from bench.comparison.pairing import Pair
 from bench.results.records import Results
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.choosing import PARTS, choose
+from bench.comparison.choosing import PARTS, choose
 from bench.errors import UsageError
 from bench.results.names import Configuration, Matched, Names
 from bench.results.records import Record, Results

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from bench.compare import LEVEL, Compared, Comparison, Overall, Side
-from bench.compare_costs import FrontChange
-from bench.power import POWER
+from bench.comparison.compare import LEVEL, Compared, Comparison, Overall, Side
+from bench.comparison.compare_costs import FrontChange
+from bench.comparison.power import POWER
 from bench.results import catalogue as metric_names
 from bench.results import wording
 from bench.results.names import Configuration, Matched

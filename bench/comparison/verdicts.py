@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.pairing import Pair
+from bench.comparison.pairing import Pair
 from bench.results import wording
 from bench.results.records import Metric
 

@@ -11,16 +11,16 @@ import numpy as np
 from safetensors.numpy import save as tensors
 from tabulate import tabulate
 
-from bench.choosing import require_metric
+from bench.comparison.choosing import require_metric
+from bench.comparison.judging import COUNTS, DERIVED, OTHERS, accuracies, possible
+from bench.comparison.power import FALSE_ALARM, of_interval, of_seeds
+from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
-from bench.judging import COUNTS, DERIVED, OTHERS, accuracies, possible
-from bench.power import FALSE_ALARM, of_interval, of_seeds
 from bench.results import records, wording
 from bench.results.catalogue import base_name
 from bench.results.records import Metric, Record, Results
 from bench.results.summary import Row, summarise
 from bench.storage import atomic
-from bench.verdicts import Limits
 
 log = logging.getLogger(__name__)
 

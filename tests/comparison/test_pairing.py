@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.choosing import filters
+from bench.comparison.choosing import filters
+from bench.comparison.pairing import pair
 from bench.errors import UsageError
-from bench.pairing import pair
 from bench.results.records import Failure, Record, Results
 from tests.recorded import make_record
 

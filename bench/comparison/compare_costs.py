@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.pairing import Pair
+from bench.comparison.pairing import Pair
 from bench.results import pareto
 from bench.results.names import Configuration, Matched
 from bench.results.records import Record

@@ -1,7 +1,7 @@
 """What results say in two sentences: what distillation does to accuracy, and whether a student does.
 
 Everything is said of records, and no more than they show: students with and without distillation are compared
-as ``bench.compare`` does it, and where nothing can be said nothing is.
+as ``bench.comparison.compare`` does it, and where nothing can be said nothing is.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench import compare_text
-from bench.compare import LEVEL, Compared, Comparison, Overall, compare
+from bench.comparison import compare_text
+from bench.comparison.compare import LEVEL, Compared, Comparison, Overall, compare
+from bench.comparison.statistics import holm
 from bench.errors import NothingToCompareError, RecordError, UsageError
 from bench.results import wording
 from bench.results.catalogue import title
 from bench.results.records import Results
 from bench.results.summary import Group, Row, summarise
-from bench.statistics import holm
 
 log = logging.getLogger(__name__)
 

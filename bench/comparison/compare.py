@@ -8,17 +8,17 @@ from typing import Literal
 
 import numpy as np
 
-from bench.choosing import Apart, apart, require_metric
-from bench.compare_costs import CostChange, FrontChange, changed_costs, front_changes
+from bench.comparison.choosing import Apart, apart, require_metric
+from bench.comparison.compare_costs import CostChange, FrontChange, changed_costs, front_changes
+from bench.comparison.pairing import Gone, Pair, Pairing, pair
+from bench.comparison.power import POWER
+from bench.comparison.scores import PairedScores, paired_scores
+from bench.comparison.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.errors import NothingToCompareError
-from bench.pairing import Gone, Pair, Pairing, pair
-from bench.power import POWER
 from bench.results.catalogue import bounds
 from bench.results.names import Configuration, Matched
 from bench.results.records import Results
 from bench.results.wording import one_line
-from bench.scores import PairedScores, paired_scores
-from bench.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.storage.keys import canonical_json
 
 #: A difference is shown if its p value, adjusted for the number of configurations, lies below.
@@ -148,8 +148,8 @@ def compare(
         new: what may be better or worse.
         metric: full or short name of an accuracy.
         cost: the same of the cost that the front is drawn against; None = ``macs``, if it was measured.
-        base_only: see ``bench.pairing.pair``.
-        new_only: see ``bench.pairing.pair``.
+        base_only: see ``bench.comparison.pairing.pair``.
+        new_only: see ``bench.comparison.pairing.pair``.
         level: of verdicts and detectable differences; less than ``LEVEL`` for one of several questions.
 
     Raises:

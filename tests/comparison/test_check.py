@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bench import check_text
-from bench.baseline import write_baseline
-from bench.check import check
+from bench.comparison import check_text
+from bench.comparison.baseline import write_baseline
+from bench.comparison.check import check
+from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
 from bench.results import records
 from bench.results.records import Failure, Metric, Record, Results
-from bench.verdicts import Limits
 from tests.recorded import cost, make_record
 
 MAP = "map@all:expected:relevant"

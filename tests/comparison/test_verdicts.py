@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bench import check_text
-from bench.baseline import sights, write_baseline
-from bench.check import check
+from bench.comparison import check_text
+from bench.comparison.baseline import sights, write_baseline
+from bench.comparison.check import check
+from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
 from bench.results.records import Failure, Metric, Record, Results, load_results
-from bench.verdicts import Limits
 from tests.recorded import cost, make_record
 
 MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"

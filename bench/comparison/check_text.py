@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from tabulate import tabulate
 
-from bench.verdicts import BAD, GIVEN, JUDGED, Check, Finding, Verdict
+from bench.comparison.verdicts import BAD, GIVEN, JUDGED, Check, Finding, Verdict
 
 #: Worst first.
 ORDER: tuple[Verdict, ...] = (*BAD, "not judged", "improved", "within noise", "equal", "absent")

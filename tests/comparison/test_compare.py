@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import compare_text
-from bench.compare import compare
+from bench.comparison import compare_text
+from bench.comparison.compare import compare
+from bench.comparison.statistics import holm, paired_difference
 from bench.errors import NothingToCompareError, UsageError
 from bench.results.records import Failure
-from bench.statistics import holm, paired_difference
 from tests.recorded import make_record
 from tests.scored import MAP, QUERIES, scores_of, write_scored
 

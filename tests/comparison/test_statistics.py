@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 from scipy.special import stdtr
 
-from bench.statistics import (
+from bench.comparison.statistics import (
     RESAMPLES,
     PairedDifference,
     detectable_difference,

@@ -1,0 +1,1 @@
+"""Two results folders held against each other, and what may be claimed of the difference."""
