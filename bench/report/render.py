@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UsageError, did_you_mean
-from bench.report import tables
-from bench.report.cell_table import CellTable
-from bench.report.chart_files import ChartFiles
-from bench.report.columns import front_title, recommendation
-from bench.report.web import site
+from bench.report.charts.files import ChartFiles
+from bench.report.tables import text as tables
+from bench.report.tables.cells import CellTable
+from bench.report.tables.columns import front_title, recommendation
+from bench.report.web.site import site
 from bench.results.catalogue import base_name
 from bench.results.fronts import Front, front_of
 from bench.results.merge import merged

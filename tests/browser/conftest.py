@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.web import site
+from bench.report.web.site import site
 from bench.results.records import Results, load_results
 from bench.results.summary import summarise
 from tests.browser import material

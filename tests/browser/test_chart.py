@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report.ticks import log_ticks, plain
+from bench.report.charts.ticks import log_ticks, plain
 from bench.results.summary import summarise
 from tests.browser.test_report_pages import PHONE, main_group
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.report import plots
-from bench.report.styles import Styles
+from bench.report.charts import plots
+from bench.report.charts.styles import Styles
 from bench.results.fronts import front_of
 from bench.results.records import Results
 from bench.results.summary import summarise

@@ -5,8 +5,8 @@ import itertools
 import pytest
 from matplotlib.text import Text
 
-from bench.report import plots
-from bench.report.chart_text import WIDTH, Pen
+from bench.report.charts import plots
+from bench.report.charts.text import WIDTH, Pen
 from bench.results.records import load_results
 from tests import recorded
 from tests.report.charts import PUBLISHED, figure_of, long_everything, long_names, many, two_students

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.labels import place
+from bench.report.charts.labels import place
 
 
 @pytest.mark.parametrize("n", [1, 8, 30])

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.report import chart_key
-from bench.report.chart_points import Points
-from bench.report.side_by_side import shifts
+from bench.report.charts import key as chart_key
+from bench.report.charts.points import Points
+from bench.report.charts.side_by_side import shifts
 from bench.results.records import Metric, load_results
 from tests.report.charts import PUBLISHED, draw, figure_of, fronts_of, many, priced, two_students, words
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import columns, tables, tex
-from bench.report.cell_table import CellTable
-from bench.report.chart_points import Axis
-from bench.report.columns import Scale
+from bench.report.charts.points import Axis
+from bench.report.tables import columns, tex
+from bench.report.tables import text as tables
+from bench.report.tables.cells import CellTable
+from bench.report.tables.columns import Scale
 from bench.results.fronts import front_of
 from bench.results.names import Names
 from bench.results.records import Failure, Metric, Results

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.ticks import is_log, log_ticks, plain
+from bench.report.charts.ticks import is_log, log_ticks, plain
 
 
 def test_no_cost_of_nothing_on_a_logarithmic_axis():

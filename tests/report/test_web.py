@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from bench.errors import RecordError
-from bench.report import web_examples
-from bench.report.cell_pages import CellPages
-from bench.report.web import site
+from bench.report.web import examples as web_examples
+from bench.report.web.cells import CellPages
+from bench.report.web.site import site
 from bench.results.records import Failure, Metric, load_results
 from bench.results.summary import summarise
 from tests.browser import material

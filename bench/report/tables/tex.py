@@ -7,7 +7,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from bench.report.columns import Column
+from bench.report.tables.columns import Column
 from bench.results.wording import PARTIAL, UNSTEADY, WARNED
 
 #: What the document that reads the tables needs; all are in any distribution of LaTeX.

@@ -18,17 +18,17 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from bench.report import chart_axes
-from bench.report import chart_words as words
-from bench.report.chart_axes import POINTS_PER_INCH
-from bench.report.chart_drawing import Drawing
-from bench.report.chart_files import FORMATS
-from bench.report.chart_key import Key
-from bench.report.chart_names import draw_names
-from bench.report.chart_points import REFERENCES, Points
-from bench.report.chart_text import INK, SMALL, TEXT, TITLE, WIDTH, Pen, height
-from bench.report.side_by_side import stacks
-from bench.report.styles import Styles
+from bench.report.charts import axes as chart_axes
+from bench.report.charts import words
+from bench.report.charts.axes import POINTS_PER_INCH
+from bench.report.charts.drawing import Drawing
+from bench.report.charts.files import FORMATS
+from bench.report.charts.key import Key
+from bench.report.charts.names import draw_names
+from bench.report.charts.points import REFERENCES, Points
+from bench.report.charts.side_by_side import stacks
+from bench.report.charts.styles import Styles
+from bench.report.charts.text import INK, SMALL, TEXT, TITLE, WIDTH, Pen, height
 from bench.results.fronts import Front
 from bench.results.summary import Role
 

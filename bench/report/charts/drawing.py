@@ -12,13 +12,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from bench.report import chart_axes, chart_key
-from bench.report import chart_words as words
-from bench.report.chart_axes import POINTS_PER_INCH, Floats
-from bench.report.chart_points import Axis, Points
-from bench.report.chart_text import INK, SMALL, Pen
-from bench.report.side_by_side import shifts, stacks
-from bench.report.styles import Styles
+from bench.report.charts import axes as chart_axes
+from bench.report.charts import key as chart_key
+from bench.report.charts import words
+from bench.report.charts.axes import POINTS_PER_INCH, Floats
+from bench.report.charts.points import Axis, Points
+from bench.report.charts.side_by_side import shifts, stacks
+from bench.report.charts.styles import Styles
+from bench.report.charts.text import INK, SMALL, Pen
 
 #: Printer's points: a band beyond its points; the line at its foot, which says what they cost.
 _ASIDE, COST_LINE = 7.0, 14.0

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from tabulate import tabulate
 
-from bench.report import columns as of
-from bench.report import tex
-from bench.report.columns import Column
+from bench.report.tables import columns as of
+from bench.report.tables import tex
+from bench.report.tables.columns import Column
 from bench.results.fronts import Front, differences
 from bench.results.summary import Group, Summary
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.report.columns import Scale
-from bench.report.styles import Look, Styles
+from bench.report.charts.styles import Look, Styles
+from bench.report.tables.columns import Scale
 from bench.results import catalogue as metric_names
 from bench.results import wording
 from bench.results.fronts import Front

@@ -9,10 +9,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report import chart_words as words
-from bench.report.chart_points import Points
-from bench.report.chart_text import INK, SMALL, Pen, height
-from bench.report.styles import Styles
+from bench.report.charts import words
+from bench.report.charts.points import Points
+from bench.report.charts.styles import Styles
+from bench.report.charts.text import INK, SMALL, Pen, height
 from bench.results import wording
 from bench.results.fronts import Front
 

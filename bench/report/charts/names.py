@@ -6,11 +6,11 @@ import itertools
 
 import numpy as np
 
-from bench.report import chart_axes, labels
-from bench.report import chart_words as words
-from bench.report.chart_axes import POINTS_PER_INCH, Floats
-from bench.report.chart_drawing import COST_LINE, Align, Drawing
-from bench.report.chart_text import INK, SMALL, Pen, height
+from bench.report.charts import axes as chart_axes
+from bench.report.charts import labels, words
+from bench.report.charts.axes import POINTS_PER_INCH, Floats
+from bench.report.charts.drawing import COST_LINE, Align, Drawing
+from bench.report.charts.text import INK, SMALL, Pen, height
 
 #: A name further from its point than this, in printer's points, gets a line to it.
 _FAR = 8.0

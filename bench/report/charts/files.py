@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Self
 
-from bench.report.styles import Styles
+from bench.report.charts.styles import Styles
 from bench.results.fronts import Front
 from bench.results.summary import Summary
 
@@ -97,11 +97,11 @@ class ChartFiles:
 
 def _prepare() -> None:
     """Import what draws, which takes half a second."""
-    import bench.report.plots  # noqa: F401
+    import bench.report.charts.plots  # noqa: F401
 
 
 def _draw(front: Front, name: str, styles: Styles, formats: Sequence[str]) -> dict[str, bytes]:
-    from bench.report.plots import pareto_chart  # see ``_prepare``
+    from bench.report.charts.plots import pareto_chart  # see ``_prepare``
 
     return pareto_chart(name, front, styles, formats)
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.chart_points import Points
+from bench.report.charts.points import Points
 
 Floats = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from bench.report.chart_points import Points
-from bench.report.chart_text import TEXT, Pen
-from bench.report.side_by_side import last_width
-from bench.report.ticks import log_ticks, plain
+from bench.report.charts.points import Points
+from bench.report.charts.side_by_side import last_width
+from bench.report.charts.text import TEXT, Pen
+from bench.report.charts.ticks import log_ticks, plain
 from bench.results import catalogue as metric_names
 
 Floats = NDArray[np.float64]

@@ -20,11 +20,12 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.report import training_speed, web_examples
-from bench.report.cell_pages import CellPages
-from bench.report.columns import front_title, warning_notes
-from bench.report.styles import Styles
-from bench.report.web_data import FACETS, GroupView, facet_choices
+from bench.report.charts.styles import Styles
+from bench.report.tables.columns import front_title, warning_notes
+from bench.report.web import examples as web_examples
+from bench.report.web import speed as training_speed
+from bench.report.web.cells import CellPages
+from bench.report.web.groups import FACETS, GroupView, facet_choices
 from bench.results.fronts import Front, differences, front_of
 from bench.results.names import Configuration, Names
 from bench.results.pareto import MARGIN
@@ -88,7 +89,10 @@ def site(
         **maker.pictures.files,
         "records.zip": maker.archive(),
         "assets/plotly.min.js": get_plotlyjs().encode(),
-        **{f"assets/{name}": (files("bench.report") / "templates" / name).read_bytes() for name in _ASSETS},
+        **{
+            f"assets/{name}": (files("bench.report.web") / "templates" / name).read_bytes()
+            for name in _ASSETS
+        },
     }
 
 
@@ -102,7 +106,7 @@ class _Site:
         self.pictures = web_examples.choose(summary, results, self.stems)
         self.cell_pages = CellPages()
         self.templates = Environment(
-            loader=PackageLoader("bench.report"),
+            loader=PackageLoader("bench.report.web"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from bench.report.chart_points import Points
-from bench.report.columns import quickest
-from bench.report.ticks import plain
+from bench.report.charts.points import Points
+from bench.report.charts.ticks import plain
+from bench.report.tables.columns import quickest
 from bench.results import catalogue as metric_names
 from bench.results import wording
 from bench.results.fronts import Front

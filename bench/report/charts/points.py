@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from bench.report.ticks import is_log
+from bench.report.charts.ticks import is_log
 from bench.results import catalogue as metric_names
 from bench.results import wording
 from bench.results.fronts import Front

@@ -1,0 +1,1 @@
+"""Tables in Markdown, LaTeX, CSV and Parquet."""
