@@ -398,8 +398,9 @@ def test_step_one_never_looks_at_query_or_validation_images(done, folder):
 def test_cached_features_are_those_of_the_live_teacher(done, folder):
     from bench import registry
     from bench.data import loading
-    from bench.stages import features, views
-    from bench.stages.training import seeded
+    from bench.stages import features
+    from bench.training import views
+    from bench.training.loop import seeded
 
     data = loading.load("synthetic", {}, Path("data"), None)
     plugin = registry.TEACHERS.get("tiny_teacher")
@@ -462,7 +463,7 @@ def test_weights_of_the_wrong_shape_end_the_run_before_any_work(tiny, folder):
     [(1e6, "outputs of tiny_teacher reach .*, and float16 ends at 65504"), (float("nan"), "are not finite")],
 )
 def test_features_that_float16_cannot_hold_are_told_at_once(tiny, monkeypatch, scale, reason):
-    from bench.stages.micro_batches import Forward
+    from bench.training.micro_batches import Forward
 
     right = Forward.__call__
     monkeypatch.setattr(Forward, "__call__", lambda forward, inputs: right(forward, inputs) * scale)
@@ -533,9 +534,9 @@ def test_limited_records_say_so(tiny):
 
 
 def test_an_interrupted_teacher_goes_on_where_it_stopped(tiny, folder, monkeypatch):
-    from bench.stages import views
-    from bench.stages.micro_batches import Forward
     from bench.storage import growing_rows
+    from bench.training import views
+    from bench.training.micro_batches import Forward
 
     monkeypatch.setattr(views, "EVALUATION_BATCH", 128)
     monkeypatch.setattr(growing_rows, "NOTE_EVERY", 128)
@@ -582,7 +583,7 @@ def test_online_views_ask_the_teacher_in_every_epoch(tiny, folder):
 
 def test_cached_and_online_training_are_the_same_where_views_are(tiny, folder, monkeypatch):
     """With the crops of the cache, a live teacher teaches what it taught once, but for half precision."""
-    from bench.stages import views
+    from bench.training import views
 
     only = ("--only", "method=cukd", "--only", "loss=csq")
     assert tiny("run", *only).code == 0

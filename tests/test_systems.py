@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from bench.data import loading
 from bench.registry import METHODS, TEACHERS
 from bench.results import records
-from bench.stages import features, views
+from bench.stages import features
+from bench.training import views
 from models.reshape import reshape
 from tests import layouts
 from tests.conftest import PLUGINS, Result

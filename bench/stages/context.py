@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from bench.stages.inputs import PixelSource
+    from bench.training.inputs import PixelSource
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Context:
 
     def source(self, images: ImageSet) -> PixelSource:
         """The pixels of ``images`` on their way to the device."""
-        from bench.stages.inputs import PixelSource
+        from bench.training.inputs import PixelSource
 
         # Its source holds the pixels, so that no other ones can have their id.
         return self.kept(

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from bench.interfaces import Method
 from bench.registry import METHODS
 from bench.stage import Stage
-from bench.stages import features, networks, views
+from bench.stages import features, networks
 from bench.stages.context import Context
 from bench.stages.features import FEATURES, FEATURES_FILE, FrozenTeacher
-from bench.stages.micro_batches import Batch, Passes, Terms
-from bench.stages.training import fit, seeded, shuffled
+from bench.training import views
+from bench.training.loop import fit, seeded, shuffled
+from bench.training.micro_batches import Batch, Passes, Terms
 from bench.types import (
     DistillationBatch,
     DistillationParameters,

@@ -14,8 +14,10 @@ from bench.data.loading import LoadedDataset
 from bench.errors import CellError
 from bench.hamming import pack_signs
 from bench.stage import Stage
-from bench.stages import networks, views
+from bench.stages import networks
 from bench.stages.context import Context
+from bench.stages.embedding import embed
+from bench.training import views
 from bench.types import Preprocessing
 from models.folding import folded
 
@@ -56,4 +58,4 @@ def outputs_of(
     crops = views.centre_crops(dataset.images)
     source = context.source(dataset.images)
     inputs = views.batches(source, indices, crops, preprocessing, spec["image_size"])
-    return views.embed(net, inputs, context, spec["precision"])
+    return embed(net, inputs, context, spec["precision"])

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from bench.data.loading import LoadedDataset
 from bench.errors import CellError
 from bench.stage import Stage
-from bench.stages import views
 from bench.stages.context import Context
-from bench.stages.micro_batches import Forward
-from bench.stages.training import seeded
+from bench.stages.embedding import embedded
 from bench.storage.growing_rows import GrowingRows
+from bench.training import views
+from bench.training.loop import seeded
+from bench.training.micro_batches import Forward
 from bench.types import Preprocessing
 from models.folding import folded
 
@@ -82,7 +83,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         teacher.image_size,
     )
     context.advance(before)
-    for outputs in views.embedded(teacher.net, inputs, context, spec["precision"]):
+    for outputs in embedded(teacher.net, inputs, context, spec["precision"]):
         rows.append(_halved(outputs, spec["teacher"]["name"]).numpy())
     rows.finish(folder / FEATURES_FILE)
     found = {"teacher_queries": len(indices), "width": rows.width, "image_size": teacher.image_size}

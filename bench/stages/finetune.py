@@ -16,11 +16,12 @@ from bench.data.loading import LoadedDataset
 from bench.hamming import average_precision, pack_signs
 from bench.registry import LOSSES
 from bench.stage import Stage
-from bench.stages import networks, views
+from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
-from bench.stages.micro_batches import Batch, Passes, Terms
-from bench.stages.training import fit, seeded, shuffled
+from bench.training import views
+from bench.training.loop import fit, seeded, shuffled
+from bench.training.micro_batches import Batch, Passes, Terms
 from bench.types import HashingParameters, HashingTask
 from models.heads import hash_network
 from models.weights import restore, stored_tensors

@@ -16,9 +16,10 @@ from bench.errors import CellError
 from bench.hamming import cross_check
 from bench.registry import METRICS
 from bench.stage import PER_QUERY, Stage
-from bench.stages import networks, views
+from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import CODES
+from bench.training import views
 from bench.types import Deployment, Measurement, RankingRule, Retrieval, System
 from models.heads import hash_network
 

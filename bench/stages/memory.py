@@ -23,16 +23,16 @@ from torch.utils._pytree import tree_leaves
 
 from bench.hamming.scan import MEMORY_MB
 from bench.stage import Stage
-from bench.stages import inputs, views
 from bench.stages.context import Context
-from bench.stages.training import seeded
+from bench.training import inputs, views
+from bench.training.loop import seeded
 
 log = logging.getLogger(__name__)
 
 #: Bytes of a process that has imported everything, and of one that decodes beside it.
 PROCESS, READER = 800e6, 100e6
-#: Freed memory stays in the process (``bench.allocator``), in pieces that seldom fit again: at its peak one
-#: holds 1.1 (ViT) to 2 times (MobileNet) the bytes of its tensors; without that help it would be 1.1 times.
+#: Freed memory stays in the process (``training.allocator``), in pieces that seldom fit again: at its peak
+#: one holds 1.1 (ViT) to 2 times (MobileNet) the bytes of its tensors; without that help 1.1 times.
 SLACK = 2.0
 #: Numbers that optimizers keep per weight.
 KEPT = {"sgd": 1, "rmsprop": 1, "adam": 2, "adamw": 2}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.errors import WeightsError
 from bench.stage import Stage
 from bench.stages.context import Context
-from bench.stages.training import seeded
+from bench.training.loop import seeded
 from bench.types import Preprocessing
 from models.heads import hash_network
 from models.reshape import reshape

@@ -14,8 +14,8 @@ import torch
 
 from bench import registry
 from bench.registry import METHODS, STUDENTS, TEACHERS
-from bench.stages.micro_batches import Batch, Passes
-from bench.stages.training import fit, shuffled
+from bench.training.loop import fit, shuffled
+from bench.training.micro_batches import Batch, Passes
 from bench.types import DistillationBatch, DistillationParameters, DistillationTask
 from models.reshape import reshape
 from tests.conftest import PLUGINS

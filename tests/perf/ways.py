@@ -17,7 +17,6 @@ import torch
 import yaml
 from torch import nn
 
-from bench import allocator
 from bench.config import load_grid
 from bench.data import loading
 from bench.execute import Machine
@@ -25,8 +24,9 @@ from bench.executors.making import make
 from bench.plan import Plan, build_plan
 from bench.registry import LOSSES, STUDENTS, TEACHERS
 from bench.stages.context import Context
-from bench.stages.training import seeded
 from bench.storage.store import Store
+from bench.training import allocator
+from bench.training.loop import seeded
 from bench.types import HashingTask
 from models.heads import hash_network
 

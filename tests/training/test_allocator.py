@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import allocator
+from bench.training import allocator
 
 
 class Library:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from bench.errors import CellError
-from bench.stages.micro_batches import Batch, Passes
-from bench.stages.training import fit, seeded, shuffled
+from bench.training.loop import fit, seeded, shuffled
+from bench.training.micro_batches import Batch, Passes
 from bench.types import TrainingParameters
 
 TARGET = torch.tensor([1.0, -2.0, 3.0])

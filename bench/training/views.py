@@ -7,8 +7,7 @@ Teacher and student therefore see one and the same crop without any pixels being
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -16,16 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench import allocator
-from bench.stages.inputs import PixelSource, every
-from bench.stages.micro_batches import Forward
-from bench.stages.resampling import crop_and_resize
+from bench.training.inputs import PixelSource, every
+from bench.training.resampling import crop_and_resize
 from bench.types import Augmentation, ImageSet, Preprocessing
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from bench.stages.context import Context
 
 #: Streams of random numbers that must never meet.
 DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM = 1, 2, 3
@@ -147,17 +139,3 @@ def batches(
 def evaluation_batch(image_size: int) -> int:
     """Images of a batch when nothing is trained."""
     return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // image_size**2))
-
-
-def embed(net: nn.Module, inputs: Iterable[Tensor], context: Context, precision: str) -> Tensor:
-    """Outputs of ``net`` in eval mode for all batches: float32 (n, d) on the CPU."""
-    return torch.cat(list(embedded(net, inputs, context, precision)))
-
-
-def embedded(net: nn.Module, inputs: Iterable[Tensor], context: Context, precision: str) -> Iterator[Tensor]:
-    """The same, batch by batch as they are done."""
-    forward = Forward(net.eval(), lambda: context.autocast(precision))
-    with allocator.kept():
-        for batch in inputs:
-            yield forward(batch).cpu()
-            context.advance(len(batch))

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench import allocator
 from bench.errors import CellError
-from bench.stages.micro_batches import Batch, Passes
+from bench.training import allocator
+from bench.training.micro_batches import Batch, Passes
 from bench.types import TrainingParameters
 
 #: epoch -> its batches, positions in the training set

@@ -9,8 +9,8 @@ from PIL import Image
 
 from bench.data.image_files import ImageFiles
 from bench.errors import DataError
-from bench.stages import inputs
-from bench.stages.inputs import PixelSource, every
+from bench.training import inputs
+from bench.training.inputs import PixelSource, every
 
 CPU = torch.device("cpu")
 ORDER = [np.array([3, 1]), np.array([7, 7, 0]), np.array([2])]
@@ -112,7 +112,7 @@ def test_every_image_once():
 @pytest.mark.gpu
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_gpu_gets_the_same_pixels(files, monkeypatch, share):
-    monkeypatch.setattr("bench.stages.inputs.RESIDENT_SHARE", share)
+    monkeypatch.setattr("bench.training.inputs.RESIDENT_SHARE", share)
     array = files[np.arange(9)]
     source = PixelSource(array, torch.device("cuda"), 0)
     for (_, pixels), chosen in zip(ask(source), ORDER, strict=True):

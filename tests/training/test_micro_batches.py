@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.errors import CellError
-from bench.stages import views
-from bench.stages.micro_batches import Batch, Passes
+from bench.stages.embedding import embed
+from bench.training.micro_batches import Batch, Passes
 
 IMAGES = 12
 
@@ -186,10 +186,10 @@ def test_without_training_a_batch_goes_in_pieces(caplog):
 
     whole, scarce = twins(5)
     inputs, context = [torch.randn(n, 3, 4, 4, dtype=torch.float64) for n in (IMAGES, 3, IMAGES)], Context()
-    found = views.embed(scarce, inputs, context, "fp32")
-    torch.testing.assert_close(found, views.embed(whole, inputs, Context(), "fp32"))
+    found = embed(scarce, inputs, context, "fp32")
+    torch.testing.assert_close(found, embed(whole, inputs, Context(), "fp32"))
     assert context.done == 2 * IMAGES + 3
     assert scarce.shown == [12, 6, 3, 3, 3, 3, 3, 3, 3, 3, 3]  # the size that fits is remembered
     assert caplog.text.count("out of memory") == 2
     with pytest.raises(torch.OutOfMemoryError):
-        views.embed(Scarce(0), inputs, context, "fp32")
+        embed(Scarce(0), inputs, context, "fp32")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.stages import views
-from bench.stages.inputs import PixelSource
-from bench.stages.resampling import crop_and_resize
+from bench.training import views
+from bench.training.inputs import PixelSource
+from bench.training.resampling import crop_and_resize
 from bench.types import Augmentation, ImageSet, Preprocessing
 
 PLAIN = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
