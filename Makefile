@@ -42,8 +42,8 @@ perf: $(INSTALLED)  ## speed of the numeric core against the plain way, as ratio
 perf-train: $(INSTALLED)  ## speed of training against the plain way, as ratios (an hour and a half on two cores)
 	$(BIN)/python tests/perf/perf_train.py --json build/perf_train.json
 
-schema: $(INSTALLED)  ## write the JSON Schema of grids again after a change of bench/config.py
-	$(BIN)/python -c "import json; from bench.config import json_schema; print(json.dumps(json_schema(), indent=1))" > bench/grids/grid.schema.json
+schema: $(INSTALLED)  ## write the JSON Schema of grids again after a change of bench/planning/schema.py
+	$(BIN)/python -c "import json; from bench.planning.schema import json_schema; print(json.dumps(json_schema(), indent=1))" > bench/grids/grid.schema.json
 
 clean:  ## remove the virtual environment and everything built
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

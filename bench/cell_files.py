@@ -10,12 +10,12 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import timing
-from bench.estimate import LOOKING
 from bench.executors.outcomes import Cause
-from bench.plan import Cell
+from bench.planning.estimate import LOOKING
+from bench.planning.plan import Cell
+from bench.planning.stage import PER_QUERY, Stage
 from bench.results import records
 from bench.results.records import ArtifactReference, Failure, Metric, Record, StageInfo
-from bench.stage import PER_QUERY, Stage
 from bench.storage import atomic
 from bench.storage.store import Store
 

@@ -22,7 +22,7 @@ from bench.cli_options import Number, details_shown, grid_options, include, incl
 from bench.errors import BenchError, UsageError, path_fault
 
 if TYPE_CHECKING:
-    from bench.plan import Plan
+    from bench.planning.plan import Plan
 
 KINDS = ("datasets", "teachers", "students", "methods", "losses", "metrics")
 
@@ -129,8 +129,8 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
 @verb
 def plan(grid: Path, as_json: bool, **options: Any) -> None:
     """Show cells and stages of a grid, what is cached, and the expected time and disk; starts nothing."""
-    from bench import advice
     from bench.plan_text import plan_summary, plan_text
+    from bench.planning import advice
 
     planned, machine = _prepare(grid, fetch=False, **options)
     for line in advice.warnings(planned):
@@ -208,12 +208,12 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
              limit: int | None, jobs: int | str, threads: int) -> tuple[Plan, Any]:  # fmt: skip
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
     from bench import environment
-    from bench.config import load_grid
     from bench.data import copies, loading
     from bench.execute import Machine
-    from bench.plan import build_plan
+    from bench.planning.build import build_plan
+    from bench.planning.config import load_grid
+    from bench.planning.points import Choice
     from bench.registry import DATASETS
-    from bench.selection import Choice
     from bench.storage import keys, store
 
     include(plugins)

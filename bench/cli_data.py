@@ -88,7 +88,7 @@ def doctor(data_root: Path | None, plugins: Sequence[Path], as_json: bool) -> in
 
 
 def _of_name(name: str, overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    from bench.config import plugin_params
+    from bench.planning.config import plugin_params
     from bench.registry import DATASETS
 
     yield name, plugin_params(DATASETS, name, overrides)
@@ -96,12 +96,12 @@ def _of_name(name: str, overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 def _of_grid(grid: Path, overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Every data set of a grid and its parameters, each once."""
-    from bench import selection
-    from bench.config import load_grid, resolve
+    from bench.planning.config import load_grid, resolve
+    from bench.planning.points import points
     from bench.registry import DATASETS
 
     seen = set()
-    for point in selection.points(load_grid(grid, overrides).grid):
+    for point in points(load_grid(grid, overrides).grid):
         entry = point.values["dataset"]
         params = resolve(DATASETS, entry)
         if (entry.name, params) not in seen:

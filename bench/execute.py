@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import advice, environment, estimate, limits
+from bench import environment, limits
 from bench.cell_files import save_finished, save_unfinished
 from bench.errors import RecordError, UsageError, of_network
 from bench.forecast import Forecast
-from bench.plan import Cell, Plan
+from bench.planning import advice, estimate
+from bench.planning.plan import Cell, Plan
+from bench.planning.stage import Stage
 from bench.progress import ProgressReport
 from bench.registry import METHODS
 from bench.results import records
-from bench.stage import Stage
 from bench.storage import atomic
 from bench.storage.store import Store
 

@@ -13,9 +13,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.estimate import LOOKING, Cost
 from bench.executors.schedule import Schedule
-from bench.stage import Stage
+from bench.planning.estimate import LOOKING, Cost
+from bench.planning.stage import Stage
 
 #: Seconds of a stage that looks at no images, and of a timing, while none has been met.
 SHORT, TIMING = 0.2, 5.0

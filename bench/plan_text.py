@@ -9,11 +9,11 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench import advice
-from bench.estimate import estimate
 from bench.executors.schedule import Schedule
 from bench.forecast import expected_seconds
-from bench.plan import Cell, Plan
+from bench.planning import advice
+from bench.planning.estimate import estimate
+from bench.planning.plan import Cell, Plan
 from bench.progress import human_seconds
 from bench.storage.store import Store
 

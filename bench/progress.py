@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
-    from bench.stage import Stage
+    from bench.planning.stage import Stage
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.executors.schedule import Schedule
-from bench.plan import Cell
-from bench.stage import Stage
+from bench.planning.plan import Cell
+from bench.planning.stage import Stage
 
 #: Seconds per image, or per stage of kinds that look at none.
 SECONDS = {
@@ -24,7 +24,7 @@ TIMED = {"latency": 6.0, "search": 1.5}
 
 
 def grid(seeds: int = 3, bits: int = 2) -> list[Cell]:
-    """Cells as ``bench.pipeline`` makes them: shared teacher features, one distillation a seed."""
+    """Cells as ``bench.planning.graph`` makes them: shared teacher features, one distillation a seed."""
     views = {
         f"t/view{i}": Stage("features", f"view{i}", {"view": i}, images=1000, cost_class="t") for i in (0, 1)
     }

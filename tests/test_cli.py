@@ -15,9 +15,10 @@ from typing import get_args
 import pytest
 from PIL import Image
 
-from bench import cli, config, doctor
+from bench import cli, doctor
 from bench.cli_options import _StderrHandler
 from bench.metrics import latency
+from bench.planning import config
 from bench.registry import REGISTRIES
 from tests.conftest import PLUGINS
 

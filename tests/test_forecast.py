@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bench import forecast
-from bench.estimate import Cost
 from bench.executors.schedule import Schedule
 from bench.forecast import Forecast, expected_seconds
-from bench.stage import Stage
+from bench.planning.estimate import Cost
+from bench.planning.stage import Stage
 from tests import simulated
 from tests.test_schedule import planned
 

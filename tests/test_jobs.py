@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from bench.executors import processes
+from bench.planning.stage import PER_QUERY
 from bench.results import records
-from bench.stage import PER_QUERY
 from tests.conftest import PLUGINS, TINY_GRID
 
 ROOT = Path(__file__).parent.parent

@@ -7,11 +7,11 @@ import logging
 import pytest
 
 from bench import progress
-from bench.estimate import estimate
 from bench.executors.schedule import Schedule
 from bench.forecast import Forecast
+from bench.planning.estimate import estimate
+from bench.planning.stage import Stage
 from bench.progress import ProgressReport, human_seconds
-from bench.stage import Stage
 from bench.storage.store import Store
 
 

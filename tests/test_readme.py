@@ -10,8 +10,8 @@ import pytest
 
 from bench.comparison.compare import compare
 from bench.comparison.finding import findings
-from bench.config import load_grid
 from bench.hamming import average_precision
+from bench.planning.config import load_grid
 from bench.results.records import load_results
 from bench.results.summary import summarise
 

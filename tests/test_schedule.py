@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.executors.schedule import Schedule
-from bench.plan import Cell
-from bench.stage import Stage
+from bench.planning.plan import Cell
+from bench.planning.stage import Stage
 from tests import simulated
 
 

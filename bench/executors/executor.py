@@ -7,9 +7,9 @@ from typing import Protocol
 
 from bench.executors.outcomes import CellOutcome, End, Ended, StageFailed, logged
 from bench.executors.schedule import Schedule
-from bench.plan import Cell
+from bench.planning.plan import Cell
+from bench.planning.stage import Stage
 from bench.progress import ProgressReport
-from bench.stage import Stage
 from bench.storage.store import Store
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bench.executors.making import make, prepare_process
 from bench.executors.outcomes import Ended, logged
-from bench.stage import Stage
+from bench.planning.stage import Stage
 from bench.stages.context import Context
 
 

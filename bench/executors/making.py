@@ -8,7 +8,7 @@ import shutil
 
 from bench.errors import BenchError
 from bench.executors.outcomes import Cause, End
-from bench.stage import Stage
+from bench.planning.stage import Stage
 from bench.stages.context import Context
 
 log = logging.getLogger(__name__)

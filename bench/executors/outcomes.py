@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import BenchError
-from bench.plan import Cell
-from bench.stage import Stage
+from bench.planning.plan import Cell
+from bench.planning.stage import Stage
 
 
 @dataclass(frozen=True)

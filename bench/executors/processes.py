@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from bench.errors import BenchError, UsageError
 from bench.executors.outcomes import Cause, End, Ended
 from bench.executors.worker import Message, Setup, work
-from bench.stage import Stage
+from bench.planning.stage import Stage
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.estimate import LOOKING
-from bench.plan import Cell, leaves
-from bench.stage import Stage, absent
+from bench.planning.estimate import LOOKING
+from bench.planning.plan import Cell, leaves
+from bench.planning.stage import Stage, absent
 
 #: So many stages of other kinds are worth as much as one that looks at images.
 SHORT = 8

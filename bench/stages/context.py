@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bench.data import loading
 from bench.data.loading import LoadedDataset
 from bench.interfaces import Network
+from bench.planning.stage import Stage
 from bench.registry import STUDENTS, TEACHERS, Registry
-from bench.stage import Stage
 from bench.storage.store import Store
 from bench.types import ImageSet
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.interfaces import Method
+from bench.planning.stage import Stage
 from bench.registry import METHODS
-from bench.stage import Stage
 from bench.stages import features, networks
 from bench.stages.context import Context
 from bench.stages.features import FEATURES, FEATURES_FILE, FrozenTeacher

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench.data.loading import LoadedDataset
 from bench.errors import CellError
 from bench.hamming import pack_signs
-from bench.stage import Stage
+from bench.planning.stage import Stage
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.embedding import embed

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.hamming import hamming_search
+from bench.planning.stage import Stage
 from bench.results.records import Example, Examples
-from bench.stage import Stage
 from bench.stages.context import Context
 from bench.stages.encode import CODES
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.data.loading import LoadedDataset
 from bench.errors import CellError
-from bench.stage import Stage
+from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.stages.embedding import embedded
 from bench.storage.growing_rows import GrowingRows

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from bench.data.loading import LoadedDataset
 from bench.hamming import average_precision, pack_signs
+from bench.planning.stage import Stage
 from bench.registry import LOSSES
-from bench.stage import Stage
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of

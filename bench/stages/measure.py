@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from bench.errors import CellError
 from bench.hamming import cross_check
+from bench.planning.stage import PER_QUERY, Stage
 from bench.registry import METRICS
-from bench.stage import PER_QUERY, Stage
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import CODES

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.hamming.scan import MEMORY_MB
-from bench.stage import Stage
+from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.training import inputs, views
 from bench.training.loop import seeded

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.errors import WeightsError
-from bench.stage import Stage
+from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing

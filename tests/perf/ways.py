@@ -17,11 +17,12 @@ import torch
 import yaml
 from torch import nn
 
-from bench.config import load_grid
 from bench.data import loading
 from bench.execute import Machine
 from bench.executors.making import make
-from bench.plan import Plan, build_plan
+from bench.planning.build import build_plan
+from bench.planning.config import load_grid
+from bench.planning.plan import Plan
 from bench.registry import LOSSES, STUDENTS, TEACHERS
 from bench.stages.context import Context
 from bench.storage.store import Store
@@ -136,7 +137,7 @@ class Bench:
 def ours(case: Case, bench: Bench) -> dict[str, float]:
     """Seconds of the stages of one cell."""
     with tempfile.TemporaryDirectory() as name:
-        plan, machine = bench.plan(case, Path(name))
+        plan, machine = bench.planning.plan(case, Path(name))
         context = Context(
             store=machine.store,
             data_root=bench.data_root,

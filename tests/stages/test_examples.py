@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.planning.stage import Stage
 from bench.results.records import Examples
-from bench.stage import Stage
 from bench.stages import examples
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth, Splits
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from bench import environment, registry
-from bench.config import load_grid
 from bench.data import loading
 from bench.errors import ConfigError, UsageError
-from bench.plan import build_plan
-from bench.selection import Choice
-from bench.stage import absent
+from bench.planning.build import build_plan
+from bench.planning.config import load_grid
+from bench.planning.points import Choice
+from bench.planning.stage import absent
 from tests.conftest import PLUGINS
 
 GRID = """\
@@ -132,7 +132,7 @@ def test_parameters_of_a_timing_make_another_cell_and_the_machine_does_not(make)
 
 def test_keys_are_the_same_in_another_process_and_another_day(make):
     # A key that moves without a reason makes every user compute everything again.
-    from bench.stage import Stage
+    from bench.planning.stage import Stage
 
     stage = Stage("encode", "x", {"a": 1, "b": [1.5, None, "t"]}, {"in": Stage("distill", "y", {})})
     assert stage.key == "c71710902188a52591080b67e588914af07c901bf51b286327818a81b8f55660"

@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from bench.plan import Cell, Plan
+from bench.planning.plan import Cell, Plan
 from bench.registry import LOSSES, METHODS
 from bench.storage.keys import canonical_json
 from bench.types import TrainingParameters

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import advice, registry
-from bench.config import load_grid
-from bench.plan import build_plan
-from bench.selection import Choice
+from bench import registry
+from bench.planning import advice
+from bench.planning.build import build_plan
+from bench.planning.config import load_grid
+from bench.planning.points import Choice
 from tests.conftest import PLUGINS
 
 GRID = """\

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.config import Grid, resolve
+from bench.planning.config import resolve
+from bench.planning.points import Point
+from bench.planning.schema import Grid
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
-from bench.selection import Point
 
 
 def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.stage import Stage
+from bench.planning.stage import Stage
 from bench.storage.store import Store
 
 #: Kinds that look at images: where their number is 0, the data are missing and it is not known.

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import UsageError, close
-from bench.grid_faults import Fault, faults
+from bench.planning.grid_faults import Fault, faults
+from bench.planning.yaml_nodes import KEY, Document, Path
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
-from bench.yaml_nodes import KEY, Document, Path
 
 #: Axis -> where its names are looked up. ``bits`` and ``seed`` are numbers.
 AXES: dict[str, Registry[Any]] = {

@@ -1,22 +1,15 @@
-"""Grid -> Plan: which stages make which cells, each stage once. Planning needs no torch.
-
-How work is executed (device, jobs) is in no key, except for timed metrics, whose key holds the hardware.
-"""
+"""Grid -> Plan: the cells of a grid, what their data and weights lack, and why a combination cannot be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from bench import pipeline, selection, yaml_nodes
-from bench.blocks import Blocks, DatasetBlock, plugin_block
-from bench.combinations import refusals
-from bench.config import DEFAULT_METRICS, GridFile, resolve
 from bench.data import copies, loading
 from bench.data.copies import Copies
 from bench.errors import (
@@ -30,79 +23,22 @@ from bench.errors import (
     did_you_mean,
     of_network,
 )
-from bench.pipeline import applies
+from bench.planning import graph, yaml_nodes
+from bench.planning.config import GridFile, resolve
+from bench.planning.conflicts import refusals
+from bench.planning.graph import applies
+from bench.planning.plan import Cell, Plan
+from bench.planning.points import Choice, Point, idle_excludes, points
+from bench.planning.resolved import Blocks, DatasetBlock, plugin_block
+from bench.planning.schema import DEFAULT_METRICS
+from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
 from bench.results.catalogue import TITLES, base_name
 from bench.results.records import CellInfo
-from bench.selection import Choice, Point
-from bench.stage import Stage
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
 
 #: In place of a manifest's hash.
 MISSING, UNUSABLE = "missing", "unusable"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of the grid and the stages that make its record.
-
-    ``key`` identifies the cell wherever it runs; ``record_key`` also the hardware of its timings.
-    ``warnings`` are what its record will say of its data, whatever comes of it.
-    """
-
-    info: CellInfo
-    params: dict[str, Any]
-    stages: dict[str, Stage]
-    key: str
-    record_key: str
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def slug(self) -> str:
-        """Readable name, used for files."""
-        i = self.info
-        teacher = "+".join(i.teachers) or "no-teacher"
-        code = f"{i.bits}b" if i.bits else "float"
-        return f"{i.dataset}__{teacher}__{i.student}__{i.method}__{i.loss}__{code}__s{i.seed}"
-
-    @property
-    def record_file(self) -> str:
-        """File name of the record."""
-        return f"{file_name(self.slug, self.record_key)}.json"
-
-
-def leaves(cells: Iterable[Cell]) -> list[Stage]:
-    """The stages that nothing else of their cell needs."""
-    return [leaf for cell in cells for leaf in cell.stages.values()]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All cells of a grid; ``selected`` are those that --only and --skip leave to be run."""
-
-    name: str
-    description: str
-    pareto: list[tuple[str, str]]
-    cells: list[Cell]
-    selected: list[Cell]
-    #: one line per data set or weight file that selected cells need and that is not at hand, with its cure
-    missing: list[str]
-    #: one line per exclusion that leaves nothing out, with its place in the grid
-    idle: list[str]
-    #: file name -> split manifest of every data set
-    manifests: dict[str, dict[str, Any]]
-    #: file name -> equal pictures in different parts of every data set of the selected cells
-    copies: dict[str, Copies]
-    #: name of a network and fingerprint of its weights -> the ``weights`` parameter that leads to them
-    weights: dict[tuple[str, str], str | None]
-
-    def stages(self) -> list[Stage]:
-        """Stages of the selected cells, inputs before users, each once."""
-        unique: dict[str, Stage] = {}
-        for leaf in leaves(self.selected):
-            for stage in leaf.lineage():
-                unique.setdefault(stage.key, stage)
-        return list(unique.values())
 
 
 def build_plan(
@@ -146,7 +82,7 @@ class _Builder:
 
     def build(self) -> Plan:
         cells: dict[str, Cell] = {}
-        for point in selection.points(self.grid):
+        for point in points(self.grid):
             self.lacking = {}
             cell = self._cell(point)
             if cell is not None:
@@ -177,7 +113,7 @@ class _Builder:
                 str(
                     self.file.problem(place, "this exclusion matches no cell of the grid; correct or drop it")
                 )
-                for place in selection.idle_excludes(self.grid)
+                for place in idle_excludes(self.grid)
             ],
             manifests=self.manifests,
             copies=self.copies,
@@ -196,7 +132,7 @@ class _Builder:
             block for name, block in self.metrics.items() if applies(METRICS.get(name), dataset, loss)
         ]
         self.measured |= {block["name"] for block in measured}
-        stages = pipeline.stages(blocks, measured, self.hardware, self.grid.report.examples)
+        stages = graph.stages(blocks, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
             dataset=dataset,

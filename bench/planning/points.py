@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
 
-from bench.config import Axes, Grid, Match
 from bench.errors import UsageError, did_you_mean
+from bench.planning.schema import Axes, Grid, Match
+from bench.planning.yaml_nodes import Path
 from bench.results.records import CellInfo
-from bench.yaml_nodes import Path
 
 #: Key of a filter -> field of a cell.
 KEYS = {axis: axis for axis in Axes.model_fields} | {"teacher": "teachers", "image_size": "image_size"}

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import environment
-from bench.blocks import Blocks
+from bench.planning.resolved import Blocks
+from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS
-from bench.stage import Stage
 
 #: Seed of what all seeds of a cell share: live teachers are as frozen as those with published weights.
 SHARED_SEED = 0

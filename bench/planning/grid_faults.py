@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import close, did_you_mean
-from bench.yaml_nodes import KEY, Path
+from bench.planning.yaml_nodes import KEY, Path
 
 #: Place and words of one fault.
 Fault = tuple[Path, str]

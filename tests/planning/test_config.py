@@ -11,11 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import yaml_nodes
-from bench.config import json_schema, load_grid
 from bench.errors import ConfigError, UsageError
+from bench.planning import yaml_nodes
+from bench.planning.config import load_grid
+from bench.planning.schema import json_schema
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 GOOD = """\
 schema: 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bench.config import resolve
+from bench.planning.config import resolve
 from bench.registry import Registry
 from bench.types import TrainingParameters
 

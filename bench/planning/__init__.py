@@ -1,0 +1,1 @@
+"""From grid.yaml to a plan of cells and stages. Nothing here imports torch."""

@@ -1,0 +1,78 @@
+"""Grid -> Plan: which stages make which cells, each stage once. Planning needs no torch.
+
+How work is executed (device, jobs) is in no key, except for timed metrics, whose key holds the hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.data.copies import Copies
+from bench.planning.stage import Stage
+from bench.results.records import CellInfo
+from bench.storage.keys import file_name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid and the stages that make its record.
+
+    ``key`` identifies the cell wherever it runs; ``record_key`` also the hardware of its timings.
+    ``warnings`` are what its record will say of its data, whatever comes of it.
+    """
+
+    info: CellInfo
+    params: dict[str, Any]
+    stages: dict[str, Stage]
+    key: str
+    record_key: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """Readable name, used for files."""
+        i = self.info
+        teacher = "+".join(i.teachers) or "no-teacher"
+        code = f"{i.bits}b" if i.bits else "float"
+        return f"{i.dataset}__{teacher}__{i.student}__{i.method}__{i.loss}__{code}__s{i.seed}"
+
+    @property
+    def record_file(self) -> str:
+        """File name of the record."""
+        return f"{file_name(self.slug, self.record_key)}.json"
+
+
+def leaves(cells: Iterable[Cell]) -> list[Stage]:
+    """The stages that nothing else of their cell needs."""
+    return [leaf for cell in cells for leaf in cell.stages.values()]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a grid; ``selected`` are those that --only and --skip leave to be run."""
+
+    name: str
+    description: str
+    pareto: list[tuple[str, str]]
+    cells: list[Cell]
+    selected: list[Cell]
+    #: one line per data set or weight file that selected cells need and that is not at hand, with its cure
+    missing: list[str]
+    #: one line per exclusion that leaves nothing out, with its place in the grid
+    idle: list[str]
+    #: file name -> split manifest of every data set
+    manifests: dict[str, dict[str, Any]]
+    #: file name -> equal pictures in different parts of every data set of the selected cells
+    copies: dict[str, Copies]
+    #: name of a network and fingerprint of its weights -> the ``weights`` parameter that leads to them
+    weights: dict[tuple[str, str], str | None]
+
+    def stages(self) -> list[Stage]:
+        """Stages of the selected cells, inputs before users, each once."""
+        unique: dict[str, Stage] = {}
+        for leaf in leaves(self.selected):
+            for stage in leaf.lineage():
+                unique.setdefault(stage.key, stage)
+        return list(unique.values())
