@@ -95,7 +95,7 @@ for _command in (
 @verb
 def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""
-    from bench.execute import run_plan
+    from bench.execution.run import run_plan
 
     plan, machine = _prepare(grid, fetch=True, **options)
     out = out or Path("results") / plan.name
@@ -209,7 +209,7 @@ def _prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, pl
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
     from bench import environment
     from bench.data import copies, loading
-    from bench.execute import Machine
+    from bench.execution.machine import Machine
     from bench.planning.build import build_plan
     from bench.planning.config import load_grid
     from bench.planning.points import Choice

@@ -8,8 +8,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench import environment, progress
+from bench import environment
 from bench.errors import UsageError
+from bench.execution import progress
 from bench.registry import METRICS, STUDENTS
 from bench.types import Deployment
 

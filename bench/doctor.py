@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import environment, limits
+from bench import environment
 from bench.errors import BenchError
 from bench.registry import DATASETS, TEACHERS
 from bench.storage import store
@@ -24,7 +24,7 @@ def examine(data_root: Path) -> dict[str, dict[str, str]]:
     packages = {name: environment.package_version(name) or "missing" for name in environment.PACKAGES}
     for name, use in OPTIONAL.items():
         packages[name] = environment.package_version(name) or f"missing; {use}"
-    threads, memory = environment.default_threads(), limits.available_memory()
+    threads, memory = environment.default_threads(), environment.available_memory()
     devices = {"cpu": f"{environment.cpu_model()}, {threads} threads, so many jobs at once by default"}
     if memory is not None:
         devices["memory"] = f"{memory / 1e9:.1f} GB available; jobs that do not fit wait for one another"

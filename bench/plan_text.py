@@ -9,12 +9,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench.executors.schedule import Schedule
-from bench.forecast import expected_seconds
+from bench.execution.forecast import expected_seconds
+from bench.execution.progress import human_seconds
+from bench.execution.schedule import Schedule
 from bench.planning import advice
 from bench.planning.estimate import estimate
 from bench.planning.plan import Cell, Plan
-from bench.progress import human_seconds
 from bench.storage.store import Store
 
 #: Columns of the list of cells.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bench.executors.schedule import Schedule
+from bench.execution.schedule import Schedule
 from bench.planning.plan import Cell
 from bench.planning.stage import Stage
 

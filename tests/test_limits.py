@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from bench import environment, limits
+from bench import environment
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def system(tmp_path, monkeypatch):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        return limits.cores(tmp_path), limits.available_memory(tmp_path)
+        return environment.cores(tmp_path), environment.available_memory(tmp_path)
 
     return write
 
@@ -63,8 +63,8 @@ def test_groups_of_the_first_version(system):
 
 
 def test_elsewhere_nobody_knows(tmp_path):
-    assert limits.available_memory(tmp_path) is None
-    assert limits.cores(tmp_path) >= 1
+    assert environment.available_memory(tmp_path) is None
+    assert environment.cores(tmp_path) >= 1
 
 
 def test_jobs_by_default(monkeypatch):

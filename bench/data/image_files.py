@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from bench import limits
+from bench import environment
 from bench.errors import DataError, path_fault
 
 Fit = Literal["crop", "pad", "squash"]
 
 #: Decoders at work at once; PIL lets go of the interpreter while it decodes and resizes.
-THREADS = min(16, limits.cores())
+THREADS = min(16, environment.cores())
 #: Endings of the files that count as images where a folder says what there is.
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 #: What ``pad`` puts around an image: close to zero after any usual normalisation.

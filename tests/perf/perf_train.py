@@ -36,8 +36,8 @@ from ways import BATCH, Bench, Case, PlainWay, network_alone, ours
 
 from bench import environment
 from bench.data import loading
-from bench.execute import run_plan
-from bench.executors.making import prepare_process
+from bench.execution.making import prepare_process
+from bench.execution.run import run_plan
 
 
 @contextlib.contextmanager

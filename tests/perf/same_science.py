@@ -25,8 +25,8 @@ from scipy import stats
 
 from bench import environment
 from bench.data import loading
-from bench.execute import run_plan
-from bench.executors.making import prepare_process
+from bench.execution.making import prepare_process
+from bench.execution.run import run_plan
 from bench.results import records
 
 SIZES = {"query_per_class": 100, "train_per_class": 200, "val_per_class": 1, "database_per_class": 500}

@@ -18,8 +18,8 @@ import yaml
 from torch import nn
 
 from bench.data import loading
-from bench.execute import Machine
-from bench.executors.making import make
+from bench.execution.machine import Machine
+from bench.execution.making import make
 from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.planning.plan import Plan

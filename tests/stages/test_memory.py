@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import limits
+from bench import environment
 from bench.stages import memory
 from bench.stages.memory import _held, _step
 
@@ -79,7 +79,7 @@ def test_every_stage_of_a_run_is_estimated(tiny, estimated):
 
 
 def test_jobs_that_do_not_fit_into_memory_wait_for_one_another(tiny, estimated, monkeypatch):
-    monkeypatch.setattr(limits, "available_memory", lambda: 1_500_000_000)
+    monkeypatch.setattr(environment, "available_memory", lambda: 1_500_000_000)
     result = tiny("run", "--jobs", "2", "-v", "--only", "method=none")
     assert result.code == 0
     assert re.search(r"memory: \w+ \S+ needs about 0.8 GB of 1.4 GB: 1 such at once, not 2\n", result.err)
@@ -92,7 +92,7 @@ def test_jobs_that_do_not_fit_into_memory_wait_for_one_another(tiny, estimated, 
 
 
 def test_what_does_not_fit_at_all_runs_with_a_warning(tiny, monkeypatch):
-    monkeypatch.setattr(limits, "available_memory", lambda: 100_000_000)
+    monkeypatch.setattr(environment, "available_memory", lambda: 100_000_000)
     result = tiny("run", "--jobs", "2", "--only", "method=none")
     assert result.code == 0
     assert (

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.executors.outcomes import Cause, logged
+from bench.execution.outcomes import Cause, logged
 from bench.storage.store import Store
 
 SECONDS_BETWEEN_COUNTS = 0.2
@@ -62,7 +62,7 @@ def work(connection: Connection, setup: Setup, job: int) -> None:
     bench.addHandler(_Sender(connection))
     try:
         context = _context(connection, setup, job)
-        from bench.executors.making import make, prepare_process
+        from bench.execution.making import make, prepare_process
 
         while (task := connection.recv()) is not None:
             stage, fresh = task
@@ -80,7 +80,7 @@ def work(connection: Connection, setup: Setup, job: int) -> None:
 def _context(connection: Connection, setup: Setup, job: int) -> Any:
     import torch
 
-    from bench.executors.making import prepare_process
+    from bench.execution.making import prepare_process
     from bench.registry import include
     from bench.stages.context import Context
 

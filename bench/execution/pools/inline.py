@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from bench.executors.making import make, prepare_process
-from bench.executors.outcomes import Ended, logged
+from bench.execution.making import make, prepare_process
+from bench.execution.outcomes import Ended, logged
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 

@@ -7,7 +7,7 @@ import logging
 import shutil
 
 from bench.errors import BenchError
-from bench.executors.outcomes import Cause, End
+from bench.execution.outcomes import Cause, End
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 

@@ -6,12 +6,12 @@ import logging
 
 import pytest
 
-from bench import progress
-from bench.executors.schedule import Schedule
-from bench.forecast import Forecast
+from bench.execution import progress
+from bench.execution.forecast import Forecast
+from bench.execution.progress import ProgressReport, human_seconds
+from bench.execution.schedule import Schedule
 from bench.planning.estimate import estimate
 from bench.planning.stage import Stage
-from bench.progress import ProgressReport, human_seconds
 from bench.storage.store import Store
 
 
@@ -34,7 +34,7 @@ def stage(name, images=0):
 
 
 def test_a_long_stage_says_how_far_it_is(clock, caplog):
-    caplog.set_level("INFO", "bench.progress")
+    caplog.set_level("INFO", "bench.execution.progress")
     first, second = stage("x", 1000), stage("y", 1000)
     report = report_of(first, second)
     report.start(first)
@@ -52,7 +52,7 @@ def test_a_long_stage_says_how_far_it_is(clock, caplog):
 
 
 def test_stages_of_no_time_have_no_line_but_in_the_log(clock, caplog):
-    caplog.set_level("DEBUG", "bench.progress")
+    caplog.set_level("DEBUG", "bench.execution.progress")
     stages = [stage(name) for name in "abc"]
     report = report_of(*stages)
     for one, seconds in zip(stages, (0.9, 1.1, 4.0), strict=True):
@@ -72,7 +72,7 @@ def test_stages_of_no_time_have_no_line_but_in_the_log(clock, caplog):
 
 
 def test_what_is_dropped_is_counted_and_not_waited_for(clock, caplog):
-    caplog.set_level("INFO", "bench.progress")
+    caplog.set_level("INFO", "bench.execution.progress")
     begun, never = stage("a"), stage("b")
     report = report_of(begun, never)
     report.start(begun)
@@ -116,7 +116,7 @@ def test_no_bars_where_quiet_is_asked_for(monkeypatch, level, wanted):
 
 
 def test_steps_are_told_when_they_are_done(clock, caplog):
-    caplog.set_level("INFO", "bench.progress")
+    caplog.set_level("INFO", "bench.execution.progress")
     with progress.steps(["first", "second"]) as names:
         for name in names:
             clock[0] += {"first": 3, "second": 70}[name]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.executors.schedule import Schedule
+from bench.execution.schedule import Schedule
 from bench.planning.plan import Cell
 from bench.planning.stage import Stage
 from tests import simulated

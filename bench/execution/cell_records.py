@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import timing
-from bench.executors.outcomes import Cause
+from bench.execution.outcomes import Cause
 from bench.planning.estimate import LOOKING
 from bench.planning.plan import Cell
 from bench.planning.stage import PER_QUERY, Stage

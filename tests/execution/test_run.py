@@ -305,16 +305,16 @@ def test_a_run_in_which_everything_fails_does_not_say_that_there_was_nothing_to_
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_a_failed_stage_leaves_undone_is_not_waited_for(tiny, monkeypatch, jobs):
-    from bench import execute
+    from bench.execution import run
 
     reports = []
 
-    class Kept(execute.ProgressReport):
+    class Kept(run.ProgressReport):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             reports.append(self)
 
-    monkeypatch.setattr(execute, "ProgressReport", Kept)
+    monkeypatch.setattr(run, "ProgressReport", Kept)
     diverging = ("defaults.distill.lr=1.0e+38", "defaults.distill.epochs=5")
     overrides = [part for override in diverging for part in ("--set", override)]
     assert tiny("run", "--jobs", jobs, *overrides).code == 1

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 
 from bench.errors import BenchError, UsageError
-from bench.executors.outcomes import Cause, End, Ended
-from bench.executors.worker import Message, Setup, work
+from bench.execution.outcomes import Cause, End, Ended
+from bench.execution.pools.worker import Message, Setup, work
 from bench.planning.stage import Stage
 
 log = logging.getLogger(__name__)

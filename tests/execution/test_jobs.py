@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.executors import processes
+from bench.execution.pools import processes
 from bench.planning.stage import PER_QUERY
 from bench.results import records
 from tests.conftest import PLUGINS, TINY_GRID
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 #: A student that ends its own process, as the system does when memory runs out.
 DEADLY = """\
@@ -152,7 +152,7 @@ def test_what_computes_has_the_threads_of_a_job_and_what_is_timed_all(run_with, 
 
 
 def test_cores_without_work_are_told_of_and_decode_images(tiny, monkeypatch):
-    from bench.executors import inline
+    from bench.execution.pools import inline
 
     seen = []
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from bench.executors.outcomes import CellOutcome, End, Ended, StageFailed, logged
-from bench.executors.schedule import Schedule
+from bench.execution.outcomes import CellOutcome, End, Ended, StageFailed, logged
+from bench.execution.progress import ProgressReport
+from bench.execution.schedule import Schedule
 from bench.planning.plan import Cell
 from bench.planning.stage import Stage
-from bench.progress import ProgressReport
 from bench.storage.store import Store
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from tests.test_schedule import planned
 
-from bench import forecast
-from bench.executors.schedule import Schedule
-from bench.forecast import Forecast, expected_seconds
+from bench.execution import forecast
+from bench.execution.forecast import Forecast, expected_seconds
+from bench.execution.schedule import Schedule
 from bench.planning.estimate import Cost
 from bench.planning.stage import Stage
 from tests import simulated
-from tests.test_schedule import planned
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.executors.schedule import Schedule
+from bench.execution.schedule import Schedule
 from bench.planning.estimate import LOOKING, Cost
 from bench.planning.stage import Stage
 

@@ -1,7 +1,7 @@
 """Say on stderr what is being done and how long it will still take.
 
 A terminal gets bars (rich); a log file or CI gets a line per cell and per stage that took a second or more,
-and one a minute from a long one; the log of the run has all. The time left is what ``bench.forecast`` says.
+and one a minute from a long one; the log of the run has all. The time left is what ``forecast`` says.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class _Running:
 
 
 class Forecast(Protocol):
-    """What knows when the run will have ended, see ``bench.forecast``."""
+    """What knows when the run will have ended, see ``bench.execution.forecast``."""
 
     def start(self, stage: Stage) -> None: ...  # noqa: D102
     def advance(self, key: str, images: int) -> None: ...  # noqa: D102

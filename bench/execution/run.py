@@ -12,23 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import environment, limits
-from bench.cell_files import save_finished, save_unfinished
+from bench import environment
 from bench.errors import RecordError, UsageError, of_network
-from bench.forecast import Forecast
+from bench.execution.cell_records import save_finished, save_unfinished
+from bench.execution.forecast import Forecast
+from bench.execution.machine import Machine
+from bench.execution.progress import ProgressReport
 from bench.planning import advice, estimate
 from bench.planning.plan import Cell, Plan
 from bench.planning.stage import Stage
-from bench.progress import ProgressReport
 from bench.registry import METHODS
 from bench.results import records
 from bench.storage import atomic
 from bench.storage.store import Store
 
 if TYPE_CHECKING:
-    from bench.executors.executor import Pool
-    from bench.executors.outcomes import CellOutcome
-    from bench.executors.schedule import Schedule
+    from bench.execution.outcomes import CellOutcome
+    from bench.execution.schedule import Schedule
+    from bench.execution.scheduler import Pool
 
 log = logging.getLogger(__name__)
 
@@ -38,37 +39,6 @@ USABLE = 0.9
 MANY = 4
 
 Overwrite = Literal["missing", "failed", "always"]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a plan is executed.
-
-    Attributes:
-        threads: that may compute at once; what is timed runs alone and has them all.
-        jobs: stages at work at once at most, each in a process of its own if they are several.
-        job_threads: of one job. Another number rounds differently: it does not follow from that of the cores.
-        plugins: files of ``--include``, which those processes import too.
-    """
-
-    store: Store
-    data_root: Path
-    device: str
-    threads: int
-    precision: str
-    jobs: int = 1
-    job_threads: int = 1
-    plugins: tuple[Path, ...] = ()
-
-    @property
-    def hardware(self) -> str:
-        """Fingerprint of the device and what it computes with."""
-        return str(environment.hardware(self.device, self.threads)["fingerprint"])
-
-    @property
-    def job_hardware(self) -> str:
-        """The same with the threads of one job: work beside other work takes another time."""
-        return str(environment.hardware(self.device, self.job_threads)["fingerprint"])
 
 
 @dataclass
@@ -131,8 +101,8 @@ def _run_cells(
     # Torch is imported here and not above: a run that finds everything done should end at once.
     import torch
 
-    from bench.executors.executor import Executor
-    from bench.executors.making import prepare_process
+    from bench.execution.making import prepare_process
+    from bench.execution.scheduler import Executor
     from bench.stages.context import Context
 
     if machine.device == "cuda" and not torch.cuda.is_available():
@@ -185,7 +155,7 @@ def _look_at_memory(schedule: Schedule, context: Any) -> None:
     """Have stages wait for one another where they would not fit into memory together, and say so."""
     from bench.stages.memory import Needs
 
-    room = limits.available_memory()
+    room = environment.available_memory()
     if room is None or not schedule.waiting:
         return
     schedule.room, schedule.needs = round(USABLE * room), Needs(context).of(schedule.waiting.values())
@@ -204,9 +174,9 @@ def _look_at_memory(schedule: Schedule, context: Any) -> None:
 def _pool(plan: Plan, machine: Machine, context: Any, jobs: int) -> Pool:
     import torch
 
-    from bench.executors.inline import InlinePool
-    from bench.executors.processes import ProcessPool
-    from bench.executors.worker import Setup
+    from bench.execution.pools.inline import InlinePool
+    from bench.execution.pools.processes import ProcessPool
+    from bench.execution.pools.worker import Setup
 
     if jobs == 1:
         return InlinePool(context, machine.job_threads, machine.threads)

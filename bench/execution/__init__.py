@@ -1,0 +1,1 @@
+"""From a plan to records: what is made when, by which pool, and what becomes of each cell."""

@@ -1,0 +1,1 @@
+"""Who makes stages: this process, or several."""
