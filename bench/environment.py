@@ -132,6 +132,11 @@ def gpu_model() -> str | None:
     return next(iter(_gpus()), None)
 
 
+def chosen_device(asked: str) -> str:
+    """``auto`` is the GPU where the driver shows one; asking torch would cost seconds."""
+    return ("cuda" if gpu_model() else "cpu") if asked == "auto" else asked
+
+
 def _gpus() -> tuple[str, ...]:
     """Names of the GPUs that torch would find, in its order."""
     if (package_version("torch") or "").endswith("+cpu"):

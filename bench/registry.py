@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -132,6 +132,12 @@ class Registry(Generic[T]):
         return UsageError(
             f"two {self.kind} plug-ins are named '{name}': {first} and {second}; rename one of them"
         )
+
+
+def include_all(paths: Iterable[Path]) -> None:
+    """Import the plug-in files of ``--include``, one after the other."""
+    for path in paths:
+        include(path)
 
 
 def include(path: Path) -> None:

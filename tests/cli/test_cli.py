@@ -15,14 +15,15 @@ from typing import get_args
 import pytest
 from PIL import Image
 
-from bench import cli, doctor
-from bench.cli_options import _StderrHandler
+from bench.cli import diagnosis
+from bench.cli.measure import measure
+from bench.cli.options import _StderrHandler
 from bench.metrics import latency
-from bench.planning import config
+from bench.planning import schema
 from bench.registry import REGISTRIES
 from tests.conftest import PLUGINS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_help_answers_in_under_half_a_second():
@@ -72,7 +73,7 @@ def test_measure_has_the_bounds_of_grids(bench, value):
         assert "is not in the range" in result.err
     parts = config.json_schema()["$defs"]
     grid = parts["Axes"]["properties"]["bits"]["items"], parts["Defaults"]["properties"]["image_size"]
-    ours = {option.name: option.type for option in cli.measure.params}
+    ours = {option.name: option.type for option in measure.params}
     for limits, name in zip(grid, ("bits", "image_size"), strict=True):
         assert (ours[name].min, ours[name].max) == (limits["minimum"], limits["maximum"])
 
@@ -87,7 +88,7 @@ def test_an_included_file_does_not_choose_the_exit_code(bench, tmp_path, code):
 
 
 def test_a_plugin_does_not_choose_the_exit_code(bench, monkeypatch):
-    monkeypatch.setattr(doctor, "examine", lambda root: sys.exit(3))
+    monkeypatch.setattr(diagnosis, "examine", lambda root: sys.exit(3))
     result = bench("doctor")
     assert result.code == 2
     assert "a plug-in ended the program (SystemExit: 3); let it raise an exception" in result.err
@@ -351,7 +352,7 @@ def test_the_cost_card_says_what_it_cannot_count(bench, folder):
 
 
 def test_measure_offers_every_variant():
-    (option,) = (one for one in cli.measure.params if one.name == "variants")
+    (option,) = (one for one in measure.params if one.name == "variants")
     assert tuple(option.type.choices) == get_args(latency.Variant)
 
 
@@ -444,7 +445,7 @@ def test_an_unforeseen_error_shows_its_traceback_with_v_only(bench, monkeypatch)
     def explode(root):
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(doctor, "examine", explode)
+    monkeypatch.setattr(diagnosis, "examine", explode)
     plain = bench("doctor")
     assert plain.code == 1
     assert "RuntimeError: a defect" in plain.err

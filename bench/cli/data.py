@@ -1,15 +1,14 @@
-"""The verbs that look after data sets: fetch and check them, and see what is at hand."""
+"""``data``: fetch and check data sets."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.cli_options import data_root_option, include, include_option, verb
+from bench.cli.options import data_root_option, include_option, verb
 from bench.errors import DataError, UsageError
 
 
@@ -35,12 +34,13 @@ def prepare(
     plugins: Sequence[Path],
 ) -> None:
     """Download or check the data set NAME, and show its splits."""
+    from bench import registry
     from bench.data import loading
     from bench.registry import DATASETS
 
     if (name is None) == (grid is None):
         raise UsageError("name one data set, or pass --grid FILE; 'ls datasets' lists the names")
-    include(plugins)
+    registry.include_all(plugins)
     asked = _of_grid(grid, overrides) if grid else _of_name(str(name), overrides)
     root, failures = data_root or loading.default_root(), []
     for dataset, params in asked:
@@ -63,28 +63,6 @@ def prepare(
             click.echo(f"copies: {sentence}")
     if failures:
         raise DataError("\n".join(dict.fromkeys(failures)))
-
-
-@click.command()
-@data_root_option
-@include_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@verb
-def doctor(data_root: Path | None, plugins: Sequence[Path], as_json: bool) -> int:
-    """Show what is installed, which devices there are, and which data and weights are at hand."""
-    from bench.data import loading
-    from bench.doctor import examine
-
-    include(plugins)
-    findings = examine(data_root or loading.default_root())
-    if as_json:
-        click.echo(json.dumps(findings, indent=1))
-    else:
-        for section, lines in findings.items():
-            click.echo(section)
-            for name, text in lines.items():
-                click.echo(f"  {name}: {text}")
-    return 0
 
 
 def _of_name(name: str, overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:

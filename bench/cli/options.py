@@ -8,11 +8,15 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from bench.errors import UsageError
+
+FOLDER = click.Path(path_type=Path)
 
 
 class _StderrHandler(logging.Handler):
@@ -102,14 +106,6 @@ include_option = click.option(
 )
 
 
-def include(plugins: Sequence[Path]) -> None:
-    """Import the files of ``--include``."""
-    from bench import registry
-
-    for path in plugins:
-        registry.include(path)
-
-
 def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say which cells of which grid."""
     options = [
@@ -134,3 +130,11 @@ def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
         include_option,
     ]  # fmt: skip
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+def latest_results() -> Path:
+    """The results folder that was run into last."""
+    indices = sorted(Path("results").glob("*/grid.json"), key=lambda path: path.stat().st_mtime)
+    if not indices:
+        raise UsageError("no results folder here; first: python -m bench run --grid grid.yaml")
+    return indices[-1].parent

@@ -1,0 +1,82 @@
+"""The command line: verbs, logging, and the only place that prints and exits.
+
+Results go to stdout, progress and logs to stderr. Heavy imports happen inside the verbs, so that
+``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+import click
+
+from bench import __version__
+from bench.cli.check import check
+from bench.cli.compare import compare
+from bench.cli.data import data
+from bench.cli.doctor import doctor
+from bench.cli.ls import list_plugins
+from bench.cli.measure import measure
+from bench.cli.options import details_shown
+from bench.cli.plan import plan
+from bench.cli.report import report
+from bench.cli.run import run
+from bench.errors import BenchError, UsageError, path_fault
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code, see ``bench.errors``."""
+    # Threads that wait for others must not spin: on cores that something else uses as well, two spinning
+    # threads halve the speed of a training and more. Read by OpenMP when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # GPUs by their place, as nvidia-smi counts them, and not the fastest first.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    try:
+        return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BenchError as error:
+        _show(error)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; finished cells are kept, run the same command to go on", err=True)
+        return 130
+    except SystemExit as error:  # of a plug-in: no verb exits, and its code would be taken for ours
+        _show(
+            UsageError(f"a plug-in ended the program (SystemExit: {error.code}); let it raise an exception")
+        )
+        return 2
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            _show(UsageError(path_fault(error)).with_traceback(error.__traceback__))
+            return 2
+        _show(error)
+        if not details_shown():
+            click.echo("this is a defect of hash-pareto; run again with -v for the traceback", err=True)
+        return 1
+
+
+def _show(error: Exception) -> None:
+    """One line (a grid may have several faults); the traceback only with -v."""
+    log.debug("traceback", exc_info=error)
+    text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    click.echo(click.style("error: ", fg="red", bold=True) + text, err=True, color=_color())
+
+
+def _color() -> bool | None:
+    return False if os.environ.get("NO_COLOR") else None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hash-pareto")
+def cli() -> None:
+    """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
+
+
+for _verb in (run, plan, report, compare, check, measure, list_plugins, data, doctor):
+    cli.add_command(_verb)

@@ -1,0 +1,38 @@
+"""``measure``: the cost card of one model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.options import Number, include_option, verb
+
+
+@click.command()
+@click.argument("model")
+@click.option("--image-size", type=click.IntRange(16, 2048), default=224, show_default=True,
+              help="Input side.")  # fmt: skip
+@click.option("--bits", type=click.IntRange(1, 4096), default=16, show_default=True, help="Code length.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option("--variant", "variants", multiple=True,
+              type=click.Choice(["fp32", "bf16", "channels_last", "compile"]),
+              help="Also time the same weights deployed this way.")  # fmt: skip
+@click.option("--budget", type=Number(0, included=False), default=10.0, show_default=True,
+              metavar="SECONDS", help="How long one timing may take, warm-up included; it ends earlier "
+              "where its median is steady.")  # fmt: skip
+@include_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@verb
+def measure(model: str, as_json: bool, device: str, plugins: Sequence[Path], **options: Any) -> None:
+    """The cost card of one model with a hash head: parameters, MACs, latency, size."""
+    from bench import environment, registry
+    from bench.cli.cost_card import cost_card, cost_text
+
+    registry.include_all(plugins)
+    card = cost_card(model, device=environment.chosen_device(device), **options)
+    click.echo(json.dumps(card, indent=1) if as_json else cost_text(card))

@@ -1,0 +1,64 @@
+"""``run``: make the records of a grid."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.options import grid_options, verb
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@grid_options
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder [default: results/<grid name>].")
+@click.option("--overwrite", type=click.Choice(["missing", "failed", "always"]), default="missing",
+              show_default=True, help="missing: run cells without a record; failed: and those that failed; "
+              "always: make everything anew.")  # fmt: skip
+@verb
+def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
+    """Train, measure and record every cell of a grid; cells that have a record are skipped."""
+    from bench.execution.run import run_plan
+    from bench.execution.session import prepare
+
+    plan, machine = prepare(grid, fetch=True, **options)
+    out = out or Path("results") / plan.name
+    outcome = run_plan(plan, machine, out, overwrite)
+    text = f"{outcome.present + outcome.ok} of {len(plan.selected)} cells ok in {out}"
+    if not outcome.attempted:
+        text += "; nothing to do, every cell has a record"
+    elif not outcome.stages_run and outcome.ok == outcome.attempted:
+        text += "; all from cache"
+    click.echo(text)
+    for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
+        for slug in slugs:
+            click.echo(f"{label}: {slug}")
+    for sentence, cells in outcome.warnings.items():
+        click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
+    if said := _findings(out):
+        chosen = {cell.key for cell in plan.selected}
+        rest = [cell for cell in plan.cells if cell.key not in chosen]
+        if any((out / "records" / cell.record_file).is_file() for cell in rest):
+            said = [f"what all cells in {out} say, those of other runs among them:", *said]
+        click.echo("\n".join(said))
+    click.echo(f"tables, charts and web page of them: python -m bench report {out}", err=True)
+    if outcome.exit_code:
+        click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
+    return outcome.exit_code
+
+
+def _findings(out: Path) -> list[str]:
+    """What the records in ``out`` say. Whatever is wrong with them, a run has done its work by then."""
+    from bench.comparison.finding import findings
+    from bench.results.records import load_results
+
+    try:
+        return findings(load_results(out))
+    except Exception as error:
+        log.warning("warning: nothing is said of %s: %s", out, error)
+        log.debug("traceback", exc_info=error)
+        return []
