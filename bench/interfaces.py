@@ -188,7 +188,7 @@ class Method(Protocol):
         """Called between the backward pass and the optimizer's step."""
 
     def student(self) -> tuple[nn.Module, dict[str, Any]]:
-        """The trained student, and its architecture if step 1 changed it (see ``models.reshape``)."""
+        """The trained student, and its architecture if step 1 changed it (see ``models.pruning.reshape``)."""
         return self.task.trunk, {}
 
     def tensors(self) -> dict[str, Tensor]:

@@ -180,7 +180,10 @@ def _origin(plugin: type) -> str:
     return f"{plugin.__module__}.{plugin.__qualname__}"
 
 
-_FAMILIES = {"timm": "models.zoo:timm_network", "torchvision": "models.zoo:torchvision_network"}
+_FAMILIES = {
+    "timm": "models.families.zoo:timm_network",
+    "torchvision": "models.families.zoo:torchvision_network",
+}
 
 DATASETS: Registry[Dataset] = Registry("dataset", "bench.datasets")
 TEACHERS: Registry[Network] = Registry("teacher", "models.teachers", families=_FAMILIES)

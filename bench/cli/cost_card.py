@@ -50,7 +50,7 @@ def cost_card(
 
     import torch
 
-    from models.heads import hash_network
+    from models.layers.heads import hash_network
 
     threads = environment.default_threads()
     torch.set_num_threads(threads)

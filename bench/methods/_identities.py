@@ -15,7 +15,7 @@ from bench.types import DistillationBatch, DistillationParameters, DistillationT
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from models.retrieval_network import RetrievalOutputs
+    from models.layers.retrieval_network import RetrievalOutputs
 
 
 class IdentityParameters(DistillationParameters):
@@ -71,7 +71,7 @@ class IdentityMethod(Method):
     params: Any
 
     def __init__(self, params: IdentityParameters, task: DistillationTask) -> None:
-        from models.retrieval_network import RetrievalNetwork
+        from models.layers.retrieval_network import RetrievalNetwork
 
         super().__init__(params, task)
         assert task.labels is not None
@@ -110,7 +110,7 @@ class IdentityMethod(Method):
 
     def terms(self, outputs: RetrievalOutputs, batch: DistillationBatch) -> dict[str, Tensor]:
         """Identity and triplet loss."""
-        from models.retrieval_network import identity_loss, triplet_loss
+        from models.layers.retrieval_network import identity_loss, triplet_loss
 
         p = self.params
         assert batch.labels is not None
@@ -121,7 +121,7 @@ class IdentityMethod(Method):
 
     def student(self) -> tuple[nn.Module, dict[str, Any]]:
         """Trunk and embedding."""
-        from models.reshape import embedded
+        from models.pruning.reshape import embedded
 
         kept = embedded(self.net.trunk, self.net.neck)
         return kept, {"embedding": {"kind": "neck", "width": self.params.embedding}}

@@ -23,7 +23,7 @@ from bench.types import DistillationBatch, DistillationTask
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from models.retrieval_network import RetrievalOutputs
+    from models.layers.retrieval_network import RetrievalOutputs
 
 
 @METHODS.register
@@ -56,8 +56,8 @@ class CapacityDynamic(IdentityMethod):
         threshold: float = Field(1e-5, gt=0, description="norm below which a channel is pruned")
 
     def __init__(self, params: Params, task: DistillationTask) -> None:
-        from models.gradient_reset import GradientReset
-        from models.indicators import add_indicators, observe
+        from models.pruning.gradient_reset import GradientReset
+        from models.pruning.indicators import add_indicators, observe
 
         self._indicators = add_indicators(task.trunk)
         super().__init__(params, task)
@@ -78,7 +78,7 @@ class CapacityDynamic(IdentityMethod):
     @classmethod
     def check_network(cls, trunk: nn.Module) -> None:
         """There must be a block that can be pruned."""
-        from models.indicators import find_sites
+        from models.pruning.indicators import find_sites
 
         find_sites(trunk)
 
@@ -100,7 +100,7 @@ class CapacityDynamic(IdentityMethod):
         import torch
         from torch.nn import functional as F
 
-        from models.gradient_reset import lasso
+        from models.pruning.gradient_reset import lasso
 
         p = self.params
         wanted = batch.teachers[0] @ self.task.network_tensors[0]["classifier"].T
@@ -132,8 +132,8 @@ class CapacityDynamic(IdentityMethod):
 
     def student(self) -> tuple[nn.Module, dict[str, Any]]:
         """Pruned trunk and embedding; the channels that are left are the architecture."""
-        from models.pruning import prune
-        from models.reshape import embedded
+        from models.pruning.prune import prune
+        from models.pruning.reshape import embedded
 
         pruned, self._channels = prune(self.net.trunk, self.params.threshold)
         _, architecture = super().student()

@@ -19,7 +19,7 @@ from bench.stages.context import Context
 from bench.stages.embedding import embed
 from bench.training import views
 from bench.types import Preprocessing
-from models.folding import folded
+from models.layers.folding import folded
 
 #: Content of the artifact: ``query`` and ``database``.
 CODES = "codes.safetensors"

@@ -22,7 +22,7 @@ from bench.training import views
 from bench.training.loop import seeded
 from bench.training.micro_batches import Forward
 from bench.types import Preprocessing
-from models.folding import folded
+from models.layers.folding import folded
 
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0

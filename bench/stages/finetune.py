@@ -23,7 +23,7 @@ from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
 from bench.types import HashingParameters, HashingTask
-from models.heads import hash_network
+from models.layers.heads import hash_network
 from models.weights import restore, stored_tensors
 
 

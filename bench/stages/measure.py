@@ -21,7 +21,7 @@ from bench.stages.context import Context
 from bench.stages.encode import CODES
 from bench.training import views
 from bench.types import Deployment, Measurement, RankingRule, Retrieval, System
-from models.heads import hash_network
+from models.layers.heads import hash_network
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
-from models.heads import hash_network
-from models.reshape import reshape
+from models.layers.heads import hash_network
+from models.pruning.reshape import reshape
 from models.weights import restore, stored_tensors
 
 #: Files of a distill artifact: state dict of the student, its architecture, and what else was kept.
@@ -53,7 +53,7 @@ def write(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def save_architecture(architecture: Mapping[str, Any], folder: Path) -> None:
-    """Write what ``models.reshape`` makes an architecture from."""
+    """Write what ``models.pruning.reshape`` makes an architecture from."""
     (folder / ARCHITECTURE).write_text(json.dumps(architecture))
 
 

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from bench.registry import STUDENTS
-from models.cukd import CukdStudent
+from models.families.cukd import CukdStudent
 
 
 @STUDENTS.register

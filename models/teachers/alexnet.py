@@ -14,8 +14,8 @@ from pydantic import Field
 from bench.errors import UsageError
 from bench.registry import TEACHERS
 from bench.types import Preprocessing
-from models.resnet_options import TorchvisionParams
-from models.zoo import TorchvisionNetwork
+from models.families.resnet_options import TorchvisionParams
+from models.families.zoo import TorchvisionNetwork
 
 if TYPE_CHECKING:
     from torch import nn

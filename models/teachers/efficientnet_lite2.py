@@ -8,7 +8,7 @@ timm's ``tf_efficientnet_lite2``: EfficientNet (arXiv 1905.11946) without squeez
 from __future__ import annotations
 
 from bench.registry import TEACHERS
-from models.efficientnet_lite import EfficientNetLite, lite_preprocessing
+from models.families.efficientnet_lite import EfficientNetLite, lite_preprocessing
 
 
 @TEACHERS.register

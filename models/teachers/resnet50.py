@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bench.registry import TEACHERS
 from bench.types import Preprocessing
-from models.zoo import TorchvisionNetwork
+from models.families.zoo import TorchvisionNetwork
 
 
 @TEACHERS.register

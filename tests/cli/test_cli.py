@@ -71,7 +71,7 @@ def test_measure_has_the_bounds_of_grids(bench, value):
         result = bench("measure", "cukd_v1", option, str(value))
         assert result.code == 2
         assert "is not in the range" in result.err
-    parts = config.json_schema()["$defs"]
+    parts = schema.json_schema()["$defs"]
     grid = parts["Axes"]["properties"]["bits"]["items"], parts["Defaults"]["properties"]["image_size"]
     ours = {option.name: option.type for option in measure.params}
     for limits, name in zip(grid, ("bits", "image_size"), strict=True):

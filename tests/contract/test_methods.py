@@ -17,7 +17,7 @@ from bench.registry import METHODS, STUDENTS, TEACHERS
 from bench.training.loop import fit, shuffled
 from bench.training.micro_batches import Batch, Passes
 from bench.types import DistillationBatch, DistillationParameters, DistillationTask
-from models.reshape import reshape
+from models.pruning.reshape import reshape
 from tests.conftest import PLUGINS
 
 IMAGES, CLASSES, TEACHER_WIDTH, BATCH = 40, 4, 24, 16

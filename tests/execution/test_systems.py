@@ -17,7 +17,7 @@ from bench.registry import METHODS, TEACHERS
 from bench.results import records
 from bench.stages import features
 from bench.training import views
-from models.reshape import reshape
+from models.pruning.reshape import reshape
 from tests import layouts
 from tests.conftest import PLUGINS, Result
 

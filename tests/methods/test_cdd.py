@@ -13,8 +13,8 @@ from bench import registry
 from bench.methods.cdd import CapacityDynamic
 from bench.registry import TEACHERS
 from bench.types import DistillationBatch, DistillationTask
-from models.pruning import prune
-from models.retrieval_network import RetrievalNetwork, identity_loss, triplet_loss
+from models.layers.retrieval_network import RetrievalNetwork, identity_loss, triplet_loss
+from models.pruning.prune import prune
 from tests.conftest import PLUGINS
 
 LABELS = torch.eye(3)[[0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]]

@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.methods import _identities as identities
 from bench.methods.retrieval import Retrieval
-from models.retrieval_network import RetrievalNetwork, identity_loss, triplet_loss
+from models.layers.retrieval_network import RetrievalNetwork, identity_loss, triplet_loss
 from tests.tasks import batch, noise, task
 
 SINGLE = torch.eye(4, dtype=torch.float64)[[0, 0, 0, 1, 1, 2, 3]]

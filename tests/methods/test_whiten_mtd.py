@@ -12,7 +12,7 @@ import torch
 
 from bench.methods._fusion import fuse, similarities, symmetric_kl
 from bench.methods.whiten_mtd import WhitenMtd
-from models.whitening import FLOOR, Whitening
+from models.layers.whitening import FLOOR, Whitening
 from tests.tasks import batch, noise, rotation, task
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden/whitening.json").read_text())

@@ -18,7 +18,7 @@ from bench.metrics.peak_memory import PeakMemory
 from bench.metrics.weights import WeightsSize
 from bench.registry import STUDENTS
 from bench.types import Deployment
-from models.heads import hash_network
+from models.layers.heads import hash_network
 
 
 def deployment(net: nn.Module, size: int, bits: int = 16) -> Deployment:

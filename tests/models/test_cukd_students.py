@@ -5,8 +5,8 @@ import torch
 
 from bench.errors import WeightsError
 from bench.registry import STUDENTS
-from models.blocks import BasicBlock
-from models.heads import hash_network
+from models.layers.blocks import BasicBlock
+from models.layers.heads import hash_network
 
 FACTS = {  # trunk parameters, with a 16-bit head, feature at 224 px, GMACs at 224 px
     "cukd_v1": (3_305_920, 3_338_704, 2048, 1.087),

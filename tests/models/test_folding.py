@@ -7,7 +7,7 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from models.folding import folded
+from models.layers.folding import folded
 from tests.networks import trained_like
 
 #: What is left of the normalisations.

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from models.gradient_reset import GradientReset, lasso, shared_minima
-from models.indicators import Indicator
+from models.pruning.gradient_reset import GradientReset, lasso, shared_minima
+from models.pruning.indicators import Indicator
 
 
 def rows(count, width, seed):

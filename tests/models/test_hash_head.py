@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models.heads import hash_network
+from models.layers.heads import hash_network
 
 
 def test_head_is_linear_small_and_without_activation():

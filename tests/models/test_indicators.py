@@ -13,8 +13,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError
-from models.indicators import add_indicators, find_sites, observe, remove_indicators
-from models.pruning import prune, with_channels
+from models.pruning.indicators import add_indicators, find_sites, observe, remove_indicators
+from models.pruning.prune import prune, with_channels
 from tests.networks import plain, trained_like
 
 NETWORKS = {  # name: number of sites

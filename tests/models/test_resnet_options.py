@@ -7,7 +7,7 @@ import torch
 
 from bench.errors import UsageError
 from bench.registry import STUDENTS
-from models.pooling import GeM
+from models.layers.pooling import GeM
 
 
 def build(name="torchvision:resnet18", **params):

@@ -15,7 +15,7 @@ from bench.metrics.peak_memory import PeakMemory
 from bench.metrics.weights import WeightsSize
 from bench.stages import networks
 from bench.types import Deployment
-from models.folding import folded
+from models.layers.folding import folded
 from models.weights import load_state_dict, read_state_dict, restore, stored_bytes, stored_tensors, ties
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from bench.errors import UsageError, WeightsError
 from bench.registry import STUDENTS, TEACHERS
 from bench.types import Preprocessing
-from models.heads import hash_network
+from models.layers.heads import hash_network
 
 
 def network(name, **params):

@@ -29,7 +29,7 @@ from bench.storage.store import Store
 from bench.training import allocator
 from bench.training.loop import seeded
 from bench.types import HashingTask
-from models.heads import hash_network
+from models.layers.heads import hash_network
 
 sys.path.insert(0, str(Path(__file__).parent))
 import straightforward as plain

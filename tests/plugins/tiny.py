@@ -55,7 +55,7 @@ class TinyResidual(_Tiny):
     def build(self):
         from torch import nn
 
-        from models.blocks import BasicBlock
+        from models.layers.blocks import BasicBlock
 
         return nn.Sequential(
             nn.Conv2d(3, 8, 5, stride=4),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from bench.errors import MissingPackageError, WeightsError
 from bench.types import Preprocessing
+from models.families.zoo import TimmNetwork
 from models.weights import read_state_dict
-from models.zoo import TimmNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor

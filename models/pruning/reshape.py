@@ -2,7 +2,7 @@
 
     {"channels": {"layer1.0": 17, ...}, "embedding": {"kind": "neck", "width": 512}}
 
-``channels``: what pruning left of the blocks (``models.pruning``). ``embedding``: layers behind the trunk
+``channels``: what pruning left of the blocks (``models.pruning.prune``). ``embedding``: layers behind the trunk
 that map its feature to the embedding.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.pruning import with_channels
+from models.pruning.prune import with_channels
 
 
 class Normalize(nn.Module):

@@ -34,7 +34,7 @@ class CukdStudent(BaseNetwork):
 
     def make(self) -> nn.Module:
         """The trunk."""
-        from models.blocks import residual_trunk
+        from models.layers.blocks import residual_trunk
 
         return residual_trunk(widths=(64, 64, 128, 128, self.width), depths=(2, 3, 5, 3, 2))
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.reshape import embedding
+from models.pruning.reshape import embedding
 
 
 @dataclass(frozen=True)

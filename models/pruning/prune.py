@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from models.indicators import Site, find_sites, remove_indicators
+from models.pruning.indicators import Site, find_sites, remove_indicators
 
 
 def prune(trunk: nn.Module, threshold: float) -> tuple[nn.Module, dict[str, int]]:

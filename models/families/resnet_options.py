@@ -34,7 +34,7 @@ def adapt(net: nn.Module, params: TorchvisionParams, name: str) -> None:
         return
     from torchvision.models.resnet import BasicBlock, ResNet
 
-    from models.pooling import GeM
+    from models.layers.pooling import GeM
 
     if not isinstance(net, ResNet):
         raise UsageError(f"{name} is no ResNet: leave pooling and last_stride at their defaults")

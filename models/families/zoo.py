@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import UsageError, WeightsError, did_you_mean
 from bench.types import Preprocessing
+from models.families.resnet_options import TorchvisionParams, adapt
 from models.network import BaseNetwork
-from models.resnet_options import TorchvisionParams, adapt
 from models.weights import load_state_dict
 
 if TYPE_CHECKING:

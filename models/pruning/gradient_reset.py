@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.indicators import Indicator
+from models.pruning.indicators import Indicator
 
 #: Least norm that is divided by: a row may reach exactly 0.
 EPSILON = 1e-12

@@ -3,7 +3,7 @@
 Capacity dynamic distillation, arXiv 2303.09230. An indicator sits behind the batch normalisation of a
 block's inner convolution and before the activation; it starts as the identity. A *site* is such a place
 in a block that can be pruned without changing the outputs: the channels must go to one convolution only,
-through nothing but layers that keep a channel of zeros constant. ``models.pruning`` does the pruning.
+through nothing but layers that keep a channel of zeros constant. ``models.pruning.prune`` does the pruning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import UsageError
-from models import blocks
+from models.layers import blocks
 
 
 class Indicator(nn.Module):
