@@ -121,7 +121,7 @@ class IdentityMethod(Method):
 
     def student(self) -> tuple[nn.Module, dict[str, Any]]:
         """Trunk and embedding."""
-        from models.pruning.reshape import embedded
+        from models.layers.embeddings import embedded
 
         kept = embedded(self.net.trunk, self.net.neck)
         return kept, {"embedding": {"kind": "neck", "width": self.params.embedding}}

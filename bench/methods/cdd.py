@@ -132,8 +132,8 @@ class CapacityDynamic(IdentityMethod):
 
     def student(self) -> tuple[nn.Module, dict[str, Any]]:
         """Pruned trunk and embedding; the channels that are left are the architecture."""
+        from models.layers.embeddings import embedded
         from models.pruning.prune import prune
-        from models.pruning.reshape import embedded
 
         pruned, self._channels = prune(self.net.trunk, self.params.threshold)
         _, architecture = super().student()

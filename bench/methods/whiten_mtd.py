@@ -64,8 +64,8 @@ class WhitenMtd(Method):
     def __init__(self, params: Params, task: DistillationTask) -> None:
         import torch
 
+        from models.layers.embeddings import embedded, embedding
         from models.layers.whitening import Whitening
-        from models.pruning.reshape import embedded, embedding
 
         super().__init__(params, task)
         # All views, as the student will be shown all of them.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.pruning.reshape import embedding
+from models.layers.embeddings import embedding
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.test_schedule import planned
 
 from bench.execution import forecast
 from bench.execution.forecast import Forecast, expected_seconds
@@ -11,6 +10,7 @@ from bench.execution.schedule import Schedule
 from bench.planning.estimate import Cost
 from bench.planning.stage import Stage
 from tests import simulated
+from tests.execution.test_schedule import planned
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.report.charts import plots
+from bench.report.charts.files import FORMATS
 from bench.report.charts.styles import Styles
 from bench.results.fronts import front_of
 from bench.results.records import Results
@@ -24,7 +25,7 @@ def fronts_of(records, accuracy="map", cost="macs"):
 
 def draw(records, accuracy="map", cost="macs"):
     styles, fronts = fronts_of(records, accuracy, cost)
-    return [plots.pareto_chart("fashion", front, styles) for front in fronts]
+    return [plots.pareto_chart("fashion", front, styles, FORMATS) for front in fronts]
 
 
 def figure_of(records, accuracy="map", cost="macs"):

@@ -22,7 +22,6 @@ from bench.report.charts import axes as chart_axes
 from bench.report.charts import words
 from bench.report.charts.axes import POINTS_PER_INCH
 from bench.report.charts.drawing import Drawing
-from bench.report.charts.files import FORMATS
 from bench.report.charts.key import Key
 from bench.report.charts.names import draw_names
 from bench.report.charts.points import REFERENCES, Points
@@ -64,16 +63,14 @@ _LEFT, _AXES_HEIGHT, _EDGE = 0.82, 3.9, 0.12
 _BELOW_AXES = 0.62
 
 
-def pareto_chart(
-    report: str, front: Front, styles: Styles, formats: Iterable[str] = FORMATS
-) -> dict[str, bytes]:
+def pareto_chart(report: str, front: Front, styles: Styles, formats: Iterable[str]) -> dict[str, bytes]:
     """Draw one chart.
 
     Args:
         report: name of the grid, for the subtitle.
         front: the rows to draw; nothing is ranked in limited groups.
         styles: the markers of this report.
-        formats: of ``chart_files.FORMATS``.
+        formats: of ``files.FORMATS``.
 
     Returns:
         File extension -> content.
