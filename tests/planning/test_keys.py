@@ -1,7 +1,7 @@
 """Keys of the shipped grids stay what they are: whoever has a cache finds all of it after an update.
 
-Who means to change keys (another version of a stage or plug-in, another default) writes the golden file again:
-``python -m tests.planning.test_keys``.
+Who means to change keys (another version of a stage or plug-in, another default) writes the golden file
+again: ``python -m tests.planning.test_keys``.
 """
 
 from __future__ import annotations
