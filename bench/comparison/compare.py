@@ -16,8 +16,8 @@ from bench.comparison.scores import PairedScores, paired_scores
 from bench.comparison.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.errors import NothingToCompareError
 from bench.results.catalogue import bounds
+from bench.results.folder import Results
 from bench.results.names import Configuration, Matched
-from bench.results.records import Results
 from bench.results.wording import one_line
 from bench.storage.keys import canonical_json
 

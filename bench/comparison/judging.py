@@ -15,7 +15,8 @@ from bench.comparison.scores import paired_scores
 from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
 from bench.results.catalogue import base_name, bounds
-from bench.results.records import Metric, Record, Results
+from bench.results.folder import Results
+from bench.results.records import Metric, Record
 from bench.results.summary import summarise
 
 #: Level of the rank test of timings; samples of one run are not independent, so the ratio decides.

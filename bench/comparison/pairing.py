@@ -16,8 +16,9 @@ from typing import Any
 
 from bench.comparison.choosing import PARTS, choose
 from bench.errors import UsageError
+from bench.results.folder import Results
 from bench.results.names import Configuration, Matched, Names
-from bench.results.records import Record, Results
+from bench.results.records import Record
 from bench.results.wording import one_line
 from bench.storage.keys import file_name
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.comparison.pairing import Pair
-from bench.results.records import Results
+from bench.results.folder import Results
 
 Floats = NDArray[np.float64]
 

@@ -15,6 +15,7 @@ from bench.planning.estimate import LOOKING
 from bench.planning.plan import Cell
 from bench.planning.stage import PER_QUERY, Stage
 from bench.results import records
+from bench.results.folder import ResultsFolder
 from bench.results.records import ArtifactReference, Failure, Metric, Record, StageInfo
 from bench.storage import atomic
 from bench.storage.store import Store
@@ -64,13 +65,13 @@ def save_finished(
         described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
     parts = {"metrics": metrics, "per_query": per_query, "stages": stages}
     record = _record(cell, described, warnings, status="ok", **parts)
-    stem = Path(cell.record_file).stem
-    _save_scores(record, store, out / records.PER_QUERY / f"{stem}.safetensors")
+    place, stem = ResultsFolder(out), Path(cell.record_file).stem
+    _save_scores(record, store, place.scores(stem))
     if examples := cell.stages.get("examples"):
         for file in indices["examples"]["files"]:
             content = (_folder(store, examples) / file).read_bytes()
-            atomic.write_bytes(out / records.EXAMPLES / f"{stem}{Path(file).suffix}", content)
-    records.save(record, out / "records" / cell.record_file)
+            atomic.write_bytes(place.examples(stem, Path(file).suffix), content)
+    records.save(record, place.record(stem))
     return record
 
 
@@ -88,7 +89,7 @@ def save_unfinished(
         message = f"needs {stage.kind} {stage.slug}, which failed: {message}"
     error = Failure(type=cause.type, stage=stage.kind, message=message)
     record = _record(cell, described, [], status="failed" if first else "skipped", error=error)
-    records.save(record, out / "records" / cell.record_file)
+    records.save(record, ResultsFolder(out).record(Path(cell.record_file).stem))
     return record
 
 

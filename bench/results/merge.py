@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.results.records import Record, Results
+from bench.results.folder import Results
+from bench.results.records import Record
 from bench.storage.keys import canonical_json
 
 _TWICE = "of cells that another folder has, too, finished or newer"

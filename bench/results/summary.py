@@ -16,8 +16,9 @@ from scipy.special import stdtrit
 
 from bench.results import wording
 from bench.results.catalogue import bounds, resolve
+from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
-from bench.results.records import Metric, Record, Results
+from bench.results.records import Metric, Record
 from bench.results.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]

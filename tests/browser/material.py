@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from bench.results import records
-from bench.results.records import Example, Examples, Failure, Metric, Record, Results, StageInfo
+from bench.results.folder import Results, load_results, save_index
+from bench.results.records import Example, Examples, Failure, Metric, Record, StageInfo
 from tests.recorded import make_record
 
 HOSTILE = [
@@ -28,7 +29,7 @@ def write(folder: Path, some: list[Record], missing: tuple[str, ...] = ()) -> Re
     """Write records with examples and logs as ``run`` would leave them."""
     cells = {record.cell_key: f"cell-{i}" for i, record in enumerate(some)}
     cells |= {f"missing-{slug}": slug for slug in missing}
-    records.save_index(folder, "synthetic", PAIRS, cells)
+    save_index(folder, "synthetic", PAIRS, cells)
     for i, record in enumerate(some):
         stem = f"{i:03d}-{record.status}"
         records.save(record, folder / "records" / f"{stem}.json")
@@ -41,7 +42,7 @@ def write(folder: Path, some: list[Record], missing: tuple[str, ...] = ()) -> Re
             kept.parent.mkdir(exist_ok=True)
             kept.write_text(examples.model_dump_json())
             kept.with_suffix(".webp").write_bytes(sprite)
-    return records.load_results(folder)
+    return load_results(folder)
 
 
 def everything() -> list[Record]:

@@ -19,7 +19,8 @@ from bench.comparison.baseline import sights, write_baseline
 from bench.comparison.check import check
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
-from bench.results.records import Failure, Metric, Record, Results, load_results
+from bench.results.folder import Results, load_results
+from bench.results.records import Failure, Metric, Record
 from tests.recorded import cost, make_record
 
 MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"

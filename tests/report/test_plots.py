@@ -9,7 +9,8 @@ from PIL import Image
 from bench.report.charts import key as chart_key
 from bench.report.charts.points import Points
 from bench.report.charts.side_by_side import shifts
-from bench.results.records import Metric, load_results
+from bench.results.folder import load_results
+from bench.results.records import Metric
 from tests.report.charts import PUBLISHED, draw, figure_of, fronts_of, many, priced, two_students, words
 
 # -- To be read by a stranger --------------------------------------------------------------------

@@ -14,9 +14,10 @@ from bench.report.tables import columns, tex
 from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
 from bench.report.tables.columns import Scale
+from bench.results.folder import Results
 from bench.results.fronts import front_of
 from bench.results.names import Names
-from bench.results.records import Failure, Metric, Results
+from bench.results.records import Failure, Metric
 from bench.results.summary import summarise
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -16,7 +16,8 @@ from bench.errors import RecordError
 from bench.report.web import examples as web_examples
 from bench.report.web.cells import CellPages
 from bench.report.web.site import site
-from bench.results.records import Failure, Metric, load_results
+from bench.results.folder import load_results
+from bench.results.records import Failure, Metric
 from bench.results.summary import summarise
 from tests.browser import material
 

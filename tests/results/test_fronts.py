@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.results.folder import Results
 from bench.results.fronts import differences, front_of
 from bench.results.names import Configuration
-from bench.results.records import Metric, Results
+from bench.results.records import Metric
 from bench.results.summary import Estimate, Group, Row, summarise
 
 

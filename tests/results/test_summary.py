@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.results.records import Metric, Results
+from bench.results.folder import Results
+from bench.results.records import Metric
 from bench.results.summary import estimate, interval_words, summarise
 from bench.results.wording import TWO_SEEDS
 
