@@ -19,7 +19,7 @@ from bench.errors import UsageError
 from bench.results import records, wording
 from bench.results.catalogue import base_name
 from bench.results.folder import Results, ResultsFolder, save_index
-from bench.results.records import Metric, Record
+from bench.results.records import Measured, Record
 from bench.results.summary import Row, summarise
 from bench.storage import atomic
 
@@ -175,7 +175,7 @@ def _kept(record: Record, limits: Limits) -> Record:
     return record.model_copy(update={"metrics": metrics, "stages": {}, "per_query": {}})
 
 
-def _conditions(metric: Metric) -> dict[str, object]:
+def _conditions(metric: Measured) -> dict[str, object]:
     kept = ("device", "threads", "precision", "batch_size", "noisy", *COUNTS)
     return {name: metric.detail[name] for name in kept if name in metric.detail}
 

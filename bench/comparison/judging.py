@@ -16,7 +16,7 @@ from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
 from bench.results.catalogue import base_name, bounds
 from bench.results.folder import Results
-from bench.results.records import Metric, Record
+from bench.results.records import Measured, Record
 from bench.results.summary import summarise
 
 #: Level of the rank test of timings; samples of one run are not independent, so the ratio decides.
@@ -114,7 +114,7 @@ def seeds_of(baseline: Results) -> Callable[[Record, str], list[Record]]:
     return seeds
 
 
-def possible(name: str, metric: Metric, value: float, fall: float) -> bool:
+def possible(name: str, metric: Measured, value: float, fall: float) -> bool:
     """Whether a metric with this value can get so much worse at all."""
     ends = bounds(name, metric.unit)
     if ends is None:
@@ -169,7 +169,7 @@ def timed(one: Pair, limits: Limits) -> Iterator[Finding]:
             yield _timing(one, name, metric, limits)
 
 
-def _metrics(one: Pair, noise: str) -> dict[str, Metric]:
+def _metrics(one: Pair, noise: str) -> dict[str, Measured]:
     """The metrics of one noise class that any seed of the baseline has."""
     return {
         name: metric
@@ -179,7 +179,7 @@ def _metrics(one: Pair, noise: str) -> dict[str, Metric]:
     }
 
 
-def _timing(one: Pair, name: str, metric: Metric, limits: Limits) -> Finding:
+def _timing(one: Pair, name: str, metric: Measured, limits: Limits) -> Finding:
     machines = [
         {str(record.environment.get("fingerprint")) for record in side} for side in (one.base, one.new)
     ]

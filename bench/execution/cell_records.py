@@ -16,7 +16,7 @@ from bench.planning.plan import Cell
 from bench.planning.stage import PER_QUERY, Stage
 from bench.results import records
 from bench.results.folder import ResultsFolder
-from bench.results.records import ArtifactReference, Failure, Metric, Record, StageInfo
+from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo
 from bench.storage import atomic
 from bench.storage.store import Store
 
@@ -36,11 +36,11 @@ def save_finished(
         made: keys of the stages that were made for this cell.
         out: the results folder.
     """
-    metrics: dict[str, Metric] = {}
+    metrics: dict[str, Measured] = {}
     per_query: dict[str, ArtifactReference] = {}
     for role in (role for role, stage in cell.stages.items() if stage.kind == "measure"):
         summary = indices[role]["summary"]
-        metrics |= {name: Metric.model_validate(value) for name, value in summary["values"].items()}
+        metrics |= {name: Measured.model_validate(value) for name, value in summary["values"].items()}
         artifact = str(_folder(store, cell.stages[role]).relative_to(store.root))
         per_query |= {
             name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
@@ -124,7 +124,7 @@ def _rounded(epoch: dict[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.{CURVE_DIGITS}g}") for name, value in epoch.items()}
 
 
-def _whole_query(metrics: dict[str, Metric]) -> dict[str, Metric]:
+def _whole_query(metrics: dict[str, Measured]) -> dict[str, Measured]:
     """``query_ms@1``: the network's time for one image and one exact search, without reading the image."""
     parts = [metrics.get(name) for name in ("latency_ms@1", "search_ms@1")]
     if not all(parts):

@@ -85,7 +85,7 @@ class CellInfo(_Part):
     image_size: Whole
 
 
-class Metric(_Part):
+class Measured(_Part):
     """One measured number; ``interval`` is the 95 % interval over queries, ``samples`` raw timings."""
 
     value: Real
@@ -133,7 +133,7 @@ class Record(_Part):
     warnings: list[str] = Field(default_factory=list)
     cell: CellInfo
     params: dict[str, Any]
-    metrics: dict[str, Metric] = Field(default_factory=dict)
+    metrics: dict[str, Measured] = Field(default_factory=dict)
     per_query: dict[str, ArtifactReference] = Field(default_factory=dict)
     stages: dict[str, StageInfo] = Field(default_factory=dict)
     environment: dict[str, Any]
@@ -152,7 +152,7 @@ class Record(_Part):
         """Full name of the accuracy that the cell is judged by."""
         return resolve("map", self.metrics)
 
-    def metric(self, name: str) -> tuple[str, Metric] | None:
+    def metric(self, name: str) -> tuple[str, Measured] | None:
         """The metric called ``name``, in full or short (``metric_names.resolve``), if any."""
         full = resolve(name, self.metrics)
         return None if full is None else (full, self.metrics[full])

@@ -18,7 +18,7 @@ from bench.results import wording
 from bench.results.catalogue import bounds, resolve
 from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
-from bench.results.records import Metric, Record
+from bench.results.records import Measured, Record
 from bench.results.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
@@ -94,7 +94,7 @@ class Row:
     role: Role
     records: list[Record]
     estimates: dict[str, Estimate]
-    metrics: dict[str, Metric]
+    metrics: dict[str, Measured]
     image_size: int = 0
     warned: bool = False
     again: int = 0
@@ -155,7 +155,7 @@ class Group:
         return sorted({row.image_size for row in self.rows})
 
     @functools.cached_property
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, Measured]:
         """One record's worth of every metric in the group, for units, directions and conditions."""
         return {name: metric for row in reversed(self.rows) for name, metric in row.metrics.items()}
 
@@ -238,7 +238,7 @@ def summarise(results: Results) -> Summary:
     )
 
 
-def estimate(name: str, metrics: list[Metric]) -> Estimate:
+def estimate(name: str, metrics: list[Measured]) -> Estimate:
     """Mean and 95 % interval of the metric with the full name ``name`` over the seeds of a configuration."""
     values = [metric.value for metric in metrics]
     n = len(values)

@@ -18,7 +18,7 @@ from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
 from bench.results import records
 from bench.results.folder import Results, load_results, save_index
-from bench.results.records import Failure, Metric, Record
+from bench.results.records import Failure, Measured, Record
 from tests.recorded import cost, make_record
 
 MAP = "map@all:expected:relevant"
@@ -27,8 +27,8 @@ HOSTILE = "<img src=x onerror=alert(1)> | \"&' ]]> `code` @team #1"
 SPREAD = 0.005
 
 
-def score(value: float, interval: tuple[float, float] | None = None) -> Metric:
-    return Metric(value=value, unit="", higher_is_better=True, noise="seeded", interval=interval)
+def score(value: float, interval: tuple[float, float] | None = None) -> Measured:
+    return Measured(value=value, unit="", higher_is_better=True, noise="seeded", interval=interval)
 
 
 def cell(value: float, seed: int = 0, loss: str = "csq", **more) -> Record:

@@ -20,7 +20,7 @@ from bench.comparison.check import check
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
 from bench.results.folder import Results, load_results
-from bench.results.records import Failure, Metric, Record
+from bench.results.records import Failure, Measured, Record
 from tests.recorded import cost, make_record
 
 MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"
@@ -32,7 +32,7 @@ FAILURE = Failure(type="RuntimeError", stage="finetune", message="loss is not fi
 def cell(value: float, seed: int = 0, loss: str = "csq", *, name: str = MAP, size: float = 1000.0,
          detail: dict | None = None, without: str = "", **more) -> Record:  # fmt: skip
     up = not name.startswith("onnx_bits_changed")
-    accuracy = Metric(value=value, unit="", higher_is_better=up, noise="seeded", detail=detail or {})
+    accuracy = Measured(value=value, unit="", higher_is_better=up, noise="seeded", detail=detail or {})
     metrics = {name: accuracy, "params": cost(size, "parameters")}
     metrics.pop(without, None)
     return make_record(loss=loss, seed=seed, metrics=metrics, **more)

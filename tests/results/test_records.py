@@ -30,10 +30,10 @@ def record() -> records.Record:
         ),
         params={"loss": {"lr": 0.1}},
         metrics={
-            "map@all:expected:relevant": records.Metric(
+            "map@all:expected:relevant": records.Measured(
                 value=0.5, unit="", higher_is_better=True, noise="seeded", interval=(0.4, 0.6)
             ),
-            "latency_ms@1": records.Metric(
+            "latency_ms@1": records.Measured(
                 value=2.0, unit="ms", higher_is_better=False, noise="timed", samples=[1.0, 2.0, 3.0]
             ),
         },
