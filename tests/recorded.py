@@ -105,7 +105,7 @@ def make_record(
         "student": {"weights": "none"},
         "method": {} if method == "none" else {"epochs": 20, "views": 2},
         "loss": {"epochs": 30},
-        "precision": "fp32",
+        "precision": (environment or ENVIRONMENT).get("precision", "fp32"),
         **(params or {}),
     }
     if metrics is None:

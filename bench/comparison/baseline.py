@@ -16,7 +16,7 @@ from bench.comparison.judging import COUNTS, DERIVED, OTHERS, accuracies, possib
 from bench.comparison.power import FALSE_ALARM, of_interval, of_seeds
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
-from bench.results import records, wording
+from bench.results import comparable, records, wording
 from bench.results.catalogue import base_name
 from bench.results.folder import Results, ResultsFolder, save_index
 from bench.results.records import Measured, Record
@@ -92,7 +92,7 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
             f"{results.folder}: {count} cells have no numbers, so this is no baseline; "
             "run the grid again, with --overwrite failed for those that failed"
         )
-    if any(record.cell.protocol.get("limit") for record in results.records):
+    if any(comparable.limited(record.cell.protocol) for record in results.records):
         raise UsageError(f"{results.folder}: made with --limit, so this is no baseline; run the whole grid")
     for short in limits.metrics:
         require_metric(short, results.records, accuracy=True)

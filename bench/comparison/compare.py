@@ -16,10 +16,10 @@ from bench.comparison.scores import PairedScores, paired_scores
 from bench.comparison.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.errors import NothingToCompareError
 from bench.results.catalogue import bounds
+from bench.results.comparable import ranking_key
 from bench.results.folder import Results
 from bench.results.names import Configuration, Matched
 from bench.results.wording import one_line
-from bench.storage.keys import canonical_json
 
 #: A difference is shown if its p value, adjusted for the number of configurations, lies below.
 LEVEL = 0.05
@@ -231,16 +231,15 @@ def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Scored | s
 
 
 def _overall(measured: list[_Scored], level: float) -> Overall | None:
-    """None for one configuration, or where they do not share data set, protocol, seeds and queries."""
-    cells = [one.pair.new[0].cell for one in measured]
+    """None for one configuration, or where they do not share data, conditions, seeds and queries."""
     kinds = {
         (
             one.metric,
             one.scores.differences.shape,
             tuple(one.pair.seeds),
-            canonical_json([cell.dataset, cell.protocol]),
+            ranking_key(one.pair.new[0]),
         )
-        for one, cell in zip(measured, cells, strict=True)
+        for one in measured
     }
     if len(measured) == 1 or len(kinds) > 1:
         return None

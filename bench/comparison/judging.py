@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from bench.comparison.scores import paired_scores
 from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
 from bench.results.catalogue import base_name, bounds
+from bench.results.comparable import hardware, machine
 from bench.results.folder import Results
 from bench.results.records import Measured, Record
 from bench.results.summary import summarise
@@ -180,10 +180,7 @@ def _metrics(one: Pair, noise: str) -> dict[str, Measured]:
 
 
 def _timing(one: Pair, name: str, metric: Measured, limits: Limits) -> Finding:
-    machines = [
-        {str(record.environment.get("fingerprint")) for record in side} for side in (one.base, one.new)
-    ]
-    if machines[0] != machines[1] or len(machines[0]) != 1:
+    if len({machine(record) for record in (*one.base, *one.new)}) > 1:
         return finding(one, name, metric, "not judged", f"other hardware: {_hardware(one)}")
     if any(
         name in old.metrics and name not in new.metrics for old, new in zip(one.base, one.new, strict=True)
@@ -245,8 +242,6 @@ def _samples(records: list[Record], name: str) -> Any:
 
 
 def _hardware(one: Pair) -> str:
-    facts = defaultdict(list)
-    for record in (one.base[0], one.new[0]):
-        for fact in ("cpu", "gpu", "device", "threads"):
-            facts[fact].append(wording.one_line(record.environment.get(fact)))
+    before, now = hardware(one.base[0]), hardware(one.new[0])
+    facts = {fact: (wording.one_line(before[fact]), wording.one_line(now[fact])) for fact in before}
     return ", ".join(f"{fact} {a} against {b}" for fact, (a, b) in facts.items() if a != b) or "unknown"

@@ -8,13 +8,13 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from bench.results import wording
+from bench.results import comparable, wording
 from bench.results.catalogue import bounds, resolve
 from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
@@ -131,7 +131,7 @@ class Group:
     @property
     def limited(self) -> bool:
         """Whether the cells saw only a part of the data, so that nothing may be ranked."""
-        return bool(self.protocol.get("limit"))
+        return comparable.limited(self.protocol)
 
     @property
     def title(self) -> str:
@@ -142,7 +142,7 @@ class Group:
     @property
     def facts(self) -> dict[str, Any]:
         """What tells the group from others of its data set: settings, protocol, machine and precision."""
-        return _facts(self.rows[0].records[0])
+        return comparable.table_facts(self.rows[0].records[0])
 
     @property
     def protocol_words(self) -> str:
@@ -220,8 +220,8 @@ def summarise(results: Results) -> Summary:
         summarised.append(
             Group(
                 dataset=name(first).dataset,
-                protocol=_protocol(first),
-                conditions=_conditions(first.environment),
+                protocol=comparable.protocol(first),
+                conditions=_conditions(first),
                 slug=hashlib.sha256(key.encode()).hexdigest()[:6],
                 rows=sorted(
                     (_row(name(same[0]), same, teachers) for same in rows.values()),
@@ -298,36 +298,22 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[Teac
 
 
 def _group_key(record: Record) -> str:
-    return _canonical(record.cell.dataset, _facts(record))
-
-
-def _facts(record: Record) -> dict[str, Any]:
-    where = ("cpu", "gpu", "device", "threads", "precision")
-    return {
-        **{f"dataset.{name}": value for name, value in record.params.get("dataset", {}).items()},
-        **_protocol(record),
-        **{name: record.environment.get(name) for name in where},
-    }
+    return _canonical(record.cell.dataset, comparable.table_facts(record))
 
 
 def _row_key(record: Record) -> str:
-    # What else was measured makes no other configuration.
-    params = {key: value for key, value in record.params.items() if key != "measure"}
-    return _canonical(record.cell.model_dump(exclude={"seed"}), params)
+    return _canonical(record.cell.model_dump(exclude={"seed"}), comparable.settings(record))
 
 
 def _canonical(*parts: object) -> str:
     return json.dumps(parts, sort_keys=True, default=str)
 
 
-def _protocol(record: Record) -> dict[str, Any]:
-    return {key: value for key, value in record.cell.protocol.items() if value is not None}
-
-
-def _conditions(environment: Mapping[str, Any]) -> str:
-    on_gpu = str(environment.get("device")).startswith("cuda")
-    machine = environment.get("gpu" if on_gpu else "cpu") or "unknown machine"
-    parts = (machine, wording.threads(environment.get("threads")), environment.get("precision"))
+def _conditions(record: Record) -> str:
+    hardware = comparable.hardware(record)
+    on_gpu = str(hardware["device"]).startswith("cuda")
+    machine = hardware["gpu" if on_gpu else "cpu"] or "unknown machine"
+    parts = (machine, wording.threads(hardware["threads"]), comparable.precision(record))
     return " · ".join(one_line(part) for part in parts if part)
 
 
