@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.comparison.pairing import Pair
 from bench.comparison.power import Allowance, Noise, of_interval, of_queries, of_seeds
-from bench.comparison.scores import paired_scores
+from bench.comparison.scores import PairedScores, paired_scores
 from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
 from bench.results.catalogue import base_name, bounds
@@ -66,8 +66,15 @@ class AccuracyJudge:
             return finding(one, name, metric, "missing", _UNMEASURED)
         if other := _other_counts(one, name):
             return finding(one, name, metric, "changed", other)
+        seeds = self._seeds(one.base[0], name)
+        noise, scores = of_seeds(seeds, name, len(one.base)), None
+        if noise is None:
+            scores = paired_scores(self._baseline, self._candidate, one, name)
+            noise = _of_queries(scores, metric)
         before, now = (mean(side, name) for side in (one.base, one.new))
-        allowance = self._allowance(one, name)
+        if scores and scores.one_sided:  # what one side alone answers makes no fall and no rise
+            before, now = float(scores.before.mean()), float(scores.after.mean())
+        allowance = self._allowance(noise, len(seeds))
         seen = allowance.seen if allowance else None
         if seen is not None and not possible(name, metric, before, seen):
             seen = None
@@ -86,21 +93,20 @@ class AccuracyJudge:
         allowed = allowance.allowed if allowance else None
         return finding(one, name, metric, verdict, reason, before, now, allowed, seen)
 
-    def _allowance(self, one: Pair, name: str) -> Allowance | None:
-        """The fall that chance alone hardly exceeds, and where it comes from."""
-        given, seeds = self._limits.tolerance, self._seeds(one.base[0], name)
-        noise = of_seeds(seeds, name, len(one.base)) or self._of_queries(one, name)
+    def _allowance(self, noise: Noise | None, seeds: int) -> Allowance | None:
+        """The fall that chance alone hardly exceeds, and where it comes from; ``seeds`` of the baseline."""
+        given = self._limits.tolerance
         if noise is not None:
             return noise.allowance(self._tests, given)
         if given is not None:
             return Allowance(given, None, GIVEN)
-        return Allowance(0.0, 0.0, _NEVER_VARIED) if len(seeds) > 1 else None
+        return Allowance(0.0, 0.0, _NEVER_VARIED) if seeds > 1 else None
 
-    def _of_queries(self, one: Pair, name: str) -> Noise | None:
-        scores = paired_scores(self._baseline, self._candidate, one, name)
-        found = of_queries(scores.differences.mean(axis=0)) if scores.by_query else None
-        metric = one.base[0].metrics[name]
-        return found or (of_interval(metric.value, metric.interval) if metric.interval else None)
+
+def _of_queries(scores: PairedScores, metric: Measured) -> Noise | None:
+    """The noise of queries, by their differences or by the baseline's interval."""
+    found = of_queries(scores.differences.mean(axis=0)) if scores.by_query else None
+    return found or (of_interval(metric.value, metric.interval) if metric.interval else None)
 
 
 def seeds_of(baseline: Results) -> Callable[[Record, str], list[Record]]:

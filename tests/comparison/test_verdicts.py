@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from bench.comparison import check_text
 from bench.comparison.baseline import sights, write_baseline
 from bench.comparison.check import check
+from bench.comparison.compare import compare
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
 from bench.results.folder import Results, load_results
@@ -69,6 +70,11 @@ def one_seed(scores) -> Kept:
 def unanswered(scores, every: int):
     """Scores of which the first and every so many have no answer."""
     return np.where(np.arange(len(scores)) % every == 0, np.nan, scores)
+
+
+def without_the_best(scores):
+    """Scores of which the highest is missing, without which their mean is lower."""
+    return np.where(scores == scores.max(), np.nan, scores)
 
 
 def folder(records: list[Record] | Kept, name: str) -> Results:
@@ -127,6 +133,8 @@ ROWS = [
      one_seed(unanswered(QUERIES + STRAY, 2)), {}, 0, "within noise"),
     ("unanswered on one side alone, a fall", one_seed(QUERIES), one_seed(unanswered(QUERIES - 0.5, 3)), {}, 3,
      "regression"),
+    ("the best unanswered on one side alone, rounding", one_seed(QUERIES),
+     one_seed(without_the_best(QUERIES + STRAY / 1000)), {}, 0, "within noise"),
     ("no query with an answer", one_seed(QUERIES * np.nan), one_seed(QUERIES), {}, 4, "not judged"),
     ("a metric by another name", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("mAP",)}, 2, None),
     ("a metric that nobody has", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("recall_at_k",)}, 2, None),
@@ -252,6 +260,17 @@ def test_a_query_without_a_match_hides_no_fall(scored, unanswered):
     assert same.exit_code == (0 if unanswered < 199 else 4)
     if unanswered < 199:
         assert f"noise of {200 - unanswered} queries" in same.findings[0].reason
+
+
+def test_the_gate_and_the_comparison_see_the_same_difference(scored):
+    """Where one side alone answers a query, both leave it out."""
+    scores = np.random.default_rng(0).beta(8, 2, 200)
+    base, new = scored("base", scores), scored("new", without_the_best(scores - 0.001))
+    judged = check(base, new, Limits(weak=True)).findings[0]
+    compared = compare(base, new, metric="map_reid").pairs[0]
+    assert (judged.baseline, judged.now) == (compared.base, compared.new)
+    assert compared.difference == pytest.approx(-0.001, abs=1e-6)
+    assert compared.queries == 199
 
 
 # -- What a baseline would show --------------------------------------------------------------------
