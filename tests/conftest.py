@@ -15,6 +15,7 @@ import torch
 
 from bench.cli import main
 from bench.results import records
+from bench.results.folder import save_index
 from tests import recorded
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -112,7 +113,7 @@ def write_results(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "results"
         cells = {record.cell_key: f"cell-{i}" for i, record in enumerate(some)}
         cells |= {f"missing-{slug}": slug for slug in missing}
-        records.save_index(folder, "fashion", [tuple(pair) for pair in pareto], cells)
+        save_index(folder, "fashion", [tuple(pair) for pair in pareto], cells)
         for i, record in enumerate(some):
             records.save(record, folder / "records" / f"{i:03d}.json")
         return folder

@@ -18,7 +18,7 @@ from bench.comparison.statistics import holm
 from bench.errors import NothingToCompareError, RecordError, UsageError
 from bench.results import wording
 from bench.results.catalogue import title
-from bench.results.records import Results
+from bench.results.folder import Results
 from bench.results.summary import Group, Row, summarise
 
 log = logging.getLogger(__name__)

@@ -23,6 +23,7 @@ from bench.planning.plan import Cell, Plan
 from bench.planning.stage import Stage
 from bench.registry import METHODS
 from bench.results import records
+from bench.results.folder import ResultsFolder, save_index
 from bench.storage import atomic
 from bench.storage.store import Store
 
@@ -63,7 +64,7 @@ class Outcome:
 
 
 def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "missing") -> Outcome:
-    """Execute the selected cells of ``plan``; records go to ``out/records``, a log to ``out/logs``.
+    """Execute the selected cells of ``plan``; records and logs go to ``out``.
 
     Raises:
         UsageError: data or weights are missing, or a folder cannot be written; nothing was started.
@@ -71,9 +72,9 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
     if plan.missing:
         raise UsageError("\n".join(plan.missing))
     cells = {cell.key: cell.slug for cell in plan.cells}
-    records.save_index(out, plan.name, plan.pareto, cells, plan.description)
+    save_index(out, plan.name, plan.pareto, cells, plan.description)
     for name, manifest in plan.manifests.items():
-        atomic.write_text(out / "splits" / f"{name}.json", json.dumps(manifest) + "\n")
+        atomic.write_text(ResultsFolder(out).split(name), json.dumps(manifest) + "\n")
     outcome, todo = Outcome(), []
     for cell in plan.selected:
         record = _present(out, cell)
@@ -88,7 +89,7 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
     outcome.attempted = len(todo)
     if todo:
         stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        with _log_file(out / records.LOGS / f"run-{stamp}.log"):
+        with _log_file(ResultsFolder(out).log(f"run-{stamp}")):
             for line in advice.warnings(plan):
                 log.warning("warning: %s", line)
             _run_cells(todo, plan, machine, out, outcome, fresh=overwrite == "always")
@@ -211,7 +212,7 @@ def _save(ended: CellOutcome, store: Store, described: dict[str, Any], out: Path
         ended.lines.append(line)
     outcome.warnings.update(record.warnings)
     text = "".join(f"{line}\n" for line in ended.lines)
-    atomic.write_text(out / records.LOGS / f"{Path(cell.record_file).stem}.log", text)
+    atomic.write_text(ResultsFolder(out).log(Path(cell.record_file).stem), text)
     return record.status
 
 
@@ -253,7 +254,7 @@ def _first(seen: set[str], *what: Any) -> bool:
 
 def _present(out: Path, cell: Cell) -> records.Record | None:
     """The cell's record; None if there is none, or none that can be used."""
-    path = out / "records" / cell.record_file
+    path = ResultsFolder(out).record(Path(cell.record_file).stem)
     if not path.is_file():
         return None
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.results.catalogue import title
-from bench.results.records import Metric
+from bench.results.records import Measured
 
 #: Characters of a value in a name; structured values have no end.
 _LONGEST = 80
@@ -117,7 +117,7 @@ def short_definition(name: str) -> str:
     )
 
 
-def doubt(metric: Metric) -> str:
+def doubt(metric: Measured) -> str:
     """The mark behind a number: its timing was unsteady, or not everything was counted; usually empty."""
     if metric.detail.get("noisy"):
         return UNSTEADY
@@ -154,7 +154,7 @@ def unit(name: str, own: str, values: Iterable[float]) -> tuple[float, str]:
     return 1.0, own
 
 
-def conditions(metric: Metric) -> str:
+def conditions(metric: Measured) -> str:
     """What a timed number was measured under: ``cuda, bf16, 8 threads``; empty for numbers of other kinds."""
     # Details of other metrics have names of their own for other things: a curve has a list as "precision".
     detail = metric.detail if metric.noise == "timed" else {}

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bench.results import catalogue as metric_names
 from bench.results import wording
-from bench.results.records import Metric, Record, StageInfo
+from bench.results.records import Measured, Record, StageInfo
 
 LOG_LINES = 200
 
@@ -87,7 +87,7 @@ class CellPages:
         head, middle, tail = self._keep("stage", (name, stage.summary), make)
         return f"{head}{seconds}{middle}{work}{tail}"
 
-    def _metric(self, name: str, metric: Metric) -> str:
+    def _metric(self, name: str, metric: Measured) -> str:
         """A row of the table of metrics."""
         divisor, unit = wording.unit(name, metric.unit, [metric.value])
         places = 4 if not unit else wording.decimals([metric.value / divisor])
@@ -117,7 +117,7 @@ def _stage_words(name: str, summary: Mapping[str, Any]) -> Markup:
     return row.format(_text(name), told)
 
 
-def _metric_words(name: str, unit: str, metric: Metric) -> Markup:
+def _metric_words(name: str, unit: str, metric: Measured) -> Markup:
     """A row of the table of metrics, with tabs in place of value and interval."""
     rule = wording.ranking_rule(name)
     title = metric_names.title(name) + (f" ({rule[0]} ties, ÷ {rule[1]})" if rule else "")

@@ -13,7 +13,7 @@ from bench.report.tables.columns import Scale
 from bench.results import catalogue as metric_names
 from bench.results import wording
 from bench.results.fronts import Front
-from bench.results.records import Metric
+from bench.results.records import Measured
 from bench.results.summary import Estimate, Group, Row, interval_words
 
 #: Costs in the order in which they are offered; others that a group has come after them.
@@ -300,7 +300,7 @@ def _bounds(group: Group) -> list[str]:
 
 
 def _accuracies(
-    metrics: Mapping[str, Metric], usual: Sequence[str], charted: Sequence[str], bounds: Sequence[str]
+    metrics: Mapping[str, Measured], usual: Sequence[str], charted: Sequence[str], bounds: Sequence[str]
 ) -> list[str]:
     """Names of accuracies, the usual ones first."""
     others = [
@@ -311,7 +311,7 @@ def _accuracies(
     return list(dict.fromkeys([*usual, *charted, *others]))
 
 
-def _costs(metrics: Mapping[str, Metric], charted: Sequence[str]) -> list[str]:
+def _costs(metrics: Mapping[str, Measured], charted: Sequence[str]) -> list[str]:
     """Names of costs, known ones first; what the grid charts is offered whatever its direction."""
     lower = [name for name, metric in metrics.items() if not metric.higher_is_better]
     known = [name for base in _COSTS for name in sorted(lower, key=_batch) if _base(name) == base]
