@@ -21,6 +21,9 @@ from bench.training import views
 from bench.types import Preprocessing
 from models.layers.folding import folded
 
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 3
+
 #: Content of the artifact: ``query`` and ``database``.
 CODES = "codes.safetensors"
 

@@ -17,6 +17,9 @@ from bench.stages.context import Context
 from bench.stages.encode import CODES
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth
 
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 1
+
 #: Content of the artifact.
 DESCRIPTION, SPRITE = "examples.json", "examples.webp"
 

@@ -24,6 +24,9 @@ from bench.training.micro_batches import Forward
 from bench.types import Preprocessing
 from models.layers.folding import folded
 
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 4
+
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0
 #: Draws the fraction of a pool.

@@ -26,6 +26,9 @@ from bench.types import HashingParameters, HashingTask
 from models.layers.heads import hash_network
 from models.weights import restore, stored_tensors
 
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 3
+
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Train on the labelled images, in a fresh random view every epoch; never sees a query image."""

@@ -23,6 +23,9 @@ from bench.training import views
 from bench.types import Deployment, Measurement, RankingRule, Retrieval, System
 from models.layers.heads import hash_network
 
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 1
+
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Write per-query values where the metric has them; the numbers are in the artifact's summary."""
