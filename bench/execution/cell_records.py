@@ -11,7 +11,6 @@ from safetensors.numpy import load_file, save
 
 from bench import timing
 from bench.execution.outcomes import Cause
-from bench.planning.estimate import LOOKING
 from bench.planning.plan import Cell
 from bench.planning.stage import PER_QUERY, Stage
 from bench.results import records
@@ -58,7 +57,7 @@ def save_finished(
             history=[_rounded(epoch) for epoch in summary.get("history", [])],
         )
         warnings += summary.get("warnings", [])
-        if found and stage.kind in LOOKING:
+        if found and stage.images:
             threads.add(found.get("threads"))
     if threads:  # of what was cached, too
         described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
