@@ -49,8 +49,8 @@ class Stage:
         slug: readable part of the artifact's name.
         spec: everything that determines the result, plain JSON values.
         inputs: role -> stage whose artifact is read.
-        images: how many images it looks at, for estimates.
-        cost_class: stages of one class cost about the same per image.
+        images: how many images it looks at, for estimates; 0 = none, or not known while data are missing.
+        cost_class: stages of one kind and class cost about the same per image.
     """
 
     kind: str
@@ -76,6 +76,18 @@ class Stage:
     def timed(self) -> bool:
         """Whether it measures time, so that its result belongs to one machine, and must be measured alone."""
         return "hardware" in self.spec
+
+    def settled(self, name: str) -> Mapping[str, Any]:
+        """The spec that has ``name``: of this stage, or of the nearest one it is made from; empty if none.
+
+        Stages ask for what they need by this, and not for the kind of stage that knows it.
+        """
+        level = [self]
+        while level:
+            if found := next((stage.spec for stage in level if name in stage.spec), None):
+                return found
+            level = [needed for stage in level for needed in stage.inputs.values()]
+        return {}
 
     def lineage(self) -> Iterator[Stage]:
         """This stage and all it depends on, inputs first."""

@@ -13,8 +13,10 @@ from PIL import Image
 from bench.hamming import hamming_search
 from bench.planning.stage import Stage
 from bench.results.records import Example, Examples
+from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import CODES
+from bench.stages.memory import Needs
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth
 
 #: Raised by one when the stage behaves differently, so that old artifacts are not reused.
@@ -35,7 +37,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     codes = context.tensors(encode, CODES)
     shown = _spread(images, splits.query, stage.spec["queries"])
     depth = min(DEPTH, len(splits.database))
-    bits = encode.inputs["finetune"].spec["bits"] if "finetune" in encode.inputs else 0
+    bits = networks.code_length(encode)
     vectors = codes["query"].numpy()[shown], codes["database"].numpy()
     distances, found = hamming_search(*vectors, depth, bits=bits) if bits else _by_cosine(*vectors, depth)
     queries, results = splits.query[shown], splits.database[found]
@@ -54,6 +56,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     (folder / DESCRIPTION).write_text(examples.model_dump_json(), encoding="utf-8")
     (folder / SPRITE).write_bytes(_sprite(images, np.column_stack([queries, results]), examples.tile))
     return {"queries": len(queries)}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """Codes and their distances."""
+    return needs.ranked(stage.inputs["encode"])
 
 
 def right(images: ImageSet, query: int, result: int) -> bool | None:

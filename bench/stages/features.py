@@ -17,6 +17,7 @@ from bench.errors import CellError
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.stages.embedding import embedded
+from bench.stages.memory import Needs
 from bench.storage.growing_rows import GrowingRows
 from bench.training import views
 from bench.training.loop import seeded
@@ -92,6 +93,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     found = {"teacher_queries": len(indices), "width": rows.width, "image_size": teacher.image_size}
     resumed = {"resumed_at": before, "seconds_before": rows.seconds_before} if before else {}
     return {**found, **resumed}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """The teacher."""
+    return needs.asked("teacher", stage.spec["teacher"], stage.spec["image_size"])
 
 
 def _halved(outputs: Tensor, teacher: str) -> Tensor:

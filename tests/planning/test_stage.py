@@ -27,6 +27,11 @@ def test_the_version_in_keys_is_the_one_that_the_stage_names(kind):
     assert planning.version(kind) == importlib.import_module(f"bench.stages.{kind}").VERSION
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_stage_says_what_memory_it_needs(kind):
+    assert callable(importlib.import_module(f"bench.stages.{kind}").memory)
+
+
 def test_every_stage_is_known():
     assert {"features", "distill", "finetune", "encode", "measure", "examples"} <= set(KINDS)
 
@@ -52,3 +57,21 @@ def test_a_stage_without_a_version_is_refused_with_its_file_and_the_cure(modules
 def test_a_kind_without_a_module_is_refused(modules):
     with pytest.raises(BenchError, match=r"sharpen\.py: no stage"):
         planning.version("sharpen")
+
+
+def test_what_stages_ask_for_is_found_behind_stages_between():
+    """Nobody but those who build the graph knows which kinds there are between two others."""
+    distill = Stage("distill", "d", {"student": "teacher's own", "method": {}})
+    finetune = Stage("finetune", "f", {"student": "small", "loss": {}, "bits": 16}, {"distill": distill})
+    rounded = Stage("sharpen", "r", {"bits": 3}, {"finetune": finetune})
+    encode = Stage("encode", "e", {"image_size": 8}, {"sharpen": rounded})
+    assert encode.settled("image_size") == encode.spec
+    assert encode.settled("loss") == encode.settled("student") == finetune.spec
+    assert encode.settled("method") == distill.spec
+    assert encode.settled("nothing") == {}
+
+
+def test_the_nearest_stage_settles():
+    far = Stage("features", "f", {"seed": 1})
+    inputs = {"one": Stage("distill", "d", {}, {"far": far}), "two": Stage("distill", "d", {"seed": 2})}
+    assert Stage("finetune", "f", {}, inputs).settled("seed") == {"seed": 2}

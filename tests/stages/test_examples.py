@@ -26,7 +26,7 @@ def image_set(truth=None, labels=None):
 def run(folder, *, codes, finetuned=True, queries=3):
     images, every = image_set(), np.arange(IMAGES)
     splits = Splits("p", query=every[:8], train=every[8:], val=every[:0], database=every[8:])
-    before = {"finetune": Stage("finetune", "f", {"bits": 16})} if finetuned else {}
+    before = {"finetune": Stage("finetune", "f", {"loss": {}, "bits": 16})} if finetuned else {}
     stage = Stage(
         "examples", "x", {"dataset": {}, "queries": queries}, {"encode": Stage("encode", "e", {}, before)}
     )
