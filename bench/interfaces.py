@@ -49,6 +49,15 @@ class Dataset(Protocol):
         """Whether training images have labels: without, there are no hashing losses."""
         return True
 
+    @property
+    def open_database(self) -> bool:
+        """Whether step 1 may look at images of the database, though never at their labels.
+
+        That is usual where training images lie among them; sets with a ground truth of their own mostly keep
+        what they are tested on apart.
+        """
+        return self.judged_by == "labels"
+
     def sizes(self) -> dict[str, int]:
         """Published size of the parts ``query``, ``train`` (with val) and ``database``, where there is one.
 
