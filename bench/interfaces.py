@@ -42,7 +42,10 @@ class Dataset(Protocol):
     judged_by: ClassVar[Judge] = "labels"
     Params: ClassVar[type[Parameters]]
 
-    def __init__(self, params: Any) -> None: ...
+    params: Any
+
+    def __init__(self, params: Any) -> None:
+        self.params = params
 
     @property
     def labelled(self) -> bool:
@@ -269,13 +272,15 @@ class Metric(Protocol):
     embeddings: ClassVar[bool] = False
     Params: ClassVar[type[Parameters]]
 
+    params: Any
+
     def __init__(self, params: Any) -> None:
         """Called before any work is done.
 
         Raises:
             MissingPackageError: an optional package is not installed.
         """
-        ...
+        self.params = params
 
     def compute(self, subject: Any) -> Measurement:
         """Measure ``subject``, a Retrieval, Deployment or System as the class attribute says."""
