@@ -20,7 +20,7 @@ from bench.storage.keys import content_key
 MODULES = Path(__file__).parents[1] / "stages"
 
 #: File of a measure artifact that holds values by query, float64 (q, ...) each.
-PER_QUERY = "per_query.safetensors"
+SCORES_FILE = "per_query.safetensors"
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.errors import CellError
 from bench.hamming import cross_check
-from bench.planning.stage import PER_QUERY, Stage
+from bench.planning.stage import SCORES_FILE, Stage
 from bench.registry import METRICS
 from bench.stages import networks
 from bench.stages.context import Context
@@ -38,7 +38,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     _check(spec["metric"]["name"], measurement)
     if measurement.per_query:
         arrays = {name: np.asarray(values, np.float64) for name, values in measurement.per_query.items()}
-        save_file(arrays, folder / PER_QUERY)
+        save_file(arrays, folder / SCORES_FILE)
     values = {name: dataclasses.asdict(value) for name, value in measurement.values.items()}
     warnings = {"warnings": list(measurement.warnings)} if measurement.warnings else {}
     return {"values": values, "per_query": sorted(measurement.per_query), **warnings}
