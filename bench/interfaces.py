@@ -42,12 +42,24 @@ class Dataset(Protocol):
     judged_by: ClassVar[Judge] = "labels"
     Params: ClassVar[type[Parameters]]
 
-    def __init__(self, params: Any) -> None: ...
+    params: Any
+
+    def __init__(self, params: Any) -> None:
+        self.params = params
 
     @property
     def labelled(self) -> bool:
         """Whether training images have labels: without, there are no hashing losses."""
         return True
+
+    @property
+    def open_database(self) -> bool:
+        """Whether step 1 may look at images of the database, though never at their labels.
+
+        That is usual where training images lie among them; sets with a ground truth of their own mostly keep
+        what they are tested on apart.
+        """
+        return self.judged_by == "labels"
 
     def sizes(self) -> dict[str, int]:
         """Published size of the parts ``query``, ``train`` (with val) and ``database``, where there is one.
@@ -260,13 +272,15 @@ class Metric(Protocol):
     embeddings: ClassVar[bool] = False
     Params: ClassVar[type[Parameters]]
 
+    params: Any
+
     def __init__(self, params: Any) -> None:
         """Called before any work is done.
 
         Raises:
             MissingPackageError: an optional package is not installed.
         """
-        ...
+        self.params = params
 
     def compute(self, subject: Any) -> Measurement:
         """Measure ``subject``, a Retrieval, Deployment or System as the class attribute says."""

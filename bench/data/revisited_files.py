@@ -9,7 +9,7 @@ Images are numbered: database in the order of the ground truth, then queries, th
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +61,6 @@ class RevisitedDataset(Dataset):
     published: ClassVar[dict[str, int]]
     #: where the images come from
     source: ClassVar[str]
-    params: Any
-
-    def __init__(self, params: RevisitedParams) -> None:
-        self.params = params
 
     @property
     def labelled(self) -> bool:

@@ -45,9 +45,6 @@ class Svd(Dataset):
         max_frames: int = Field(60, ge=1, description="frames of a video, evenly spread")
         side: int = Field(256, ge=16, description="pixels; the shorter side is resized, the centre cut")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def prepare(self, root: Path) -> str:
         """Check that the lists and the frames of all videos are there; nothing is downloaded."""
         images = self.load(root)

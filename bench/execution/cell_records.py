@@ -11,9 +11,8 @@ from safetensors.numpy import load_file, save
 
 from bench import timing
 from bench.execution.outcomes import Cause
-from bench.planning.estimate import LOOKING
 from bench.planning.plan import Cell
-from bench.planning.stage import PER_QUERY, Stage
+from bench.planning.stage import SCORES_FILE, Stage
 from bench.results import records
 from bench.results.folder import ResultsFolder
 from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo
@@ -59,7 +58,7 @@ def save_finished(
             history=[_rounded(epoch) for epoch in summary.get("history", [])],
         )
         warnings += summary.get("warnings", [])
-        if found and stage.kind in LOOKING:
+        if found and stage.images:
             threads.add(found.get("threads"))
     if threads:  # of what was cached, too
         described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
@@ -110,7 +109,7 @@ def all_stages(cell: Cell) -> dict[str, Stage]:
 def _save_scores(record: Record, store: Store, path: Path) -> None:
     """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs."""
     if (name := record.accuracy) and (reference := record.per_query.get(name)):
-        scores = load_file(store.root / reference.artifact / PER_QUERY)[reference.tensor]
+        scores = load_file(store.root / reference.artifact / SCORES_FILE)[reference.tensor]
         atomic.write_bytes(path, save({name: scores.astype(np.float32)}))
 
 

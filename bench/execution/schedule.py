@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.planning.estimate import LOOKING
 from bench.planning.plan import Cell, leaves
 from bench.planning.stage import Stage, absent
 
@@ -114,7 +113,7 @@ class Schedule:
             needed = [depth[one.key] for one in stage.inputs.values() if one.key in depth]
             depth[key] = level = max(needed, default=-1) + 1
             if not stage.timed:
-                at = level, stage.kind in LOOKING
+                at = level, stage.images > 0
                 found[at] = found.get(at, 0) + 1
         return max((n if long else -(-n // SHORT) for (_, long), n in found.items()), default=1)
 

@@ -17,6 +17,7 @@ from bench.registry import METHODS
 from bench.stages import features, networks
 from bench.stages.context import Context
 from bench.stages.features import FEATURES, FEATURES_FILE, FrozenTeacher
+from bench.stages.memory import Needs
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
@@ -27,6 +28,9 @@ from bench.types import (
     ImageSet,
     Preprocessing,
 )
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 3
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -77,6 +81,16 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         networks.write(kept, folder / networks.EXTRA)
     queries = {"teacher_queries": fitted.images} if asked else {}
     return {**fitted.summary(), "images": len(indices), **queries, **method.summary()}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """The student in training, and the teachers that are asked meanwhile."""
+    spec = stage.spec
+    params = spec["method"]["params"]
+    live = [(one["teacher"], one["image_size"]) for one in spec.get("online_teachers", [])]
+    live += [(networks.student_of(one), spec["image_size"]) for one in _teachers(stage)]
+    asked = (needs.asked("teacher", teacher, size, params["batch_size"]) for teacher, size in live)
+    return needs.trained(spec, params) + sum(asked)
 
 
 class _Batches:
@@ -178,12 +192,16 @@ def _cached(stage: Stage, context: Context) -> list[list[Tensor]]:
 def _live(stage: Stage, context: Context) -> list[tuple[nn.Module, dict[str, Tensor]]]:
     """Teachers that are used as networks, frozen, and what their training kept beside them."""
     found = []
-    for needed in stage.inputs.values():
-        if needed.kind == "distill":
-            network = context.teacher(needed.spec["student"])
-            net, _ = networks.distilled(network, needed.spec["image_size"], needed, context)
-            tensors = {
-                name: tensor.to(context.device) for name, tensor in networks.kept(needed, context).items()
-            }
-            found.append((context.place(net).eval().requires_grad_(False), tensors))
+    for teacher in _teachers(stage):
+        network = context.teacher(networks.student_of(teacher))
+        net, _ = networks.distilled(network, teacher.spec["image_size"], teacher, context)
+        tensors = {
+            name: tensor.to(context.device) for name, tensor in networks.kept(teacher, context).items()
+        }
+        found.append((context.place(net).eval().requires_grad_(False), tensors))
     return found
+
+
+def _teachers(stage: Stage) -> list[Stage]:
+    """Step 1 of the teachers that are used as networks."""
+    return [needed for needed in stage.inputs.values() if needed.kind != "features"]

@@ -19,12 +19,16 @@ from bench.registry import LOSSES
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
+from bench.stages.memory import FLOAT, Needs
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
 from bench.types import HashingParameters, HashingTask
 from models.layers.heads import hash_network
 from models.weights import restore, stored_tensors
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 3
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -43,8 +47,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
     student = context.student(spec["student"])
     aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training alone
+    before = networks.taken_up(stage)
     with seeded(seed, context.device):
-        trunk, width = networks.distilled(student, image_size, stage.inputs.get("distill"), context)
+        trunk, width = networks.distilled(student, image_size, before, context)
         net = hash_network(trunk, width, spec["bits"])
         context.place(net)
         loss = plugin(params, task)
@@ -78,7 +83,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         passes = Passes(net, lambda: context.autocast(spec["precision"]))
         fitted = fit(
             passes,
-            _groups(net, own, params, distilled="distill" in stage.inputs),
+            _groups(net, own, params, distilled=before is not None),
             params,
             shuffled(len(train), params.batch_size, seed),
             show,
@@ -88,8 +93,16 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         )
     best.restore()
     networks.save(net, folder / networks.NETWORK)
-    networks.save_architecture(networks.architecture(stage.inputs.get("distill"), context), folder)
+    networks.save_architecture(networks.architecture(before, context), folder)
     return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """The network in training, and the labels of all its images."""
+    params = stage.spec["loss"]["params"]
+    images: float = stage.images / params["epochs"]
+    labels = (FLOAT + 1) * needs.classes(stage.spec["dataset"]) * images
+    return needs.trained(stage.spec, params) + labels
 
 
 def _groups(

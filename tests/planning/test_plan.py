@@ -17,6 +17,7 @@ from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.planning.points import Choice
 from bench.planning.stage import absent
+from bench.registry import DATASETS
 from tests.conftest import PLUGINS
 
 GRID = """\
@@ -201,6 +202,16 @@ def test_filters_are_judged_one_by_one_and_together(make):
 def test_combinations_that_cannot_work_are_refused_at_their_place(make, old, new, expected):
     with pytest.raises(ConfigError, match=expected):
         make(GRID.replace(old, new))
+
+
+def test_a_data_set_says_whether_step_1_may_look_at_its_database(make, monkeypatch):
+    plugin = DATASETS.get("synthetic")
+    monkeypatch.setattr(plugin, "judged_by", "cameras")
+    with pytest.raises(ConfigError, match="would learn from the images that synthetic is tested on"):
+        make()
+    assert make(GRID.replace("views: 2", "views: 2, pool: train"))
+    monkeypatch.setattr(plugin, "open_database", True)
+    assert make()
 
 
 def test_without_a_method_that_takes_a_teacher_none_has_to_be_named(make):
