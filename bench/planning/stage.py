@@ -7,7 +7,7 @@ the key by construction, but for the number of threads, which changes rounding a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,19 +57,14 @@ class Stage:
         """Whether it measures time, so that its result belongs to one machine, and must be measured alone."""
         return "hardware" in self.spec
 
-    def lineage(self) -> Iterator[Stage]:
-        """This stage and all it depends on, inputs first."""
-        for stage in self.inputs.values():
-            yield from stage.lineage()
-        yield self
 
-
-def absent(leaves: Iterable[Stage], there: Callable[[Stage], bool]) -> dict[str, Stage]:
-    """Key -> stage of what has to be made, inputs first: below an artifact that is there, nothing has to be.
+def walk(leaves: Iterable[Stage], there: Callable[[Stage], bool] = lambda stage: False) -> dict[str, Stage]:
+    """Key -> stage of ``leaves`` and all they are made from, inputs before users, each once.
 
     Args:
         leaves: what is wanted in the end.
-        there: whether the artifact of a stage is; asked once of each.
+        there: whether the artifact of a stage is, so that it is left out with all that only it needs;
+            asked once of each.
     """
     found: dict[str, Stage] = {}
     seen: set[str] = set()
