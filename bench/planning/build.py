@@ -132,7 +132,7 @@ class _Builder:
             block for name, block in self.metrics.items() if applies(METRICS.get(name), dataset, loss)
         ]
         self.measured |= {block["name"] for block in measured}
-        stages = graph.stages(blocks, measured, self.hardware, self.grid.report.examples)
+        leaves = graph.leaves(blocks, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
             dataset=dataset,
@@ -146,12 +146,12 @@ class _Builder:
             image_size=blocks.common["image_size"],
         )
         params = {**blocks.params(), "measure": {block["name"]: block["params"] for block in measured}}
-        keys = {role: stage.key for role, stage in stages.items()}
-        anywhere = {role: _without_hardware(stage).key for role, stage in stages.items()}
+        keys = {role: leaf.key for role, leaf in leaves.items()}
+        anywhere = {role: _without_hardware(leaf).key for role, leaf in leaves.items()}
         identity = {"cell": info.model_dump(), "params": params}
         cell_key = content_key({**identity, "stages": anywhere})
         record_key = content_key({**identity, "stages": keys})
-        return Cell(info, params, stages, cell_key, record_key, self._warnings(blocks.dataset, info))
+        return Cell(info, params, leaves, cell_key, record_key, self._warnings(blocks.dataset, info))
 
     def _warnings(self, dataset: DatasetBlock, info: CellInfo) -> tuple[str, ...]:
         """What the record of a selected cell has to say of its data; nothing while they are missing."""

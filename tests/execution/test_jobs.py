@@ -157,9 +157,9 @@ def test_cores_without_work_are_told_of_and_decode_images(tiny, monkeypatch):
     seen = []
 
     class Pool(inline.InlinePool):
-        def __init__(self, context, *threads):
-            seen.append((context.workers, *threads))
-            super().__init__(context, *threads)
+        def __init__(self, machine, weights):
+            seen.append((machine.context(weights).workers, machine.job_threads, machine.threads))
+            super().__init__(machine, weights)
 
     monkeypatch.setattr(inline, "InlinePool", Pool)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
