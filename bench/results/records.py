@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError, from_json
 
 from bench.errors import RecordError, UsageError
-from bench.results.catalogue import resolve
+from bench.results import catalogue
 from bench.storage import atomic
 from bench.storage.keys import file_name
+from bench.types import MetricEntry
 
 SCHEMA_VERSION = 3
 
@@ -157,11 +158,11 @@ class Record(_Part):
     @property
     def accuracy(self) -> str | None:
         """Full name of the accuracy that the cell is judged by."""
-        return resolve("map", self.metrics)
+        return catalogue.full_name("map", self.metrics)
 
     def metric(self, name: str) -> tuple[str, Metric] | None:
-        """The metric called ``name``, in full or short (``metric_names.resolve``), if any."""
-        full = resolve(name, self.metrics)
+        """The metric called ``name``, in full or short (``catalogue.full_name``), if any."""
+        full = catalogue.full_name(name, self.metrics)
         return None if full is None else (full, self.metrics[full])
 
 
@@ -172,6 +173,7 @@ class _Index(BaseModel):
     pareto: list[tuple[str, str]]
     cells: dict[str, str]
     description: str = ""
+    metrics: list[MetricEntry] = []
 
 
 class Example(_Part):
@@ -310,18 +312,20 @@ class Results:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "") -> str:
-    """The JSON of ``grid.json``: which cells (cell key -> slug) a grid consists of, and what it is for."""
+def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "",
+               metrics: Sequence[MetricEntry] = ()) -> str:  # fmt: skip
+    """The JSON of ``grid.json``: a grid's cells (cell key -> slug), what it is for, plug-ins' metrics."""
     index = {"schema_version": SCHEMA_VERSION, "name": name, "description": description.strip()}
     index |= {"pareto": pareto, "cells": cells}
+    if metrics:
+        index["metrics"] = [catalogue.as_json(entry) for entry in metrics]
     return json.dumps(index, indent=1) + "\n"
 
 
-def save_index(
-    folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = ""
-) -> None:
+def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str],
+               description: str = "", metrics: Sequence[MetricEntry] = ()) -> None:  # fmt: skip
     """Write ``grid.json`` of the present grid."""
-    atomic.write_text(folder / "grid.json", index_text(name, pareto, cells, description))
+    atomic.write_text(folder / "grid.json", index_text(name, pareto, cells, description, metrics))
 
 
 def load_results(folder: Path) -> Results:
@@ -341,6 +345,7 @@ def load_results(folder: Path) -> Results:
         raise RecordError(f"{path}: {_fault(error)}; run the grid again") from error
     except UNREADABLE as error:
         raise RecordError(f"{path}: not readable ({error}); run the grid again") from error
+    catalogue.learn(index.metrics, str(path))
     cells = index.cells
     found = {file.stem: load(file) for file in sorted((folder / "records").glob("*.json"))}
     current = {stem: record for stem, record in found.items() if record.cell_key in cells}

@@ -26,6 +26,7 @@ from bench.report.web import examples as web_examples
 from bench.report.web import speed as training_speed
 from bench.report.web.cells import CellPages
 from bench.report.web.groups import FACETS, GroupView, facet_choices
+from bench.results import catalogue
 from bench.results.fronts import Front, differences, front_of
 from bench.results.names import Configuration, Names
 from bench.results.pareto import MARGIN
@@ -179,11 +180,9 @@ class _Site:
     def archive(self) -> bytes:
         """All records as a results folder in a zip file, the same bytes for the same records."""
         buffer, results = io.BytesIO(), self.results
-        parts = {
-            "grid.json": index_text(
-                results.name, results.pareto, results.cells, "\n\n".join(results.descriptions)
-            ).encode()
-        }
+        why = "\n\n".join(results.descriptions)
+        learnt = catalogue.learnt(name for record in results.records for name in record.metrics)
+        parts = {"grid.json": index_text(results.name, results.pareto, results.cells, why, learnt).encode()}
         for record in sorted(results.records, key=lambda record: self.stems[record.key]):
             content = results.file(record, "records", ".json").read_bytes()
             parts[f"records/{self.stems[record.key]}.json"] = content
