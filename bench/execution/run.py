@@ -75,7 +75,7 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
     if plan.missing:
         raise UsageError("\n".join(plan.missing))
     cells = {cell.key: cell.slug for cell in plan.cells}
-    save_index(out, plan.name, plan.pareto, cells, plan.description)
+    save_index(out, plan.name, plan.pareto, cells, plan.description, plan.entries)
     for name, manifest in plan.manifests.items():
         atomic.write_text(ResultsFolder(out).split(name), json.dumps(manifest) + "\n")
     outcome = Outcome(plan, out)

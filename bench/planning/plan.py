@@ -12,6 +12,7 @@ from bench.data.copies import Copies
 from bench.planning.stage import Stage, walk
 from bench.results.records import CellInfo
 from bench.storage.keys import file_name
+from bench.types import MetricEntry
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Plan:
     name: str
     description: str
     pareto: list[tuple[str, str]]
+    #: what plug-ins say of the metrics that they give
+    entries: list[MetricEntry]
     cells: list[Cell]
     selected: list[Cell]
     #: one line per data set or weight file that selected cells need and that is not at hand, with its cure
