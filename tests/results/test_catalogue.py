@@ -131,8 +131,8 @@ def test_a_metric_from_outside_is_shown_without_its_plugin(tiny, bench, monkeypa
     wrong = tiny("plan", *asked, "--set", "report.pareto=[[map,chanels]]")
     assert wrong.code == 2
     assert "no metric gives 'chanels'; did you mean 'channels'?" in wrong.err
-    chart = ("--set", "report.pareto=[[map,channels]]")
-    assert tiny("run", *asked, *chart, "--set", "axes.method=[none]").code == 0
+    charted = ("--set", "report.pareto=[[map,channels]]")
+    assert tiny("run", *asked, *charted, "--set", "axes.method=[none]").code == 0
 
     # Another day, somebody else has the results alone.
     del METRICS._registered["channels"]
@@ -144,6 +144,8 @@ def test_a_metric_from_outside_is_shown_without_its_plugin(tiny, bench, monkeypa
     assert "| channels of activations (M) |" in " ".join(table.split())
     assert "mAP@all against channels of activations" in table
     assert "channels of activations: what layers write for one image." in table
+    chart = (folder / "report/pareto_map_channels.svg").read_text()
+    assert "channels of activations (M), less is better" in chart, "drawn in another process"
     assert json.loads((folder / "grid.json").read_text())["metrics"] == [
         {
             "name": "channels", "title": "channels of activations", "unit": "channels", "role": "cost",
@@ -173,3 +175,11 @@ def test_an_entry_that_is_none_is_a_fault_of_its_file(tmp_path):
     (tmp_path / "grid.json").write_text(json.dumps(index))
     records.load_results(tmp_path)
     assert catalogue.learnt() == [CHANNELS]
+
+
+def test_an_accuracy_of_a_plugin_may_judge_cells_that_have_no_other():
+    own = MetricEntry("map_songs", "mAP of songs", "", "accuracy", "seeded", at="rank", main="map_songs@all")
+    assert catalogue.full_name("map", ["params", "map_songs@5", "map_songs@all"]) is None
+    catalogue.learn([own], "metric 'songs'")
+    assert catalogue.full_name("map", ["params", "map_songs@5", "map_songs@all"]) == "map_songs@all"
+    assert catalogue.full_name("map", ["map_songs@all", "map_reid"]) == "map_reid"
