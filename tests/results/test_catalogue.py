@@ -13,6 +13,7 @@ from bench.errors import RecordError, UsageError
 from bench.registry import METRICS
 from bench.results import catalogue, records
 from bench.results.entries import ENTRIES
+from bench.results.folder import load_results
 from bench.types import MetricEntry
 from tests.recorded import assert_in_catalogue
 
@@ -48,7 +49,7 @@ class Channels(Metric):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_has_every_number_of_results_that_are_kept(folder):
-    for record in records.load_results(folder).records:
+    for record in load_results(folder).records:
         assert_in_catalogue(record.metrics)
 
 
@@ -159,7 +160,7 @@ def test_a_metric_from_outside_is_shown_without_its_plugin(tiny, bench, monkeypa
             "definition": "{title}: what layers write for one image.",
         }
     ]  # fmt: skip
-    assert records.load_results(Path("base")).records
+    assert load_results(Path("base")).records
     assert catalogue.learnt() == [CHANNELS]
 
     (path, *_) = (folder / "records").glob("*csq*.json")
@@ -176,10 +177,10 @@ def test_an_entry_that_is_none_is_a_fault_of_its_file(tmp_path):
     index = {"name": "x", "pareto": [], "cells": {}, "metrics": [{"name": "channels", "title": "channels"}]}
     (tmp_path / "grid.json").write_text(json.dumps(index))
     with pytest.raises(RecordError, match=r"metrics\.0\.unit: .*; run the grid again"):
-        records.load_results(tmp_path)
+        load_results(tmp_path)
     index["metrics"] = [catalogue.as_json(CHANNELS) | {"of a later version": 1}]
     (tmp_path / "grid.json").write_text(json.dumps(index))
-    records.load_results(tmp_path)
+    load_results(tmp_path)
     assert catalogue.learnt() == [CHANNELS]
 
 
