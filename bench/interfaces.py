@@ -21,6 +21,7 @@ from bench.types import (
     ImageSet,
     Judge,
     Measurement,
+    MetricEntry,
     Noise,
     Parameters,
     Preprocessing,
@@ -270,6 +271,9 @@ class Metric(Protocol):
     judges: ClassVar[Judge | None] = "labels"
     #: for metrics on codes: whether they also take float embeddings (``Retrieval.bits`` is 0)
     embeddings: ClassVar[bool] = False
+    #: what readers are told of the names it gives, an entry for each; results keep it, so that they are read
+    #: without the plug-in. Those of the suite's own metrics stand in ``bench/results/entries.py``
+    entries: ClassVar[tuple[MetricEntry, ...]] = ()
     Params: ClassVar[type[Parameters]]
 
     params: Any

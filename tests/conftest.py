@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from bench.cli import main
-from bench.results import records
+from bench.results import catalogue, records
+from bench.results.folder import save_index
 from tests import recorded
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -50,6 +51,12 @@ class Result:
 @pytest.fixture(autouse=True)
 def _two_threads():
     torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test's plug-ins say of their metrics, no other test knows."""
+    monkeypatch.setattr(catalogue, "_known", dict(catalogue._known))
 
 
 @pytest.fixture
@@ -112,7 +119,7 @@ def write_results(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "results"
         cells = {record.cell_key: f"cell-{i}" for i, record in enumerate(some)}
         cells |= {f"missing-{slug}": slug for slug in missing}
-        records.save_index(folder, "fashion", [tuple(pair) for pair in pareto], cells)
+        save_index(folder, "fashion", [tuple(pair) for pair in pareto], cells)
         for i, record in enumerate(some):
             records.save(record, folder / "records" / f"{i:03d}.json")
         return folder

@@ -2,7 +2,8 @@
 
 import itertools
 
-from bench.results.records import CellInfo, Failure, Metric, Record
+from bench.results import catalogue
+from bench.results.records import CellInfo, Failure, Measured, Record
 
 PROTOCOL = {
     "split": "fashion_mnist-balanced-q100-t500-s0",
@@ -31,7 +32,7 @@ GAIN = {"none": 0.0, "cukd": 0.03, "ranking": 0.035, "csq": 0.0, "dch": 0.012, "
 
 def accuracy(value, ties, normalizer="relevant"):
     shift = {"expected": 0.0, "index": 0.001, "best": 0.006, "worst": -0.007}[ties]
-    return Metric(
+    return Measured(
         value=round(value + shift, 6),
         unit="",
         higher_is_better=True,
@@ -42,7 +43,7 @@ def accuracy(value, ties, normalizer="relevant"):
 
 
 def cost(value, unit, noise="exact", **detail):
-    return Metric(value=value, unit=unit, higher_is_better=False, noise=noise, detail=detail)
+    return Measured(value=value, unit=unit, higher_is_better=False, noise=noise, detail=detail)
 
 
 def numbers(student, method, loss, bits, seed):
@@ -69,6 +70,15 @@ def numbers(student, method, loss, bits, seed):
         "latency_ms@64": cost(40 * milliseconds, "ms", "timed", **timed | {"batch_size": 64}),
         "weights_mb": cost((params + 2049 * bits) * 4e-6, "MB"),
     }
+
+
+def assert_in_catalogue(metrics):
+    """Every number has an entry, and is what that says."""
+    for name, metric in metrics.items():
+        entry = catalogue.entry(name)
+        assert entry is not None, f"results/entries.py has no '{name}'"
+        assert (metric.unit, metric.noise) == (entry.unit, entry.noise), name
+        assert bool(entry.at) == ("@" in name), name
 
 
 def make_record(
@@ -105,7 +115,7 @@ def make_record(
         "student": {"weights": "none"},
         "method": {} if method == "none" else {"epochs": 20, "views": 2},
         "loss": {"epochs": 30},
-        "precision": "fp32",
+        "precision": (environment or ENVIRONMENT).get("precision", "fp32"),
         **(params or {}),
     }
     if metrics is None:

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from bench.results import records
-from bench.results.records import load_results
+from bench.results.folder import load_results, save_index
 
 MAP = "map@all:expected:relevant"
 QUERIES = 300
@@ -22,7 +22,7 @@ def scores_of(quality, seed, queries=QUERIES, noise=0.03):
 def write_scored(folder, cells, missing=()):
     """Write a results folder of (record, scores or None) and read it back; scores set a record's mAP."""
     index = {record.cell_key: f"cell-{i}" for i, (record, _) in enumerate(cells)}
-    records.save_index(folder, folder.name, [("map", "macs")], index | {slug: slug for slug in missing})
+    save_index(folder, folder.name, [("map", "macs")], index | {slug: slug for slug in missing})
     for i, (given, scores) in enumerate(cells):
         record = given
         if scores is not None:

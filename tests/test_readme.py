@@ -12,7 +12,7 @@ from bench.comparison.compare import compare
 from bench.comparison.finding import findings
 from bench.hamming import average_precision
 from bench.planning.config import load_grid
-from bench.results.records import load_results
+from bench.results.folder import load_results
 from bench.results.summary import summarise
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import FOLDER, Number, latest_results, verb
+from bench.cli.options import FOLDER, Number, verb
 from bench.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,12 @@ def check(
     from bench.comparison.baseline import write_baseline
     from bench.comparison.check import check
     from bench.comparison.verdicts import Limits
-    from bench.results.records import load_results
+    from bench.results.folder import ResultsFolder, latest_folder, load_results
     from bench.storage import atomic
 
-    candidate, asked = load_results(folder or latest_results()), Limits(metrics=tuple(metrics), **limits)
-    known = (baseline / "grid.json").is_file()
+    candidate, asked = load_results(folder or latest_folder()), Limits(metrics=tuple(metrics), **limits)
+    index = ResultsFolder(baseline).index
+    known = index.is_file()
     if update and not known:
         summary, *others = write_baseline(candidate, baseline, asked)
         click.echo(summary)
@@ -63,7 +64,7 @@ def check(
         )
         return 0
     if not known:
-        what = "no baseline in it (no grid.json)" if baseline.is_dir() else "no such folder"
+        what = f"no baseline in it (no {index.name})" if baseline.is_dir() else "no such folder"
         cure = f"make it with: python -m bench check --baseline {baseline} {candidate.folder} --update"
         raise UsageError(f"{baseline}: {what}; {cure}")
     verdict = check(load_results(baseline), candidate, asked)

@@ -35,7 +35,7 @@ def compare(
     from bench.comparison import compare_text
     from bench.comparison.choosing import filters
     from bench.comparison.compare import compare
-    from bench.results.records import load_results
+    from bench.results.folder import load_results
 
     if b is None and not (only_a or only_b):
         raise UsageError("compare needs B, a second results folder, or --a and --b to compare parts of A")

@@ -14,8 +14,6 @@ from typing import Any
 
 import click
 
-from bench.errors import UsageError
-
 FOLDER = click.Path(path_type=Path)
 
 
@@ -130,11 +128,3 @@ def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
         include_option,
     ]  # fmt: skip
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
-
-
-def latest_results() -> Path:
-    """The results folder that was run into last."""
-    indices = sorted(Path("results").glob("*/grid.json"), key=lambda path: path.stat().st_mtime)
-    if not indices:
-        raise UsageError("no results folder here; first: python -m bench run --grid grid.yaml")
-    return indices[-1].parent

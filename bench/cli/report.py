@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import FOLDER, Number, latest_results, verb
+from bench.cli.options import FOLDER, Number, verb
 from bench.errors import UsageError
 
 
@@ -25,12 +25,13 @@ def report(folders: Sequence[Path], out: Path | None, within: float, formats: Se
     from bench.comparison.finding import findings
     from bench.environment import default_threads
     from bench.report.render import render
+    from bench.results.folder import latest_folder
 
     # Whatever a report reads lives until its end: to look for garbage in it takes a third of the time.
     gc.disable()
     try:
         beside = default_threads() - 1
-        some = folders or [latest_results()]
+        some = folders or [latest_folder()]
         made = render(some, within, out=out, formats=formats, processes=beside, find=findings)
     finally:
         gc.enable()

@@ -20,14 +20,13 @@ log = logging.getLogger(__name__)
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
 @verb
-def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
+def run(grid: Path, out: Path | None, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""
-    from bench.execution.run import run_plan
-    from bench.execution.session import prepare
+    from bench.execution import session
+    from bench.results.folder import ResultsFolder
 
-    plan, machine = prepare(grid, fetch=True, **options)
-    out = out or Path("results") / plan.name
-    outcome = run_plan(plan, machine, out, overwrite)
+    outcome = session.run(grid, out, **options)
+    plan, out = outcome.plan, outcome.out
     text = f"{outcome.present + outcome.ok} of {len(plan.selected)} cells ok in {out}"
     if not outcome.attempted:
         text += "; nothing to do, every cell has a record"
@@ -42,7 +41,7 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
     if said := _findings(out):
         chosen = {cell.key for cell in plan.selected}
         rest = [cell for cell in plan.cells if cell.key not in chosen]
-        if any((out / "records" / cell.record_file).is_file() for cell in rest):
+        if any(ResultsFolder(out).record(Path(cell.record_file).stem).is_file() for cell in rest):
             said = [f"what all cells in {out} say, those of other runs among them:", *said]
         click.echo("\n".join(said))
     click.echo(f"tables, charts and web page of them: python -m bench report {out}", err=True)
@@ -54,7 +53,7 @@ def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
 def _findings(out: Path) -> list[str]:
     """What the records in ``out`` say. Whatever is wrong with them, a run has done its work by then."""
     from bench.comparison.finding import findings
-    from bench.results.records import load_results
+    from bench.results.folder import load_results
 
     try:
         return findings(load_results(out))

@@ -12,13 +12,13 @@ from safetensors.numpy import save as tensors
 from tabulate import tabulate
 
 from bench.comparison.choosing import require_metric
-from bench.comparison.judging import COUNTS, DERIVED, OTHERS, accuracies, possible
+from bench.comparison.judging import COUNTS, accuracies, possible
 from bench.comparison.power import FALSE_ALARM, of_interval, of_seeds
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
-from bench.results import records, wording
-from bench.results.catalogue import base_name
-from bench.results.records import Metric, Record, Results
+from bench.results import catalogue, comparable, records, wording
+from bench.results.folder import Results, ResultsFolder, save_index
+from bench.results.records import Measured, Record
 from bench.results.summary import Row, summarise
 from bench.storage import atomic
 
@@ -91,7 +91,7 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
             f"{results.folder}: {count} cells have no numbers, so this is no baseline; "
             "run the grid again, with --overwrite failed for those that failed"
         )
-    if any(record.cell.protocol.get("limit") for record in results.records):
+    if any(comparable.limited(record.cell.protocol) for record in results.records):
         raise UsageError(f"{results.folder}: made with --limit, so this is no baseline; run the whole grid")
     for short in limits.metrics:
         require_metric(short, results.records, accuracy=True)
@@ -99,22 +99,23 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
     found = sights(results, limits)
     _check_sight(results, found, limits)
     seeds = Counter(record.cell.seed for record in results.records)
-    files: dict[str, bytes] = {SUMMARY: _summary(results, found).encode()}
+    place = ResultsFolder(folder)
+    files = {folder / SUMMARY: _summary(results, found).encode()}
     for record in results.records:
         stem = results.stems[record.key]
-        files[f"records/{stem}.json"] = records.text(_kept(record, limits)).encode()
+        files[place.record(stem)] = records.text(_kept(record, limits)).encode()
         if len(seeds) == 1 and (scores := results.per_query(record)):
             # Only without other seeds does the gate fall back on the noise of queries.
             small = {name: values.astype(np.float32) for name, values in scores.items()}
-            files[f"{records.PER_QUERY}/{stem}.safetensors"] = tensors(small)
-    for part, ending in (("records", "json"), (records.PER_QUERY, "safetensors")):
-        for path in (folder / part).glob(f"*.{ending}"):
-            path.unlink()
-    for name, content in files.items():
-        atomic.write_bytes(folder / name, content)
+            files[place.scores(stem)] = tensors(small)
+    for path in (*place.all_records(), *place.all_scores()):
+        path.unlink()
+    for path, content in files.items():
+        atomic.write_bytes(path, content)
     cells = {record.cell_key: results.stems[record.key].rpartition("-")[0] for record in results.records}
-    records.save_index(folder, results.name, results.pareto, cells)
-    return [folder / name for name in files]
+    metrics = catalogue.learnt(name for record in results.records for name in record.metrics)
+    save_index(folder, results.name, results.pareto, cells, metrics=metrics)
+    return list(files)
 
 
 def _check_place(results: Results, folder: Path) -> None:
@@ -123,7 +124,9 @@ def _check_place(results: Results, folder: Path) -> None:
         raise UsageError(f"{folder}: these are the results themselves; name another folder for the baseline")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if there and not (folder / SUMMARY).is_file():
-        what = "the results of a run" if "grid.json" in there else f"other files ({there[0]})"
+        what = (
+            "the results of a run" if ResultsFolder(folder).index.is_file() else f"other files ({there[0]})"
+        )
         raise UsageError(
             f"{folder}: holds {what} and no baseline; name an empty folder, or an earlier baseline"
         )
@@ -165,14 +168,12 @@ def _kept(record: Record, limits: Limits) -> Record:
     metrics = {
         name: metric.model_copy(update={"detail": _conditions(metric)})
         for name, metric in record.metrics.items()
-        if name in {record.accuracy, *named}
-        or (metric.noise == "exact" and base_name(name) not in OTHERS)
-        or (metric.noise == "timed" and base_name(name) not in DERIVED)
+        if name in {record.accuracy, *named} or (metric.noise != "seeded" and catalogue.is_judged(name))
     }
     return record.model_copy(update={"metrics": metrics, "stages": {}, "per_query": {}})
 
 
-def _conditions(metric: Metric) -> dict[str, object]:
+def _conditions(metric: Measured) -> dict[str, object]:
     kept = ("device", "threads", "precision", "batch_size", "noisy", *COUNTS)
     return {name: metric.detail[name] for name in kept if name in metric.detail}
 
@@ -190,7 +191,7 @@ def _summary(results: Results, found: list[Sight]) -> str:
         for one in found
     ]
     heads = ("configuration", "accuracy", "mean", "sd over seeds", "seeds", "smallest fall seen",
-             "parameters", "MACs")  # fmt: skip
+             *map(catalogue.title, _sizes()))  # fmt: skip
     table = tabulate(
         [[_plain(cell) for cell in line] for line in lines], heads, tablefmt="github", disable_numparse=True
     )
@@ -209,9 +210,12 @@ def _numbers(one: Sight) -> tuple[str, str, str]:
 
 
 def _costs(row: Row) -> list[str]:
-    return [
-        f"{row.estimates[name].value:,.0f}" if name in row.estimates else "" for name in ("params", "macs")
-    ]
+    return [f"{row.estimates[name].value:,.0f}" if name in row.estimates else "" for name in _sizes()]
+
+
+def _sizes() -> list[str]:
+    """What a network is small by, in the order of other tables."""
+    return [name for name in catalogue.shown_in("table") if name in catalogue.SIZES]
 
 
 def _plain(value: object) -> str:

@@ -15,8 +15,8 @@ from bench.comparison.judging import AccuracyJudge, accuracies, exact, timed
 from bench.comparison.pairing import Pair, Pairing, pair
 from bench.comparison.verdicts import JUDGED, Check, Finding, Limits, Verdict
 from bench.results import wording
+from bench.results.folder import Results
 from bench.results.names import Names
-from bench.results.records import Results
 
 
 def check(baseline: Results, candidate: Results, limits: Limits | None = None) -> Check:

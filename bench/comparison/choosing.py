@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bench.errors import UsageError, did_you_mean
+from bench.results.folder import Results
 from bench.results.names import Names
-from bench.results.records import Record, Results
+from bench.results.records import Record
 from bench.results.wording import one_line
 
 #: What cells may be chosen by -> the fields of a cell and the blocks of its parameters that hang on it.

@@ -15,11 +15,11 @@ from bench.comparison.power import POWER
 from bench.comparison.scores import PairedScores, paired_scores
 from bench.comparison.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.errors import NothingToCompareError
-from bench.results.catalogue import bounds
+from bench.results.catalogue import SIZES, bounds
+from bench.results.comparable import ranking_key
+from bench.results.folder import Results
 from bench.results.names import Configuration, Matched
-from bench.results.records import Results
 from bench.results.wording import one_line
-from bench.storage.keys import canonical_json
 
 #: A difference is shown if its p value, adjusted for the number of configurations, lies below.
 LEVEL = 0.05
@@ -123,7 +123,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _Scored:
     """A pair with the accuracy that both sides have, and its scores."""
 
     pair: Pair
@@ -147,7 +147,8 @@ def compare(
         base: the baseline.
         new: what may be better or worse.
         metric: full or short name of an accuracy.
-        cost: the same of the cost that the front is drawn against; None = ``macs``, if it was measured.
+        cost: the same of the cost that the front is drawn against; None = the first of ``SIZES``, if it was
+            measured.
         base_only: see ``bench.comparison.pairing.pair``.
         new_only: see ``bench.comparison.pairing.pair``.
         level: of verdicts and detectable differences; less than ``LEVEL`` for one of several questions.
@@ -168,7 +169,7 @@ def compare(
             sides = {"base_only": question[0], "new_only": question[1]}
             found = compare(base, new, metric=metric, cost=cost, level=level, **sides)
             return replace(found, asked=str(parts[0]))
-    cost = cost or "macs"
+    cost = cost or SIZES[0]
     measured, refused = [], list(pairing.refused)
     for one in pairing.pairs:
         scores = _measure(one, metric, base, new)
@@ -219,7 +220,7 @@ def _cure(parts: list[Apart]) -> str:
 # -- Accuracies ----------------------------------------------------------------------------------
 
 
-def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Measured | str:
+def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Scored | str:
     """Scores by seed and query, by seed alone where no scores by query were kept; or why not."""
     found = {(record.metric(metric) or ("", None))[0] for record in (*one.base, *one.new)}
     name = found.pop()
@@ -227,20 +228,19 @@ def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Measured |
         return f"{one_line(metric)} was not measured on both sides in the same way"
     if one.new[0].metrics[name].noise != "seeded":
         return f"{one_line(name)} is no accuracy"
-    return _Measured(one, name, paired_scores(base, new, one, name))
+    return _Scored(one, name, paired_scores(base, new, one, name))
 
 
-def _overall(measured: list[_Measured], level: float) -> Overall | None:
-    """None for one configuration, or where they do not share data set, protocol, seeds and queries."""
-    cells = [one.pair.new[0].cell for one in measured]
+def _overall(measured: list[_Scored], level: float) -> Overall | None:
+    """None for one configuration, or where they do not share data, conditions, seeds and queries."""
     kinds = {
         (
             one.metric,
             one.scores.differences.shape,
             tuple(one.pair.seeds),
-            canonical_json([cell.dataset, cell.protocol]),
+            ranking_key(one.pair.new[0]),
         )
-        for one, cell in zip(measured, cells, strict=True)
+        for one in measured
     }
     if len(measured) == 1 or len(kinds) > 1:
         return None
@@ -256,7 +256,7 @@ def _overall(measured: list[_Measured], level: float) -> Overall | None:
     )
 
 
-def _tested(measured: list[_Measured], cost: str, level: float) -> list[Compared]:
+def _tested(measured: list[_Scored], cost: str, level: float) -> list[Compared]:
     results = paired_differences([one.scores.differences for one in measured])
     testable = [i for i, one in enumerate(results) if one.p is not None]
     adjusted = dict(zip(testable, holm([results[i].p or 0.0 for i in testable]).tolist(), strict=True))
@@ -270,7 +270,7 @@ def _tested(measured: list[_Measured], cost: str, level: float) -> list[Compared
 
 
 def _compared(
-    one: _Measured,
+    one: _Scored,
     result: PairedDifference,
     p_adjusted: float | None,
     levels: tuple[float, float],
@@ -319,7 +319,7 @@ def _over(scores: PairedScores) -> str:
     return " and ".join(["seeds"] * (seeds > 1) + ["queries"] * (queries > 1))
 
 
-def _hopeless(detectable: float | None, before: float, one: _Measured) -> bool:
+def _hopeless(detectable: float | None, before: float, one: _Scored) -> bool:
     """Whether a difference of that size would put B outside of what the metric can be."""
     ends = bounds(one.metric, one.pair.new[0].metrics[one.metric].unit)
     return (
@@ -327,9 +327,7 @@ def _hopeless(detectable: float | None, before: float, one: _Measured) -> bool:
     )
 
 
-def _within(
-    interval: tuple[float, float] | None, before: float, one: _Measured
-) -> tuple[float, float] | None:
+def _within(interval: tuple[float, float] | None, before: float, one: _Scored) -> tuple[float, float] | None:
     """``interval`` of B - A without differences that would put B outside of what the metric can be."""
     ends = bounds(one.metric, one.pair.new[0].metrics[one.metric].unit)
     if interval is None or ends is None:

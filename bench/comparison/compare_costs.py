@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench.comparison.pairing import Pair
-from bench.results import pareto
+from bench.results import catalogue, pareto
+from bench.results.comparable import ranking_key
 from bench.results.names import Configuration, Matched
 from bench.results.records import Record
-from bench.storage.keys import canonical_json
-
-#: Costs that neither machine nor chance changes.
-EXACT_COSTS = ("params", "macs", "code_bytes")
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class FrontChange:
 def changed_costs(one: Pair, cost: str) -> list[CostChange]:
     """The exact costs of ``one``, and ``cost`` if it is exact, that are not the same on both sides."""
     changes = []
-    for name in dict.fromkeys((*EXACT_COSTS, cost)):
+    for name in dict.fromkeys([*catalogue.shown_in("compare"), cost]):
         full = _common_cost(one, name)
         if full and one.new[0].metrics[full].noise == "exact":
             before, after = _mean(one.base, full), _mean(one.new, full)
@@ -79,17 +76,17 @@ def front_changes(
         cost: what to rank them by, beside their accuracy.
         records: of both sides; the largest cost among those that may be ranked ends the hypervolume.
     """
-    groups: dict[tuple[str, str, str], list[Pair]] = defaultdict(list)
+    groups: dict[tuple[Hashable, str, str], list[Pair]] = defaultdict(list)
     for one, accuracy in measured:
         if full := _common_cost(one, cost):
-            keys = {_group_key(record, full) for record in (*one.base, *one.new)}
+            keys = {ranking_key(record, full) for record in (*one.base, *one.new)}
             # Timings of two machines make no front.
             if len(keys) == 1:
                 groups[keys.pop(), full, accuracy].append(one)
-    largest: dict[tuple[str, str], float] = defaultdict(float)
+    largest: dict[tuple[Hashable, str], float] = defaultdict(float)
     for record in records:
         if record.status == "ok" and (found := record.metric(cost)):
-            key = _group_key(record, found[0]), found[0]
+            key = ranking_key(record, found[0]), found[0]
             largest[key] = max(largest[key], found[1].value)
     fronts = [
         _front_change(same, accuracy, full, largest[group, full])
@@ -127,15 +124,6 @@ def _common_cost(one: Pair, name: str) -> str | None:
     found = {(record.metric(name) or ("", None))[0] for record in (*one.base, *one.new)}
     full = found.pop()
     return full if full and not found else None
-
-
-def _group_key(record: Record, cost: str) -> str:
-    """Equal for records that may be ranked together by ``cost``."""
-    protocol = {name: value for name, value in record.cell.protocol.items() if value is not None}
-    where = ["precision"] if record.metrics[cost].noise != "timed" else ["precision", "fingerprint"]
-    return canonical_json(
-        [record.cell.dataset, protocol, [str(record.environment.get(fact)) for fact in where]]
-    )
 
 
 def _mean(records: Sequence[Record], name: str) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,21 +10,19 @@ import numpy as np
 
 from bench.comparison.pairing import Pair
 from bench.comparison.power import Allowance, Noise, of_interval, of_queries, of_seeds
-from bench.comparison.scores import paired_scores
+from bench.comparison.scores import PairedScores, paired_scores
 from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
-from bench.results.catalogue import base_name, bounds
-from bench.results.records import Metric, Record, Results
+from bench.results.catalogue import bounds, is_judged
+from bench.results.comparable import hardware, machine
+from bench.results.folder import Results
+from bench.results.records import Measured, Record
 from bench.results.summary import summarise
 
 #: Level of the rank test of timings; samples of one run are not independent, so the ratio decides.
 TIMING_LEVEL = 0.001
 #: Timings that cannot be told by rank are worse if they lie apart by this many times the ratio allowed.
 FAR = 2.0
-#: Exact numbers that tell what other programs print: they change with those programs.
-OTHERS = ("macs_fvcore", "macs_thop", "macs_torch", "params_thop")
-#: Timed numbers that follow from others.
-DERIVED = ("throughput_ips", "query_ms", "search_qps")
 #: How many queries stand behind an accuracy: equal wherever the same was measured.
 COUNTS = ("queries", "valid", "database")
 
@@ -65,8 +62,15 @@ class AccuracyJudge:
             return finding(one, name, metric, "missing", _UNMEASURED)
         if other := _other_counts(one, name):
             return finding(one, name, metric, "changed", other)
+        seeds = self._seeds(one.base[0], name)
+        noise, scores = of_seeds(seeds, name, len(one.base)), None
+        if noise is None:
+            scores = paired_scores(self._baseline, self._candidate, one, name)
+            noise = _of_queries(scores, metric)
         before, now = (mean(side, name) for side in (one.base, one.new))
-        allowance = self._allowance(one, name)
+        if scores and scores.one_sided:  # what one side alone answers makes no fall and no rise
+            before, now = float(scores.before.mean()), float(scores.after.mean())
+        allowance = self._allowance(noise, len(seeds))
         seen = allowance.seen if allowance else None
         if seen is not None and not possible(name, metric, before, seen):
             seen = None
@@ -85,21 +89,20 @@ class AccuracyJudge:
         allowed = allowance.allowed if allowance else None
         return finding(one, name, metric, verdict, reason, before, now, allowed, seen)
 
-    def _allowance(self, one: Pair, name: str) -> Allowance | None:
-        """The fall that chance alone hardly exceeds, and where it comes from."""
-        given, seeds = self._limits.tolerance, self._seeds(one.base[0], name)
-        noise = of_seeds(seeds, name, len(one.base)) or self._of_queries(one, name)
+    def _allowance(self, noise: Noise | None, seeds: int) -> Allowance | None:
+        """The fall that chance alone hardly exceeds, and where it comes from; ``seeds`` of the baseline."""
+        given = self._limits.tolerance
         if noise is not None:
             return noise.allowance(self._tests, given)
         if given is not None:
             return Allowance(given, None, GIVEN)
-        return Allowance(0.0, 0.0, _NEVER_VARIED) if len(seeds) > 1 else None
+        return Allowance(0.0, 0.0, _NEVER_VARIED) if seeds > 1 else None
 
-    def _of_queries(self, one: Pair, name: str) -> Noise | None:
-        scores = paired_scores(self._baseline, self._candidate, one, name)
-        found = of_queries(scores.differences.mean(axis=0)) if scores.by_query else None
-        metric = one.base[0].metrics[name]
-        return found or (of_interval(metric.value, metric.interval) if metric.interval else None)
+
+def _of_queries(scores: PairedScores, metric: Measured) -> Noise | None:
+    """The noise of queries, by their differences or by the baseline's interval."""
+    found = of_queries(scores.differences.mean(axis=0)) if scores.by_query else None
+    return found or (of_interval(metric.value, metric.interval) if metric.interval else None)
 
 
 def seeds_of(baseline: Results) -> Callable[[Record, str], list[Record]]:
@@ -113,7 +116,7 @@ def seeds_of(baseline: Results) -> Callable[[Record, str], list[Record]]:
     return seeds
 
 
-def possible(name: str, metric: Metric, value: float, fall: float) -> bool:
+def possible(name: str, metric: Measured, value: float, fall: float) -> bool:
     """Whether a metric with this value can get so much worse at all."""
     ends = bounds(name, metric.unit)
     if ends is None:
@@ -149,8 +152,6 @@ def _equal(one: Pair, name: str) -> bool:
 def exact(one: Pair) -> Iterator[Finding]:
     """The findings for numbers that must be equal."""
     for name, metric in _metrics(one, "exact").items():
-        if base_name(name) in OTHERS:
-            continue
         records = [both for both in zip(one.base, one.new, strict=True) if name in both[0].metrics]
         if any(name not in new.metrics for _, new in records):
             yield finding(one, name, metric, "missing", _UNMEASURED)
@@ -164,25 +165,21 @@ def exact(one: Pair) -> Iterator[Finding]:
 def timed(one: Pair, limits: Limits) -> Iterator[Finding]:
     """The findings for numbers that belong to a machine: times, memory, energy."""
     for name, metric in _metrics(one, "timed").items():
-        if base_name(name) not in DERIVED:
-            yield _timing(one, name, metric, limits)
+        yield _timing(one, name, metric, limits)
 
 
-def _metrics(one: Pair, noise: str) -> dict[str, Metric]:
-    """The metrics of one noise class that any seed of the baseline has."""
+def _metrics(one: Pair, noise: str) -> dict[str, Measured]:
+    """The metrics of one noise class that are judged and that any seed of the baseline has."""
     return {
         name: metric
         for record in reversed(one.base)
         for name, metric in record.metrics.items()
-        if metric.noise == noise
+        if metric.noise == noise and is_judged(name)
     }
 
 
-def _timing(one: Pair, name: str, metric: Metric, limits: Limits) -> Finding:
-    machines = [
-        {str(record.environment.get("fingerprint")) for record in side} for side in (one.base, one.new)
-    ]
-    if machines[0] != machines[1] or len(machines[0]) != 1:
+def _timing(one: Pair, name: str, metric: Measured, limits: Limits) -> Finding:
+    if len({machine(record) for record in (*one.base, *one.new)}) > 1:
         return finding(one, name, metric, "not judged", f"other hardware: {_hardware(one)}")
     if any(
         name in old.metrics and name not in new.metrics for old, new in zip(one.base, one.new, strict=True)
@@ -244,8 +241,6 @@ def _samples(records: list[Record], name: str) -> Any:
 
 
 def _hardware(one: Pair) -> str:
-    facts = defaultdict(list)
-    for record in (one.base[0], one.new[0]):
-        for fact in ("cpu", "gpu", "device", "threads"):
-            facts[fact].append(wording.one_line(record.environment.get(fact)))
+    before, now = hardware(one.base[0]), hardware(one.new[0])
+    facts = {fact: (wording.one_line(before[fact]), wording.one_line(now[fact])) for fact in before}
     return ", ".join(f"{fact} {a} against {b}" for fact, (a, b) in facts.items() if a != b) or "unknown"

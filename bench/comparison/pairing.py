@@ -16,14 +16,12 @@ from typing import Any
 
 from bench.comparison.choosing import PARTS, choose
 from bench.errors import UsageError
+from bench.results.comparable import accuracy_conditions, limited, machine, settings
+from bench.results.folder import Results
 from bench.results.names import Configuration, Matched, Names
-from bench.results.records import Record, Results
+from bench.results.records import Record
 from bench.results.wording import one_line
 from bench.storage.keys import file_name
-
-#: Parameters that say nothing about what was trained: which metrics are measured, and how often. Precision
-#: is judged by itself.
-_NO_PARAMS = ("measure", "precision")
 
 
 @dataclass(frozen=True)
@@ -201,12 +199,12 @@ class _Found:
         self, ours: list[_Variant], theirs: list[_Variant]
     ) -> tuple[list[_Variant], list[_Variant]]:
         reason = "limited run: such numbers compare with nothing"
-        limited = [self._base_name(one) for one in ours if one.conditions.get("limit")]
-        limited += [self._new_name(other) for other in theirs if other.conditions.get("limit")]
-        self.refused += [(name, reason) for name in dict.fromkeys(limited)]
-        kept = [[one for one in side if not one.conditions.get("limit")] for side in (ours, theirs)]
+        names = [self._base_name(one) for one in ours if limited(one.conditions)]
+        names += [self._new_name(other) for other in theirs if limited(other.conditions)]
+        self.refused += [(name, reason) for name in dict.fromkeys(names)]
+        kept = [[one for one in side if not limited(one.conditions)] for side in (ours, theirs)]
         # Half of a limited pair is neither gone nor new.
-        return ([], []) if limited and not all(kept) else (kept[0], kept[1])
+        return ([], []) if names and not all(kept) else (kept[0], kept[1])
 
     def _other_conditions(self, ours: list[_Variant], theirs: list[_Variant]) -> None:
         """What is left: the same name under another protocol or precision, or on one side only."""
@@ -292,25 +290,21 @@ def _variants(records: Iterable[Record], free: Iterable[str]) -> dict[str, list[
         free: keys of ``PARTS`` that do not count.
     """
     fields = {"seed", "protocol"}.union(*(PARTS[key][0] for key in free))
-    blocks = {*_NO_PARAMS}.union(*(PARTS[key][1] for key in free))
+    blocks: set[str] = set().union(*(PARTS[key][1] for key in free))
     found: dict[str, dict[str, _Variant]] = defaultdict(dict)
     for record in records:
         identity = json.dumps(record.cell.model_dump(exclude=fields), sort_keys=True)
         # Cells that differ in what does not count are different cells all the same.
         cell = record.cell.model_dump(exclude={"seed", "protocol"})
-        counted = {key: value for key, value in record.params.items() if key not in _NO_PARAMS}
-        conditions = _conditions(record)
+        conditions = accuracy_conditions(record)
+        # Precision is one of the conditions, and those are judged by themselves.
+        counted = {key: value for key, value in settings(record).items() if key != "precision"}
         key = json.dumps([cell, counted, conditions], sort_keys=True, default=str)
         if key not in found[identity]:
             params = {key: value for key, value in counted.items() if key not in blocks}
             found[identity][key] = _Variant(conditions, params, [])
         found[identity][key].records.append(record)
     return {identity: list(variants.values()) for identity, variants in found.items()}
-
-
-def _conditions(record: Record) -> dict[str, Any]:
-    protocol = {key: value for key, value in record.cell.protocol.items() if value is not None}
-    return {**protocol, "precision": record.params.get("precision") or record.environment.get("precision")}
 
 
 def _conditions_differ(changes: Mapping[str, str]) -> str:
@@ -325,8 +319,8 @@ def _same_machine(before: list[Record], after: list[Record]) -> tuple[Record, Re
     """One record of either side, from one machine if there is one that both sides ran on; the newest."""
 
     def preference(both: tuple[Record, Record]) -> tuple[bool, str, str]:
-        machines = [record.environment.get("fingerprint") for record in both]
-        return machines[0] == machines[1], both[1].created, both[0].created
+        same = machine(both[0]) == machine(both[1])
+        return same, both[1].created, both[0].created
 
     return max(itertools.product(before, after), key=preference)
 

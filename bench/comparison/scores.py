@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.comparison.pairing import Pair
-from bench.results.records import Results
+from bench.results.folder import Results
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +26,8 @@ class PairedScores:
         by_query: whether they are scores of queries, and not means over them.
         same: whether both sides have the same scores, and none for the same queries.
         left_out: queries that have no score for some seed on either side.
+        one_sided: those among them that have one on the other side, so that means over all that either side
+            answers are not of the same queries.
     """
 
     before: Floats
@@ -33,6 +35,7 @@ class PairedScores:
     by_query: bool
     same: bool
     left_out: int = 0
+    one_sided: int = 0
 
     @property
     def differences(self) -> Floats:
@@ -58,12 +61,17 @@ def paired_scores(base: Results, new: Results, one: Pair, name: str) -> PairedSc
     arrays = [scores for side in kept for scores in side if scores is not None]
     if len(arrays) == 2 * len(one.base) and len({scores.shape for scores in arrays}) == 1:
         before, after = np.asarray(arrays, np.float64).reshape(2, len(one.base), -1)
-        answered = np.isfinite(before).all(axis=0) & np.isfinite(after).all(axis=0)
+        finite = np.isfinite(before), np.isfinite(after)
+        answered = finite[0].all(axis=0) & finite[1].all(axis=0)
         if answered.any():
-            left_out = int(np.count_nonzero(~answered))
-            same = np.array_equal(before, after, equal_nan=True)
-            kept_scores = before[:, answered], after[:, answered]
-            return PairedScores(*kept_scores, by_query=True, same=same, left_out=left_out)
+            return PairedScores(
+                before[:, answered],
+                after[:, answered],
+                by_query=True,
+                same=np.array_equal(before, after, equal_nan=True),
+                left_out=int(np.count_nonzero(~answered)),
+                one_sided=int(np.count_nonzero((finite[0] != finite[1]).any(axis=0))),
+            )
     means = [
         np.array([[record.metrics[name].value] for record in side], np.float64)
         for side in (one.base, one.new)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from bench.comparison.pairing import Pair
 from bench.results import wording
-from bench.results.records import Metric
+from bench.results.records import Measured
 
 Verdict = Literal[
     "equal", "within noise", "improved", "regression", "changed", "missing", "not judged", "absent"
@@ -44,11 +44,11 @@ class Limits:
     sees: float = 0.05
     weak: bool = False
 
-    def dim(self, seen: float | None, metric: Metric) -> bool:
+    def dim(self, seen: float | None, metric: Measured) -> bool:
         """Whether a baseline that shows falls from ``seen`` on shows less than it should; None is none."""
         return seen is None or seen > self.sees * (abs(metric.value) if metric.unit else 1.0)
 
-    def accepts(self, seen: float | None, metric: Metric) -> bool:
+    def accepts(self, seen: float | None, metric: Measured) -> bool:
         """Whether anything can be judged by a baseline that shows falls from ``seen`` on."""
         if self.weak or self.tolerance is not None:
             return True
@@ -121,7 +121,7 @@ class Check:
 
 
 def finding(
-    one: Pair, name: str, metric: Metric, verdict: Verdict, reason: str, baseline: float | None = None,
+    one: Pair, name: str, metric: Measured, verdict: Verdict, reason: str, baseline: float | None = None,
     now: float | None = None, allowed: float | None = None, seen: float | None = None,
 ) -> Finding:  # fmt: skip
     """One metric of a pair, judged; see ``Finding``."""

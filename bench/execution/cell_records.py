@@ -10,11 +10,12 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import timing
-from bench.execution.outcomes import Cause
+from bench.execution.pools.pool import Cause
 from bench.planning.plan import Cell
-from bench.planning.stage import SCORES_FILE, Stage
+from bench.planning.stage import SCORES_FILE, Stage, walk
 from bench.results import records
-from bench.results.records import ArtifactReference, Failure, Metric, Record, StageInfo
+from bench.results.folder import ResultsFolder
+from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo
 from bench.storage import atomic
 from bench.storage.store import Store
 
@@ -34,19 +35,19 @@ def save_finished(
         made: keys of the stages that were made for this cell.
         out: the results folder.
     """
-    metrics: dict[str, Metric] = {}
+    metrics: dict[str, Measured] = {}
     per_query: dict[str, ArtifactReference] = {}
-    for role in (role for role, stage in cell.stages.items() if stage.kind == "measure"):
+    for role in (role for role, stage in cell.leaves.items() if stage.kind == "measure"):
         summary = indices[role]["summary"]
-        metrics |= {name: Metric.model_validate(value) for name, value in summary["values"].items()}
-        artifact = str(_folder(store, cell.stages[role]).relative_to(store.root))
+        metrics |= {name: Measured.model_validate(value) for name, value in summary["values"].items()}
+        artifact = str(_folder(store, cell.leaves[role]).relative_to(store.root))
         per_query |= {
             name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
         }
     metrics |= _whole_query(metrics)
     stages, threads = {}, set()
     warnings: list[str] = []
-    for name, stage in all_stages(cell).items():
+    for name, stage in _by_name(cell).items():
         found = store.index(_folder(store, stage))
         summary = found["summary"] if found else {}
         stages[name] = StageInfo(
@@ -63,13 +64,13 @@ def save_finished(
         described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
     parts = {"metrics": metrics, "per_query": per_query, "stages": stages}
     record = _record(cell, described, warnings, status="ok", **parts)
-    stem = Path(cell.record_file).stem
-    _save_scores(record, store, out / records.PER_QUERY / f"{stem}.safetensors")
-    if examples := cell.stages.get("examples"):
+    place, stem = ResultsFolder(out), Path(cell.record_file).stem
+    _save_scores(record, store, place.scores(stem))
+    if examples := cell.leaves.get("examples"):
         for file in indices["examples"]["files"]:
             content = (_folder(store, examples) / file).read_bytes()
-            atomic.write_bytes(out / records.EXAMPLES / f"{stem}{Path(file).suffix}", content)
-    records.save(record, out / "records" / cell.record_file)
+            atomic.write_bytes(place.examples(stem, Path(file).suffix), content)
+    records.save(record, place.record(stem))
     return record
 
 
@@ -87,22 +88,19 @@ def save_unfinished(
         message = f"needs {stage.kind} {stage.slug}, which failed: {message}"
     error = Failure(type=cause.type, stage=stage.kind, message=message)
     record = _record(cell, described, [], status="failed" if first else "skipped", error=error)
-    records.save(record, out / "records" / cell.record_file)
+    records.save(record, ResultsFolder(out).record(Path(cell.record_file).stem))
     return record
 
 
-def all_stages(cell: Cell) -> dict[str, Stage]:
-    """Every stage of a cell by a readable name, inputs before users."""
-    named: dict[str, Stage] = {}
-
-    def add(name: str, stage: Stage) -> None:
+def _by_name(cell: Cell) -> dict[str, Stage]:
+    """Every stage of a cell by the role that it has there, inputs before users."""
+    stages = walk(cell.leaves.values())
+    named = dict(cell.leaves)
+    for stage in stages.values():
         for role, needed in stage.inputs.items():
-            add(f"features/{role}" if needed.kind == "features" else role, needed)
-        named[name] = stage
-
-    for role, leaf in cell.stages.items():
-        add(role, leaf)
-    return named
+            named[f"features/{role}" if needed.kind == "features" else role] = needed
+    place = {key: number for number, key in enumerate(stages)}
+    return dict(sorted(named.items(), key=lambda item: place[item[1].key]))
 
 
 def _save_scores(record: Record, store: Store, path: Path) -> None:
@@ -122,7 +120,7 @@ def _rounded(epoch: dict[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.{CURVE_DIGITS}g}") for name, value in epoch.items()}
 
 
-def _whole_query(metrics: dict[str, Metric]) -> dict[str, Metric]:
+def _whole_query(metrics: dict[str, Measured]) -> dict[str, Measured]:
     """``query_ms@1``: the network's time for one image and one exact search, without reading the image."""
     parts = [metrics.get(name) for name in ("latency_ms@1", "search_ms@1")]
     if not all(parts):

@@ -18,7 +18,7 @@ SHARED_SEED = 0
 ONLINE = "online"
 
 
-def stages(
+def leaves(
     blocks: Blocks, metrics: Sequence[dict[str, Any]], hardware: str, examples: int
 ) -> dict[str, Stage]:
     """The leaves of one cell: a measure stage per metric, and the examples of what its codes find.
@@ -31,10 +31,10 @@ def stages(
     distill = _distill(blocks, blocks.seed) if METHODS.get(blocks.method["name"]).trains else None
     trained = _finetune(blocks, distill) if LOSSES.get(blocks.loss["name"]).trains else distill
     encode = _encode(blocks, trained)
-    leaves = {
+    found = {
         f"measure/{metric['name']}": _measure(metric, blocks, distill, encode, hardware) for metric in metrics
     }
-    return {**leaves, "examples": _examples(blocks, encode, examples)} if examples else leaves
+    return {**found, "examples": _examples(blocks, encode, examples)} if examples else found
 
 
 def applies(metric: Any, dataset: str, loss: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,19 +89,14 @@ class Stage:
             level = [needed for stage in level for needed in stage.inputs.values()]
         return {}
 
-    def lineage(self) -> Iterator[Stage]:
-        """This stage and all it depends on, inputs first."""
-        for stage in self.inputs.values():
-            yield from stage.lineage()
-        yield self
 
-
-def absent(leaves: Iterable[Stage], there: Callable[[Stage], bool]) -> dict[str, Stage]:
-    """Key -> stage of what has to be made, inputs first: below an artifact that is there, nothing has to be.
+def walk(leaves: Iterable[Stage], there: Callable[[Stage], bool] = lambda stage: False) -> dict[str, Stage]:
+    """Key -> stage of ``leaves`` and all they are made from, inputs before users, each once.
 
     Args:
         leaves: what is wanted in the end.
-        there: whether the artifact of a stage is; asked once of each.
+        there: whether the artifact of a stage is, so that it is left out with all that only it needs;
+            asked once of each.
     """
     found: dict[str, Stage] = {}
     seen: set[str] = set()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.results.records import Record, Results
+from bench.results import comparable
+from bench.results.folder import Results
+from bench.results.records import Record
 from bench.storage.keys import canonical_json
 
 _TWICE = "of cells that another folder has, too, finished or newer"
@@ -57,8 +59,8 @@ def _worth(record: Record) -> tuple[bool, str]:
 
 
 def _identity(record: Record) -> str:
-    params = {key: value for key, value in record.params.items() if key != "measure"}
-    return canonical_json([record.cell.model_dump(), params, str(record.environment.get("fingerprint"))])
+    settings, machine = comparable.settings(record), comparable.machine(record)
+    return canonical_json([record.cell.model_dump(), settings, machine])
 
 
 def _slug(record: Record, results: Results) -> str:

@@ -2,27 +2,23 @@
 
 One JSON file per cell, written when the cell ends, whatever its status. Older schemas are upgraded
 on load, newer ones refused. What is too long for it lies beside it under the same name: scores by query,
-examples of results, the log. The columns are explained in ``results/README.md``.
+examples of results, the log. Where all that is, ``bench.results.folder`` knows.
+The columns are explained in ``results/README.md``.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
-from bench.errors import RecordError, UsageError
-from bench.results.catalogue import resolve
+from bench.errors import RecordError
+from bench.results import catalogue
 from bench.storage import atomic
-from bench.storage.keys import file_name
 
 SCHEMA_VERSION = 3
 
@@ -58,9 +54,6 @@ _KINDS: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
 
 Status = Literal["ok", "failed", "skipped"]
 
-#: Folders of a results folder, beside ``records``.
-PER_QUERY, EXAMPLES, LOGS = "per_query", "examples", "logs"
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,7 +85,7 @@ class CellInfo(_Part):
     image_size: Whole
 
 
-class Metric(_Part):
+class Measured(_Part):
     """One measured number; ``interval`` is the 95 % interval over queries, ``samples`` raw timings."""
 
     value: Real
@@ -140,7 +133,7 @@ class Record(_Part):
     warnings: list[str] = Field(default_factory=list)
     cell: CellInfo
     params: dict[str, Any]
-    metrics: dict[str, Metric] = Field(default_factory=dict)
+    metrics: dict[str, Measured] = Field(default_factory=dict)
     per_query: dict[str, ArtifactReference] = Field(default_factory=dict)
     stages: dict[str, StageInfo] = Field(default_factory=dict)
     environment: dict[str, Any]
@@ -157,21 +150,12 @@ class Record(_Part):
     @property
     def accuracy(self) -> str | None:
         """Full name of the accuracy that the cell is judged by."""
-        return resolve("map", self.metrics)
+        return catalogue.full_name("map", self.metrics)
 
-    def metric(self, name: str) -> tuple[str, Metric] | None:
-        """The metric called ``name``, in full or short (``metric_names.resolve``), if any."""
-        full = resolve(name, self.metrics)
+    def metric(self, name: str) -> tuple[str, Measured] | None:
+        """The metric called ``name``, in full or short (``catalogue.full_name``), if any."""
+        full = catalogue.full_name(name, self.metrics)
         return None if full is None else (full, self.metrics[full])
-
-
-class _Index(BaseModel):
-    """What ``grid.json`` holds, see ``index_text``."""
-
-    name: str
-    pareto: list[tuple[str, str]]
-    cells: dict[str, str]
-    description: str = ""
 
 
 class Example(_Part):
@@ -215,7 +199,7 @@ def load(path: Path) -> Record:
         RecordError: not JSON, not a record, or written by a newer version.
     """
     try:
-        data = _parse(path.read_bytes())
+        data = parse(path.read_bytes())
     except UNREADABLE as error:
         raise RecordError(f"{path}: not a readable record ({error}); delete it and run again") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
@@ -232,145 +216,10 @@ def load(path: Path) -> Record:
     try:
         return Record.model_validate(data)
     except ValidationError as error:
-        raise RecordError(f"{path}: {_fault(error)}; delete it and run again") from error
+        raise RecordError(f"{path}: {fault(error)}; delete it and run again") from error
 
 
-@dataclass(frozen=True)
-class Results:
-    """One results folder, or several as one: the grid that was run and its records.
-
-    Attributes:
-        folder: where it was read from; of several, the first.
-        name: the grid's name.
-        pareto: pairs of axes to chart, accuracy first, from the grid.
-        records: those of the present grid, in file-name order.
-        missing: slugs of cells that have no record yet.
-        left_out: what other records there are, in words -> how many.
-        stems: record key -> name of the record's file, without ``.json``.
-        cells: cell key -> slug of the present grid.
-        homes: record key -> folder, where that is not ``folder``.
-        descriptions: what the grid is for, of several each; empty where it does not say.
-    """
-
-    folder: Path
-    name: str
-    pareto: list[tuple[str, str]]
-    records: list[Record]
-    missing: list[str]
-    left_out: dict[str, int] = field(default_factory=dict)
-    stems: dict[str, str] = field(default_factory=dict)
-    cells: dict[str, str] = field(default_factory=dict)
-    homes: dict[str, Path] = field(default_factory=dict)
-    descriptions: list[str] = field(default_factory=list)
-
-    @property
-    def folders(self) -> list[Path]:
-        """Every folder that records come from, ``folder`` first."""
-        return list(dict.fromkeys([self.folder, *self.homes.values()]))
-
-    def file(self, record: Record, part: str, ending: str) -> Path:
-        """Where something of a record lies: in which folder of the results, with which ending."""
-        return self.homes.get(record.key, self.folder) / part / f"{self.stems[record.key]}{ending}"
-
-    def per_query(self, record: Record) -> dict[str, NDArray[np.float64]]:
-        """Scores by query, float64 (q,) each, by full metric name; empty where none were kept.
-
-        Raises:
-            RecordError: the file is damaged.
-        """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        path = self.file(record, PER_QUERY, ".safetensors")
-        try:
-            return dict(load_file(path)) if path.is_file() else {}
-        except (OSError, SafetensorError) as error:
-            raise RecordError(f"{path}: damaged ({error}); delete it and run again") from error
-
-    def examples(self, record: Record) -> Examples | None:
-        """Queries with their first results; None where none were kept.
-
-        Raises:
-            RecordError: the file is damaged.
-        """
-        path = self.file(record, EXAMPLES, ".json")
-        try:
-            return Examples.model_validate_json(path.read_bytes()) if path.is_file() else None
-        except (OSError, ValidationError) as error:
-            raise RecordError(f"{path}: damaged; delete it and run again") from error
-
-    def sprite(self, record: Record) -> bytes:
-        """The pictures of ``examples``, a WebP image; empty where there are none."""
-        path = self.file(record, EXAMPLES, ".webp")
-        return path.read_bytes() if path.is_file() else b""
-
-    def log(self, record: Record) -> str:
-        """What was logged while the cell was run; empty where nothing is left."""
-        path = self.file(record, LOGS, ".log")
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-
-
-def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "") -> str:
-    """The JSON of ``grid.json``: which cells (cell key -> slug) a grid consists of, and what it is for."""
-    index = {"schema_version": SCHEMA_VERSION, "name": name, "description": description.strip()}
-    index |= {"pareto": pareto, "cells": cells}
-    return json.dumps(index, indent=1) + "\n"
-
-
-def save_index(
-    folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = ""
-) -> None:
-    """Write ``grid.json`` of the present grid."""
-    atomic.write_text(folder / "grid.json", index_text(name, pareto, cells, description))
-
-
-def load_results(folder: Path) -> Results:
-    """Read a results folder written by ``run``.
-
-    Raises:
-        UsageError: there is no such folder, or nothing was run into it.
-        RecordError: one of its files cannot be read.
-    """
-    path = folder / "grid.json"
-    if not path.is_file():
-        what = "no results in it (no grid.json)" if folder.is_dir() else "no such folder"
-        raise UsageError(f"{folder}: {what}; make it with: python -m bench run --grid GRID --out {folder}")
-    try:
-        index = _Index.model_validate(_parse(path.read_bytes()))
-    except ValidationError as error:
-        raise RecordError(f"{path}: {_fault(error)}; run the grid again") from error
-    except UNREADABLE as error:
-        raise RecordError(f"{path}: not readable ({error}); run the grid again") from error
-    cells = index.cells
-    found = {file.stem: load(file) for file in sorted((folder / "records").glob("*.json"))}
-    current = {stem: record for stem, record in found.items() if record.cell_key in cells}
-    present = {record.cell_key for record in current.values()}
-    return Results(
-        folder=folder,
-        name=index.name,
-        pareto=index.pareto,
-        records=list(current.values()),
-        missing=[slug for key, slug in cells.items() if key not in present],
-        left_out=_left_out([stem for stem in found if stem not in current], cells),
-        stems={record.key: stem for stem, record in current.items()},
-        cells=cells,
-        descriptions=[index.description] if index.description else [],
-    )
-
-
-def _left_out(stems: list[str], cells: dict[str, str]) -> dict[str, int]:
-    """Why records are none of the present grid's, as far as the names of their files tell."""
-    present = {file_name(slug, "") for slug in cells.values()}
-    reasons = (
-        "of an earlier version of a cell (its parameters, data or plug-ins were others)"
-        if f"{stem.rpartition('-')[0]}-" in present
-        else "of cells that the grid does not have (another grid's, or taken out of it)"
-        for stem in stems
-    )
-    return dict(Counter(reasons))
-
-
-def _fault(error: ValidationError) -> str:
+def fault(error: ValidationError) -> str:
     """The first fault, in words."""
     first = error.errors()[0]
     if first["type"] == "model_type":
@@ -379,7 +228,7 @@ def _fault(error: ValidationError) -> str:
     return f"field {where}: {first['msg']}" if where else str(first["msg"])
 
 
-def _parse(content: bytes) -> Any:
+def parse(content: bytes) -> Any:
     """The value of a JSON text, at least twice as fast as the standard library reads it where it can be."""
     try:
         return from_json(content, allow_inf_nan=False)

@@ -8,22 +8,19 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from bench.results import wording
-from bench.results.catalogue import bounds, resolve
+from bench.results import catalogue, comparable, wording
+from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
-from bench.results.records import Metric, Record, Results
+from bench.results.records import Measured, Record
 from bench.results.wording import assignments, one_line
 
 Role = Literal["teacher", "undistilled", "distilled"]
-
-#: What is shown beside them.
-_SCORES = {"map_revisited": ("mp_at_k",), "map_reid": ("cmc",)}
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class Row:
     role: Role
     records: list[Record]
     estimates: dict[str, Estimate]
-    metrics: dict[str, Metric]
+    metrics: dict[str, Measured]
     image_size: int = 0
     warned: bool = False
     again: int = 0
@@ -130,7 +127,7 @@ class Group:
     @property
     def limited(self) -> bool:
         """Whether the cells saw only a part of the data, so that nothing may be ranked."""
-        return bool(self.protocol.get("limit"))
+        return comparable.limited(self.protocol)
 
     @property
     def title(self) -> str:
@@ -141,7 +138,7 @@ class Group:
     @property
     def facts(self) -> dict[str, Any]:
         """What tells the group from others of its data set: settings, protocol, machine and precision."""
-        return _facts(self.rows[0].records[0])
+        return comparable.table_facts(self.rows[0].records[0])
 
     @property
     def protocol_words(self) -> str:
@@ -154,13 +151,13 @@ class Group:
         return sorted({row.image_size for row in self.rows})
 
     @functools.cached_property
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> dict[str, Measured]:
         """One record's worth of every metric in the group, for units, directions and conditions."""
         return {name: metric for row in reversed(self.rows) for name, metric in row.metrics.items()}
 
     def resolve(self, name: str) -> str | None:
         """The full name of ``name``: ``map`` and ``map@all`` find ``map@all:expected:relevant``."""
-        return resolve(name, self.metrics)
+        return catalogue.full_name(name, self.metrics)
 
     @property
     def accuracy(self) -> str | None:
@@ -170,11 +167,11 @@ class Group:
     @property
     def further_accuracies(self) -> list[str]:
         """The other scores of a protocol that has several, such as easy and hard."""
-        base = re.split("[@:]", self.accuracy or "map")[0]
-        scores = {base, *_SCORES.get(base, ())} - {"map"}
-        return [
-            name for name in self.metrics if re.split("[@:]", name)[0] in scores and name != self.accuracy
-        ]
+        if (main := self.accuracy) is None:
+            return []
+        known = {name: entry for name in self.metrics if (entry := catalogue.entry(name))}
+        base = catalogue.base_name(main)
+        return [name for name, entry in known.items() if entry.beside == base and name != main]
 
     def rows_with(self, *names: str) -> list[Row]:
         """The rows that have every one of these metrics (full names)."""
@@ -219,8 +216,8 @@ def summarise(results: Results) -> Summary:
         summarised.append(
             Group(
                 dataset=name(first).dataset,
-                protocol=_protocol(first),
-                conditions=_conditions(first.environment),
+                protocol=comparable.protocol(first),
+                conditions=_conditions(first),
                 slug=hashlib.sha256(key.encode()).hexdigest()[:6],
                 rows=sorted(
                     (_row(name(same[0]), same, teachers) for same in rows.values()),
@@ -237,7 +234,7 @@ def summarise(results: Results) -> Summary:
     )
 
 
-def estimate(name: str, metrics: list[Metric]) -> Estimate:
+def estimate(name: str, metrics: list[Measured]) -> Estimate:
     """Mean and 95 % interval of the metric with the full name ``name`` over the seeds of a configuration."""
     values = [metric.value for metric in metrics]
     n = len(values)
@@ -249,7 +246,7 @@ def estimate(name: str, metrics: list[Metric]) -> Estimate:
         return Estimate(mean, metrics[0].interval, n)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
-    least, most = bounds(name, metrics[0].unit) or (-math.inf, math.inf)
+    least, most = catalogue.bounds(name, metrics[0].unit) or (-math.inf, math.inf)
     # A value outside of its bounds, by rounding or by a plug-in's own idea of them, stays in its interval.
     interval = max(mean - half, min(least, mean)), min(mean + half, max(most, mean))
     return Estimate(mean, interval, n, tuple(values))
@@ -297,36 +294,22 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[Teac
 
 
 def _group_key(record: Record) -> str:
-    return _canonical(record.cell.dataset, _facts(record))
-
-
-def _facts(record: Record) -> dict[str, Any]:
-    where = ("cpu", "gpu", "device", "threads", "precision")
-    return {
-        **{f"dataset.{name}": value for name, value in record.params.get("dataset", {}).items()},
-        **_protocol(record),
-        **{name: record.environment.get(name) for name in where},
-    }
+    return _canonical(record.cell.dataset, comparable.table_facts(record))
 
 
 def _row_key(record: Record) -> str:
-    # What else was measured makes no other configuration.
-    params = {key: value for key, value in record.params.items() if key != "measure"}
-    return _canonical(record.cell.model_dump(exclude={"seed"}), params)
+    return _canonical(record.cell.model_dump(exclude={"seed"}), comparable.settings(record))
 
 
 def _canonical(*parts: object) -> str:
     return json.dumps(parts, sort_keys=True, default=str)
 
 
-def _protocol(record: Record) -> dict[str, Any]:
-    return {key: value for key, value in record.cell.protocol.items() if value is not None}
-
-
-def _conditions(environment: Mapping[str, Any]) -> str:
-    on_gpu = str(environment.get("device")).startswith("cuda")
-    machine = environment.get("gpu" if on_gpu else "cpu") or "unknown machine"
-    parts = (machine, wording.threads(environment.get("threads")), environment.get("precision"))
+def _conditions(record: Record) -> str:
+    hardware = comparable.hardware(record)
+    on_gpu = str(hardware["device"]).startswith("cuda")
+    machine = hardware["gpu" if on_gpu else "cpu"] or "unknown machine"
+    parts = (machine, wording.threads(hardware["threads"]), comparable.precision(record))
     return " · ".join(one_line(part) for part in parts if part)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.report.web.site import site
-from bench.results.records import Results, load_results
+from bench.results.folder import Results, load_results
 from bench.results.summary import summarise
 from tests.browser import material
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from bench.results import records
-from bench.results.records import Example, Examples, Failure, Metric, Record, Results, StageInfo
+from bench.results.folder import Results, load_results, save_index
+from bench.results.records import Example, Examples, Failure, Measured, Record, StageInfo
 from tests.recorded import make_record
 
 HOSTILE = [
@@ -28,7 +29,7 @@ def write(folder: Path, some: list[Record], missing: tuple[str, ...] = ()) -> Re
     """Write records with examples and logs as ``run`` would leave them."""
     cells = {record.cell_key: f"cell-{i}" for i, record in enumerate(some)}
     cells |= {f"missing-{slug}": slug for slug in missing}
-    records.save_index(folder, "synthetic", PAIRS, cells)
+    save_index(folder, "synthetic", PAIRS, cells)
     for i, record in enumerate(some):
         stem = f"{i:03d}-{record.status}"
         records.save(record, folder / "records" / f"{stem}.json")
@@ -41,7 +42,7 @@ def write(folder: Path, some: list[Record], missing: tuple[str, ...] = ()) -> Re
             kept.parent.mkdir(exist_ok=True)
             kept.write_text(examples.model_dump_json())
             kept.with_suffix(".webp").write_bytes(sprite)
-    return records.load_results(folder)
+    return load_results(folder)
 
 
 def everything() -> list[Record]:
@@ -118,14 +119,14 @@ def pictures(seed: int) -> tuple[Examples, bytes]:
     return Examples(tile=_TILE, rows=rows), buffer.getvalue()
 
 
-def _curve(along: str, points: int) -> Metric:
+def _curve(along: str, points: int) -> Measured:
     recall = [(i + 1) / points for i in range(points)]
     detail = {along: list(range(points)), "recall": recall, "precision": [1 - 0.9 * r * r for r in recall]}
     if along == "rank":
         for ties, shift in (("best", 0.05), ("worst", -0.08)):
             detail[f"recall_{ties}_ties"] = recall
             detail[f"precision_{ties}_ties"] = [max(0.0, min(1.0, p + shift)) for p in detail["precision"]]
-    return Metric(value=0.7, unit="", higher_is_better=True, noise="seeded", detail=detail)
+    return Measured(value=0.7, unit="", higher_is_better=True, noise="seeded", detail=detail)
 
 
 def _history(epochs: int, terms: list[str]) -> list[dict[str, float]]:

@@ -17,7 +17,8 @@ from bench.comparison.check import check
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
 from bench.results import records
-from bench.results.records import Failure, Metric, Record, Results
+from bench.results.folder import Results, load_results, save_index
+from bench.results.records import Failure, Measured, Record
 from tests.recorded import cost, make_record
 
 MAP = "map@all:expected:relevant"
@@ -26,8 +27,8 @@ HOSTILE = "<img src=x onerror=alert(1)> | \"&' ]]> `code` @team #1"
 SPREAD = 0.005
 
 
-def score(value: float, interval: tuple[float, float] | None = None) -> Metric:
-    return Metric(value=value, unit="", higher_is_better=True, noise="seeded", interval=interval)
+def score(value: float, interval: tuple[float, float] | None = None) -> Measured:
+    return Measured(value=value, unit="", higher_is_better=True, noise="seeded", interval=interval)
 
 
 def cell(value: float, seed: int = 0, loss: str = "csq", **more) -> Record:
@@ -328,10 +329,10 @@ def test_hostile_names_stay_text(baseline):
 
 
 def test_a_baseline_passes_against_what_it_was_made_from(run_folder, tmp_path):
-    found = records.load_results(run_folder)
+    found = load_results(run_folder)
     files = write_baseline(found, tmp_path / "baseline")
     assert files[0].read_text().count("cukd_v1") == 4
-    kept = records.load_results(tmp_path / "baseline")
+    kept = load_results(tmp_path / "baseline")
     assert check(kept, found).exit_code == 0
     assert max(path.stat().st_size for path in files) < 5_000
     assert all(record.stages == {} for record in kept.records)
@@ -342,7 +343,7 @@ def test_a_baseline_passes_against_what_it_was_made_from(run_folder, tmp_path):
 @pytest.fixture
 def run_folder(baseline, tmp_path):
     folder = tmp_path / "results"
-    records.save_index(
+    save_index(
         folder, "grid", [("map", "macs")], {r.cell_key: f"c{i}" for i, r in enumerate(baseline.records)}
     )
     for i, record in enumerate(baseline.records):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from bench.comparison import compare_text
 from bench.comparison.compare import compare
 from bench.comparison.finding import MOST, NAMED, findings
+from bench.results.folder import load_results
 from bench.results.merge import merged
-from bench.results.records import Failure, load_results
+from bench.results.records import Failure
 from tests.recorded import make_record
 from tests.scored import MAP, scores_of, write_scored
 

@@ -10,7 +10,8 @@ import pytest
 from bench.comparison.choosing import filters
 from bench.comparison.pairing import pair
 from bench.errors import UsageError
-from bench.results.records import Failure, Record, Results
+from bench.results.folder import Results
+from bench.results.records import Failure, Record
 from tests.recorded import make_record
 
 

@@ -17,9 +17,11 @@ from safetensors.numpy import save_file
 from bench.comparison import check_text
 from bench.comparison.baseline import sights, write_baseline
 from bench.comparison.check import check
+from bench.comparison.compare import compare
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
-from bench.results.records import Failure, Metric, Record, Results, load_results
+from bench.results.folder import Results, load_results
+from bench.results.records import Failure, Measured, Record
 from tests.recorded import cost, make_record
 
 MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"
@@ -31,7 +33,7 @@ FAILURE = Failure(type="RuntimeError", stage="finetune", message="loss is not fi
 def cell(value: float, seed: int = 0, loss: str = "csq", *, name: str = MAP, size: float = 1000.0,
          detail: dict | None = None, without: str = "", **more) -> Record:  # fmt: skip
     up = not name.startswith("onnx_bits_changed")
-    accuracy = Metric(value=value, unit="", higher_is_better=up, noise="seeded", detail=detail or {})
+    accuracy = Measured(value=value, unit="", higher_is_better=up, noise="seeded", detail=detail or {})
     metrics = {name: accuracy, "params": cost(size, "parameters")}
     metrics.pop(without, None)
     return make_record(loss=loss, seed=seed, metrics=metrics, **more)
@@ -68,6 +70,11 @@ def one_seed(scores) -> Kept:
 def unanswered(scores, every: int):
     """Scores of which the first and every so many have no answer."""
     return np.where(np.arange(len(scores)) % every == 0, np.nan, scores)
+
+
+def without_the_best(scores):
+    """Scores of which the highest is missing, without which their mean is lower."""
+    return np.where(scores == scores.max(), np.nan, scores)
 
 
 def folder(records: list[Record] | Kept, name: str) -> Results:
@@ -126,6 +133,8 @@ ROWS = [
      one_seed(unanswered(QUERIES + STRAY, 2)), {}, 0, "within noise"),
     ("unanswered on one side alone, a fall", one_seed(QUERIES), one_seed(unanswered(QUERIES - 0.5, 3)), {}, 3,
      "regression"),
+    ("the best unanswered on one side alone, rounding", one_seed(QUERIES),
+     one_seed(without_the_best(QUERIES + STRAY / 1000)), {}, 0, "within noise"),
     ("no query with an answer", one_seed(QUERIES * np.nan), one_seed(QUERIES), {}, 4, "not judged"),
     ("a metric by another name", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("mAP",)}, 2, None),
     ("a metric that nobody has", cells(TEN), cells(less(TEN, 0.6)), {"metrics": ("recall_at_k",)}, 2, None),
@@ -251,6 +260,17 @@ def test_a_query_without_a_match_hides_no_fall(scored, unanswered):
     assert same.exit_code == (0 if unanswered < 199 else 4)
     if unanswered < 199:
         assert f"noise of {200 - unanswered} queries" in same.findings[0].reason
+
+
+def test_the_gate_and_the_comparison_see_the_same_difference(scored):
+    """Where one side alone answers a query, both leave it out."""
+    scores = np.random.default_rng(0).beta(8, 2, 200)
+    base, new = scored("base", scores), scored("new", without_the_best(scores - 0.001))
+    judged = check(base, new, Limits(weak=True)).findings[0]
+    compared = compare(base, new, metric="map_reid").pairs[0]
+    assert (judged.baseline, judged.now) == (compared.base, compared.new)
+    assert compared.difference == pytest.approx(-0.001, abs=1e-6)
+    assert compared.queries == 199
 
 
 # -- What a baseline would show --------------------------------------------------------------------

@@ -16,7 +16,7 @@ from bench.data import copies
 from bench.data.copies import PAIRS, Copies, count
 from bench.data.image_files import ImageFiles
 from bench.errors import DataError
-from bench.results import records
+from bench.results.folder import load_results
 from bench.types import ImageSet, Splits
 
 SIZES = {"query": 4, "train": 6, "val": 3, "database": 9}
@@ -176,7 +176,7 @@ def test_plan_and_record_tell_and_no_key_changes(noise, tiny, folder, monkeypatc
     assert f"Copies: {name}: {SENTENCE}" in tiny("plan", edit=FOLDER).out
     only = ("--only", "loss=csq", "--only", "method=none")
     assert f"\nwarning: 1 cell: {SENTENCE}\n" in tiny("run", *only, edit=FOLDER).out
-    (record,) = records.load_results(Path("results/tiny")).records
+    (record,) = load_results(Path("results/tiny")).records
     # Codes that were trained on noise are warned of, too.
     assert record.warnings[0] == SENTENCE
     monkeypatch.setattr(Copies, "sentences", lambda self: [])

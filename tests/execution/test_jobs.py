@@ -16,7 +16,7 @@ import pytest
 
 from bench.execution.pools import processes
 from bench.planning.stage import SCORES_FILE
-from bench.results import records
+from bench.results.folder import load_results
 from tests.conftest import PLUGINS, TINY_GRID
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ class Pools(Csq):
 
 def numbers(folder):
     """What must not depend on jobs: accuracies, and checksums of weights, codes, per-query values."""
-    found = records.load_results(Path(folder)).records
+    found = load_results(Path(folder)).records
     values = {
         (r.cell.method, r.cell.loss): {
             name: metric.value for name, metric in r.metrics.items() if metric.noise != "timed"
@@ -101,7 +101,7 @@ def test_numbers_are_the_same_bit_for_bit_with_one_job_and_with_two(run_with, ti
     assert (kinds["features"], kinds["distill"], kinds["finetune"], kinds["encode"]) == (2, 2, 8, 4)
     assert any(name == SCORES_FILE for *_, name in sums)
     assert run_with("two", 2, "--jobs", "auto") == (values, sums)
-    found = records.load_results(Path("two"))
+    found = load_results(Path("two"))
     for record in found.records:
         assert (record.environment["threads"], record.environment["job_threads"]) == (2, 1)
         assert record.metrics["latency_ms@1"].detail["threads"] == 2
@@ -120,14 +120,14 @@ def test_numbers_are_the_same_bit_for_bit_with_four_jobs(run_with):
 
 def test_a_record_says_how_many_threads_computed_its_accuracies(run_with):
     run_with("one", 3, "--jobs", "1", "--threads", "2")
-    found = records.load_results(Path("one")).records
+    found = load_results(Path("one")).records
     assert {(r.environment["threads"], r.environment["job_threads"]) for r in found} == {(3, 2)}
 
 
 def test_a_record_made_from_cached_work_says_whose_threads_that_had(tiny):
     assert tiny("run", "--threads", "2", "--only", "loss=csq").code == 0
     assert tiny("run").code == 0
-    found = records.load_results(Path("results/tiny")).records
+    found = load_results(Path("results/tiny")).records
     assert {(r.cell.method, r.cell.loss): r.environment["job_threads"] for r in found} == {
         ("none", "csq"): 2,
         ("cukd", "csq"): 2,
@@ -147,7 +147,7 @@ def test_what_computes_has_the_threads_of_a_job_and_what_is_timed_all(run_with, 
         assert pools.pop("waiting") == "PASSIVE"
         assert set(pools.values()) == {1}, pools
         assert {"torch", "faiss", "openmp", "blas"} <= set(pools)
-    for record in records.load_results(Path("out")).records:
+    for record in load_results(Path("out")).records:
         assert record.metrics["latency_ms@1"].detail["threads"] == 3
 
 
@@ -157,9 +157,9 @@ def test_cores_without_work_are_told_of_and_decode_images(tiny, monkeypatch):
     seen = []
 
     class Pool(inline.InlinePool):
-        def __init__(self, context, *threads):
-            seen.append((context.workers, *threads))
-            super().__init__(context, *threads)
+        def __init__(self, machine, weights):
+            seen.append((machine.context(weights).workers, machine.job_threads, machine.threads))
+            super().__init__(machine, weights)
 
     monkeypatch.setattr(inline, "InlinePool", Pool)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
@@ -193,7 +193,7 @@ def test_a_job_that_dies_is_a_failed_cell_and_the_rest_go_on(folder, bench):
     only = ("--only", "method=none")
     result = bench("run", "--grid", "grid.yaml", *plugins, *only, "--jobs", "2")
     assert result.code == 1
-    found = {(r.cell.student, r.cell.loss): r for r in records.load_results(Path("results/tiny")).records}
+    found = {(r.cell.student, r.cell.loss): r for r in load_results(Path("results/tiny")).records}
     assert {key: r.status for key, r in found.items()} == {
         ("tiny_student", "csq"): "ok",
         ("tiny_student", "dch"): "ok",
@@ -207,7 +207,7 @@ def test_a_failed_stage_fails_one_cell_and_skips_the_others(tiny):
     boom = ("{views: 2,", "{lr: 1.0e+30, optimizer: sgd, views: 2,")
     result = tiny("run", "--jobs", "2", edit=boom)
     assert result.code == 1
-    found = records.load_results(Path("results/tiny")).records
+    found = load_results(Path("results/tiny")).records
     assert sorted((r.cell.method, r.status) for r in found) == [
         ("cukd", "failed"), ("cukd", "skipped"), ("none", "ok"), ("none", "ok"),
     ]  # fmt: skip

@@ -18,7 +18,8 @@ from bench.comparison import finding
 from bench.hamming import average_precision, scan
 from bench.losses.csq import Csq
 from bench.results import records
-from bench.results.catalogue import TITLES, base_name
+from bench.results.folder import load_results
+from tests.recorded import assert_in_catalogue
 
 #: A loss with random parameters of its own.
 DRAWING = """
@@ -46,7 +47,7 @@ class Drawing(Loss):
 
 
 def loaded(folder: Path) -> list[records.Record]:
-    return records.load_results(folder).records
+    return load_results(folder).records
 
 
 def artifacts(folder: Path, kind: str) -> list[Path]:
@@ -69,7 +70,7 @@ def test_every_cell_gets_a_record_with_all_its_numbers(done, folder):
     for record in found:
         assert record.status == "ok"
         assert next(iter(record.metrics)) == "map@all:expected:relevant"
-        assert {base_name(name) for name in record.metrics} <= set(TITLES), "a grid may name them as axes"
+        assert_in_catalogue(record.metrics)
         ties = {f"map@all:{rule}" for rule in ("index:hits", "best:relevant", "worst:relevant")}
         assert ties <= set(record.metrics)
         assert {"precision_at_k@10", "params", "macs", "weights_mb", "code_bytes"} <= set(record.metrics)
@@ -136,7 +137,7 @@ def test_map_in_the_record_is_that_of_the_stored_codes(done, folder):
 
 
 def test_what_is_too_long_for_a_record_lies_beside_it(done, folder):
-    results = records.load_results(Path("results/tiny"))
+    results = load_results(Path("results/tiny"))
     for record in results.records:
         name, metric = record.metric("map")
         ((kept, scores),) = results.per_query(record).items()
@@ -151,7 +152,7 @@ def test_what_is_too_long_for_a_record_lies_beside_it(done, folder):
 def test_examples_of_names_with_dots_are_found(tiny, folder):
     dotted = ("[tiny_student]", "[tiny_student, tiny.student_a, tiny.student_b]")
     assert tiny("run", "--only", "loss=csq", "--only", "method=none", edit=dotted).code == 0
-    results = records.load_results(Path("results/tiny"))
+    results = load_results(Path("results/tiny"))
     assert len(results.records) == 3
     assert all(results.examples(record) and results.sprite(record) for record in results.records)
 
@@ -167,7 +168,7 @@ def test_the_log_of_a_failed_cell_has_its_traceback(tiny, folder, monkeypatch):
 
     monkeypatch.setattr("bench.stages.finetune.run", broken)
     tiny("run", "--only", "loss=csq", "--only", "method=none")
-    results = records.load_results(Path("results/tiny"))
+    results = load_results(Path("results/tiny"))
     assert "ValueError: no such luck" in results.log(results.records[0])
     assert "Traceback" in results.log(results.records[0])
 
@@ -178,7 +179,7 @@ def test_a_second_run_does_nothing_and_says_so(done, tiny, folder):
     assert again.code == 0
     said, *findings = again.out.splitlines()
     assert said == "4 of 4 cells ok in results/tiny; nothing to do, every cell has a record"
-    assert findings == finding.findings(records.load_results(Path("results/tiny")))
+    assert findings == finding.findings(load_results(Path("results/tiny")))
     assert len(findings) == 1
     after = {path: path.stat().st_mtime_ns for path in before if path.name != "grid.json"}
     assert after.items() <= before.items()
@@ -186,7 +187,7 @@ def test_a_second_run_does_nothing_and_says_so(done, tiny, folder):
 
 def test_findings_of_more_cells_than_were_run_say_so(done, tiny):
     some = tiny("run", "--only", "loss=csq")
-    said = finding.findings(records.load_results(Path("results/tiny")))
+    said = finding.findings(load_results(Path("results/tiny")))
     heading = "what all cells in results/tiny say, those of other runs among them:"
     assert some.out.splitlines()[1:] == [heading, *said]
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from bench.data import loading
 from bench.registry import METHODS, TEACHERS
 from bench.results import records
+from bench.results.folder import load_results
 from bench.stages import features
 from bench.training import views
 from models.pruning.reshape import reshape
@@ -65,7 +66,7 @@ def grid(folder: Path, bench: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def loaded() -> list[records.Record]:
-    return records.load_results(Path("results/systems")).records
+    return load_results(Path("results/systems")).records
 
 
 def artifact(folder: Path, record: records.Record, kind: str) -> Path:

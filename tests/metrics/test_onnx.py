@@ -87,7 +87,7 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_in_a_grid(tiny, folder) -> None:
-    from bench.results.records import load_results
+    from bench.results.folder import load_results
 
     quick = "{batch_sizes: [1], samples: 5, warmup_seconds: 0.05}"
     edit = ("measure: {", f"measure: {{onnx: {quick}, ")

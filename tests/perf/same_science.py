@@ -27,7 +27,7 @@ from bench import environment
 from bench.data import loading
 from bench.execution.making import prepare_process
 from bench.execution.run import run_plan
-from bench.results import records
+from bench.results.folder import load_results
 
 SIZES = {"query_per_class": 100, "train_per_class": 200, "val_per_class": 1, "database_per_class": 500}
 
@@ -71,10 +71,10 @@ def ours(case: Science, bench: ways.Bench) -> dict[str, dict[str, list[float]]]:
     """The same for every number of views."""
     found: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as name:
-        plan, machine = bench.planning.plan(case, Path(name))
+        plan, machine = bench.plan(case, Path(name))
         outcome = run_plan(plan, machine, Path(name) / "out")
         assert outcome.ok == len(case.shown) * len(case.seeds)
-        everything = records.load_results(Path(name) / "out").records
+        everything = load_results(Path(name) / "out").records
         for record in sorted(everything, key=lambda record: record.cell.seed):
             views = record.params["method"]["views"]
             values = found.setdefault(f"views: {views}, {bench.precision}", {"map": [], "seconds": []})

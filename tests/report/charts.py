@@ -10,8 +10,8 @@ import numpy as np
 from bench.report.charts import plots
 from bench.report.charts.files import FORMATS
 from bench.report.charts.styles import Styles
+from bench.results.folder import Results
 from bench.results.fronts import front_of
-from bench.results.records import Results
 from bench.results.summary import summarise
 from tests import recorded
 

@@ -7,7 +7,7 @@ from matplotlib.text import Text
 
 from bench.report.charts import plots
 from bench.report.charts.text import WIDTH, Pen
-from bench.results.records import load_results
+from bench.results.folder import load_results
 from tests import recorded
 from tests.report.charts import PUBLISHED, figure_of, long_everything, long_names, many, two_students
 

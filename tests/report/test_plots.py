@@ -9,7 +9,8 @@ from PIL import Image
 from bench.report.charts import key as chart_key
 from bench.report.charts.points import Points
 from bench.report.charts.side_by_side import shifts
-from bench.results.records import Metric, load_results
+from bench.results.folder import load_results
+from bench.results.records import Measured
 from tests.report.charts import PUBLISHED, draw, figure_of, fronts_of, many, priced, two_students, words
 
 # -- To be read by a stranger --------------------------------------------------------------------
@@ -206,7 +207,7 @@ def test_limited_runs_have_no_front(make_record):
 
 def test_a_cost_of_which_more_is_better(make_record):
     record = make_record()
-    speed = Metric(value=500.0, unit="images/s", higher_is_better=True, noise="timed")
+    speed = Measured(value=500.0, unit="images/s", higher_is_better=True, noise="timed")
     record = record.model_copy(update={"metrics": {**record.metrics, "throughput_ips@64": speed}})
     (chart,) = draw([record], cost="throughput_ips")
     assert "throughput, batch 64 (images/s), more is better" in words(chart["svg"])

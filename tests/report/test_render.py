@@ -9,9 +9,10 @@ import pytest
 
 from bench.errors import UsageError
 from bench.report.render import render
+from bench.results.folder import Results, load_results
 from bench.results.fronts import front_of
 from bench.results.merge import merged
-from bench.results.records import Failure, Results, load_results
+from bench.results.records import Failure
 from bench.results.summary import summarise
 
 

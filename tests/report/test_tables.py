@@ -14,9 +14,10 @@ from bench.report.tables import columns, tex
 from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
 from bench.report.tables.columns import Scale
+from bench.results.folder import Results
 from bench.results.fronts import front_of
 from bench.results.names import Names
-from bench.results.records import Failure, Metric, Results
+from bench.results.records import Failure, Measured
 from bench.results.summary import summarise
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -133,7 +134,7 @@ def test_a_teacher_trained_in_another_way_gives_no_student_a_longer_name(make_re
 
 def test_a_structured_value_never_becomes_a_title(make_record):
     """The detail of a curve holds lists, one of them called ``precision``."""
-    curve = Metric(value=0.5, unit="", higher_is_better=True, noise="seeded",
+    curve = Measured(value=0.5, unit="", higher_is_better=True, noise="seeded",
                    detail={"precision": [0.1] * 33, "threads": [1, 2], "device": {"a": 1}})  # fmt: skip
     record = make_record()
     record = record.model_copy(update={"metrics": record.metrics | {"pr_curve:radius": curve}})

@@ -16,7 +16,8 @@ from bench.errors import RecordError
 from bench.report.web import examples as web_examples
 from bench.report.web.cells import CellPages
 from bench.report.web.site import site
-from bench.results.records import Failure, Metric, load_results
+from bench.results.folder import load_results
+from bench.results.records import Failure, Measured
 from bench.results.summary import summarise
 from tests.browser import material
 
@@ -124,7 +125,7 @@ def test_a_single_seed_is_no_count(make_record, write_results):
 
 
 def test_a_cost_that_the_grid_charts_is_offered_whatever_its_direction(make_record, write_results):
-    rate = Metric(value=900.0, unit="images/s", higher_is_better=True, noise="timed")
+    rate = Measured(value=900.0, unit="images/s", higher_is_better=True, noise="timed")
     record = make_record()
     record = record.model_copy(update={"metrics": {**record.metrics, "throughput_ips@1": rate}})
     assert "throughput_ips@1" not in data(make(load_results(write_results([record]))))["groups"][0]["costs"]

@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.results.folder import Results
 from bench.results.fronts import differences, front_of
 from bench.results.names import Configuration
-from bench.results.records import Metric, Results
+from bench.results.records import Measured
 from bench.results.summary import Estimate, Group, Row, summarise
 
 
 def metric(value, higher_is_better, **detail):
-    return Metric(value=value, unit="", higher_is_better=higher_is_better, noise="seeded", detail=detail)
+    return Measured(value=value, unit="", higher_is_better=higher_is_better, noise="seeded", detail=detail)
 
 
 def row(name, accuracy, cost, half=None, n=3, role="distilled", method="cukd", up=(False, True)):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench import environment
-from bench.errors import RecordError, UsageError
+from bench.errors import RecordError
 from bench.results import records
 
 
@@ -30,10 +30,10 @@ def record() -> records.Record:
         ),
         params={"loss": {"lr": 0.1}},
         metrics={
-            "map@all:expected:relevant": records.Metric(
+            "map@all:expected:relevant": records.Measured(
                 value=0.5, unit="", higher_is_better=True, noise="seeded", interval=(0.4, 0.6)
             ),
-            "latency_ms@1": records.Metric(
+            "latency_ms@1": records.Measured(
                 value=2.0, unit="ms", higher_is_better=False, noise="timed", samples=[1.0, 2.0, 3.0]
             ),
         },
@@ -135,28 +135,6 @@ def test_absurd_values_are_refused_where_they_stand(record, tmp_path, change, ex
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "null",
-        "[]",
-        '{"cells": {"k": 5}}',
-        '{"name": "x", "pareto": [], "cells": {"k": 5}}',
-        '{"name": "x", "pareto": [], "cells": null}',
-        '{"name": "x", "pareto": 5, "cells": {}}',
-        '{"name": "x", "pareto": [["map"]], "cells": {}}',
-        '{"name": null, "pareto": [], "cells": {}}',
-        "[" * 100_000,
-        "",
-    ],
-    ids=lambda text: text[:50],
-)
-def test_an_index_of_another_form_is_refused(tmp_path, text):
-    (tmp_path / "grid.json").write_text(text)
-    with pytest.raises(RecordError, match=r"grid\.json: [^_]*; run the grid again$"):
-        records.load_results(tmp_path)
-
-
 def test_text_that_has_no_encoding_is_read_as_something_that_has(record, tmp_path):
     """Half a surrogate pair, as in names of files, can neither be printed nor written."""
     data, path = record.model_dump(mode="json"), tmp_path / "r.json"
@@ -177,25 +155,6 @@ def test_older_schemas_are_upgraded(record, tmp_path, version):
         del stage["history"]
     path.write_text(json.dumps(older))
     assert records.load(path) == record
-
-
-def test_results_know_what_is_missing_and_why_records_are_left_out(record, tmp_path):
-    records.save(record, tmp_path / f"records/here-{'a' * 12}.json")
-    for stem in ("here-" + "b" * 12, "elsewhere-" + "c" * 12, "elsewhere-" + "d" * 12):
-        records.save(record.model_copy(update={"cell_key": stem}), tmp_path / f"records/{stem}.json")
-    records.save_index(tmp_path, "x", [("map", "macs")], {"c" * 64: "here", "d" * 64: "not yet"}, "Why.\n")
-    results = records.load_results(tmp_path)
-    assert results.descriptions == ["Why."]
-    assert (results.records, results.missing) == ([record], ["not yet"])
-    assert results.left_out == {
-        "of an earlier version of a cell (its parameters, data or plug-ins were others)": 1,
-        "of cells that the grid does not have (another grid's, or taken out of it)": 2,
-    }
-    (tmp_path / "grid.json").write_text("{}")
-    with pytest.raises(RecordError, match="run the grid again"):
-        records.load_results(tmp_path)
-    with pytest.raises(UsageError, match="no such folder|no results in it"):
-        records.load_results(tmp_path / "absent")
 
 
 def test_the_environment_tells_what_timings_depend_on(record, monkeypatch):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.results.records import Metric, Results
+from bench.results.folder import Results
+from bench.results.records import Measured
 from bench.results.summary import estimate, interval_words, summarise
 from bench.results.wording import TWO_SEEDS
 
@@ -18,7 +19,7 @@ def rows_of(records):
 
 
 def seeded(value, interval=None):
-    return Metric(value=value, unit="", higher_is_better=True, noise="seeded", interval=interval)
+    return Measured(value=value, unit="", higher_is_better=True, noise="seeded", interval=interval)
 
 
 def test_interval_over_seeds_is_students_t():
@@ -38,7 +39,7 @@ def test_one_seed_keeps_the_interval_over_queries():
 
 @pytest.mark.parametrize("noise", ["exact", "timed"])
 def test_seeds_say_nothing_about_costs(noise):
-    costs = [Metric(value=v, unit="ms", higher_is_better=False, noise=noise) for v in (2.0, 2.0)]
+    costs = [Measured(value=v, unit="ms", higher_is_better=False, noise=noise) for v in (2.0, 2.0)]
     assert estimate("latency_ms@1", costs).interval is None
 
 
@@ -63,7 +64,7 @@ def test_an_interval_stays_within_what_the_metric_can_be(values):
     assert 0 <= one.interval[0] <= one.value <= one.interval[1] <= 1
     change = estimate("onnx_map_change:int8", [seeded(value - 0.5) for value in values])
     assert -1 <= change.interval[0] <= change.interval[1] <= 1
-    losses = [Metric(value=v, unit="nats", higher_is_better=False, noise="seeded") for v in values]
+    losses = [Measured(value=v, unit="nats", higher_is_better=False, noise="seeded") for v in values]
     free = estimate("my_loss", losses)
     assert free.interval[1] - free.value == pytest.approx(free.value - free.interval[0])
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.results.records import Examples, Record, Results
+from bench.results.folder import Results
+from bench.results.records import Examples, Record
 from bench.results.summary import Row, Summary
 
 #: Bytes of pictures that one report may hold.

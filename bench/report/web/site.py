@@ -13,6 +13,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,10 +27,12 @@ from bench.report.web import examples as web_examples
 from bench.report.web import speed as training_speed
 from bench.report.web.cells import CellPages
 from bench.report.web.groups import FACETS, GroupView, facet_choices
+from bench.results import catalogue
+from bench.results.folder import Results, ResultsFolder, index_text
 from bench.results.fronts import Front, differences, front_of
 from bench.results.names import Configuration, Names
 from bench.results.pareto import MARGIN
-from bench.results.records import Record, Results, index_text
+from bench.results.records import Record
 from bench.results.summary import Group, Summary
 from bench.results.wording import one_line, pixels
 
@@ -179,17 +182,16 @@ class _Site:
     def archive(self) -> bytes:
         """All records as a results folder in a zip file, the same bytes for the same records."""
         buffer, results = io.BytesIO(), self.results
-        parts = {
-            "grid.json": index_text(
-                results.name, results.pareto, results.cells, "\n\n".join(results.descriptions)
-            ).encode()
-        }
+        place, why = ResultsFolder(Path()), "\n\n".join(results.descriptions)
+        learnt = catalogue.learnt(name for record in results.records for name in record.metrics)
+        index = index_text(results.name, results.pareto, results.cells, why, learnt)
+        parts = {place.index: index.encode()}
         for record in sorted(results.records, key=lambda record: self.stems[record.key]):
-            content = results.file(record, "records", ".json").read_bytes()
-            parts[f"records/{self.stems[record.key]}.json"] = content
+            content = results.home(record).record(results.stems[record.key]).read_bytes()
+            parts[place.record(self.stems[record.key])] = content
         with zipfile.ZipFile(buffer, "w") as archive:
-            for name, content in parts.items():
-                entry = zipfile.ZipInfo(name)
+            for path, content in parts.items():
+                entry = zipfile.ZipInfo(path.as_posix())
                 entry.create_system, entry.external_attr = 3, 0o644 << 16
                 archive.writestr(entry, content, zipfile.ZIP_DEFLATED, _LEVEL)
         return buffer.getvalue()

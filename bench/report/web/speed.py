@@ -10,10 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import RecordError
+from bench.results.folder import ResultsFolder
 from bench.results.wording import one_line
-
-#: Beside the records of a results folder, where somebody has put it.
-FILE = "perf_train.json"
 
 
 class _Part(BaseModel):
@@ -78,7 +76,8 @@ def load(folders: Sequence[Path]) -> TrainingSpeed | None:
     Raises:
         RecordError: the file is damaged.
     """
-    path = next((path for folder in folders if (path := folder / FILE).is_file()), None)
+    found = (ResultsFolder(folder).training_speed for folder in folders)
+    path = next((path for path in found if path.is_file()), None)
     if path is None:
         return None
     try:

@@ -1,0 +1,245 @@
+"""A results folder: where everything in it lies, and how it is read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from bench.errors import RecordError, UsageError
+from bench.results import catalogue, records
+from bench.results.records import Examples, Record
+from bench.storage import atomic
+from bench.storage.keys import file_name
+from bench.types import MetricEntry
+
+#: Where folders are made, and looked for, if nobody says where.
+HOME = Path("results")
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """Where things lie below ``path``, whether they are there or not.
+
+    What belongs to one cell goes by its ``stem``, the name of its record without ending.
+    """
+
+    path: Path
+
+    @classmethod
+    def of_grid(cls, name: str) -> ResultsFolder:
+        """The folder of the grid called ``name``, if nobody says where."""
+        return cls(HOME / name)
+
+    @property
+    def index(self) -> Path:
+        """Which cells the present grid consists of; a folder without it holds no results."""
+        return self.path / "grid.json"
+
+    @property
+    def report(self) -> Path:
+        """The folder of its report."""
+        return self.path / "report"
+
+    @property
+    def training_speed(self) -> Path:
+        """What training costs beside the plain way, where somebody has measured it."""
+        return self.path / "perf_train.json"
+
+    def record(self, stem: str) -> Path:
+        """The record of a cell."""
+        return self.path / "records" / f"{stem}.json"
+
+    def scores(self, stem: str) -> Path:
+        """The accuracy that a cell is judged by, query by query."""
+        return self.path / "per_query" / f"{stem}.safetensors"
+
+    def examples(self, stem: str, ending: str = ".json") -> Path:
+        """Queries of a cell with their first results: ``.json`` says which, ``.webp`` shows them."""
+        return self.path / "examples" / f"{stem}{ending}"
+
+    def log(self, stem: str) -> Path:
+        """What was logged, of a cell or of a whole run."""
+        return self.path / "logs" / f"{stem}.log"
+
+    def split(self, name: str) -> Path:
+        """The manifest of a split."""
+        return self.path / "splits" / f"{name}.json"
+
+    def all_records(self) -> list[Path]:
+        """Every record that is there, in the order of names."""
+        return _beside(self.record("*"))
+
+    def all_scores(self) -> list[Path]:
+        """Every file of scores by query that is there, in the order of names."""
+        return _beside(self.scores("*"))
+
+
+def _beside(pattern: Path) -> list[Path]:
+    return sorted(pattern.parent.glob(pattern.name))
+
+
+class _Index(BaseModel):
+    """What ``grid.json`` holds, see ``index_text``."""
+
+    name: str
+    pareto: list[tuple[str, str]]
+    cells: dict[str, str]
+    description: str = ""
+    metrics: list[MetricEntry] = []
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder, or several as one: the grid that was run and its records.
+
+    Attributes:
+        folder: where it was read from; of several, the first.
+        name: the grid's name.
+        pareto: pairs of axes to chart, accuracy first, from the grid.
+        records: those of the present grid, in file-name order.
+        missing: slugs of cells that have no record yet.
+        left_out: what other records there are, in words -> how many.
+        stems: record key -> name of the record's file, without ``.json``.
+        cells: cell key -> slug of the present grid.
+        homes: record key -> folder, where that is not ``folder``.
+        descriptions: what the grid is for, of several each; empty where it does not say.
+    """
+
+    folder: Path
+    name: str
+    pareto: list[tuple[str, str]]
+    records: list[Record]
+    missing: list[str]
+    left_out: dict[str, int] = field(default_factory=dict)
+    stems: dict[str, str] = field(default_factory=dict)
+    cells: dict[str, str] = field(default_factory=dict)
+    homes: dict[str, Path] = field(default_factory=dict)
+    descriptions: list[str] = field(default_factory=list)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Every folder that records come from, ``folder`` first."""
+        return list(dict.fromkeys([self.folder, *self.homes.values()]))
+
+    def home(self, record: Record) -> ResultsFolder:
+        """The folder that a record comes from."""
+        return ResultsFolder(self.homes.get(record.key, self.folder))
+
+    def per_query(self, record: Record) -> dict[str, NDArray[np.float64]]:
+        """Scores by query, float64 (q,) each, by full metric name; empty where none were kept.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self.home(record).scores(self.stems[record.key])
+        try:
+            return dict(load_file(path)) if path.is_file() else {}
+        except (OSError, SafetensorError) as error:
+            raise RecordError(f"{path}: damaged ({error}); delete it and run again") from error
+
+    def examples(self, record: Record) -> Examples | None:
+        """Queries with their first results; None where none were kept.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        path = self.home(record).examples(self.stems[record.key])
+        try:
+            return Examples.model_validate_json(path.read_bytes()) if path.is_file() else None
+        except (OSError, ValidationError) as error:
+            raise RecordError(f"{path}: damaged; delete it and run again") from error
+
+    def sprite(self, record: Record) -> bytes:
+        """The pictures of ``examples``, a WebP image; empty where there are none."""
+        path = self.home(record).examples(self.stems[record.key], ".webp")
+        return path.read_bytes() if path.is_file() else b""
+
+    def log(self, record: Record) -> str:
+        """What was logged while the cell was run; empty where nothing is left."""
+        path = self.home(record).log(self.stems[record.key])
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "",
+               metrics: Sequence[MetricEntry] = ()) -> str:  # fmt: skip
+    """The JSON of ``grid.json``: a grid's cells (cell key -> slug), what it is for, plug-ins' metrics."""
+    index = {"schema_version": records.SCHEMA_VERSION, "name": name, "description": description.strip()}
+    index |= {"pareto": pareto, "cells": cells}
+    if metrics:
+        index["metrics"] = [catalogue.as_json(entry) for entry in metrics]
+    return json.dumps(index, indent=1) + "\n"
+
+
+def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str],
+               description: str = "", metrics: Sequence[MetricEntry] = ()) -> None:  # fmt: skip
+    """Write ``grid.json`` of the present grid."""
+    atomic.write_text(ResultsFolder(folder).index, index_text(name, pareto, cells, description, metrics))
+
+
+def load_results(folder: Path) -> Results:
+    """Read a results folder written by ``run``.
+
+    Raises:
+        UsageError: there is no such folder, or nothing was run into it.
+        RecordError: one of its files cannot be read.
+    """
+    place = ResultsFolder(folder)
+    if not place.index.is_file():
+        what = f"no results in it (no {place.index.name})" if folder.is_dir() else "no such folder"
+        raise UsageError(f"{folder}: {what}; make it with: python -m bench run --grid GRID --out {folder}")
+    try:
+        index = _Index.model_validate(records.parse(place.index.read_bytes()))
+    except ValidationError as error:
+        raise RecordError(f"{place.index}: {records.fault(error)}; run the grid again") from error
+    except records.UNREADABLE as error:
+        raise RecordError(f"{place.index}: not readable ({error}); run the grid again") from error
+    catalogue.learn(index.metrics, str(place.index))
+    cells = index.cells
+    found = {file.stem: records.load(file) for file in place.all_records()}
+    current = {stem: record for stem, record in found.items() if record.cell_key in cells}
+    present = {record.cell_key for record in current.values()}
+    return Results(
+        folder=folder,
+        name=index.name,
+        pareto=index.pareto,
+        records=list(current.values()),
+        missing=[slug for key, slug in cells.items() if key not in present],
+        left_out=_left_out([stem for stem in found if stem not in current], cells),
+        stems={record.key: stem for stem, record in current.items()},
+        cells=cells,
+        descriptions=[index.description] if index.description else [],
+    )
+
+
+def latest_folder() -> Path:
+    """The results folder below ``HOME`` that was run into last.
+
+    Raises:
+        UsageError: there is none.
+    """
+    indices = sorted(HOME.glob(str(ResultsFolder(Path("*")).index)), key=lambda path: path.stat().st_mtime)
+    if not indices:
+        raise UsageError("no results folder here; first: python -m bench run --grid grid.yaml")
+    return indices[-1].parent
+
+
+def _left_out(stems: list[str], cells: dict[str, str]) -> dict[str, int]:
+    """Why records are none of the present grid's, as far as the names of their files tell."""
+    present = {file_name(slug, "") for slug in cells.values()}
+    reasons = (
+        "of an earlier version of a cell (its parameters, data or plug-ins were others)"
+        if f"{stem.rpartition('-')[0]}-" in present
+        else "of cells that the grid does not have (another grid's, or taken out of it)"
+        for stem in stems
+    )
+    return dict(Counter(reasons))
