@@ -14,6 +14,7 @@ import torch
 
 import bench as library
 from bench.errors import BenchError, UsageError
+from bench.execution.pools import POOLS
 from bench.execution.session import RunOptions
 from bench.losses.dch import Dch
 from bench.results import records
@@ -130,7 +131,7 @@ def test_faults_are_errors_of_the_family_and_no_exits(grid, folder):
     [
         ({"device": "gpu"}, "device: 'gpu' is none of auto, cpu, cuda"),
         ({"overwrite": True}, "overwrite: True is none of missing, failed, always"),
-        ({"pool": "clouds"}, "pool: 'clouds' is none of None, inline, processes"),
+        ({"pool": "clouds"}, f"pool: 'clouds' is none of None, {', '.join(POOLS)}"),
         ({"jobs": 0}, "jobs: 0 is neither a whole number from 1 on nor auto"),
         ({"limit": 1}, "limit: 1 is neither a whole number from 2 on nor None"),
         ({"only": "loss=csq"}, "only: 'loss=csq' is not a list; pass ['loss=csq']"),
