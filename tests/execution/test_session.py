@@ -17,7 +17,7 @@ from bench.errors import BenchError, UsageError
 from bench.execution.pools import POOLS
 from bench.execution.session import RunOptions
 from bench.losses.dch import Dch
-from bench.results import records
+from bench.results.folder import load_results
 from tests.conftest import PLUGINS, TINY_GRID
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def test_a_run_is_a_call(grid, folder, capsys):
     assert (outcome.present, outcome.attempted, outcome.ok, outcome.exit_code) == (0, 2, 2, 0)
     assert outcome.out == Path("results/tiny")
     assert {cell.info.loss for cell in outcome.plan.selected} == {"csq", "dch"}
-    found = records.load_results(folder / outcome.out).records
+    found = load_results(folder / outcome.out).records
     assert {record.status for record in found} == {"ok"}
     again = library.run(grid, folder / "results" / "tiny", **TINY)
     assert (again.present, again.attempted, again.stages_run) == (2, 0, 0)
@@ -91,7 +91,7 @@ def test_logs_are_whole_where_the_program_listens_to_warnings_alone(grid, heard,
     assert set(heard) == {("bench", "ERROR")}
     (log,) = Path("results/tiny/logs").glob("run-*.log")
     assert "Traceback" in log.read_text()
-    results = records.load_results(Path("results/tiny"))
+    results = load_results(Path("results/tiny"))
     failed = next(record for record in results.records if record.status == "failed")
     assert "RuntimeError: a defect" in results.log(failed)
 
