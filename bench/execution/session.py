@@ -80,9 +80,9 @@ class RunOptions:
 def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outcome:
     """Train, measure and record every cell of a grid; cells that have a record are skipped.
 
-    It says what it does through the logger ``bench`` alone, and sets up none. What ``python -m bench run``
-    has cached or recorded is found, if torch was not imported before the first run: how its threads wait
-    is part of every timing.
+    It logs to ``bench`` and sets up no logging; on a terminal that hears of progress there are bars. What
+    ``python -m bench run`` has cached or recorded is found, timings if torch was not imported before the
+    first run: how its threads wait is part of them.
 
     Args:
         grid: the YAML file.
