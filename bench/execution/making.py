@@ -47,11 +47,6 @@ def threads_kept() -> Iterator[None]:
             faiss.omp_set_num_threads(searching)
 
 
-def name(stage: Stage) -> str:
-    """As progress and logs call it."""
-    return f"{stage.kind} {stage.slug}"
-
-
 def work_on(stage: Stage, machine: Machine, context: Context, *, fresh: bool) -> Ended:
     """``make`` a stage with the threads that it should have; how it ended and what was logged meanwhile."""
     prepare_process(machine.threads if stage.timed else machine.job_threads)
@@ -94,7 +89,7 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
             with store.write(folder, about) as (temporary, summary):
                 summary.update(run(stage, context, temporary))
         except Exception as error:
-            log.debug("%s failed", name(stage), exc_info=not isinstance(error, BenchError))
+            log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
             return End(cause=Cause.of(error))
         index = store.verify(folder)
         if index is None:

@@ -13,6 +13,9 @@ from bench.errors import UsageError
 from bench.results.entries import ENTRIES
 from bench.types import MetricEntry, MetricRole, Place
 
+#: What two sources must say alike of one name, since verdicts hang on it. Words may differ: those stay that
+#: were known first.
+FACTS = ("unit", "role", "noise", "at", "main", "judged")
 #: What a network is small by: the first of these that is known.
 SIZES = ("macs", "params")
 
@@ -24,7 +27,7 @@ def learn(declared: Iterable[MetricEntry], source: str) -> None:
     """Make the entries of a plug-in known; ``source``, who declares them, may correct its own.
 
     Raises:
-        UsageError: an entry is not that of a name and a line of text, or says something else of a known name.
+        UsageError: an entry is not that of a name and a line of text, or states another fact of a known name.
     """
     for one in declared:
         values = dataclasses.asdict(one)
@@ -33,13 +36,15 @@ def learn(declared: Iterable[MetricEntry], source: str) -> None:
         if unfit := [field for field, value in values.items() if not str(value).isprintable()]:
             raise UsageError(f"{source}: metric entry '{one.name}': {unfit[0]} should be one line of text")
         known, owner = _known.get(one.name, (one, source))
-        if owner != source and known != one:
-            field = next(field for field, value in values.items() if value != getattr(known, field))
+        differing = [field for field in FACTS if values[field] != getattr(known, field)]
+        if owner != source and differing:
+            field = differing[0]
             raise UsageError(
                 f"{source}: metric '{one.name}' has {field} {values[field]!r} there and "
                 f"{getattr(known, field)!r} in {owner}; rename one of them, or run the older grid again"
             )
-        _known[one.name] = one, owner
+        if owner == source:
+            _known[one.name] = one, owner
 
 
 def entry(name: str) -> MetricEntry | None:

@@ -190,7 +190,7 @@ def load_results(folder: Path) -> Results:
     """Read a results folder written by ``run``.
 
     Raises:
-        UsageError: there is no such folder, or nothing was run into it.
+        UsageError: no such folder, nothing was run into it, or a metric is known as something else.
         RecordError: one of its files cannot be read.
     """
     place = ResultsFolder(folder)

@@ -13,6 +13,7 @@ from bench.errors import RecordError, UsageError
 from bench.registry import METRICS
 from bench.results import catalogue, records
 from bench.results.entries import ENTRIES
+from bench.results.folder import load_results
 from bench.types import MetricEntry
 from tests.recorded import assert_in_catalogue
 
@@ -48,7 +49,7 @@ class Channels(Metric):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_has_every_number_of_results_that_are_kept(folder):
-    for record in records.load_results(folder).records:
+    for record in load_results(folder).records:
         assert_in_catalogue(record.metrics)
 
 
@@ -102,18 +103,24 @@ def test_entries_of_plugins_are_learnt_once_and_may_be_corrected_by_their_own_so
     better = replace(CHANNELS, title="channels")
     catalogue.learn([better], "metric 'channels'")
     assert catalogue.learnt() == [better]
+    # Of older results, other words than those of the plug-in that is there are no contradiction.
+    catalogue.learn([CHANNELS], "results/x/grid.json")
+    assert catalogue.learnt() == [better]
     message = (
-        "results/x/grid.json: metric 'channels' has title 'channels of activations' there and 'channels' in "
-        "metric 'channels'; rename one of them, or run the older grid again"
+        "results/x/grid.json: metric 'channels' has unit 'bytes' there and 'channels' in metric 'channels'; "
+        "rename one of them, or run the older grid again"
     )
     with pytest.raises(UsageError, match=re.escape(message)):
-        catalogue.learn([CHANNELS], "results/x/grid.json")
+        catalogue.learn([replace(CHANNELS, unit="bytes")], "results/x/grid.json")
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (replace(CHANNELS, name="macs"), "metric 'macs' has title .* and 'MACs' in hash-pareto; rename one"),
+        (
+            replace(CHANNELS, name="macs"),
+            "metric 'macs' has unit .* and 'multiply-adds' in hash-pareto; rename one",
+        ),
         (replace(CHANNELS, name="channels@1"), "'channels@1' is no name; write it without @ and :"),
         (replace(CHANNELS, title="two\nlines"), "entry 'channels': title should be one line of text"),
     ],
@@ -131,8 +138,8 @@ def test_a_metric_from_outside_is_shown_without_its_plugin(tiny, bench, monkeypa
     wrong = tiny("plan", *asked, "--set", "report.pareto=[[map,chanels]]")
     assert wrong.code == 2
     assert "no metric gives 'chanels'; did you mean 'channels'?" in wrong.err
-    chart = ("--set", "report.pareto=[[map,channels]]")
-    assert tiny("run", *asked, *chart, "--set", "axes.method=[none]").code == 0
+    charted = ("--set", "report.pareto=[[map,channels]]")
+    assert tiny("run", *asked, *charted, "--set", "axes.method=[none]").code == 0
 
     # Another day, somebody else has the results alone.
     del METRICS._registered["channels"]
@@ -144,6 +151,8 @@ def test_a_metric_from_outside_is_shown_without_its_plugin(tiny, bench, monkeypa
     assert "| channels of activations (M) |" in " ".join(table.split())
     assert "mAP@all against channels of activations" in table
     assert "channels of activations: what layers write for one image." in table
+    chart = (folder / "report/pareto_map_channels.svg").read_text()
+    assert "channels of activations (M), less is better" in chart, "drawn in another process"
     assert json.loads((folder / "grid.json").read_text())["metrics"] == [
         {
             "name": "channels", "title": "channels of activations", "unit": "channels", "role": "cost",
@@ -151,7 +160,7 @@ def test_a_metric_from_outside_is_shown_without_its_plugin(tiny, bench, monkeypa
             "definition": "{title}: what layers write for one image.",
         }
     ]  # fmt: skip
-    assert records.load_results(Path("base")).records
+    assert load_results(Path("base")).records
     assert catalogue.learnt() == [CHANNELS]
 
     (path, *_) = (folder / "records").glob("*csq*.json")
@@ -168,8 +177,16 @@ def test_an_entry_that_is_none_is_a_fault_of_its_file(tmp_path):
     index = {"name": "x", "pareto": [], "cells": {}, "metrics": [{"name": "channels", "title": "channels"}]}
     (tmp_path / "grid.json").write_text(json.dumps(index))
     with pytest.raises(RecordError, match=r"metrics\.0\.unit: .*; run the grid again"):
-        records.load_results(tmp_path)
+        load_results(tmp_path)
     index["metrics"] = [catalogue.as_json(CHANNELS) | {"of a later version": 1}]
     (tmp_path / "grid.json").write_text(json.dumps(index))
-    records.load_results(tmp_path)
+    load_results(tmp_path)
     assert catalogue.learnt() == [CHANNELS]
+
+
+def test_an_accuracy_of_a_plugin_may_judge_cells_that_have_no_other():
+    own = MetricEntry("map_songs", "mAP of songs", "", "accuracy", "seeded", at="rank", main="map_songs@all")
+    assert catalogue.full_name("map", ["params", "map_songs@5", "map_songs@all"]) is None
+    catalogue.learn([own], "metric 'songs'")
+    assert catalogue.full_name("map", ["params", "map_songs@5", "map_songs@all"]) == "map_songs@all"
+    assert catalogue.full_name("map", ["map_songs@all", "map_reid"]) == "map_reid"
