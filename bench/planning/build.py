@@ -30,10 +30,10 @@ from bench.planning.graph import applies
 from bench.planning.plan import Cell, Plan
 from bench.planning.points import Choice, Point, idle_excludes, points
 from bench.planning.resolved import Blocks, DatasetBlock, plugin_block
-from bench.planning.schema import DEFAULT_METRICS
 from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
 from bench.results import catalogue
+from bench.results.entries import DEFAULT_METRICS
 from bench.results.records import CellInfo
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
 from bench.types import MetricEntry
@@ -145,7 +145,7 @@ class _Builder:
             loss=loss,
             bits=blocks.bits,
             seed=blocks.seed,
-            image_size=blocks.common["image_size"],
+            image_size=blocks.image_size,
         )
         params = {**blocks.params(), "measure": {block["name"]: block["params"] for block in measured}}
         keys = {role: leaf.key for role, leaf in leaves.items()}
@@ -200,7 +200,8 @@ class _Builder:
             student=student,
             method=method,
             loss=loss,
-            common={"image_size": values["image_size"], "precision": defaults.precision},
+            image_size=values["image_size"],
+            defaults=defaults,
             bits=values["bits"] if hashes else 0,
             seed=values["seed"] if distils or hashes or student["weights"] == "none" else 0,
         )

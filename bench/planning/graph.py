@@ -98,7 +98,7 @@ def _teachers(blocks: Blocks) -> dict[str, Stage]:
 def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     """One stage per teacher and view, shared by whatever asks the same teacher the same."""
     dataset, params = blocks.dataset, blocks.method["params"]
-    precision = blocks.common["precision"]
+    precision = blocks.defaults.precision
     size, pool, fraction = (params[name] for name in ("teacher_image_size", "pool", "pool_fraction"))
     # Views beyond the epochs would never be shown, unless a step shows several.
     count = params["epochs"] if plugin.views_per_step == 1 else math.inf
@@ -165,7 +165,7 @@ def _measure(
     # that deploy the same architecture. Methods that change it have one for every network they leave.
     reshaped = METHODS.get(blocks.method["name"]).reshapes
     spec = {"metric": block, "student": blocks.student, "bits": blocks.bits, **blocks.common, **where}
-    student = f"{blocks.student['name']}/{blocks.common['image_size']}"
+    student = f"{blocks.student['name']}/{blocks.image_size}"
     return Stage(
         "measure",
         f"{name}__{_slug(blocks) if reshaped and distill else blocks.student['name']}__{_code(blocks)}",
@@ -203,4 +203,4 @@ def _code(blocks: Blocks) -> str:
 
 def _cost_class(blocks: Blocks) -> str:
     """Stages that train or run the same network at the same size cost about the same per image."""
-    return f"{blocks.student['name']}/{blocks.common['image_size']}/{blocks.common['precision']}"
+    return f"{blocks.student['name']}/{blocks.image_size}/{blocks.defaults.precision}"

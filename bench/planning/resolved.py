@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.planning.config import resolve
+from bench.planning.schema import Defaults
 from bench.registry import Registry
 from bench.types import TrainingParameters
 
@@ -38,7 +39,8 @@ class Blocks:
     """The resolved values of one cell.
 
     Attributes:
-        common: what all stages of training share, ``image_size`` and ``precision``.
+        image_size: input side of the student in pixels.
+        defaults: what all cells of the grid share.
         bits: code length; 0 for embeddings.
     """
 
@@ -47,9 +49,15 @@ class Blocks:
     student: dict[str, Any]
     method: dict[str, Any]
     loss: dict[str, Any]
-    common: dict[str, Any]
+    image_size: int
+    defaults: Defaults
     bits: int
     seed: int
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What all stages of training have in their specs."""
+        return {"image_size": self.image_size, "precision": self.defaults.precision}
 
     def params(self) -> dict[str, Any]:
         """The ``params`` block of the record."""

@@ -17,27 +17,6 @@ GRID_SCHEMA = 1
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
-#: What is measured unless the grid says otherwise, each where it applies.
-DEFAULT_METRICS = (
-    "map",
-    "revisited",
-    "reid",
-    "videos",
-    "precision_at_k",
-    "recall_at_k",
-    "precision_hamming2",
-    "map_hamming2",
-    "pr_curve",
-    "distinct_codes",
-    "params",
-    "macs",
-    "weights",
-    "latency",
-    "peak_memory",
-    "search",
-)
-
-
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

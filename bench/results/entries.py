@@ -1,11 +1,32 @@
-"""Every number that the suite's own metrics give, in the order in which reports show them.
+"""The suite's own metrics: which are measured unasked, and every number that they give.
 
-A line is name, title, unit, role and noise, then whatever is not as in most; see ``MetricEntry``.
+Numbers are in the order in which reports show them. A line is name, title, unit, role and noise, then
+whatever is not as in most; see ``MetricEntry``.
 """
 
 from __future__ import annotations
 
 from bench.types import MetricEntry
+
+#: Plug-ins that measure unless the grid says otherwise, each where it applies, in the order of records.
+DEFAULT_METRICS = (
+    "map",
+    "revisited",
+    "reid",
+    "videos",
+    "precision_at_k",
+    "recall_at_k",
+    "precision_hamming2",
+    "map_hamming2",
+    "pr_curve",
+    "distinct_codes",
+    "params",
+    "macs",
+    "weights",
+    "latency",
+    "peak_memory",
+    "search",
+)
 
 ENTRIES = (
     # Accuracies
