@@ -10,9 +10,7 @@ from bench.execution import progress
 from bench.execution.forecast import Forecast
 from bench.execution.progress import ProgressReport, human_seconds
 from bench.execution.schedule import Schedule
-from bench.planning.estimate import estimate
 from bench.planning.stage import Stage
-from bench.storage.store import Store
 
 
 @pytest.fixture
@@ -88,22 +86,6 @@ def test_what_is_dropped_is_counted_and_not_waited_for(clock, caplog):
 )
 def test_durations_in_words(seconds, text):
     assert human_seconds(seconds) == text
-
-
-def test_estimates_come_from_stages_of_the_same_class(tmp_path):
-    store = Store(tmp_path)
-    done = Stage("distill", "x", {"a": 1}, images=100, cost_class="net/32")
-    about = {"kind": done.kind, "cost_class": done.cost_class, "images": done.images, "hardware": "this"}
-    with store.write(store.path(done.kind, done.slug, done.key), about) as (folder, _):
-        (folder / "weights").write_bytes(bytes(1000))
-    longer = Stage("distill", "y", {"a": 2}, images=300, cost_class="net/32")
-    other = Stage("distill", "z", {"a": 3}, images=300, cost_class="net/64")
-    costs = estimate([longer, other], store, "this")
-    assert costs[longer.key].bytes == pytest.approx(3000)
-    assert costs[longer.key].seconds is not None
-    assert costs[other.key].seconds is None
-    elsewhere = estimate([longer], store, "another processor")[longer.key]
-    assert (elsewhere.seconds, elsewhere.bytes) == (None, pytest.approx(3000))
 
 
 @pytest.mark.parametrize(("level", "wanted"), [(logging.INFO, True), (logging.WARNING, False)])
