@@ -1,3 +1,24 @@
-"""hash-pareto: how much retrieval accuracy does each unit of compute buy, and is the difference real?"""
+"""hash-pareto: how much retrieval accuracy does each unit of compute buy, and is the difference real?
+
+``bench.run`` makes the records of a grid and ``bench.load`` reads them; ``bench.hamming`` ranks codes of
+any origin.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+#: What this package offers by itself -> the module it is in. It is imported when somebody asks for it.
+_DOORS = {"load": "bench.results.merge", "run": "bench.execution.session"}
+
+if TYPE_CHECKING:
+    from bench.results.merge import load as load
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _DOORS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_DOORS[name]), name)
