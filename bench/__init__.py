@@ -6,19 +6,20 @@ any origin.
 
 from __future__ import annotations
 
-from importlib import import_module
+import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: What this package offers by itself -> the module it is in. It is imported when somebody asks for it.
+#: What a program calls -> the module that has it, imported when it is asked for.
 _DOORS = {"load": "bench.results.merge", "run": "bench.execution.session"}
 
 if TYPE_CHECKING:
+    from bench.execution.session import run as run
     from bench.results.merge import load as load
 else:
 
     def __getattr__(name: str) -> Any:
         if name not in _DOORS:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_DOORS[name]), name)
+        return getattr(importlib.import_module(_DOORS[name]), name)

@@ -16,6 +16,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,17 @@ def timed_packages() -> dict[str, str]:
     return {name: version for name in TIMED_PACKAGES if (version := package_version(name))}
 
 
+def set_variables() -> None:
+    """Set what OpenMP and CUDA read when they start, unless the user has."""
+    # Threads that wait for others must not spin: on cores that something else uses as well, two spinning
+    # threads halve the speed of a training and more. Read when torch is imported: set later, it would be
+    # recorded and do nothing.
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # GPUs by their place, as nvidia-smi counts them, and not the fastest first.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+
 def default_threads() -> int:
     """``OMP_NUM_THREADS`` if set, else the number of cores this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
@@ -127,7 +139,7 @@ def bf16_in_hardware(device: str) -> bool:
 def gpu_model() -> str | None:
     """Name of the NVIDIA GPU that torch would take first, by nvidia-smi; None where it would find none.
 
-    Asking torch would cost seconds. The numbers of the two agree, see ``bench.cli.main``.
+    Asking torch would cost seconds. The numbers of the two agree, see ``set_variables``.
     """
     return next(iter(_gpus()), None)
 

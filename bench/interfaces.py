@@ -21,6 +21,7 @@ from bench.types import (
     ImageSet,
     Judge,
     Measurement,
+    MetricEntry,
     Noise,
     Parameters,
     Preprocessing,
@@ -42,12 +43,24 @@ class Dataset(Protocol):
     judged_by: ClassVar[Judge] = "labels"
     Params: ClassVar[type[Parameters]]
 
-    def __init__(self, params: Any) -> None: ...
+    params: Any
+
+    def __init__(self, params: Any) -> None:
+        self.params = params
 
     @property
     def labelled(self) -> bool:
         """Whether training images have labels: without, there are no hashing losses."""
         return True
+
+    @property
+    def open_database(self) -> bool:
+        """Whether step 1 may look at images of the database, though never at their labels.
+
+        That is usual where training images lie among them; sets with a ground truth of their own mostly keep
+        what they are tested on apart.
+        """
+        return self.judged_by == "labels"
 
     def sizes(self) -> dict[str, int]:
         """Published size of the parts ``query``, ``train`` (with val) and ``database``, where there is one.
@@ -258,7 +271,12 @@ class Metric(Protocol):
     judges: ClassVar[Judge | None] = "labels"
     #: for metrics on codes: whether they also take float embeddings (``Retrieval.bits`` is 0)
     embeddings: ClassVar[bool] = False
+    #: what readers are told of the names it gives, an entry for each; results keep it, so that they are read
+    #: without the plug-in. Those of the suite's own metrics stand in ``bench/results/entries.py``
+    entries: ClassVar[tuple[MetricEntry, ...]] = ()
     Params: ClassVar[type[Parameters]]
+
+    params: Any
 
     def __init__(self, params: Any) -> None:
         """Called before any work is done.
@@ -266,7 +284,7 @@ class Metric(Protocol):
         Raises:
             MissingPackageError: an optional package is not installed.
         """
-        ...
+        self.params = params
 
     def compute(self, subject: Any) -> Measurement:
         """Measure ``subject``, a Retrieval, Deployment or System as the class attribute says."""

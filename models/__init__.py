@@ -1,0 +1,1 @@
+"""Networks: teachers and students, and what they are built from."""

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from bench.cli import main
-from bench.results import records
+from bench.results import catalogue, records
 from bench.results.folder import save_index
 from tests import recorded
 
@@ -51,6 +51,12 @@ class Result:
 @pytest.fixture(autouse=True)
 def _two_threads():
     torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test's plug-ins say of their metrics, no other test knows."""
+    monkeypatch.setattr(catalogue, "_known", dict(catalogue._known))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from bench.registry import STUDENTS
+from bench.registry import STUDENTS, TEACHERS
 
 
 def plain(name):
@@ -23,3 +23,9 @@ def trained_like(name, seed=0):
             nn.init.normal_(module.running_mean, std=0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
     return net.eval()
+
+
+def network(name, **params):
+    """The plug-in of a teacher's name."""
+    plugin = TEACHERS.get(name)
+    return plugin(plugin.Params(**params))

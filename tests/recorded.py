@@ -2,6 +2,7 @@
 
 import itertools
 
+from bench.results import catalogue
 from bench.results.records import CellInfo, Failure, Measured, Record
 
 PROTOCOL = {
@@ -69,6 +70,15 @@ def numbers(student, method, loss, bits, seed):
         "latency_ms@64": cost(40 * milliseconds, "ms", "timed", **timed | {"batch_size": 64}),
         "weights_mb": cost((params + 2049 * bits) * 4e-6, "MB"),
     }
+
+
+def assert_in_catalogue(metrics):
+    """Every number has an entry, and is what that says."""
+    for name, metric in metrics.items():
+        entry = catalogue.entry(name)
+        assert entry is not None, f"results/entries.py has no '{name}'"
+        assert (metric.unit, metric.noise) == (entry.unit, entry.noise), name
+        assert bool(entry.at) == ("@" in name), name
 
 
 def make_record(

@@ -50,7 +50,7 @@ def grid(seeds: int = 3, bits: int = 2) -> list[Cell]:
                     cost_class="net",
                 )
                 read = {"encode": encode}
-                stages = {
+                leaves = {
                     **{
                         f"measure/{name}": _measure(name, {}, read) for name in ("map", "precision", "recall")
                     },
@@ -59,7 +59,7 @@ def grid(seeds: int = 3, bits: int = 2) -> list[Cell]:
                     "examples": Stage("examples", "e", {}, read, cost_class="data"),
                 }
                 key = f"{method}/{seed}/{code}"
-                cells.append(Cell(Any, {}, stages, key, key))  # type: ignore[arg-type]
+                cells.append(Cell(Any, {}, leaves, key, key))  # type: ignore[arg-type]
     return cells
 
 

@@ -35,7 +35,7 @@ FLOOR_OF = {room: len(FLOORS) - number for number, rooms in enumerate(FLOORS) fo
 #: What plug-ins may know of the suite, beside ``_x.py`` of their own folder.
 OPEN_TO_PLUGINS = {
     *("bench.types", "bench.interfaces", "bench.registry", "bench.errors", "bench.timing"),
-    *("bench.environment", "bench.hamming", "bench.data", "models"),
+    *("bench.hamming", "bench.data", "models"),
 }
 WITHOUT_TORCH = ["bench.planning", "bench.results", "bench.comparison", "bench.report", "bench.cli"]
 MODULES = {

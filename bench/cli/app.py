@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from bench import __version__
+from bench import __version__, environment
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data
@@ -30,11 +30,7 @@ log = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, see ``bench.errors``."""
-    # Threads that wait for others must not spin: on cores that something else uses as well, two spinning
-    # threads halve the speed of a training and more. Read by OpenMP when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # GPUs by their place, as nvidia-smi counts them, and not the fastest first.
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    environment.set_variables()
     try:
         return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 def plan(grid: Path, as_json: bool, **options: Any) -> None:
     """Show cells and stages of a grid, what is cached, and the expected time and disk; starts nothing."""
     from bench.cli.plan_text import plan_summary, plan_text
-    from bench.execution.session import prepare
+    from bench.execution.session import RunOptions, prepare
     from bench.planning import advice
 
-    planned, machine = prepare(grid, fetch=False, **options)
+    planned, machine = prepare(grid, RunOptions(**options), fetch=False)
     for line in advice.warnings(planned):
         log.warning("warning: %s", line)
     summary = plan_summary(planned, machine.store, machine.job_hardware, machine.jobs)

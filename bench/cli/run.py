@@ -20,15 +20,13 @@ log = logging.getLogger(__name__)
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
 @verb
-def run(grid: Path, out: Path | None, overwrite: Any, **options: Any) -> int:
+def run(grid: Path, out: Path | None, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""
-    from bench.execution.run import run_plan
-    from bench.execution.session import prepare
+    from bench.execution import session
     from bench.results.folder import ResultsFolder
 
-    plan, machine = prepare(grid, fetch=True, **options)
-    out = out or ResultsFolder.of_grid(plan.name).path
-    outcome = run_plan(plan, machine, out, overwrite)
+    outcome = session.run(grid, out, **options)
+    plan, out = outcome.plan, outcome.out
     text = f"{outcome.present + outcome.ok} of {len(plan.selected)} cells ok in {out}"
     if not outcome.attempted:
         text += "; nothing to do, every cell has a record"

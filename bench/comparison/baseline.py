@@ -12,12 +12,11 @@ from safetensors.numpy import save as tensors
 from tabulate import tabulate
 
 from bench.comparison.choosing import require_metric
-from bench.comparison.judging import COUNTS, DERIVED, OTHERS, accuracies, possible
+from bench.comparison.judging import COUNTS, accuracies, possible
 from bench.comparison.power import FALSE_ALARM, of_interval, of_seeds
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
-from bench.results import comparable, records, wording
-from bench.results.catalogue import base_name
+from bench.results import catalogue, comparable, records, wording
 from bench.results.folder import Results, ResultsFolder, save_index
 from bench.results.records import Measured, Record
 from bench.results.summary import Row, summarise
@@ -114,7 +113,8 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
     for path, content in files.items():
         atomic.write_bytes(path, content)
     cells = {record.cell_key: results.stems[record.key].rpartition("-")[0] for record in results.records}
-    save_index(folder, results.name, results.pareto, cells)
+    metrics = catalogue.learnt(name for record in results.records for name in record.metrics)
+    save_index(folder, results.name, results.pareto, cells, metrics=metrics)
     return list(files)
 
 
@@ -168,9 +168,7 @@ def _kept(record: Record, limits: Limits) -> Record:
     metrics = {
         name: metric.model_copy(update={"detail": _conditions(metric)})
         for name, metric in record.metrics.items()
-        if name in {record.accuracy, *named}
-        or (metric.noise == "exact" and base_name(name) not in OTHERS)
-        or (metric.noise == "timed" and base_name(name) not in DERIVED)
+        if name in {record.accuracy, *named} or (metric.noise != "seeded" and catalogue.is_judged(name))
     }
     return record.model_copy(update={"metrics": metrics, "stages": {}, "per_query": {}})
 
@@ -193,7 +191,7 @@ def _summary(results: Results, found: list[Sight]) -> str:
         for one in found
     ]
     heads = ("configuration", "accuracy", "mean", "sd over seeds", "seeds", "smallest fall seen",
-             "parameters", "MACs")  # fmt: skip
+             *map(catalogue.title, _sizes()))  # fmt: skip
     table = tabulate(
         [[_plain(cell) for cell in line] for line in lines], heads, tablefmt="github", disable_numparse=True
     )
@@ -212,9 +210,12 @@ def _numbers(one: Sight) -> tuple[str, str, str]:
 
 
 def _costs(row: Row) -> list[str]:
-    return [
-        f"{row.estimates[name].value:,.0f}" if name in row.estimates else "" for name in ("params", "macs")
-    ]
+    return [f"{row.estimates[name].value:,.0f}" if name in row.estimates else "" for name in _sizes()]
+
+
+def _sizes() -> list[str]:
+    """What a network is small by, in the order of other tables."""
+    return [name for name in catalogue.shown_in("table") if name in catalogue.SIZES]
 
 
 def _plain(value: object) -> str:

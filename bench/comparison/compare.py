@@ -15,7 +15,7 @@ from bench.comparison.power import POWER
 from bench.comparison.scores import PairedScores, paired_scores
 from bench.comparison.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.errors import NothingToCompareError
-from bench.results.catalogue import bounds
+from bench.results.catalogue import SIZES, bounds
 from bench.results.comparable import ranking_key
 from bench.results.folder import Results
 from bench.results.names import Configuration, Matched
@@ -147,7 +147,8 @@ def compare(
         base: the baseline.
         new: what may be better or worse.
         metric: full or short name of an accuracy.
-        cost: the same of the cost that the front is drawn against; None = ``macs``, if it was measured.
+        cost: the same of the cost that the front is drawn against; None = the first of ``SIZES``, if it was
+            measured.
         base_only: see ``bench.comparison.pairing.pair``.
         new_only: see ``bench.comparison.pairing.pair``.
         level: of verdicts and detectable differences; less than ``LEVEL`` for one of several questions.
@@ -168,7 +169,7 @@ def compare(
             sides = {"base_only": question[0], "new_only": question[1]}
             found = compare(base, new, metric=metric, cost=cost, level=level, **sides)
             return replace(found, asked=str(parts[0]))
-    cost = cost or "macs"
+    cost = cost or SIZES[0]
     measured, refused = [], list(pairing.refused)
     for one in pairing.pairs:
         scores = _measure(one, metric, base, new)

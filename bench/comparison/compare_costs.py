@@ -9,13 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.comparison.pairing import Pair
-from bench.results import pareto
+from bench.results import catalogue, pareto
 from bench.results.comparable import ranking_key
 from bench.results.names import Configuration, Matched
 from bench.results.records import Record
-
-#: Costs that neither machine nor chance changes.
-EXACT_COSTS = ("params", "macs", "code_bytes")
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class FrontChange:
 def changed_costs(one: Pair, cost: str) -> list[CostChange]:
     """The exact costs of ``one``, and ``cost`` if it is exact, that are not the same on both sides."""
     changes = []
-    for name in dict.fromkeys((*EXACT_COSTS, cost)):
+    for name in dict.fromkeys([*catalogue.shown_in("compare"), cost]):
         full = _common_cost(one, name)
         if full and one.new[0].metrics[full].noise == "exact":
             before, after = _mean(one.base, full), _mean(one.new, full)

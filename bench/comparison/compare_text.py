@@ -13,8 +13,7 @@ from tabulate import tabulate
 from bench.comparison.compare import LEVEL, Compared, Comparison, Overall, Side
 from bench.comparison.compare_costs import FrontChange
 from bench.comparison.power import POWER
-from bench.results import catalogue as metric_names
-from bench.results import wording
+from bench.results import catalogue, wording
 from bench.results.names import Configuration, Matched
 
 #: To test anything.
@@ -202,7 +201,7 @@ def _table(pairs: list[Compared], several: bool) -> str:
 
 
 def _title(metric: str) -> str:
-    return wording.one_line(metric_names.title(metric))
+    return wording.one_line(catalogue.title(metric))
 
 
 def _name(name: Matched, several: bool) -> str:

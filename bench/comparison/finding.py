@@ -17,7 +17,7 @@ from bench.comparison.compare import LEVEL, Compared, Comparison, Overall, compa
 from bench.comparison.statistics import holm
 from bench.errors import NothingToCompareError, RecordError, UsageError
 from bench.results import wording
-from bench.results.catalogue import title
+from bench.results.catalogue import SIZES, title
 from bench.results.folder import Results
 from bench.results.summary import Group, Row, summarise
 
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 MOST = 3
 #: Methods that are told one by one; of more, the best and the worst.
 NAMED = 3
-#: What a student is small by: the first that all have.
-_COSTS = ("macs", "params")
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ def _mean(found: Comparison) -> Compared | Overall | None:
 def _price(found: Comparison, rows: list[Row], group: Group) -> str:
     """What ``_Effect.price`` holds."""
     compared = [*rows, *(row for row in group.rows if row.role != "distilled")]
-    for name in filter(None, map(group.resolve, _COSTS)):
+    for name in filter(None, map(group.resolve, SIZES)):
         if all(_counted(row, name) and row.estimates[name].value > 0 for row in compared):
             changes = [[cost for cost in one.costs if cost.metric == name] for one in found.pairs]
             ratios = [cost[0].new / cost[0].base if cost and cost[0].base else 1.0 for cost in changes]
@@ -274,7 +272,7 @@ def _of_students(group: Group) -> Iterator[str]:
     if not students:
         return
     teacher, best = teachers[0], students[0]
-    costs = filter(None, map(group.resolve, _COSTS))
+    costs = filter(None, map(group.resolve, SIZES))
     cost = next((one for one in costs if all(_counted(row, one) for row in (teacher, *students))), None)
     several = len({row.configuration.student for row in teachers}) > 1
     words = f"the {'best ' * several}teacher ({_called(teacher)}, {_score(teacher, name)})"

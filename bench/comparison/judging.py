@@ -13,7 +13,7 @@ from bench.comparison.power import Allowance, Noise, of_interval, of_queries, of
 from bench.comparison.scores import PairedScores, paired_scores
 from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
-from bench.results.catalogue import base_name, bounds
+from bench.results.catalogue import bounds, is_judged
 from bench.results.comparable import hardware, machine
 from bench.results.folder import Results
 from bench.results.records import Measured, Record
@@ -23,10 +23,6 @@ from bench.results.summary import summarise
 TIMING_LEVEL = 0.001
 #: Timings that cannot be told by rank are worse if they lie apart by this many times the ratio allowed.
 FAR = 2.0
-#: Exact numbers that tell what other programs print: they change with those programs.
-OTHERS = ("macs_fvcore", "macs_thop", "macs_torch", "params_thop")
-#: Timed numbers that follow from others.
-DERIVED = ("throughput_ips", "query_ms", "search_qps")
 #: How many queries stand behind an accuracy: equal wherever the same was measured.
 COUNTS = ("queries", "valid", "database")
 
@@ -156,8 +152,6 @@ def _equal(one: Pair, name: str) -> bool:
 def exact(one: Pair) -> Iterator[Finding]:
     """The findings for numbers that must be equal."""
     for name, metric in _metrics(one, "exact").items():
-        if base_name(name) in OTHERS:
-            continue
         records = [both for both in zip(one.base, one.new, strict=True) if name in both[0].metrics]
         if any(name not in new.metrics for _, new in records):
             yield finding(one, name, metric, "missing", _UNMEASURED)
@@ -171,17 +165,16 @@ def exact(one: Pair) -> Iterator[Finding]:
 def timed(one: Pair, limits: Limits) -> Iterator[Finding]:
     """The findings for numbers that belong to a machine: times, memory, energy."""
     for name, metric in _metrics(one, "timed").items():
-        if base_name(name) not in DERIVED:
-            yield _timing(one, name, metric, limits)
+        yield _timing(one, name, metric, limits)
 
 
 def _metrics(one: Pair, noise: str) -> dict[str, Measured]:
-    """The metrics of one noise class that any seed of the baseline has."""
+    """The metrics of one noise class that are judged and that any seed of the baseline has."""
     return {
         name: metric
         for record in reversed(one.base)
         for name, metric in record.metrics.items()
-        if metric.noise == noise
+        if metric.noise == noise and is_judged(name)
     }
 
 

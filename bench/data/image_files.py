@@ -20,7 +20,7 @@ from bench.errors import DataError, path_fault
 
 Fit = Literal["crop", "pad", "squash"]
 
-#: Decoders at work at once; PIL lets go of the interpreter while it decodes and resizes.
+#: Files that are read at once; PIL lets go of the interpreter while it decodes and resizes.
 THREADS = min(16, environment.cores())
 #: Endings of the files that count as images where a folder says what there is.
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -42,6 +42,7 @@ class ImageFiles:
             whatever the shape was, ``pad`` resizes the longer side and fills the rest with mid-grey.
         boxes: image -> left, top, right, bottom in pixels of the file, cut out before anything else.
         left_out: hidden files and folders that were passed over when ``paths`` were looked for.
+        threads: that decode at once; what comes of it does not depend on their number.
     """
 
     paths: tuple[Path, ...]
@@ -49,6 +50,7 @@ class ImageFiles:
     fit: Fit = "crop"
     boxes: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
     left_out: int = 0
+    threads: int = THREADS
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,7 +74,7 @@ class ImageFiles:
             result[place] = self._read(chosen[place])
 
         # A pool per call costs far less than one image, and no thread outlives the call (or a fork).
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             for _ in pool.map(fill, range(len(chosen))):
                 pass
         return result

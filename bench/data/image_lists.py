@@ -85,10 +85,6 @@ class ListDataset(Dataset):
     published: ClassVar[tuple[int, int, int | None]]
     #: what to fetch, from where, how large
     source: ClassVar[str]
-    params: Any
-
-    def __init__(self, params: ListFiles) -> None:
-        self.params = params
 
     def sizes(self) -> dict[str, int]:
         """Those of the published lists."""

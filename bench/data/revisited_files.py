@@ -8,8 +8,9 @@ Images are numbered: database in the order of the ground truth, then queries, th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,24 @@ from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Splits
 SUFFIXES = (".jpg", ".jpeg", ".png")
 GROUND_TRUTH = "https://github.com/filipradenovic/revisitop"
 Box = tuple[float, float, float, float]
+#: Of lists of database images, in the order of ``RevisitedTruth``.
+KINDS = ("easy", "hard", "junk")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a ground truth says.
+
+    Attributes:
+        database, queries: names of the images.
+        boxes, answers: of each query, and the database images of each kind.
+    """
+
+    path: Path
+    database: list[str]
+    queries: list[str]
+    boxes: list[Box]
+    answers: list[dict[str, NDArray[np.int64]]]
 
 
 class RevisitedParams(FixedSplits):
@@ -61,10 +80,6 @@ class RevisitedDataset(Dataset):
     published: ClassVar[dict[str, int]]
     #: where the images come from
     source: ClassVar[str]
-    params: Any
-
-    def __init__(self, params: RevisitedParams) -> None:
-        self.params = params
 
     @property
     def labelled(self) -> bool:
@@ -84,54 +99,23 @@ class RevisitedDataset(Dataset):
 
     def load(self, root: Path) -> PartedImages:
         """Read the ground truth; images stay in their files until they are asked for."""
-        p, folder = self.params, self._folder(root)
-        gnd = folder / f"gnd_{self.name}.pkl"
-        try:
-            database, queries, boxes, lists = _read(gnd)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"{gnd}: not a ground truth of Revisited Oxford and Paris ({error!r}); fetch it again from "
-                f"{GROUND_TRUTH}"
-            ) from error
-        paths = [folder / "jpg" / f"{name}.jpg" for name in database + queries]
-        outside = [name for name in database + queries if Path(name).name != name]
-        if outside:
-            raise DataError(f"{gnd}: image name '{outside[0]}' leads out of {folder / 'jpg'}; fetch it again")
-        absent = [path for path in paths if not path.is_file()]
-        if absent:
-            raise MissingDataError(
-                f"{self.name}: {len(absent)} of {len(paths)} images are not in {folder / 'jpg'} (first: "
-                f"{absent[0].name}); unpack the images of {self.source} there, without folders inside"
-            )
-        items = len(database)
-        finder = Finder()
-        files, landmarks = (
-            ([], []) if p.train_folder is None else self._train(below(root, p.train_folder), finder)
-        )
-        own = {path.resolve() for path in paths} & {path.resolve() for path in files}
-        if own:
-            raise DataError(
-                f"{self.name}: {len(own)} of its own images are below train_folder {p.train_folder} (first: "
-                f"{min(own).name}); name a folder of other images"
-            )
+        folder, finder = self._folder(root), Finder()
+        known = _read(folder / f"gnd_{self.name}.pkl")
+        paths, items = self._judged_images(folder, known), len(known.database)
+        files, landmarks = self._training_images(root, finder, paths)
         classes = max(landmarks, default=0) + 1
         # Queries and database have no labels; that of no landmark stands for it.
         labels = np.r_[np.full(len(paths), classes, np.int64), np.array(landmarks, np.int64)]
-        cut = {items + number: box for number, box in enumerate(boxes)}
-        pixels = ImageFiles((*paths, *files), p.side, "pad", cut, finder.left_out)
+        cut = {items + number: box for number, box in enumerate(known.boxes)}
+        pixels = ImageFiles((*paths, *files), self.params.side, "pad", cut, finder.left_out)
         parts = {
             "query": np.arange(items, len(paths)),
             "train": np.arange(len(paths), len(labels)),
             "database": np.arange(items),
         }
-        truth = RevisitedTruth(
-            *(
-                {items + number: one[kind] for number, one in enumerate(lists)}
-                for kind in ("easy", "hard", "junk")
-            )
-        )
+        answers = ({items + i: one[kind] for i, one in enumerate(known.answers)} for kind in KINDS)
         views = Augmentation(crop=1.0, shift=0.0625)
-        return PartedImages(pixels, labels, classes, views, truth, parts)
+        return PartedImages(pixels, labels, classes, views, RevisitedTruth(*answers), parts)
 
     def splits(self, images: ImageSet) -> Splits:
         """Queries and database as published; a share of the training images, if there are any, is val."""
@@ -152,8 +136,37 @@ class RevisitedDataset(Dataset):
             f"from {self.source} into {root / self.name / 'jpg'}"
         )
 
-    def _train(self, folder: Path, finder: Finder) -> tuple[list[Path], list[int]]:
-        """Training images and their landmarks, 0 for all where there are no labels."""
+    def _judged_images(self, folder: Path, known: _Known) -> list[Path]:
+        """Files of database and queries."""
+        images, names = folder / "jpg", known.database + known.queries
+        outside = [name for name in names if Path(name).name != name]
+        if outside:
+            raise DataError(f"{known.path}: image name '{outside[0]}' leads out of {images}; fetch it again")
+        paths = [images / f"{name}.jpg" for name in names]
+        absent = [path for path in paths if not path.is_file()]
+        if absent:
+            raise MissingDataError(
+                f"{self.name}: {len(absent)} of {len(paths)} images are not in {images} (first: "
+                f"{absent[0].name}); unpack the images of {self.source} there, without folders inside"
+            )
+        return paths
+
+    def _training_images(
+        self, root: Path, finder: Finder, judged: list[Path]
+    ) -> tuple[list[Path], list[int]]:
+        """Training images, none of them ``judged``, and their landmarks; 0 for all without labels."""
+        if self.params.train_folder is None:
+            return [], []
+        files, landmarks = self._found(below(root, self.params.train_folder), finder)
+        own = {path.resolve() for path in judged} & {path.resolve() for path in files}
+        if own:
+            raise DataError(
+                f"{self.name}: {len(own)} of its own images are below train_folder "
+                f"{self.params.train_folder} (first: {min(own).name}); name a folder of other images"
+            )
+        return files, landmarks
+
+    def _found(self, folder: Path, finder: Finder) -> tuple[list[Path], list[int]]:
         if not folder.is_dir():
             raise MissingDataError(
                 f"{self.name}: the training images are not in {folder}; put them there or name their folder "
@@ -173,19 +186,33 @@ class RevisitedDataset(Dataset):
         return files, landmarks
 
 
-def _read(path: Path) -> tuple[list[str], list[str], list[Box], list[dict[str, NDArray[np.int64]]]]:
-    """Database and query names, boxes and index lists of the queries."""
+def _read(path: Path) -> _Known:
+    """Read a ground truth.
+
+    Raises:
+        DataError: it is damaged, or none.
+    """
+    try:
+        return _parsed(path)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not a ground truth of Revisited Oxford and Paris ({error!r}); fetch it again from "
+            f"{GROUND_TRUTH}"
+        ) from error
+
+
+def _parsed(path: Path) -> _Known:
     content = safe_pickle.load(path, "latin1")
     database, queries = ([str(name) for name in content[key]] for key in ("imlist", "qimlist"))
-    lists, boxes = [], list[Box]()
+    answers, boxes = [], list[Box]()
     for entry in content["gnd"]:
-        one = {kind: np.asarray(entry[kind], np.int64).reshape(-1) for kind in ("easy", "hard", "junk")}
+        one = {kind: np.asarray(entry[kind], np.int64).reshape(-1) for kind in KINDS}
         everything = np.concatenate(list(one.values()))
         if len(everything) and not 0 <= everything.min() <= everything.max() < len(database):
             raise ValueError(f"an index beyond the {len(database)} database images")
         left, top, right, bottom = map(float, entry["bbx"])
-        lists.append(one)
+        answers.append(one)
         boxes.append((left, top, right, bottom))
-    if len(lists) != len(queries):
-        raise ValueError(f"{len(queries)} queries, but lists for {len(lists)}")
-    return database, queries, boxes, lists
+    if len(answers) != len(queries):
+        raise ValueError(f"{len(queries)} queries, but lists for {len(answers)}")
+    return _Known(path, database, queries, boxes, answers)

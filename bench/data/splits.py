@@ -7,7 +7,6 @@ query, train, validation and database images, and every record carries the manif
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.errors import DataError
+from bench.storage.keys import content_key
 from bench.types import ImageSet, Parameters, Pixels, Splits
 
 
@@ -134,7 +134,7 @@ def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
 
 def manifest_hash(content: dict[str, Any]) -> str:
     """sha256 of the manifest's canonical JSON, in hex."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return content_key(content)
 
 
 def _pixels(pixels: Pixels) -> Any:

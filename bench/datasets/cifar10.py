@@ -54,7 +54,7 @@ class Cifar10(Dataset):
         split_seed: int = Field(0, ge=0, description="draws the splits; not the training seed")
 
     def __init__(self, params: Params) -> None:
-        self.params = params
+        super().__init__(params)
         query, train = QUOTAS[params.protocol]
         train = params.train_per_class or train
         self.quotas = ClassBalanced(

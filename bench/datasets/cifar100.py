@@ -35,9 +35,6 @@ class Cifar100(Dataset):
     class Params(FixedSplits):
         """Which training images are held out for validation."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def sizes(self) -> dict[str, int]:
         """Those of the published parts."""
         return {"query": 10_000, "train": 50_000, "database": 50_000}

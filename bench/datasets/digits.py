@@ -36,9 +36,6 @@ class Digits(Dataset):
         train_per_class: int = Field(100, ge=2)
         val_per_class: int = Field(10, ge=1)
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def prepare(self, root: Path) -> str:
         """Nothing to fetch."""
         return "digits: 1,797 images inside scikit-learn, nothing to fetch"

@@ -54,9 +54,6 @@ class FashionMnist(Dataset):
     class Params(ClassBalanced):
         """100 query and 500 training images per class."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def prepare(self, root: Path) -> str:
         """Use the copy below ``root``, or download it there with torchvision, which checks the MD5 sums."""
         if _find(root) is None:

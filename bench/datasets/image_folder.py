@@ -38,9 +38,6 @@ class ImageFolder(Dataset):
         fit: Fit = Field("crop", description="crop: centre square; pad: grey bars; squash: change the shape")
         flip: bool = Field(True, description="false where a mirror image means something else")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def prepare(self, root: Path) -> str:
         """Count what is there; nothing can be downloaded."""
         images = self.load(root)

@@ -45,9 +45,6 @@ class Msmt17(Dataset):
     class Params(SquashedImages):
         """Validation images are listed, too."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def sizes(self) -> dict[str, int]:
         """Of training and validation list, for plans; what counts are the lists that are found."""
         return {"train": 32621}

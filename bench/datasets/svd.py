@@ -12,6 +12,7 @@ Training images are the frames of all videos in the train ground truth. Frames a
 from __future__ import annotations
 
 import os.path
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,9 +46,6 @@ class Svd(Dataset):
         max_frames: int = Field(60, ge=1, description="frames of a video, evenly spread")
         side: int = Field(256, ge=16, description="pixels; the shorter side is resized, the centre cut")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def prepare(self, root: Path) -> str:
         """Check that the lists and the frames of all videos are there; nothing is downloaded."""
         images = self.load(root)
@@ -57,36 +55,23 @@ class Svd(Dataset):
     def load(self, root: Path) -> PartedImages:
         """Read the lists and the names of the frames; frames stay in their files."""
         folder = _folder(root)
-        queries, labelled, unlabelled = (_ids(folder / name) for name in IDS)
-        train, test = (_judged(folder / name) for name in JUDGED)
-        strange = [query for query in test if query not in queries]
-        if strange or not test:
-            what = f"query {strange[0]} is not in query-id" if strange else "no queries"
-            raise DataError(f"{folder / JUDGED[1]}: {what}; fetch the lists again")
-        learnt = dict.fromkeys(v for query, one in train.items() for v in (query, *one) if v not in test)
-        distractors = (video for video in unlabelled if video not in labelled and video not in queries)
-        judged = (video for one in test.values() for video in one if video not in test)
-        searched = dict.fromkeys([*judged, *distractors])
-        number = {video: place for place, video in enumerate(dict.fromkeys([*test, *learnt, *searched]))}
+        parts, judged = _videos(folder)
+        number = {video: place for place, video in enumerate(dict.fromkeys(chain(*parts.values())))}
         frames = _frames(folder / "frames", list(number), self.params.max_frames, finder := Finder())
         videos = np.repeat(np.arange(len(number)), [len(one) for one in frames])
-        parts = {
-            part: np.flatnonzero(np.isin(videos, [number[video] for video in some]))
-            for part, some in (("query", list(test)), ("train", list(learnt)), ("database", list(searched)))
-        }
+        chosen = {part: [number[video] for video in some] for part, some in parts.items()}
         truth = {
             number[query]: {number[video]: answer for video, answer in one.items() if video in number}
-            for query, one in (train | test).items()
+            for query, one in judged.items()
             if query in number
         }
-        paths = tuple(path for one in frames for path in one)
         return PartedImages(
-            ImageFiles(paths, self.params.side, left_out=finder.left_out),
+            ImageFiles(tuple(chain(*frames)), self.params.side, left_out=finder.left_out),
             np.zeros(len(videos), np.int64),  # no labels: one class for all
             1,
             Augmentation(evaluation_crop=224 / 256),
             FrameTruth(videos, truth),
-            parts,
+            {part: np.flatnonzero(np.isin(videos, some)) for part, some in chosen.items()},
         )
 
     def splits(self, images: ImageSet) -> Splits:
@@ -109,6 +94,21 @@ def _folder(root: Path) -> Path:
         f"svd: {', '.join((*IDS, *JUDGED))} and frames are not in {root / 'SVD'}; fetch SVD (see "
         f"https://svdbase.github.io) and {EXTRACT}"
     )
+
+
+def _videos(folder: Path) -> tuple[dict[str, list[str]], dict[str, dict[str, bool]]]:
+    """The videos of each part, and what was judged in any of them, see ``_judged``."""
+    queries, labelled, unlabelled = (_ids(folder / name) for name in IDS)
+    train, test = (_judged(folder / name) for name in JUDGED)
+    strange = [query for query in test if query not in queries]
+    if strange or not test:
+        what = f"query {strange[0]} is not in query-id" if strange else "no queries"
+        raise DataError(f"{folder / JUDGED[1]}: {what}; fetch the lists again")
+    learnt = dict.fromkeys(v for query, one in train.items() for v in (query, *one) if v not in test)
+    distractors = (video for video in unlabelled if video not in labelled and video not in queries)
+    candidates = (video for one in test.values() for video in one if video not in test)
+    searched = dict.fromkeys([*candidates, *distractors])
+    return {"query": list(test), "train": list(learnt), "database": list(searched)}, train | test
 
 
 def _ids(path: Path) -> dict[str, None]:

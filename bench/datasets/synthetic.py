@@ -35,9 +35,6 @@ class Synthetic(Dataset):
         noise: float = Field(0.5, ge=0, description="standard deviation relative to the pattern's")
         multi_label: bool = Field(False, description="half of the images carry a second label")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def prepare(self, root: Path) -> str:
         """Nothing to fetch."""
         return "synthetic: made on the fly, nothing to fetch"

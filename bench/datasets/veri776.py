@@ -40,9 +40,6 @@ class VeRi776(Dataset):
     class Params(FixedSplits, SquashedImages):
         """Validation images are drawn from the training images."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def sizes(self) -> dict[str, int]:
         """Those of the release."""
         return {"query": 1678, "train": 37778, "database": 11579}

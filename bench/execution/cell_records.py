@@ -10,10 +10,9 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import timing
-from bench.execution.outcomes import Cause
-from bench.planning.estimate import LOOKING
+from bench.execution.pools.pool import Cause
 from bench.planning.plan import Cell
-from bench.planning.stage import PER_QUERY, Stage
+from bench.planning.stage import SCORES_FILE, Stage, walk
 from bench.results import records
 from bench.results.folder import ResultsFolder
 from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo
@@ -38,17 +37,17 @@ def save_finished(
     """
     metrics: dict[str, Measured] = {}
     per_query: dict[str, ArtifactReference] = {}
-    for role in (role for role, stage in cell.stages.items() if stage.kind == "measure"):
+    for role in (role for role, stage in cell.leaves.items() if stage.kind == "measure"):
         summary = indices[role]["summary"]
         metrics |= {name: Measured.model_validate(value) for name, value in summary["values"].items()}
-        artifact = str(_folder(store, cell.stages[role]).relative_to(store.root))
+        artifact = str(_folder(store, cell.leaves[role]).relative_to(store.root))
         per_query |= {
             name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
         }
     metrics |= _whole_query(metrics)
     stages, threads = {}, set()
     warnings: list[str] = []
-    for name, stage in all_stages(cell).items():
+    for name, stage in _by_name(cell).items():
         found = store.index(_folder(store, stage))
         summary = found["summary"] if found else {}
         stages[name] = StageInfo(
@@ -59,7 +58,7 @@ def save_finished(
             history=[_rounded(epoch) for epoch in summary.get("history", [])],
         )
         warnings += summary.get("warnings", [])
-        if found and stage.kind in LOOKING:
+        if found and stage.images:
             threads.add(found.get("threads"))
     if threads:  # of what was cached, too
         described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
@@ -67,7 +66,7 @@ def save_finished(
     record = _record(cell, described, warnings, status="ok", **parts)
     place, stem = ResultsFolder(out), Path(cell.record_file).stem
     _save_scores(record, store, place.scores(stem))
-    if examples := cell.stages.get("examples"):
+    if examples := cell.leaves.get("examples"):
         for file in indices["examples"]["files"]:
             content = (_folder(store, examples) / file).read_bytes()
             atomic.write_bytes(place.examples(stem, Path(file).suffix), content)
@@ -93,24 +92,21 @@ def save_unfinished(
     return record
 
 
-def all_stages(cell: Cell) -> dict[str, Stage]:
-    """Every stage of a cell by a readable name, inputs before users."""
-    named: dict[str, Stage] = {}
-
-    def add(name: str, stage: Stage) -> None:
+def _by_name(cell: Cell) -> dict[str, Stage]:
+    """Every stage of a cell by the role that it has there, inputs before users."""
+    stages = walk(cell.leaves.values())
+    named = dict(cell.leaves)
+    for stage in stages.values():
         for role, needed in stage.inputs.items():
-            add(f"features/{role}" if needed.kind == "features" else role, needed)
-        named[name] = stage
-
-    for role, leaf in cell.stages.items():
-        add(role, leaf)
-    return named
+            named[f"features/{role}" if needed.kind == "features" else role] = needed
+    place = {key: number for number, key in enumerate(stages)}
+    return dict(sorted(named.items(), key=lambda item: place[item[1].key]))
 
 
 def _save_scores(record: Record, store: Store, path: Path) -> None:
     """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs."""
     if (name := record.accuracy) and (reference := record.per_query.get(name)):
-        scores = load_file(store.root / reference.artifact / PER_QUERY)[reference.tensor]
+        scores = load_file(store.root / reference.artifact / SCORES_FILE)[reference.tensor]
         atomic.write_bytes(path, save({name: scores.astype(np.float32)}))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.execution.schedule import Schedule
-from bench.planning.estimate import LOOKING, Cost
+from bench.planning.estimate import Cost
 from bench.planning.stage import Stage
 
 #: Seconds of a stage that looks at no images, and of a timing, while none has been met.
@@ -27,6 +27,8 @@ ENOUGH = 0.03
 RECENT = 50
 #: The forecast is made again after a second, and after so many times what it takes.
 SECONDS, PATIENCE = 1.0, 50.0
+#: Kind of stages, whether they measure time, and whether they look at images.
+_Kind = tuple[str, bool, bool]
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Forecast:
         self._schedule = schedule
         self._work: dict[str, _Work] = {}
         self._seen: dict[tuple[str, str], deque[float]] = defaultdict(_recent)
-        self._kinds: dict[tuple[str, bool], deque[float]] = defaultdict(_recent)
+        self._kinds: dict[_Kind, deque[float]] = defaultdict(_recent)
         self._pace: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self._said: tuple[float, float] | None = None  # when, and until when it takes
         self._pause = 0.0
@@ -69,7 +71,7 @@ class Forecast:
             expected = costs[key].seconds if key in costs else None
             if expected is not None:
                 self._history[key] = expected
-                self._kinds[stage.kind, stage.timed].append(expected / _size(stage))
+                self._kinds[_kind(stage)].append(expected / _size(stage))
         schedule.clock, schedule.left = time.perf_counter, self.left
 
     def start(self, stage: Stage) -> None:
@@ -89,7 +91,7 @@ class Forecast:
         work = self._work.pop(key)
         stage, spent = work.stage, min(work.elapsed, seconds if seconds is not None else work.elapsed)
         self._seen[_class(stage)].append(spent / _size(stage))
-        self._kinds[stage.kind, stage.timed].append(spent / _size(stage))
+        self._kinds[_kind(stage)].append(spent / _size(stage))
         if expected := self._history.get(key):
             self._pace.append((spent, expected))
 
@@ -128,7 +130,7 @@ class Forecast:
             rate = work.per_image
             if rate is not None:
                 seen.setdefault(_class(work.stage), rate)
-                kinds.setdefault((work.stage.kind, work.stage.timed), rate)
+                kinds.setdefault(_kind(work.stage), rate)
         spent, expected = (sum(pair) for pair in zip(*self._pace, strict=True)) if self._pace else (1.0, 1.0)
         return _Expectation(seen, kinds, self._history, spent / expected)
 
@@ -138,7 +140,7 @@ class _Expectation:
     """What stages should take, as far as is known at one moment."""
 
     seen: Mapping[tuple[str, str], float]
-    kinds: Mapping[tuple[str, bool], float]
+    kinds: Mapping[_Kind, float]
     history: Mapping[str, float]
     pace: float
 
@@ -148,11 +150,12 @@ class _Expectation:
             return self.seen[_class(stage)] * _size(stage)
         if stage.key in self.history:
             return self.history[stage.key] * self.pace
-        of_kind = self.kinds.get((stage.kind, stage.timed), self.kinds.get((AKIN.get(stage.kind, ""), False)))
+        kind, timed, looking = _kind(stage)
+        of_kind = self.kinds.get((kind, timed, looking), self.kinds.get((AKIN.get(kind, ""), timed, looking)))
         if of_kind is not None:
             return of_kind * _size(stage)
-        if stage.kind in LOOKING:
-            per_image = [rate for (kind, _), rate in self.kinds.items() if kind in LOOKING]
+        if stage.images:
+            per_image = [rate for (_, _, looking), rate in self.kinds.items() if looking]
             return statistics.fmean(per_image) * _size(stage) if per_image else SHORT
         return TIMING if stage.timed else SHORT
 
@@ -195,6 +198,10 @@ def _recent() -> deque[float]:
 
 def _size(stage: Stage) -> int:
     return max(stage.images, 1)
+
+
+def _kind(stage: Stage) -> _Kind:
+    return stage.kind, stage.timed, stage.images > 0
 
 
 def _class(stage: Stage) -> tuple[str, str]:

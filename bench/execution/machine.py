@@ -1,23 +1,34 @@
-"""Where a plan is executed, described once."""
+"""Where a plan is executed, described once: for this process, for others, and for what is recorded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import environment
+from bench.stages.context import Context
 from bench.storage.store import Store
+
+#: Network and fingerprint of its weights -> the ``weights`` parameter that leads to them, as a plan has them.
+Weights = Mapping[tuple[str, str], str | None]
+
+
+def _silent(images: int) -> None:
+    """Tell nobody that images are done."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a plan is executed.
+    """Where a plan is executed; plain values, which go to other processes as they are.
 
     Attributes:
         threads: that may compute at once; what is timed runs alone and has them all.
-        jobs: stages at work at once at most, each in a process of its own if they are several.
+        jobs: stages at work at once at most.
         job_threads: of one job. Another number rounds differently: it does not follow from that of the cores.
-        plugins: files of ``--include``, which those processes import too.
+        plugins: files of plug-ins, which other processes import too.
+        pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
     """
 
     store: Store
@@ -28,6 +39,7 @@ class Machine:
     jobs: int = 1
     job_threads: int = 1
     plugins: tuple[Path, ...] = ()
+    pool: str | None = None
 
     @property
     def hardware(self) -> str:
@@ -38,3 +50,33 @@ class Machine:
     def job_hardware(self) -> str:
         """The same with the threads of one job: work beside other work takes another time."""
         return str(environment.hardware(self.device, self.job_threads)["fingerprint"])
+
+    @property
+    def readers(self) -> int:
+        """Processes that may decode image files for one job; whoever decodes them changes no number."""
+        return max(self.job_threads, self.threads // self.jobs)
+
+    def described(self) -> dict[str, Any]:
+        """The ``environment`` block of a record."""
+        described = environment.describe(self.device, self.threads, self.precision)
+        return {**described, "job_threads": self.job_threads}
+
+    def context(self, weights: Weights, advance: Callable[[int], None] = _silent, job: int = 0) -> Context:
+        """What stages see of this machine.
+
+        Args:
+            advance: called with the number of images just done.
+            job: number of the job that makes them; GPUs are given to jobs in turn.
+        """
+        import torch
+
+        gpus = torch.cuda.device_count() if self.device == "cuda" else 0
+        return Context(
+            store=self.store,
+            data_root=self.data_root,
+            device=torch.device(self.device, job % gpus) if gpus else torch.device(self.device),
+            weights=weights,
+            hardware=self.job_hardware,
+            advance=advance,
+            workers=self.readers,
+        )

@@ -1,13 +1,16 @@
-"""Make one stage whose inputs are there, in this process."""
+"""Make one stage whose inputs are there, in this process: what every pool does in the end."""
 
 from __future__ import annotations
 
 import importlib
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bench.errors import BenchError
-from bench.execution.outcomes import Cause, End
+from bench.execution.machine import Machine
+from bench.execution.pools.pool import Cause, End, Ended, logged
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 
@@ -28,9 +31,28 @@ def prepare_process(threads: int) -> None:
     faiss.omp_set_num_threads(threads)
 
 
-def name(stage: Stage) -> str:
-    """As progress and logs call it."""
-    return f"{stage.kind} {stage.slug}"
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Give what computes here the threads back that it had: a run may be a part of somebody's program."""
+    import faiss
+    import threadpoolctl
+    import torch
+
+    computing, searching = torch.get_num_threads(), faiss.omp_get_max_threads()
+    with threadpoolctl.threadpool_limits():
+        try:
+            yield
+        finally:
+            torch.set_num_threads(computing)
+            faiss.omp_set_num_threads(searching)
+
+
+def work_on(stage: Stage, machine: Machine, context: Context, *, fresh: bool) -> Ended:
+    """``make`` a stage with the threads that it should have; how it ended and what was logged meanwhile."""
+    prepare_process(machine.threads if stage.timed else machine.job_threads)
+    with logged() as lines:
+        end = make(stage, context, fresh=fresh)
+    return Ended(stage, end, lines)
 
 
 def make(stage: Stage, context: Context, *, fresh: bool) -> End:
@@ -67,7 +89,7 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
             with store.write(folder, about) as (temporary, summary):
                 summary.update(run(stage, context, temporary))
         except Exception as error:
-            log.debug("%s failed", name(stage), exc_info=not isinstance(error, BenchError))
+            log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
             return End(cause=Cause.of(error))
         index = store.verify(folder)
         if index is None:

@@ -43,8 +43,12 @@ def human_seconds(seconds: float) -> str:
 
 def bars_wanted() -> bool:
     """Whether stderr is a terminal that somebody watches, who did not ask for quiet."""
-    handlers = logging.getLogger("bench").handlers
-    quiet = bool(handlers) and all(handler.level > logging.INFO for handler in handlers)
+    shown = [
+        handler
+        for handler in logging.getLogger("bench").handlers
+        if not isinstance(handler, logging.FileHandler)
+    ]
+    quiet = bool(shown) and all(handler.level > logging.INFO for handler in shown)
     return sys.stderr.isatty() and not os.environ.get("CI") and not quiet
 
 

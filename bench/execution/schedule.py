@@ -9,15 +9,16 @@ soon have ended: so soon that the idle time is a small share of the time that ha
 from __future__ import annotations
 
 import copy
+import dataclasses
 import heapq
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 
-from bench.planning.estimate import LOOKING
-from bench.planning.plan import Cell, leaves
-from bench.planning.stage import Stage, absent
+from bench.planning.plan import Cell
+from bench.planning.stage import Stage, walk
 
 #: So many stages of other kinds are worth as much as one that looks at images.
 SHORT = 8
@@ -63,13 +64,21 @@ class Schedule:
     left: Callable[[str], float] = lambda key: math.inf
     _cells: dict[str, _Open] = field(default_factory=dict)
     _owners: dict[str, list[str]] = field(default_factory=dict)
-    _users: dict[str, list[str]] = field(default_factory=dict)
-    _missing: dict[str, int] = field(default_factory=dict)
-    _order: dict[str, int] = field(default_factory=dict)
-    _ready: list[tuple[int, str]] = field(default_factory=list)
-    _timings: list[tuple[int, str]] = field(default_factory=list)
     _since: float | None = None
     _due: int = 0  # cells that wait for nothing but timings
+
+    def __post_init__(self) -> None:
+        """What is ready follows from what waits and what is at work."""
+        self._order = {key: place for place, key in enumerate(self.waiting)}
+        self._ready: list[tuple[int, str]] = []
+        self._timings: list[tuple[int, str]] = []
+        # Inputs that are there already make nothing wait.
+        to_come = self.running | self.waiting
+        self._inputs: TopologicalSorter[str] = TopologicalSorter()
+        for key, stage in to_come.items():
+            self._inputs.add(key, *(one.key for one in stage.inputs.values() if one.key in to_come))
+        self._inputs.prepare()
+        self._push_ready()
 
     @classmethod
     def of(cls, cells: Sequence[Cell], there: Callable[[Stage], bool]) -> Schedule:
@@ -78,18 +87,9 @@ class Schedule:
         Args:
             there: whether nobody has to make a stage; asked once of each.
         """
-        made = cls(waiting=absent(leaves(cells), there))
-        for place, (key, stage) in enumerate(made.waiting.items()):
-            made._order[key] = place
-            # Inputs of a stage to come that are there are not among those to come.
-            inputs = {needed.key for needed in stage.inputs.values() if needed.key in made.waiting}
-            made._missing[key] = len(inputs)
-            for needed in inputs:
-                made._users.setdefault(needed, []).append(key)
-            if not inputs:
-                made._push(key)
+        made = cls(waiting=walk((leaf for cell in cells for leaf in cell.leaves.values()), there))
         for cell in cells:
-            wanted = absent(leaves([cell]), lambda stage: stage.key not in made.waiting)
+            wanted = walk(cell.leaves.values(), lambda stage: stage.key not in made.waiting)
             opened = made._cells[cell.key] = _Open(cell, frozenset(wanted))
             for key, stage in wanted.items():
                 made._owners.setdefault(key, []).append(cell.key)
@@ -100,11 +100,12 @@ class Schedule:
 
     def copy(self) -> Schedule:
         """One that can be played through."""
-        fresh = copy.copy(self)
-        fresh.waiting, fresh.running = dict(self.waiting), dict(self.running)
-        fresh._missing, fresh._ready, fresh._timings = dict(self._missing), [*self._ready], [*self._timings]
-        fresh._cells = {key: copy.copy(opened) for key, opened in self._cells.items()}
-        return fresh
+        return dataclasses.replace(
+            self,
+            waiting=dict(self.waiting),
+            running=dict(self.running),
+            _cells={key: copy.copy(opened) for key, opened in self._cells.items()},
+        )
 
     def useful_jobs(self) -> int:
         """How many stages can be at work at once, about: the most that are as far from the start."""
@@ -114,7 +115,7 @@ class Schedule:
             needed = [depth[one.key] for one in stage.inputs.values() if one.key in depth]
             depth[key] = level = max(needed, default=-1) + 1
             if not stage.timed:
-                at = level, stage.kind in LOOKING
+                at = level, stage.images > 0
                 found[at] = found.get(at, 0) + 1
         return max((n if long else -(-n // SHORT) for (_, long), n in found.items()), default=1)
 
@@ -147,10 +148,8 @@ class Schedule:
         del self.running[stage.key]
         if stage.timed:
             self._since = self.clock()
-        for user in self._users.get(stage.key, ()):
-            self._missing[user] -= 1
-            if not self._missing[user] and user in self.waiting:
-                self._push(user)
+        self._inputs.done(stage.key)
+        self._push_ready()
         self._count_down(stage)
 
     def failed(self, stage: Stage) -> tuple[list[Cell], list[Stage]]:
@@ -169,8 +168,12 @@ class Schedule:
             heapq.heapify(heap)
         return lost, dropped
 
-    def _push(self, key: str) -> None:
-        heapq.heappush(self._timings if self.waiting[key].timed else self._ready, (self._order[key], key))
+    def _push_ready(self) -> None:
+        """Queue what has all its inputs now, unless it was dropped meanwhile."""
+        for key in self._inputs.get_ready():
+            if key in self.waiting:
+                queue = self._timings if self.waiting[key].timed else self._ready
+                heapq.heappush(queue, (self._order[key], key))
 
     def _wanted(self, key: str) -> bool:
         return any(cell in self._cells for cell in self._owners.get(key, ()))

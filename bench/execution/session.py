@@ -1,59 +1,142 @@
-"""From a grid file to a plan and the machine that runs it."""
+"""The door from Python: a grid, options, and what came of it. The command line goes through it, too."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 from bench import environment, registry
 from bench.data import copies, loading
+from bench.errors import UsageError
 from bench.execution.machine import Machine
+from bench.execution.pools import POOLS
+from bench.execution.run import Outcome, Overwrite, run_plan
 from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.planning.plan import Plan
 from bench.planning.points import Choice
 from bench.registry import DATASETS
+from bench.results.folder import ResultsFolder
 from bench.storage import keys, store
 
 log = logging.getLogger(__name__)
 
+Device = Literal["auto", "cpu", "cuda"]
 
-def prepare(grid: Path, *, fetch: bool, data_root: Path | None, device: str, plugins: Sequence[Path],
-             overrides: Sequence[str], only: Sequence[str], skip: Sequence[str],
-             limit: int | None, jobs: int | str, threads: int) -> tuple[Plan, Machine]:  # fmt: skip
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What can be asked of a run beside its grid, under the names of the command line's options.
+
+    Attributes:
+        data_root: where data sets are; None = ``$BENCH_DATA`` or the cache.
+        device: what to train and measure on; ``auto`` = a GPU where there is one.
+        plugins: ``.py`` files with plug-ins (``--include``). Jobs in other processes know these and none that
+            the calling program has defined.
+        overrides: ``path=value`` texts that replace values of the grid (``--set``).
+        only, skip: ``key=pattern`` texts that choose cells.
+        limit: images per split at most; such records are marked as not comparable.
+        jobs: stages at work at once; ``auto`` = as many as cores and memory allow, one a GPU. With one,
+            everything is made in this process.
+        threads: of each job. Another number rounds differently.
+        pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
+        overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
+
+    Raises:
+        UsageError: a value that no run can have.
+    """
+
+    data_root: str | Path | None = None
+    device: Device = "auto"
+    plugins: Sequence[str | Path] = ()
+    overrides: Sequence[str] = ()
+    only: Sequence[str] = ()
+    skip: Sequence[str] = ()
+    limit: int | None = None
+    jobs: int | Literal["auto"] = 1
+    threads: int = 1
+    pool: str | None = None
+    overwrite: Overwrite = "missing"
+
+    def __post_init__(self) -> None:
+        """Refuse what the command line would refuse."""
+        for name in ("plugins", "overrides", "only", "skip"):
+            if isinstance(value := getattr(self, name), str | Path):
+                raise UsageError(f"{name}: {str(value)!r} is not a list; pass [{str(value)!r}]")
+        choices = {"device": get_args(Device), "overwrite": get_args(Overwrite), "pool": (None, *POOLS)}
+        for name, values in choices.items():
+            if (value := getattr(self, name)) not in values:
+                raise UsageError(f"{name}: {value!r} is none of {', '.join(map(str, values))}")
+        for name, least, instead in (("jobs", 1, "auto"), ("threads", 1, 1), ("limit", 2, None)):
+            value = getattr(self, name)
+            if value != instead and not (isinstance(value, int) and value >= least):
+                raise UsageError(f"{name}: {value!r} is neither a whole number from {least} on nor {instead}")
+
+
+def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outcome:
+    """Train, measure and record every cell of a grid; cells that have a record are skipped.
+
+    It says what it does through the logger ``bench`` alone, and sets up none. What ``python -m bench run``
+    has cached or recorded is found, if torch was not imported before the first run: how its threads wait
+    is part of every timing.
+
+    Args:
+        grid: the YAML file.
+        out: the results folder; ``results/<grid name>`` where none is given.
+        options: fields of ``RunOptions``.
+
+    Raises:
+        BenchError: what the command line would end with; a failed cell is none, but counted and recorded.
+        TypeError: there is no such option.
+    """
+    asked = RunOptions(**options)
+    environment.set_variables()
+    plan, machine = prepare(grid, asked, fetch=True)
+    folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
+    return run_plan(plan, machine, folder, asked.overwrite)
+
+
+def prepare(grid: str | Path, options: RunOptions, *, fetch: bool) -> tuple[Plan, Machine]:
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
-    registry.include_all(plugins)
-    file, choice = load_grid(grid, overrides), Choice(only, skip, limit)
-    root = data_root or loading.default_root()
-    device, cores = environment.chosen_device(device), environment.default_threads()
-    count = environment.default_jobs(device, cores, threads) if jobs == "auto" else int(jobs)
+    registry.include_all(map(Path, options.plugins))
+    file = load_grid(Path(grid), options.overrides)
+    choice = Choice(options.only, options.skip, options.limit)
+    machine = _machine(options, file.grid.defaults.precision)
+    most = None if fetch else copies.QUICK  # what is to be run is read anyway
+    plan = build_plan(file, machine.data_root, machine.hardware, choice, most_files=most)
+    if fetch and plan.missing:
+        _download(plan, machine.data_root)
+        plan = build_plan(file, machine.data_root, machine.hardware, choice, most_files=most)
+    return plan, machine
+
+
+def _machine(options: RunOptions, precision: str) -> Machine:
+    device, cores = environment.chosen_device(options.device), environment.default_threads()
+    jobs, threads = options.jobs, options.threads
+    count = environment.default_jobs(device, cores, threads) if jobs == "auto" else jobs
     if device == "cpu" and count * threads > cores:
-        log.warning(
-            "warning: --jobs %d with --threads %d on %d cores: they will wait for each other",
-            count,
-            threads,
-            cores,
-        )
-    machine = Machine(
+        asked = f"--jobs {count} with --threads {threads} on {cores} cores"
+        log.warning("warning: %s: they will wait for each other", asked)
+    return Machine(
         store=store.Store(store.default_root()),
-        data_root=root,
+        data_root=Path(options.data_root) if options.data_root else loading.default_root(),
         device=device,
         threads=cores,
-        precision=file.grid.defaults.precision,
+        precision=precision,
         jobs=count,
         job_threads=threads,
-        plugins=tuple(path.resolve() for path in plugins),
+        plugins=tuple(Path(path).resolve() for path in options.plugins),
+        pool=options.pool,
     )
-    most = None if fetch else copies.QUICK  # what is to be run is read anyway
-    planned = build_plan(file, root, machine.hardware, choice, most_files=most)
-    if fetch and planned.missing:  # what selected cells miss, and no other data
-        wanted = {
-            keys.canonical_json([cell.info.dataset, cell.params["dataset"]]) for cell in planned.selected
-        }
-        for name, params in map(json.loads, sorted(wanted)):
-            plugin = DATASETS.get(name)
-            plugin(plugin.Params.of(params)).prepare(root)
-        planned = build_plan(file, root, machine.hardware, choice, most_files=most)
-    return planned, machine
+
+
+def _download(plan: Plan, root: Path) -> None:
+    """What selected cells miss, and no other data."""
+    wanted = {keys.canonical_json([cell.info.dataset, cell.params["dataset"]]) for cell in plan.selected}
+    for name, params in map(json.loads, sorted(wanted)):
+        plugin = DATASETS.get(name)
+        plugin(plugin.Params.of(params)).prepare(root)

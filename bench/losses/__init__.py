@@ -1,0 +1,1 @@
+"""Hashing losses of step 2: a file each, named as in the grid."""

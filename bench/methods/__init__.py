@@ -1,0 +1,1 @@
+"""Distillation methods of step 1: a file each, named as in the grid."""

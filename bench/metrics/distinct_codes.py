@@ -40,9 +40,6 @@ class DistinctCodes(Metric):
     class Params(Parameters):
         """Nothing to set."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``distinct_codes``, ``commonest_code`` and, where labels judge, ``tied_pairs``."""
         counts = np.unique(subject.database, axis=0, return_counts=True)[1]

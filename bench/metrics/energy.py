@@ -33,7 +33,7 @@ class Energy(Metric):
 
     def __init__(self, params: Params) -> None:
         require("the metric 'energy'", "energy", "pynvml")
-        self.params = params
+        super().__init__(params)
 
     def compute(self, subject: Deployment) -> Measurement:
         """``energy_j@<batch>``: joules per image.

@@ -48,9 +48,6 @@ class Latency(Metric):
         warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
         budget_seconds: float = Field(10.0, gt=0, description="for one timing, warm-up included")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Deployment) -> Measurement:
         """``latency_ms@<batch>`` and ``throughput_ips@<batch>``; a variant's end with ``:<variant>``.
 

@@ -47,9 +47,6 @@ class MultiplyAdds(Metric):
     class Params(Parameters):
         """Nothing to set."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Deployment) -> Measurement:
         """Count for one float32 image of the deployed size, on the CPU; ``subject.net`` stays as it is."""
         import torch

@@ -39,9 +39,6 @@ class MeanAveragePrecision(Metric):
     class Params(Parameters):
         """Nothing to set: the rule is the protocol's."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``map@<k>:<ties>:<normalizer>`` for the protocol, DeepHash, and the best and worst tie order."""
         own = subject.protocol

@@ -35,9 +35,6 @@ class MapHamming2(Metric):
     class Params(Parameters):
         """Nothing to set."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``map_hamming2:<ties>`` with the ties in random order, relevant items first, and last."""
         arrays = subject.query, subject.database, subject.query_labels, subject.database_labels

@@ -46,7 +46,7 @@ class OnnxRuntime(Metric):
 
     def __init__(self, params: Params) -> None:
         require("the metric 'onnx'", "onnx", "onnx", "onnxruntime", "onnxscript")
-        self.params = params
+        super().__init__(params)
 
     def compute(self, subject: System) -> Measurement:
         """``onnx_map:<precision>`` and so on; ``onnx_latency_ms@<batch>:<precision>``.

@@ -24,9 +24,6 @@ class ParameterCount(Metric):
     class Params(Parameters):
         """Nothing to set."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Deployment) -> Measurement:
         """Count, shared parameters once; ``params_before`` where step 1 pruned the network."""
         count = sum(parameter.numel() for parameter in subject.net.parameters())

@@ -37,9 +37,6 @@ class PeakMemory(Metric):
 
         batch_sizes: BatchSizes = Field((1, 64), min_length=1, description="images per forward pass")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Deployment) -> Measurement:
         """``peak_memory_mb@<batch>``."""
         import torch

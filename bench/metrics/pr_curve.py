@@ -34,9 +34,6 @@ class PrecisionRecallCurve(Metric):
 
         points: int = Field(50, ge=2, description="ranks, from 1 to the size of the database, log-spaced")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``pr_curve:radius`` and ``pr_curve:rank``: areas; the curves are lists in ``detail``."""
         arrays = subject.query, subject.database, subject.query_labels, subject.database_labels

@@ -33,9 +33,6 @@ class PrecisionAtK(Metric):
             description="ranks; those beyond the size of the database are left out",
         )
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``precision_at_k@<k>``: hits within k, divided by k."""
         return at_cuts("precision_at_k", subject, self.params.ks, lambda hits, total, k: hits / k)

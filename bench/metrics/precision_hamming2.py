@@ -32,9 +32,6 @@ class PrecisionHamming2(Metric):
     class Params(Parameters):
         """Nothing to set."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``precision_hamming2`` and ``recall_hamming2``."""
         arrays = subject.query, subject.database, subject.query_labels, subject.database_labels

@@ -34,9 +34,6 @@ class RecallAtK(Metric):
             description="ranks; those beyond the size of the database are left out",
         )
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``recall_at_k@<k>``: hits within k, divided by all relevant items; 0 if there are none."""
         return at_cuts(

@@ -37,9 +37,6 @@ class ReIdentification(Metric):
 
         ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10), description="ranks")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``map_reid`` and ``cmc@<k>``, the share of queries with a match among the first k.
 

@@ -51,9 +51,6 @@ class Revisited(Metric):
 
         ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10), description="ranks")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``map_revisited:<protocol>`` and ``mp_at_k:<protocol>@<k>``; a protocol without queries has none.
 

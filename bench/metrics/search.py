@@ -48,9 +48,6 @@ class Search(Metric):
         )
         flips: int = Field(1, ge=0, description="multihash: bits of a key that may differ")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``search_ms@1``, ``search_qps``, ``index_bytes``; ``search_qps:ivf`` and so on, with recall.
 

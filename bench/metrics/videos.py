@@ -44,9 +44,6 @@ class Videos(Metric):
 
         ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((100,), description="ranks")
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Retrieval) -> Measurement:
         """``map_videos@<k>`` and ``map_videos@all``: AP is divided by the relevant videos within k.
 

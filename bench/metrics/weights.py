@@ -24,9 +24,6 @@ class WeightsSize(Metric):
     class Params(Parameters):
         """Nothing to set."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-
     def compute(self, subject: Deployment) -> Measurement:
         """Parameters and buffers, as both ship, tied ones once; packed codes, or embeddings in float32."""
         size = stored_bytes(subject.net)

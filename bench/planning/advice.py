@@ -28,10 +28,10 @@ def training(plan: Plan) -> list[dict[str, Any]]:
     """How networks will be trained, each setting once: step, method or loss, and its training parameters."""
     rows = []
     for stage in plan.stages():
-        asked = stage.spec.get("method") if stage.kind == "distill" else stage.spec.get("loss")
-        if stage.kind in {"distill", "finetune"} and asked:
-            settings = {name: asked["params"].get(name) for name in TrainingParameters.model_fields}
-            rows.append({"step": 1 if stage.kind == "distill" else 2, "name": asked["name"], **settings})
+        for step, axis in enumerate(("method", "loss"), start=1):
+            if asked := stage.spec.get(axis):
+                settings = {name: asked["params"].get(name) for name in TrainingParameters.model_fields}
+                rows.append({"step": step, "name": asked["name"], **settings})
     unique = {canonical_json(row): row for row in rows}
     return sorted(unique.values(), key=lambda row: int(row["step"]))
 
@@ -65,9 +65,8 @@ def _slow_starts(plan: Plan) -> Iterator[str]:
     """Random networks that no step 1 has trained, fine-tuned at a rate meant for pretrained ones."""
     networks: dict[tuple[str, str, float], dict[str, None]] = defaultdict(dict)
     for stage in plan.stages():
-        random = stage.kind == "finetune" and stage.spec["student"]["weights"] == "none"
-        if random and "distill" not in stage.inputs:
-            loss = stage.spec["loss"]
+        loss = stage.spec.get("loss")
+        if loss and stage.spec["student"]["weights"] == "none" and not stage.settled("method"):
             setting = loss["name"], loss["params"]["optimizer"], loss["params"]["lr"]
             networks[setting][stage.spec["student"]["name"]] = None
     for (loss, optimizer, lr), names in networks.items():

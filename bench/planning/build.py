@@ -33,9 +33,10 @@ from bench.planning.resolved import Blocks, DatasetBlock, plugin_block
 from bench.planning.schema import DEFAULT_METRICS
 from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
-from bench.results.catalogue import TITLES, base_name
+from bench.results import catalogue
 from bench.results.records import CellInfo
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
+from bench.types import MetricEntry
 
 #: In place of a manifest's hash.
 MISSING, UNUSABLE = "missing", "unusable"
@@ -106,6 +107,7 @@ class _Builder:
             name=self.grid.name,
             description=self.grid.description,
             pareto=pareto,
+            entries=[entry for name in self.metrics if name in self.measured for entry in _declared(name)],
             cells=list(cells.values()),
             selected=selected,
             missing=list(self.missing),
@@ -132,7 +134,7 @@ class _Builder:
             block for name, block in self.metrics.items() if applies(METRICS.get(name), dataset, loss)
         ]
         self.measured |= {block["name"] for block in measured}
-        stages = graph.stages(blocks, measured, self.hardware, self.grid.report.examples)
+        leaves = graph.leaves(blocks, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
             dataset=dataset,
@@ -146,12 +148,12 @@ class _Builder:
             image_size=blocks.common["image_size"],
         )
         params = {**blocks.params(), "measure": {block["name"]: block["params"] for block in measured}}
-        keys = {role: stage.key for role, stage in stages.items()}
-        anywhere = {role: _without_hardware(stage).key for role, stage in stages.items()}
+        keys = {role: leaf.key for role, leaf in leaves.items()}
+        anywhere = {role: _without_hardware(leaf).key for role, leaf in leaves.items()}
         identity = {"cell": info.model_dump(), "params": params}
         cell_key = content_key({**identity, "stages": anywhere})
         record_key = content_key({**identity, "stages": keys})
-        return Cell(info, params, stages, cell_key, record_key, self._warnings(blocks.dataset, info))
+        return Cell(info, params, leaves, cell_key, record_key, self._warnings(blocks.dataset, info))
 
     def _warnings(self, dataset: DatasetBlock, info: CellInfo) -> tuple[str, ...]:
         """What the record of a selected cell has to say of its data; nothing while they are missing."""
@@ -227,6 +229,7 @@ class _Builder:
         blocks = {}
         for name in (name for name, measured in wanted.items() if measured):
             metric = METRICS.get(name)
+            catalogue.learn(_declared(name), f"metric '{name}'")
             params = metric.Params.of(self.grid.measure.get(name) or {})
             try:
                 metric(params)
@@ -246,13 +249,17 @@ class _Builder:
         ]
 
     def _unknown_axes(self) -> Iterator[Problem]:
-        """Axes of charts that nothing measured here can give, where all metrics are the suite's own."""
-        if any(METRICS.get(name).__module__.partition(".")[0] != "bench" for name in self.measured):
+        """Axes of charts that nothing measured here can give, where all metrics say what they give."""
+        own = f"{METRICS.package}."
+        if any(
+            not (METRICS.get(name).__module__.startswith(own) or _declared(name)) for name in self.measured
+        ):
             return
+        known = [entry.name for entry in catalogue.entries()]
         for i, pair in enumerate(self.grid.report.pareto):
             for j, name in enumerate(pair):
-                if base_name(name) not in TITLES:
-                    hint = did_you_mean(base_name(name), TITLES) or f" (known: {', '.join(TITLES)})"
+                if (base := catalogue.base_name(name)) not in known:
+                    hint = did_you_mean(base, known) or f" (known: {', '.join(known)})"
                     yield self.file.problem(("report", "pareto", i, j), f"no metric gives '{name}'{hint}")
 
     def _dataset(self, entry: Any, place: yaml_nodes.Path) -> DatasetBlock:
@@ -298,6 +305,12 @@ class _Builder:
         self.weights[entry.name, weights] = getattr(params, "weights", None)
         kept = params.model_dump(mode="json", exclude={"weights"})
         return {"name": entry.name, "version": plugin.version, "params": kept, "weights": weights}
+
+
+def _declared(metric: str) -> tuple[MetricEntry, ...]:
+    """What a plug-in says of the names that it gives."""
+    # One that does not subclass the interface need not say anything.
+    return getattr(METRICS.get(metric), "entries", ())
 
 
 def _without_hardware(stage: Stage) -> Stage:

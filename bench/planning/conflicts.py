@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bench.interfaces import Dataset
 from bench.planning.config import resolve
 from bench.planning.points import Point
 from bench.planning.schema import Grid
@@ -15,12 +16,12 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
     """Pairs of the axis that is to blame and the reason, in one line."""
     dataset, method, loss = (point.values[axis] for axis in ("dataset", "method", "loss"))
     yield from _teachers(point, METHODS.get(method.name))
-    labelled = DATASETS.get(dataset.name)(resolve(DATASETS, dataset)).labelled
-    yield from _labels(grid, method, dataset.name, labelled)
+    images = DATASETS.get(dataset.name)(resolve(DATASETS, dataset))
+    yield from _data(grid, method, dataset.name, images)
     plugin = LOSSES.get(loss.name)
     if not plugin.trains:
         return
-    if not labelled:
+    if not images.labelled:
         cure = f"use loss: none, which compares embeddings, or exclude {loss.name} here"
         yield "loss", f"loss '{loss.name}' needs labels, and {dataset.name} has none for training; {cure}"
     bits = point.values["bits"]
@@ -59,7 +60,8 @@ def _network(entry: Any) -> tuple[str, dict[str, Any]]:
     return entry.name, resolve(STUDENTS, entry).model_dump(mode="json", exclude={"weights"})
 
 
-def _labels(grid: Grid, method: Any, dataset: str, labelled: bool) -> Iterator[tuple[str, str]]:
+def _data(grid: Grid, method: Any, dataset: str, images: Dataset) -> Iterator[tuple[str, str]]:
+    """Why a method cannot be trained on a data set."""
     plugin = METHODS.get(method.name)
     if not plugin.trains:
         return
@@ -67,16 +69,15 @@ def _labels(grid: Grid, method: Any, dataset: str, labelled: bool) -> Iterator[t
     refusal = plugin.check(params)
     if refusal:
         yield "method", f"method '{method.name}': {refusal}"
-    instances = DATASETS.get(dataset).judged_by != "labels"
-    if instances and getattr(params, "pool", "train") != "train":
+    pool = getattr(params, "pool", "train")
+    if pool != "train" and not images.open_database:
         message = f"method '{method.name}' would learn from the images that {dataset} is tested on"
         yield "method", f"{message}; set its params to {{pool: train}}"
     if not plugin.uses_labels(params):
         return
-    if not labelled:
+    if not images.labelled:
         message = f"method '{method.name}' needs labels, and {dataset} has none for training"
         yield "method", f"{message}; choose another method or exclude it"
-    pool = getattr(params, "pool", "train")
     if pool != "train":
         message = f"method '{method.name}' uses labels, and only training images may show theirs"
         yield "method", f"{message}; set its params to {{pool: train}}"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bench.planning.stage import Stage
 from bench.storage.store import Store
 
-#: Kinds that look at images: where their number is 0, the data are missing and it is not known.
-LOOKING = frozenset({"features", "distill", "finetune", "encode"})
+#: Kind and class of stages that cost about the same per image, and whether they look at any.
+_Group = tuple[str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -25,23 +25,27 @@ class Cost:
 def estimate(stages: Iterable[Stage], store: Store, hardware: str) -> dict[str, Cost]:
     """Stage key -> expected cost: the median per image of its class times its images.
 
+    While its data are missing, the images of a stage are not known: what others took tells nothing of it.
+
     Args:
         hardware: fingerprint; seconds count where they were spent on the same processor with as many
             threads, bytes wherever they were written.
     """
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    sizes: dict[tuple[str, str], list[float]] = defaultdict(list)
+    seconds: dict[_Group, list[float]] = defaultdict(list)
+    sizes: dict[_Group, list[float]] = defaultdict(list)
     for index in store.history():
-        group = (str(index.get("kind")), str(index.get("cost_class")))
-        images = max(int(index.get("images", 0)), 1)
+        looked_at = int(index.get("images", 0))
+        group, images = _group(index.get("kind"), index.get("cost_class"), looked_at), max(looked_at, 1)
         sizes[group].append(sum(file["bytes"] for file in index["files"].values()) / images)
         if index.get("hardware") == hardware:
             seconds[group].append(float(index["seconds"]) / images)
 
-    def expected(known: dict[tuple[str, str], list[float]], stage: Stage) -> float | None:
-        samples = known[stage.kind, stage.cost_class]
-        if not samples or (stage.kind in LOOKING and not stage.images):
-            return None
-        return statistics.median(samples) * max(stage.images, 1)
+    def expected(known: dict[_Group, list[float]], stage: Stage) -> float | None:
+        samples = known[_group(stage.kind, stage.cost_class, stage.images)]
+        return statistics.median(samples) * max(stage.images, 1) if samples else None
 
     return {stage.key: Cost(expected(seconds, stage), expected(sizes, stage)) for stage in stages}
+
+
+def _group(kind: object, cost_class: object, images: int) -> _Group:
+    return str(kind), str(cost_class), images > 0

@@ -18,7 +18,7 @@ SHARED_SEED = 0
 ONLINE = "online"
 
 
-def stages(
+def leaves(
     blocks: Blocks, metrics: Sequence[dict[str, Any]], hardware: str, examples: int
 ) -> dict[str, Stage]:
     """The leaves of one cell: a measure stage per metric, and the examples of what its codes find.
@@ -29,11 +29,12 @@ def stages(
         examples: number of queries to show.
     """
     distill = _distill(blocks, blocks.seed) if METHODS.get(blocks.method["name"]).trains else None
-    encode = _encode(blocks, distill)
-    leaves = {
+    trained = _finetune(blocks, distill) if LOSSES.get(blocks.loss["name"]).trains else distill
+    encode = _encode(blocks, trained)
+    found = {
         f"measure/{metric['name']}": _measure(metric, blocks, distill, encode, hardware) for metric in metrics
     }
-    return {**leaves, "examples": _examples(blocks, encode, examples)} if examples else leaves
+    return {**found, "examples": _examples(blocks, encode, examples)} if examples else found
 
 
 def applies(metric: Any, dataset: str, loss: str) -> bool:
@@ -121,25 +122,30 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     }
 
 
-def _encode(blocks: Blocks, distill: Stage | None) -> Stage:
-    dataset, loss, before = blocks.dataset, blocks.loss, {"distill": distill} if distill else {}
-    slug = f"{_slug(blocks)}__{loss['name']}__{_code(blocks)}__s{blocks.seed}"
-    cost: dict[str, Any] = {
-        "images": dataset.size("query") + dataset.size("database"),
-        "cost_class": _cost_class(blocks),
-    }
-    if not LOSSES.get(loss["name"]).trains:
-        # Without step 1, the seed draws the weights that none are published for.
-        return Stage("encode", slug, {**_shared(blocks), "seed": blocks.seed}, before, **cost)
-    finetune = Stage(
+def _finetune(blocks: Blocks, trained: Stage | None) -> Stage:
+    loss = blocks.loss
+    return Stage(
         "finetune",
-        slug,
+        _coded_slug(blocks),
         {**_shared(blocks), "loss": loss, "bits": blocks.bits, "seed": blocks.seed},
-        before,
-        images=loss["params"]["epochs"] * dataset.size("train"),
-        cost_class=cost["cost_class"],
+        _network(trained),
+        images=loss["params"]["epochs"] * blocks.dataset.size("train"),
+        cost_class=_cost_class(blocks),
     )
-    return Stage("encode", slug, {"dataset": dataset.block, **blocks.common}, {"finetune": finetune}, **cost)
+
+
+def _encode(blocks: Blocks, trained: Stage | None) -> Stage:
+    dataset = blocks.dataset
+    # Step 2 has settled the rest. Without step 1, the seed draws the weights that none are published for.
+    own = {} if blocks.bits else {"student": blocks.student, "seed": blocks.seed}
+    return Stage(
+        "encode",
+        _coded_slug(blocks),
+        {"dataset": dataset.block, **blocks.common, **own},
+        _network(trained),
+        images=dataset.size("query") + dataset.size("database"),
+        cost_class=_cost_class(blocks),
+    )
 
 
 def _measure(
@@ -157,14 +163,14 @@ def _measure(
         return Stage("measure", f"{name}__{encode.slug}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
-    reshaped = METHODS.get(blocks.method["name"]).reshapes and distill is not None
+    reshaped = METHODS.get(blocks.method["name"]).reshapes
     spec = {"metric": block, "student": blocks.student, "bits": blocks.bits, **blocks.common, **where}
     student = f"{blocks.student['name']}/{blocks.common['image_size']}"
     return Stage(
         "measure",
-        f"{name}__{_slug(blocks) if reshaped else blocks.student['name']}__{_code(blocks)}",
+        f"{name}__{_slug(blocks) if reshaped and distill else blocks.student['name']}__{_code(blocks)}",
         spec,
-        {"distill": distill} if reshaped and distill else {},
+        _network(distill if reshaped else None),
         cost_class=f"{name}/{student}",
     )
 
@@ -174,12 +180,21 @@ def _examples(blocks: Blocks, encode: Stage, queries: int) -> Stage:
     return Stage("examples", encode.slug, spec, {"encode": encode}, cost_class=blocks.dataset.name)
 
 
+def _network(trained: Stage | None) -> dict[str, Stage]:
+    """The input of a stage that takes up the network another one left, if one did."""
+    return {trained.kind: trained} if trained else {}
+
+
 def _shared(blocks: Blocks) -> dict[str, Any]:
     return {"dataset": blocks.dataset.block, "student": blocks.student, **blocks.common}
 
 
 def _slug(blocks: Blocks) -> str:
     return f"{blocks.dataset.name}__{blocks.student['name']}__{blocks.method['name']}"
+
+
+def _coded_slug(blocks: Blocks) -> str:
+    return f"{_slug(blocks)}__{blocks.loss['name']}__{_code(blocks)}__s{blocks.seed}"
 
 
 def _code(blocks: Blocks) -> str:

@@ -5,27 +5,28 @@ How work is executed (device, jobs) is in no key, except for timed metrics, whos
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from bench.data.copies import Copies
-from bench.planning.stage import Stage
+from bench.planning.stage import Stage, walk
 from bench.results.records import CellInfo
 from bench.storage.keys import file_name
+from bench.types import MetricEntry
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid and the stages that make its record.
+    """One point of the grid and what makes its record.
 
+    ``leaves`` are the stages that nothing else of the cell needs, by role; ``stage.walk`` finds the others.
     ``key`` identifies the cell wherever it runs; ``record_key`` also the hardware of its timings.
     ``warnings`` are what its record will say of its data, whatever comes of it.
     """
 
     info: CellInfo
     params: dict[str, Any]
-    stages: dict[str, Stage]
+    leaves: dict[str, Stage]
     key: str
     record_key: str
     warnings: tuple[str, ...] = ()
@@ -44,11 +45,6 @@ class Cell:
         return f"{file_name(self.slug, self.record_key)}.json"
 
 
-def leaves(cells: Iterable[Cell]) -> list[Stage]:
-    """The stages that nothing else of their cell needs."""
-    return [leaf for cell in cells for leaf in cell.stages.values()]
-
-
 @dataclass(frozen=True)
 class Plan:
     """All cells of a grid; ``selected`` are those that --only and --skip leave to be run."""
@@ -56,6 +52,8 @@ class Plan:
     name: str
     description: str
     pareto: list[tuple[str, str]]
+    #: what plug-ins say of the metrics that they give
+    entries: list[MetricEntry]
     cells: list[Cell]
     selected: list[Cell]
     #: one line per data set or weight file that selected cells need and that is not at hand, with its cure
@@ -71,8 +69,4 @@ class Plan:
 
     def stages(self) -> list[Stage]:
         """Stages of the selected cells, inputs before users, each once."""
-        unique: dict[str, Stage] = {}
-        for leaf in leaves(self.selected):
-            for stage in leaf.lineage():
-                unique.setdefault(stage.key, stage)
-        return list(unique.values())
+        return list(walk(leaf for cell in self.selected for leaf in cell.leaves.values()).values())

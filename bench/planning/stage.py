@@ -7,17 +7,37 @@ the key by construction, but for the number of threads, which changes rounding a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from bench.errors import BenchError
 from bench.storage.keys import content_key
 
-#: Raised by one when the stage of that kind behaves differently, so that old artifacts are not reused.
-STAGE_VERSIONS = {"features": 4, "distill": 3, "finetune": 3, "encode": 3, "measure": 1, "examples": 1}
+#: Where each kind of stage has a module of its name, with ``VERSION`` and ``run``.
+MODULES = Path(__file__).parents[1] / "stages"
 
 #: File of a measure artifact that holds values by query, float64 (q, ...) each.
-PER_QUERY = "per_query.safetensors"
+SCORES_FILE = "per_query.safetensors"
+
+
+@functools.cache
+def version(kind: str) -> int:
+    """The ``VERSION`` of the stages of one kind.
+
+    It is read from their source: stages import torch, and planning does without.
+
+    Raises:
+        BenchError: there is no such module, or it does not say which version it is.
+    """
+    path = MODULES / f"{kind}.py"
+    source = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = re.findall(r"^VERSION = (\d+)$", source, re.MULTILINE)
+    if len(found) != 1:
+        raise BenchError(f"{path}: no stage that names its version; write one line VERSION = 1 above its run")
+    return int(found[0])
 
 
 @dataclass(frozen=True)
@@ -25,12 +45,12 @@ class Stage:
     """One unit of cached work.
 
     Attributes:
-        kind: one of STAGE_VERSIONS.
+        kind: name of its module in ``bench/stages``.
         slug: readable part of the artifact's name.
         spec: everything that determines the result, plain JSON values.
         inputs: role -> stage whose artifact is read.
-        images: how many images it looks at, for estimates.
-        cost_class: stages of one class cost about the same per image.
+        images: how many images it looks at, for estimates; 0 = none, or not known while data are missing.
+        cost_class: stages of one kind and class cost about the same per image.
     """
 
     kind: str
@@ -44,7 +64,7 @@ class Stage:
     def key(self) -> str:
         """sha256 of kind, stage version, spec and the keys of the inputs."""
         inputs = {role: stage.key for role, stage in self.inputs.items()}
-        identity = {"kind": self.kind, "version": STAGE_VERSIONS[self.kind], "spec": self.spec}
+        identity = {"kind": self.kind, "version": version(self.kind), "spec": self.spec}
         return content_key({**identity, "inputs": inputs})
 
     @property
@@ -57,19 +77,26 @@ class Stage:
         """Whether it measures time, so that its result belongs to one machine, and must be measured alone."""
         return "hardware" in self.spec
 
-    def lineage(self) -> Iterator[Stage]:
-        """This stage and all it depends on, inputs first."""
-        for stage in self.inputs.values():
-            yield from stage.lineage()
-        yield self
+    def settled(self, name: str) -> Mapping[str, Any]:
+        """The spec that has ``name``: of this stage, or of the nearest one it is made from; empty if none.
+
+        Stages ask for what they need by this, and not for the kind of stage that knows it.
+        """
+        level = [self]
+        while level:
+            if found := next((stage.spec for stage in level if name in stage.spec), None):
+                return found
+            level = [needed for stage in level for needed in stage.inputs.values()]
+        return {}
 
 
-def absent(leaves: Iterable[Stage], there: Callable[[Stage], bool]) -> dict[str, Stage]:
-    """Key -> stage of what has to be made, inputs first: below an artifact that is there, nothing has to be.
+def walk(leaves: Iterable[Stage], there: Callable[[Stage], bool] = lambda stage: False) -> dict[str, Stage]:
+    """Key -> stage of ``leaves`` and all they are made from, inputs before users, each once.
 
     Args:
         leaves: what is wanted in the end.
-        there: whether the artifact of a stage is; asked once of each.
+        there: whether the artifact of a stage is, so that it is left out with all that only it needs;
+            asked once of each.
     """
     found: dict[str, Stage] = {}
     seen: set[str] = set()

@@ -1,79 +1,103 @@
-"""What metrics are called: in records, in grids, and for a reader."""
+"""The catalogue of metrics: what they are called in records, in grids and for a reader, and where they stand.
+
+It begins with the suite's own (``entries``) and learns those of plug-ins, from a plug-in or from results that
+it made. Names that it does not know are shown as they are.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
-#: Accuracies that a cell may be judged by, the first it has; ``map`` means this one.
-ACCURACIES = ("map", "map_revisited:medium", "map_reid", "map_videos@all")
+from bench.errors import UsageError
+from bench.results.entries import ENTRIES
+from bench.types import MetricEntry, MetricRole, Place
 
-#: Base name -> what a reader calls it.
-TITLES = {
-    "map": "mAP",
-    "map_hamming2": "mAP within radius 2",
-    "precision_at_k": "precision",
-    "recall_at_k": "recall",
-    "precision_hamming2": "precision within radius 2",
-    "recall_hamming2": "recall within radius 2",
-    "pr_curve": "area under precision-recall",
-    "map_revisited": "mAP",
-    "mp_at_k": "precision",
-    "map_reid": "mAP",
-    "cmc": "CMC",
-    "map_videos": "mAP",
-    "distinct_codes": "distinct codes",
-    "commonest_code": "share of the commonest code",
-    "tied_pairs": "tied pairs",
-    "params": "parameters",
-    "params_before": "parameters before pruning",
-    "params_thop": "parameters by thop",
-    "macs": "MACs",
-    "macs_before": "MACs before pruning",
-    "macs_fvcore": "MACs by fvcore",
-    "macs_torch": "MACs by torch",
-    "macs_thop": "MACs by thop",
-    "flops": "FLOPs",
-    "latency_ms": "latency",
-    "throughput_ips": "throughput",
-    "peak_memory_mb": "peak memory",
-    "weights_mb": "weights",
-    "code_bytes": "code",
-    "search_ms": "search",
-    "search_qps": "search rate",
-    "search_recall": "search recall",
-    "index_bytes": "index",
-    "query_ms": "network + search",
-    "energy_j": "energy",
-    "onnx_latency_ms": "ONNX latency",
-    "onnx_map": "ONNX mAP",
-    "onnx_map_change": "change of mAP in ONNX",
-    "onnx_bits_changed": "bits changed in ONNX",
-    "onnx_file_mb": "ONNX file",
-}
+#: What two sources must say alike of one name, since verdicts hang on it. Words may differ: those stay that
+#: were known first.
+FACTS = ("unit", "role", "noise", "at", "main", "judged")
+#: What a network is small by: the first of these that is known.
+SIZES = ("macs", "params")
 
-#: Base name -> what somebody who does not know the abbreviation reads.
-LONG_TITLES = {"macs": "multiply-adds per image", "flops": "floating-point operations per image"}
-
-#: Metrics whose ``@`` names a batch size, not a rank.
-_BATCHED = (
-    "latency_ms",
-    "throughput_ips",
-    "peak_memory_mb",
-    "search_ms",
-    "query_ms",
-    "energy_j",
-    "onnx_latency_ms",
-)
+#: Name -> entry and who says so.
+_known: dict[str, tuple[MetricEntry, str]] = {entry.name: (entry, "hash-pareto") for entry in ENTRIES}
 
 
-def resolve(name: str, names: Iterable[str]) -> str | None:
+def learn(declared: Iterable[MetricEntry], source: str) -> None:
+    """Make the entries of a plug-in known; ``source``, who declares them, may correct its own.
+
+    Raises:
+        UsageError: an entry is not that of a name and a line of text, or states another fact of a known name.
+    """
+    for one in declared:
+        values = dataclasses.asdict(one)
+        if not one.name or base_name(one.name) != one.name:
+            raise UsageError(f"{source}: metric entry {one.name!r} is no name; write it without @ and :")
+        if unfit := [field for field, value in values.items() if not str(value).isprintable()]:
+            raise UsageError(f"{source}: metric entry '{one.name}': {unfit[0]} should be one line of text")
+        known, owner = _known.get(one.name, (one, source))
+        differing = [field for field in FACTS if values[field] != getattr(known, field)]
+        if owner != source and differing:
+            field = differing[0]
+            raise UsageError(
+                f"{source}: metric '{one.name}' has {field} {values[field]!r} there and "
+                f"{getattr(known, field)!r} in {owner}; rename one of them, or run the older grid again"
+            )
+        if owner == source:
+            _known[one.name] = one, owner
+
+
+def entry(name: str) -> MetricEntry | None:
+    """What is known of a metric, in full or short; None: nothing."""
+    known = _known.get(base_name(name))
+    return known and known[0]
+
+
+def entries() -> list[MetricEntry]:
+    """Everything that is known, in order."""
+    return [known for known, _ in _known.values()]
+
+
+def learnt(names: Iterable[str] | None = None) -> list[MetricEntry]:
+    """The entries of plug-ins, of the metrics called ``names`` alone where some are given."""
+    asked = _known.keys() if names is None else {base_name(name) for name in names}
+    own = {entry.name for entry in ENTRIES}
+    return [known for known in entries() if known.name in asked and known.name not in own]
+
+
+def as_json(one: MetricEntry) -> dict[str, object]:
+    """An entry without what it has in common with most."""
+    usual = {field.name: field.default for field in dataclasses.fields(one)}
+    return {name: value for name, value in dataclasses.asdict(one).items() if value != usual[name]}
+
+
+def shown_in(place: Place) -> list[str]:
+    """The names that have a place of their own there."""
+    return [known.name for known in entries() if place in known.shown]
+
+
+def of_role(role: MetricRole) -> list[str]:
+    """The names of accuracies, costs or diagnostics."""
+    return [known.name for known in entries() if known.role == role]
+
+
+def is_judged(name: str) -> bool:
+    """Whether ``check`` judges it; what is not known, it does."""
+    known = entry(name)
+    return known is None or known.judged
+
+
+def full_name(name: str, names: Iterable[str]) -> str | None:
     """The full name of a metric among ``names``, the first that fits; None if none does.
 
-    ``map`` and ``map@all`` find ``map@all:expected:relevant``, ``latency_ms`` finds ``latency_ms@1``.
+    ``map@all`` finds ``map@all:expected:relevant``, ``latency_ms`` finds ``latency_ms@1``; ``map`` finds the
+    accuracy that a cell is judged by, whatever its name.
     """
-    known = list(names)
-    asked = ACCURACIES if name == "map" else (name,)
-    fits = (full for one in asked for full in known if full == one or full.startswith((f"{one}@", f"{one}:")))
+    all_names = list(names)
+    asked = [known.main for known in entries() if known.main] if name == "map" else [name]
+    fits = (
+        full for one in asked for full in all_names if full == one or full.startswith((f"{one}@", f"{one}:"))
+    )
     return next(fits, None)
 
 
@@ -84,18 +108,20 @@ def base_name(name: str) -> str:
 
 def title(name: str) -> str:
     """A metric's name as a column head: ``mAP@all``, ``latency, batch 1``, ``search rate (ivf)``."""
+    known = entry(name)
     name, _, variant = name.partition(":")
     base, _, cut = name.partition("@")
-    words = TITLES.get(base, base)
+    words = known.title if known else base
     if cut:
-        words += f", batch {cut}" if base in _BATCHED else f"@{cut}"
+        words += f", batch {cut}" if known and known.at == "batch" else f"@{cut}"
     # How ties were ordered is told beside the number, not in its name.
     return f"{words} ({variant})" if variant and base != "map" else words
 
 
 def long_title(name: str) -> str:
     """A metric's name for somebody who sees it alone: ``multiply-adds per image``."""
-    return LONG_TITLES.get(name, title(name))
+    known = entry(name)
+    return known.long_title if known and known.name == name and known.long_title else title(name)
 
 
 def bounds(name: str, unit: str) -> tuple[float, float] | None:

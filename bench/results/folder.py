@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import RecordError, UsageError
-from bench.results import records
+from bench.results import catalogue, records
 from bench.results.records import Examples, Record
 from bench.storage import atomic
 from bench.storage.keys import file_name
+from bench.types import MetricEntry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,6 +96,7 @@ class _Index(BaseModel):
     pareto: list[tuple[str, str]]
     cells: dict[str, str]
     description: str = ""
+    metrics: list[MetricEntry] = []
 
 
 @dataclass(frozen=True)
@@ -184,25 +187,27 @@ class Results:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "") -> str:
-    """The JSON of ``grid.json``: which cells (cell key -> slug) a grid consists of, and what it is for."""
+def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "",
+               metrics: Sequence[MetricEntry] = ()) -> str:  # fmt: skip
+    """The JSON of ``grid.json``: a grid's cells (cell key -> slug), what it is for, plug-ins' metrics."""
     index = {"schema_version": records.SCHEMA_VERSION, "name": name, "description": description.strip()}
     index |= {"pareto": pareto, "cells": cells}
+    if metrics:
+        index["metrics"] = [catalogue.as_json(entry) for entry in metrics]
     return json.dumps(index, indent=1) + "\n"
 
 
-def save_index(
-    folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = ""
-) -> None:
+def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str],
+               description: str = "", metrics: Sequence[MetricEntry] = ()) -> None:  # fmt: skip
     """Write ``grid.json`` of the present grid."""
-    atomic.write_text(ResultsFolder(folder).index, index_text(name, pareto, cells, description))
+    atomic.write_text(ResultsFolder(folder).index, index_text(name, pareto, cells, description, metrics))
 
 
 def load_results(folder: Path) -> Results:
     """Read a results folder written by ``run``.
 
     Raises:
-        UsageError: there is no such folder, or nothing was run into it.
+        UsageError: no such folder, nothing was run into it, or a metric is known as something else.
         RecordError: one of its files cannot be read.
     """
     place = ResultsFolder(folder)
@@ -215,6 +220,7 @@ def load_results(folder: Path) -> Results:
         raise RecordError(f"{place.index}: {records.fault(error)}; run the grid again") from error
     except records.UNREADABLE as error:
         raise RecordError(f"{place.index}: not readable ({error}); run the grid again") from error
+    catalogue.learn(index.metrics, str(place.index))
     cells = index.cells
     found = {file.stem: records.load(file) for file in place.all_records()}
     current = {stem: record for stem, record in found.items() if record.cell_key in cells}

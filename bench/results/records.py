@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError, from_json
 
 from bench.errors import RecordError
-from bench.results.catalogue import resolve
+from bench.results import catalogue
 from bench.storage import atomic
 
 SCHEMA_VERSION = 3
@@ -150,11 +150,11 @@ class Record(_Part):
     @property
     def accuracy(self) -> str | None:
         """Full name of the accuracy that the cell is judged by."""
-        return resolve("map", self.metrics)
+        return catalogue.full_name("map", self.metrics)
 
     def metric(self, name: str) -> tuple[str, Measured] | None:
-        """The metric called ``name``, in full or short (``metric_names.resolve``), if any."""
-        full = resolve(name, self.metrics)
+        """The metric called ``name``, in full or short (``catalogue.full_name``), if any."""
+        full = catalogue.full_name(name, self.metrics)
         return None if full is None else (full, self.metrics[full])
 
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scipy.special import stdtrit
 
-from bench.results import comparable, wording
-from bench.results.catalogue import bounds, resolve
+from bench.results import catalogue, comparable, wording
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
 from bench.results.records import Measured, Record
 from bench.results.wording import assignments, one_line
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from bench.results.folder import Results
 
 Role = Literal["teacher", "undistilled", "distilled"]
-
-#: What is shown beside them.
-_SCORES = {"map_revisited": ("mp_at_k",), "map_reid": ("cmc",)}
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,7 @@ class Group:
 
     def resolve(self, name: str) -> str | None:
         """The full name of ``name``: ``map`` and ``map@all`` find ``map@all:expected:relevant``."""
-        return resolve(name, self.metrics)
+        return catalogue.full_name(name, self.metrics)
 
     @property
     def accuracy(self) -> str | None:
@@ -173,11 +169,11 @@ class Group:
     @property
     def further_accuracies(self) -> list[str]:
         """The other scores of a protocol that has several, such as easy and hard."""
-        base = re.split("[@:]", self.accuracy or "map")[0]
-        scores = {base, *_SCORES.get(base, ())} - {"map"}
-        return [
-            name for name in self.metrics if re.split("[@:]", name)[0] in scores and name != self.accuracy
-        ]
+        if (main := self.accuracy) is None:
+            return []
+        known = {name: entry for name in self.metrics if (entry := catalogue.entry(name))}
+        base = catalogue.base_name(main)
+        return [name for name, entry in known.items() if entry.beside == base and name != main]
 
     def rows_with(self, *names: str) -> list[Row]:
         """The rows that have every one of these metrics (full names)."""
@@ -252,7 +248,7 @@ def estimate(name: str, metrics: list[Measured]) -> Estimate:
         return Estimate(mean, metrics[0].interval, n)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     half = float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
-    least, most = bounds(name, metrics[0].unit) or (-math.inf, math.inf)
+    least, most = catalogue.bounds(name, metrics[0].unit) or (-math.inf, math.inf)
     # A value outside of its bounds, by rounding or by a plug-in's own idea of them, stays in its interval.
     interval = max(mean - half, min(least, mean)), min(mean + half, max(most, mean))
     return Estimate(mean, interval, n, tuple(values))

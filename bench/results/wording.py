@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.results import catalogue
 from bench.results.catalogue import title
 from bench.results.records import Measured
 
@@ -35,12 +36,7 @@ NORMALIZERS = {
     "hits": "divided by the number of relevant items among the first k",
 }
 
-#: What the accuracies of instance retrieval ask for.
-_INSTANCE = {
-    "map_revisited": "as Revisited Oxford and Paris define it; junk is left out of the ranking",
-    "map_reid": "without images of the query's identity by its own camera",
-    "map_videos": "over videos by Chamfer similarity of frames, divided by the near-duplicates found",
-}
+_FACTORS = {"G": 1e9, "M": 1e6}
 
 #: Student's t of two numbers has one degree of freedom: 12.71 / sqrt(2) against 4.30 / sqrt(3) of three.
 TWO_SEEDS = "two seeds cannot tell: their 95 % interval is 3.6 times as wide as one of three seeds"
@@ -85,16 +81,9 @@ def ranking_rule(name: str) -> tuple[str, str] | None:
 def definition(name: str) -> str:
     """What the metric called ``name`` means, in one sentence; empty where its name says it all."""
     base, _, rest = name.partition("@")
-    if base == "macs":
-        return "MACs: per image, one multiply-add = 1 (FLOPs = 2 × MACs)."
-    if base == "latency_ms":
-        return "Latency: median time of one batch after warm-up."
-    if base == "query_ms":
-        return "Network + search: latency of one image plus one exact search over the database."
-    if instance := _INSTANCE.get(base.partition(":")[0]):
-        return f"{title(name)}: mean average precision {instance}."
     if base != "map":
-        return ""
+        entry = catalogue.entry(name)
+        return entry.definition.replace("{title}", title(name)) if entry else ""
     cut = rest.partition(":")[0]
     ties, normalizer = ranking_rule(name) or ("", "")
     ranked = "the whole database" if cut == "all" else f"the first {cut} items"
@@ -104,11 +93,10 @@ def definition(name: str) -> str:
 
 def short_definition(name: str) -> str:
     """The same where there is little room."""
-    if name == "macs":
-        return "A multiply-add (MAC) is one product and its sum."
     rule = ranking_rule(name)
     if rule is None:
-        return definition(name)
+        entry = catalogue.entry(name)
+        return (entry and entry.short_definition) or definition(name)
     cut = name.partition("@")[2].partition(":")[0]
     ranked = "the whole database" if cut == "all" else f"the first {cut} items"
     divided = "" if rule[1] == "relevant" else f", {NORMALIZERS.get(rule[1], rule[1])}"
@@ -146,12 +134,12 @@ def advice(mark: str) -> str:
 
 def unit(name: str, own: str, values: Iterable[float]) -> tuple[float, str]:
     """One unit for a whole column or axis of what is recorded in ``own``: what to divide by, and its name."""
-    base = name.partition("@")[0]
-    if base.startswith("params"):
-        return 1e6, "M"
-    if base.startswith(("macs", "flops")):
-        return (1e9, "G") if max(values, default=0.0) >= 1e9 else (1e6, "M")
-    return 1.0, own
+    entry = catalogue.entry(name)
+    if entry is None or not entry.prefixes:
+        return 1.0, own
+    largest = max(values, default=0.0)
+    prefix = next((one for one in entry.prefixes if largest >= _FACTORS[one]), entry.prefixes[-1])
+    return _FACTORS[prefix], prefix
 
 
 def conditions(metric: Measured) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench.registry import METHODS
 from bench.stages import features, networks
 from bench.stages.context import Context
 from bench.stages.features import FEATURES, FEATURES_FILE, FrozenTeacher
+from bench.stages.memory import Needs
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
@@ -27,6 +29,9 @@ from bench.types import (
     ImageSet,
     Preprocessing,
 )
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 3
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -39,28 +44,25 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     indices = features.pool(dataset, params.pool, params.pool_fraction)
     student = context.student(spec["student"])
     labels = dataset.images.labels[indices] if plugin.uses_labels(params) else None
-    targets, live = _cached(stage, context), _live(stage, context)
-    context.forget(features.TEACHER)  # its memory is needed now
-    asked = [FrozenTeacher(one, spec["precision"], context) for one in spec.get("online_teachers", [])]
+    teachers = _Teachers(stage, context)
 
     with seeded(spec["seed"], context.device):
-        trunk = student.build()
         task = DistillationTask(
-            trunk=trunk,
+            trunk=student.build(),
             width=student.feature_dim(spec["image_size"]),
-            targets=targets,
-            networks=[net for net, _ in live],
-            network_tensors=[tensors for _, tensors in live],
+            targets=teachers.targets,
+            networks=teachers.networks,
+            network_tensors=teachers.tensors,
             labels=labels,
             classes=dataset.images.classes,
             images=len(indices),
             seed=spec["seed"],
-            teacher_widths=[said[0].shape[1] for said in targets] or [one.width for one in asked],
+            teacher_widths=teachers.widths,
         )
         method = plugin(params, task)
         net = context.place(method.network()).train()
         order = shuffled(len(indices), params.batch_size, spec["seed"])
-        batches = _Batches(stage, context, dataset.images, indices, student.preprocessing, method, asked)
+        batches = _Batches(stage, context, dataset.images, indices, student.preprocessing, method, teachers)
         fitted = fit(
             Passes(net, lambda: context.autocast(spec["precision"])),
             method.parameter_groups(net),
@@ -75,8 +77,65 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     networks.save_architecture(architecture, folder)
     if kept := method.tensors():
         networks.write(kept, folder / networks.EXTRA)
-    queries = {"teacher_queries": fitted.images} if asked else {}
+    queries = {"teacher_queries": fitted.images} if teachers.asked else {}
     return {**fitted.summary(), "images": len(indices), **queries, **method.summary()}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """The student in training, and the teachers that are asked meanwhile."""
+    spec = stage.spec
+    params = spec["method"]["params"]
+    live = [(one["teacher"], one["image_size"]) for one in spec.get("online_teachers", [])]
+    live += [(networks.student_of(one), spec["image_size"]) for one in _live(stage)]
+    asked = (needs.asked("teacher", teacher, size, params["batch_size"]) for teacher, size in live)
+    return needs.trained(spec, params) + sum(asked)
+
+
+class _Teachers:
+    """What teachers have said, or the networks that say it meanwhile.
+
+    Attributes:
+        targets: per teacher, per view: float16 (pool, d) of those that were asked before.
+        networks, tensors: those that are used as networks, frozen, and what their training kept beside them.
+        asked: frozen ones that are asked about every view.
+    """
+
+    def __init__(self, stage: Stage, context: Context) -> None:
+        cached: dict[str, list[Tensor]] = {}
+        for role, needed in stage.inputs.items():
+            if needed.kind == "features":
+                tensor = context.tensors(needed, FEATURES_FILE)[FEATURES]
+                cached.setdefault(role.partition("/")[0], []).append(tensor)
+        self.targets = list(cached.values())
+        self.networks: list[nn.Module] = []
+        self.tensors: list[dict[str, Tensor]] = []
+        for one in _live(stage):
+            plugin = context.teacher(networks.student_of(one))
+            net, _ = networks.distilled(plugin, one.spec["image_size"], one, context)
+            kept = {name: tensor.to(context.device) for name, tensor in networks.kept(one, context).items()}
+            self.networks.append(context.place(net).eval().requires_grad_(False))
+            self.tensors.append(kept)
+        context.forget(features.TEACHER)  # its memory is needed now
+        online, precision = stage.spec.get("online_teachers", []), stage.spec["precision"]
+        self.asked = [FrozenTeacher(one, precision, context) for one in online]
+        self._autocast = partial(context.autocast, precision)
+
+    @property
+    def widths(self) -> list[int]:
+        """Of the outputs of frozen teachers."""
+        return [said[0].shape[1] for said in self.targets] or [one.width for one in self.asked]
+
+    @torch.no_grad()
+    def outputs(self, inputs: Tensor, pixels: Tensor, crops: NDArray[np.float64]) -> list[Tensor]:
+        """Of those that are asked now: networks about ``inputs``, then frozen ones at their own size."""
+        with self._autocast():
+            found = [network(inputs) for network in self.networks]
+        return [outputs.float() for outputs in found] + [one.asked(pixels, crops) for one in self.asked]
+
+
+def _live(stage: Stage) -> list[Stage]:
+    """What left the teachers that are used as networks."""
+    return [needed for needed in stage.inputs.values() if needed.kind != "features"]
 
 
 class _Batches:
@@ -84,11 +143,11 @@ class _Batches:
 
     def __init__(
         self, stage: Stage, context: Context, images: ImageSet, pool: NDArray[np.int64],
-        student: Preprocessing, method: Method, asked: list[FrozenTeacher],
+        student: Preprocessing, method: Method, teachers: _Teachers,
     ) -> None:  # fmt: skip
         self.spec, self.context, self.images, self.pool = stage.spec, context, images, pool
-        self.student, self.method, self.asked = student, method, asked
-        self.shown = _Shown(method, images, method.task.targets, stage.spec["seed"])
+        self.student, self.method, self.teachers = student, method, teachers
+        self.shown = _Shown(method, images, teachers.targets, stage.spec["seed"])
 
     def show(self, order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
         read = (((epoch, positions), self.pool[positions]) for epoch, positions in order)
@@ -97,19 +156,12 @@ class _Batches:
             inputs = views.render(pixels, crops, self.student, self.spec["image_size"])
             index = torch.from_numpy(positions)
             teachers = [outputs.to(inputs.device).float() for outputs in self.shown.targets(epoch, index)]
-            teachers += self._live(inputs, pixels, crops)
+            teachers += self.teachers.outputs(inputs, pixels, crops)
             batch = DistillationBatch(inputs, index, teachers, self._labels(positions), epoch)
             yield Batch(inputs, self._terms(batch))
 
     def _terms(self, batch: DistillationBatch) -> Terms:
         return lambda outputs: self.method.terms(outputs, batch)
-
-    @torch.no_grad()
-    def _live(self, inputs: Tensor, pixels: Tensor, crops: NDArray[np.float64]) -> list[Tensor]:
-        """Outputs of networks that are asked now: the method's own, then frozen ones at their own size."""
-        with self.context.autocast(self.spec["precision"]):
-            found = [network(inputs) for network in self.method.task.networks]
-        return [outputs.float() for outputs in found] + [one.asked(pixels, crops) for one in self.asked]
 
     def _labels(self, positions: NDArray[np.int64]) -> Tensor | None:
         """Those of the batch, float (n, classes) 0/1, for methods that use them."""
@@ -163,27 +215,3 @@ class _Shown:
                 self._drawn = {n: crops for n, crops in self._drawn.items() if n >= self.parts * epoch}
             self._drawn[number] = views.random_crops(self.images, stream, seed, number)
         return self._drawn[number]
-
-
-def _cached(stage: Stage, context: Context) -> list[list[Tensor]]:
-    """Per teacher, per view: float16 (pool, d)."""
-    targets: dict[str, list[Tensor]] = {}
-    for role, needed in stage.inputs.items():
-        if needed.kind == "features":
-            tensor = context.tensors(needed, FEATURES_FILE)[FEATURES]
-            targets.setdefault(role.partition("/")[0], []).append(tensor)
-    return list(targets.values())
-
-
-def _live(stage: Stage, context: Context) -> list[tuple[nn.Module, dict[str, Tensor]]]:
-    """Teachers that are used as networks, frozen, and what their training kept beside them."""
-    found = []
-    for needed in stage.inputs.values():
-        if needed.kind == "distill":
-            network = context.teacher(needed.spec["student"])
-            net, _ = networks.distilled(network, needed.spec["image_size"], needed, context)
-            tensors = {
-                name: tensor.to(context.device) for name, tensor in networks.kept(needed, context).items()
-            }
-            found.append((context.place(net).eval().requires_grad_(False), tensors))
-    return found

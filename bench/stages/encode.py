@@ -17,9 +17,13 @@ from bench.planning.stage import Stage
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.embedding import embed
+from bench.stages.memory import Needs
 from bench.training import views
 from bench.types import Preprocessing
 from models.layers.folding import folded
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 3
 
 #: Content of the artifact: ``query`` and ``database``.
 CODES = "codes.safetensors"
@@ -38,12 +42,18 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     bad = [name for name, values in outputs.items() if not values.isfinite().all()]
     if bad:
         raise CellError(f"outputs for the {bad[0]} are not finite: training diverged; lower lr")
-    if "finetune" in stage.inputs:
+    if networks.code_length(stage):
         codes = {name: torch.from_numpy(pack_signs(values.numpy())) for name, values in outputs.items()}
     else:
         codes = {name: torch.nn.functional.normalize(values, dim=1) for name, values in outputs.items()}
     save_file(codes, folder / CODES)
     return {name: len(values) for name, values in codes.items()}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """The network, and its outputs before and after they are codes."""
+    student, size = networks.student_of(stage), stage.spec["image_size"]
+    return needs.asked("student", student, size) + 2 * needs.codes(stage)
 
 
 def outputs_of(

@@ -13,9 +13,14 @@ from PIL import Image
 from bench.hamming import hamming_search
 from bench.planning.stage import Stage
 from bench.results.records import Example, Examples
+from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import CODES
-from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth
+from bench.stages.memory import Needs
+from bench.types import ImageSet
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 1
 
 #: Content of the artifact.
 DESCRIPTION, SPRITE = "examples.json", "examples.webp"
@@ -32,7 +37,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     codes = context.tensors(encode, CODES)
     shown = _spread(images, splits.query, stage.spec["queries"])
     depth = min(DEPTH, len(splits.database))
-    bits = encode.inputs["finetune"].spec["bits"] if "finetune" in encode.inputs else 0
+    bits = networks.code_length(encode)
     vectors = codes["query"].numpy()[shown], codes["database"].numpy()
     distances, found = hamming_search(*vectors, depth, bits=bits) if bits else _by_cosine(*vectors, depth)
     queries, results = splits.query[shown], splits.database[found]
@@ -43,7 +48,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
                 query=int(query),
                 results=row.tolist(),
                 distances=[round(float(distance), 4) for distance in far],
-                right=[right(images, int(query), int(result)) for result in row],
+                right=[images.answers(int(query), int(result)) for result in row],
             )
             for query, row, far in zip(queries, results, distances, strict=True)
         ],
@@ -53,20 +58,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     return {"queries": len(queries)}
 
 
-def right(images: ImageSet, query: int, result: int) -> bool | None:
-    """Whether one image of the data set answers another; None where the protocol looks away."""
-    truth = images.truth
-    if isinstance(truth, RevisitedTruth):
-        junk = result in truth.junk.get(query, ())
-        return None if junk else result in truth.easy.get(query, ()) or result in truth.hard.get(query, ())
-    if isinstance(truth, FrameTruth):
-        videos = int(truth.videos[query]), int(truth.videos[result])
-        return bool(truth.judged.get(videos[0], {}).get(videos[1], False))
-    labels = images.labels[[query, result]]
-    same = bool(np.any(labels[0] & labels[1]) if labels.ndim == 2 else labels[0] == labels[1])
-    if isinstance(truth, CameraTruth) and same:
-        return None if truth.cameras[query] == truth.cameras[result] else True
-    return same
+def memory(stage: Stage, needs: Needs) -> float:
+    """Codes and their distances."""
+    return needs.ranked(stage.inputs["encode"])
 
 
 def _spread(images: ImageSet, queries: NDArray[np.int64], number: int) -> NDArray[np.int64]:

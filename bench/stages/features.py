@@ -17,12 +17,16 @@ from bench.errors import CellError
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.stages.embedding import embedded
+from bench.stages.memory import Needs
 from bench.storage.growing_rows import GrowingRows
 from bench.training import views
 from bench.training.loop import seeded
 from bench.training.micro_batches import Forward
 from bench.types import Preprocessing
 from models.layers.folding import folded
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 4
 
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0
@@ -89,6 +93,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     found = {"teacher_queries": len(indices), "width": rows.width, "image_size": teacher.image_size}
     resumed = {"resumed_at": before, "seconds_before": rows.seconds_before} if before else {}
     return {**found, **resumed}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """The teacher."""
+    return needs.asked("teacher", stage.spec["teacher"], stage.spec["image_size"])
 
 
 def _halved(outputs: Tensor, teacher: str) -> Tensor:

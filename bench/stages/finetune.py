@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,28 @@ from torch import Tensor, nn
 
 from bench.data.loading import LoadedDataset
 from bench.hamming import average_precision, pack_signs
+from bench.interfaces import Loss
 from bench.planning.stage import Stage
 from bench.registry import LOSSES
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
+from bench.stages.memory import FLOAT, Needs
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
-from bench.types import HashingParameters, HashingTask
+from bench.types import HashingParameters, HashingTask, ImageSet, Preprocessing
 from models.layers.heads import hash_network
 from models.weights import restore, stored_tensors
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 3
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Train on the labelled images, in a fresh random view every epoch; never sees a query image."""
-    spec, image_size, seed = stage.spec, stage.spec["image_size"], stage.spec["seed"]
-    dataset = context.dataset(spec["dataset"])
+    spec, seed, before = stage.spec, stage.spec["seed"], networks.taken_up(stage)
+    dataset, student = context.dataset(spec["dataset"]), context.student(spec["student"])
     plugin = LOSSES.get(spec["loss"]["name"])
     params = plugin.Params.of(spec["loss"]["params"])
     assert isinstance(params, HashingParameters)
@@ -41,10 +46,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     multi_label = bool((labels.sum(dim=1) != 1).any())
     task = HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label)
 
-    student = context.student(spec["student"])
-    aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training alone
     with seeded(seed, context.device):
-        trunk, width = networks.distilled(student, image_size, stage.inputs.get("distill"), context)
+        trunk, width = networks.distilled(student, spec["image_size"], before, context)
         net = hash_network(trunk, width, spec["bits"])
         context.place(net)
         loss = plugin(params, task)
@@ -56,40 +59,30 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             net.train()
             loss.begin_epoch(epoch)
 
-        def terms_at(index: Tensor) -> Terms:
-            return lambda codes: loss.terms(codes, labels[index], index)
-
-        def show(order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
-            asked = (((epoch, positions), train[positions]) for epoch, positions in order)
-            shown, crops = -1, np.empty((0, 4))
-            for (epoch, positions), pixels in context.source(dataset.images).stream(asked):
-                if epoch != shown:
-                    shown = epoch
-                    crops = views.random_crops(dataset.images, views.FINETUNE_STREAM, seed, epoch)
-                index = torch.from_numpy(positions).to(context.device)
-                inputs = views.render(pixels, crops[train[positions]], student.preprocessing, image_size)
-                yield Batch(inputs, terms_at(index))
-
-        def codes_of(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-            outputs = outputs_of(net, student.preprocessing, dataset, indices, spec, aside)
-            return pack_signs(outputs.numpy())
-
-        best = _Best(net, params, dataset, codes_of, spec["bits"])
-        passes = Passes(net, lambda: context.autocast(spec["precision"]))
+        batches = _Batches(spec, context, dataset.images, train, labels, student.preprocessing, loss)
+        best = _Best(spec, context, dataset, student.preprocessing, params, net)
         fitted = fit(
-            passes,
-            _groups(net, own, params, distilled="distill" in stage.inputs),
+            Passes(net, lambda: context.autocast(spec["precision"])),
+            _groups(net, own, params, distilled=before is not None),
             params,
             shuffled(len(train), params.batch_size, seed),
-            show,
+            batches.show,
             advance=context.advance,
             begin_epoch=begin_epoch,
             end_of_epoch=best.end_of_epoch,
         )
     best.restore()
     networks.save(net, folder / networks.NETWORK)
-    networks.save_architecture(networks.architecture(stage.inputs.get("distill"), context), folder)
+    networks.save_architecture(networks.architecture(before, context), folder)
     return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """The network in training, and the labels of all its images."""
+    params = stage.spec["loss"]["params"]
+    images: float = stage.images / params["epochs"]
+    labels = (FLOAT + 1) * needs.classes(stage.spec["dataset"]) * images
+    return needs.trained(stage.spec, params) + labels
 
 
 def _groups(
@@ -110,14 +103,42 @@ def _groups(
     ]
 
 
+class _Batches:
+    """Shows the training images, every epoch in other views, and what the loss says of their codes."""
+
+    def __init__(
+        self, spec: Mapping[str, Any], context: Context, images: ImageSet, train: NDArray[np.int64],
+        labels: Tensor, preprocessing: Preprocessing, loss: Loss,
+    ) -> None:  # fmt: skip
+        self.spec, self.context, self.images, self.train = spec, context, images, train
+        self.labels, self.preprocessing, self.loss = labels, preprocessing, loss
+
+    def show(self, order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
+        read = (((epoch, positions), self.train[positions]) for epoch, positions in order)
+        shown, crops = -1, np.empty((0, 4))
+        for (epoch, positions), pixels in self.context.source(self.images).stream(read):
+            if epoch != shown:
+                shown = epoch
+                crops = views.random_crops(self.images, views.FINETUNE_STREAM, self.spec["seed"], epoch)
+            chosen = crops[self.train[positions]]
+            inputs = views.render(pixels, chosen, self.preprocessing, self.spec["image_size"])
+            yield Batch(inputs, self._terms(torch.from_numpy(positions).to(self.context.device)))
+
+    def _terms(self, index: Tensor) -> Terms:
+        return lambda codes: self.loss.terms(codes, self.labels[index], index)
+
+
 class _Best:
     """Keeps the weights of the last epoch, or of the one with the best mAP of val against train."""
 
     def __init__(
-        self, net: nn.Module, params: HashingParameters, dataset: LoadedDataset, codes: Any, bits: int
-    ) -> None:
-        self.net, self.params, self.dataset, self.codes, self.bits = net, params, dataset, codes, bits
+        self, spec: Mapping[str, Any], context: Context, dataset: LoadedDataset,
+        preprocessing: Preprocessing, params: HashingParameters, net: nn.Module,
+    ) -> None:  # fmt: skip
+        self.spec, self.dataset, self.preprocessing = spec, dataset, preprocessing
+        self.params, self.net = params, net
         self.epoch = params.epochs
+        self._aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training
         self._score = -1.0
         self._state: dict[str, Tensor] | None = None
 
@@ -127,13 +148,17 @@ class _Best:
         if self.params.select == "last" or not due:
             return {}
         splits, labels = self.dataset.splits, self.dataset.images.labels
-        codes = self.codes(splits.val), self.codes(splits.train)
+        codes = self._codes(splits.val), self._codes(splits.train)
         judged = labels[splits.val], labels[splits.train]
-        score = float(average_precision(*codes, *judged, bits=self.bits).mean())
+        score = float(average_precision(*codes, *judged, bits=self.spec["bits"]).mean())
         if score > self._score:
             self._score, self.epoch = score, number
             self._state = {name: tensor.clone() for name, tensor in stored_tensors(self.net).items()}
         return {"val_map": score}
+
+    def _codes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        outputs = outputs_of(self.net, self.preprocessing, self.dataset, indices, self.spec, self._aside)
+        return pack_signs(outputs.numpy())
 
     def restore(self) -> None:
         """Put the kept weights back into the network."""

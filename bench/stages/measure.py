@@ -14,14 +14,18 @@ from torch import Tensor, nn
 
 from bench.errors import CellError
 from bench.hamming import cross_check
-from bench.planning.stage import PER_QUERY, Stage
+from bench.planning.stage import SCORES_FILE, Stage
 from bench.registry import METRICS
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import CODES
+from bench.stages.memory import Needs
 from bench.training import views
 from bench.types import Deployment, Measurement, RankingRule, Retrieval, System
 from models.layers.heads import hash_network
+
+#: Raised by one when the stage behaves differently, so that old artifacts are not reused.
+VERSION = 1
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -34,10 +38,16 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     _check(spec["metric"]["name"], measurement)
     if measurement.per_query:
         arrays = {name: np.asarray(values, np.float64) for name, values in measurement.per_query.items()}
-        save_file(arrays, folder / PER_QUERY)
+        save_file(arrays, folder / SCORES_FILE)
     values = {name: dataclasses.asdict(value) for name, value in measurement.values.items()}
     warnings = {"warnings": list(measurement.warnings)} if measurement.warnings else {}
     return {"values": values, "per_query": sorted(measurement.per_query), **warnings}
+
+
+def memory(stage: Stage, needs: Needs) -> float:
+    """Codes and their distances; what a network costs is measured with a few images."""
+    encode = stage.inputs.get("encode")
+    return needs.ranked(encode) if encode else 0.0
 
 
 def _check(name: str, measurement: Measurement) -> None:
@@ -55,7 +65,7 @@ def _retrieval(stage: Stage, context: Context) -> Retrieval:
     labels = dataset.images.labels
     rule = dict(spec["protocol"])
     query, database = codes["query"].numpy(), codes["database"].numpy()
-    bits = encode.inputs["finetune"].spec["bits"] if "finetune" in encode.inputs else 0
+    bits = networks.code_length(encode)
     if bits:
         cross_check(query, database, bits=bits)
     return Retrieval(
@@ -73,16 +83,16 @@ def _retrieval(stage: Stage, context: Context) -> Retrieval:
 
 def _deployment(stage: Stage, context: Context) -> Deployment:
     """A network with the right architecture; no cost depends on the values of its weights."""
-    spec, distill = stage.spec, stage.inputs.get("distill")
+    spec, trained = stage.spec, networks.taken_up(stage)
     student, size = context.student(spec["student"]), spec["image_size"]
 
     def headed(trunk: nn.Module, width: int) -> nn.Module:
         net = hash_network(trunk, width, spec["bits"]) if spec["bits"] else trunk
         return net.to(context.device).eval()
 
-    whole = networks.unpruned(student, size, distill, context) if distill else None
+    whole = networks.unpruned(student, size, trained, context) if trained else None
     return Deployment(
-        net=headed(*networks.untrained(student, size, distill, context)),
+        net=headed(*networks.untrained(student, size, trained, context)),
         image_size=size,
         device=context.device,
         precision=spec["precision"],

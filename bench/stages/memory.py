@@ -1,13 +1,15 @@
 """How much memory a stage will need on a CPU, before it starts.
 
-Networks are played through on torch's ``meta`` device, which has shapes and no numbers: every tensor that a
-forward pass or a training step of one batch would hold is counted while it lives. To that come what the
-optimizer keeps, pixels, outputs, and a process with torch in it.
+Every stage says beside its ``run`` what its work holds, in the parts that ``Needs`` has. Networks are played
+through on torch's ``meta`` device, which has shapes and no numbers: every tensor that a forward pass or a
+training step of one batch would hold is counted while it lives. To that come what the optimizer keeps,
+pixels, outputs, and a process with torch in it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import math
@@ -24,8 +26,12 @@ from torch.utils._pytree import tree_leaves
 from bench.hamming.scan import MEMORY_MB
 from bench.planning.stage import Stage
 from bench.stages.context import Context
+from bench.stages.networks import code_length, student_of
 from bench.training import inputs, views
 from bench.training.loop import seeded
+
+#: Bytes of the work of a stage, beside its process and its pixels.
+Estimate = Callable[[Stage, "Needs"], float]
 
 log = logging.getLogger(__name__)
 
@@ -54,37 +60,31 @@ class Needs:
         found = {}
         for stage in stages:
             if not stage.timed:
+                work: Estimate = importlib.import_module(f"bench.stages.{stage.kind}").memory
                 # What is wrong with a plug-in is told by the stage that uses it: an estimate ends no run.
                 with contextlib.suppress(Exception, SystemExit):
-                    found[stage.key] = round(self._stage(stage))
+                    found[stage.key] = round(PROCESS + self._pixels(stage) + SLACK * work(stage, self))
         return found
 
-    def _stage(self, stage: Stage) -> float:
-        spec, inputs_of = stage.spec, stage.inputs.values()
-        work = 0.0
-        if stage.kind == "features":
-            work = self._asked("teacher", spec["teacher"], spec["image_size"])
-        elif stage.kind == "distill":
-            params = spec["method"]["params"]
-            batch = params["batch_size"]
-            live = [(one["teacher"], one["image_size"]) for one in spec.get("online_teachers", [])]
-            live += [(one.spec["student"], spec["image_size"]) for one in inputs_of if one.kind == "distill"]
-            work = self._trained(spec, params)
-            work += sum(self._asked("teacher", teacher, size, batch) for teacher, size in live)
-        elif stage.kind == "finetune":
-            params = spec["loss"]["params"]
-            labels = (FLOAT + 1) * self._context.dataset(spec["dataset"]).images.classes
-            work = self._trained(spec, params) + labels * stage.images / params["epochs"]
-        elif stage.kind == "encode":
-            trained = stage.inputs.get("finetune", stage).spec
-            work = self._asked("student", trained["student"], trained["image_size"]) + 2 * self._codes(stage)
-        elif encode := stage.inputs.get("encode"):
-            work = self._codes(encode) + min(RANKED * encode.images, 1e6 * MEMORY_MB)
-        pixels = self._pixels(spec["dataset"]) if "dataset" in spec else 0.0
-        return PROCESS + pixels + SLACK * work
+    def classes(self, block: Mapping[str, Any]) -> int:
+        """Number of classes of a data set's training images."""
+        return self._context.dataset(block).images.classes
 
-    def _pixels(self, block: Mapping[str, Any]) -> float:
+    def codes(self, encode: Stage) -> float:
+        """Outputs of the network for all images."""
+        block, size = student_of(encode), encode.spec["image_size"]
+        width = code_length(encode) or self._context.student(block).feature_dim(size)
+        return float(FLOAT * width * encode.images)
+
+    def ranked(self, encode: Stage) -> float:
+        """Codes, and what ranking the database by their distances holds."""
+        return self.codes(encode) + min(RANKED * encode.images, 1e6 * MEMORY_MB)
+
+    def _pixels(self, stage: Stage) -> float:
         """Sets in memory are loaded by every process; files are read ahead by others."""
+        block = stage.spec.get("dataset")
+        if block is None:
+            return 0.0
 
         def look() -> float:
             pixels = self._context.dataset(block).images.pixels
@@ -95,15 +95,7 @@ class Needs:
 
         return self._once(json.dumps(["pixels", block]), look)
 
-    def _codes(self, encode: Stage) -> float:
-        """Outputs of the network for all images."""
-        trained = encode.inputs.get("finetune", encode).spec
-        width = trained.get("bits") or self._context.student(trained["student"]).feature_dim(
-            trained["image_size"]
-        )
-        return float(FLOAT * width * encode.images)
-
-    def _trained(self, spec: Mapping[str, Any], params: Mapping[str, Any]) -> float:
+    def trained(self, spec: Mapping[str, Any], params: Mapping[str, Any]) -> float:
         """A network in training, and the images of a batch before and after they are resized."""
         block, size, batch = spec["student"], spec["image_size"], params["batch_size"]
 
@@ -114,7 +106,7 @@ class Needs:
         key = json.dumps(["trained", block, size, batch, params["optimizer"]])
         return self._once(key, play) + self._images(batch, size)
 
-    def _asked(self, role: str, block: Mapping[str, Any], size: int | None, batch: int = 0) -> float:
+    def asked(self, role: str, block: Mapping[str, Any], size: int | None, batch: int = 0) -> float:
         """A network that is only asked."""
         plugin: Any = getattr(self._context, role)(block)
         size = size or plugin.preprocessing.image_size

@@ -57,6 +57,22 @@ def save_architecture(architecture: Mapping[str, Any], folder: Path) -> None:
     (folder / ARCHITECTURE).write_text(json.dumps(architecture))
 
 
+def taken_up(stage: Stage) -> Stage | None:
+    """The stage whose network ``stage`` takes up, its only input; None where nothing was trained before."""
+    return next(iter(stage.inputs.values()), None)
+
+
+def code_length(stage: Stage) -> int:
+    """Bits of the codes that come of a stage's network; 0 without a step 2: its outputs are embeddings."""
+    return int(stage.settled("loss").get("bits", 0))
+
+
+def student_of(stage: Stage) -> Mapping[str, Any]:
+    """The block of the student that a stage trains or asks."""
+    block: Mapping[str, Any] = stage.settled("student")["student"]
+    return block
+
+
 def architecture(trained: Stage | None, context: Context) -> dict[str, Any]:
     """The architecture that a step left; empty, as built, where there was none."""
     found: dict[str, Any] = {}
@@ -104,16 +120,16 @@ def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]
 
     It is trunk and hash head, or the trunk alone where there was no step 2.
     """
-    finetune = encode.inputs.get("finetune")
-    spec = (finetune or encode).spec
-    student = context.student(spec["student"])
-    if finetune is None:
-        # Only weights that nothing has trained or published depend on the seed.
-        with seeded(spec.get("seed", 0), context.device):
-            net, _ = distilled(student, spec["image_size"], encode.inputs.get("distill"), context)
+    student, size, trained = context.student(student_of(encode)), encode.spec["image_size"], taken_up(encode)
+    bits = code_length(encode)
+    net: nn.Module
+    if trained and bits:
+        net = hash_network(*untrained(student, size, trained, context), bits)
+        restore(net, context.tensors(trained, NETWORK))
     else:
-        net = hash_network(*untrained(student, spec["image_size"], finetune, context), spec["bits"])
-        restore(net, context.tensors(finetune, NETWORK))
+        # Only weights that nothing has trained or published depend on the seed.
+        with seeded(encode.spec["seed"], context.device):
+            net, _ = distilled(student, size, trained, context)
     return context.place(net).eval(), student.preprocessing
 
 

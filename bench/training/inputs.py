@@ -11,6 +11,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bench.data import image_files
+from bench.data.image_files import ImageFiles
 from bench.errors import BenchError
 from bench.types import Pixels
 
@@ -70,12 +71,11 @@ class PixelSource:
             return
         workers, ahead = self._readers(first.size * math.prod(self._pixels.shape[1:]))
         loader: DataLoader[Tensor | BenchError] = DataLoader(
-            _Reader(self._pixels),  # type: ignore[arg-type]
+            _Reader(_single_threaded(self._pixels) if workers else self._pixels),  # type: ignore[arg-type]
             sampler=itertools.chain([first], batches),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=ahead if workers else None,
-            worker_init_fn=_single_threaded,
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator(),  # its own, so that reading draws nothing from that of the training
         )
@@ -128,9 +128,9 @@ class _Reader:
             return error  # raised in a worker, it would arrive with a traceback for its message
 
 
-def _single_threaded(worker: int) -> None:
+def _single_threaded(pixels: Pixels) -> Pixels:
     """Workers are as many as there are cores: more threads in each would only wait for one another."""
-    image_files.THREADS = 1
+    return replace(pixels, threads=1) if isinstance(pixels, ImageFiles) else pixels
 
 
 def every(indices: NDArray[np.int64], batch_size: int) -> Iterator[tuple[Any, NDArray[np.int64]]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
-#: What says which database images answer a query: shared labels, or one of the kinds of ground truth below.
+#: What says which database images answer a query: shared labels, or one of the kinds of truth below.
 Judge = Literal["labels", "revisited", "cameras", "frames"]
 
 
@@ -64,6 +64,22 @@ class Pixels(Protocol):
         ...
 
 
+class Truth(Protocol):
+    """What answers a query, where labels alone do not say it; a frozen dataclass.
+
+    Its name and its fields are part of the data set's identity.
+    """
+
+    def answers(self, query: int, result: int, alike: bool) -> bool | None:
+        """Whether one image answers another; None where the protocol looks away.
+
+        Args:
+            query, result: images of the data set.
+            alike: whether they share a label.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class RevisitedTruth:
     """Landmarks as Revisited Oxford and Paris judge them (F. Radenovic et al., CVPR 2018).
@@ -76,6 +92,11 @@ class RevisitedTruth:
     hard: Mapping[int, NDArray[np.int64]]
     junk: Mapping[int, NDArray[np.int64]]
 
+    def answers(self, query: int, result: int, alike: bool) -> bool | None:
+        """Both easy and hard ones do; the protocol looks away from junk."""
+        easy, hard, junk = (result in images.get(query, ()) for images in (self.easy, self.hard, self.junk))
+        return None if junk else easy or hard
+
 
 @dataclass(frozen=True)
 class CameraTruth:
@@ -86,6 +107,10 @@ class CameraTruth:
     """
 
     cameras: NDArray[np.int64]
+
+    def answers(self, query: int, result: int, alike: bool) -> bool | None:
+        """Images of the same identity do; the protocol looks away from those by the query's own camera."""
+        return None if alike and self.cameras[query] == self.cameras[result] else alike
 
 
 @dataclass(frozen=True)
@@ -101,8 +126,9 @@ class FrameTruth:
     videos: NDArray[np.int64]
     judged: Mapping[int, Mapping[int, bool]]
 
-
-Truth = RevisitedTruth | CameraTruth | FrameTruth
+    def answers(self, query: int, result: int, alike: bool) -> bool | None:
+        """Frames of near-duplicates do; videos that nobody judged are none."""
+        return self.judged.get(int(self.videos[query]), {}).get(int(self.videos[result]), False)
 
 
 @dataclass(frozen=True)
@@ -137,6 +163,12 @@ class ImageSet:
         hot = np.zeros((len(labels), self.classes), np.uint8)
         hot[np.arange(len(labels)), labels] = 1
         return hot
+
+    def answers(self, query: int, result: int) -> bool | None:
+        """Whether one image answers another; None where the protocol looks away."""
+        labels = self.labels[[query, result]]
+        alike = bool(np.any(labels[0] & labels[1]) if labels.ndim == 2 else labels[0] == labels[1])
+        return alike if self.truth is None else self.truth.answers(query, result, alike)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Noise = Literal["exact", "seeded", "timed"]
+#: ``diagnostic``: neither gained nor paid; it explains or repeats another number.
+MetricRole = Literal["accuracy", "cost", "diagnostic"]
+#: ``table``: a column of a report's tables; ``paper``: of those for LaTeX; ``headline``: on top of a cell's
+#: page; ``compare``: told by ``compare`` where it is exact and changed.
+Place = Literal["table", "paper", "headline", "compare"]
 Subject = Literal["codes", "network", "system"]
 
 
@@ -39,6 +44,45 @@ class MetricValue:
     samples: tuple[float, ...] = ()
     interval: tuple[float, float] | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """What a reader is told of a metric: one entry for all its cuts, batch sizes and variants.
+
+    Attributes:
+        name: as records have it, without what follows ``@`` or ``:``.
+        title: what a reader calls it; the head of a column.
+        unit: as in ``MetricValue``.
+        role: whether it is gained, paid, or neither; the axis of charts that it may be.
+        noise: as in ``MetricValue``.
+        at: what ``@`` in its full names says; empty where they have none.
+        main: for an accuracy that cells are judged by, if they have none of those before it in the catalogue:
+            how its full name begins, ``map_revisited:medium``.
+        beside: name of the accuracy beside which tables show it, too.
+        shown: where it has a place of its own.
+        judged: whether ``check`` judges it; not what follows from others or what other programs print.
+        prefixes: shown in place of the unit, the larger first; the last for all small numbers.
+        long_title: in place of the title where it stands alone, as on an axis.
+        definition: what it means, a sentence, unless the title says it all; ``{title}`` in it becomes the
+            title with cut and variant.
+        short_definition: in place of it where there is little room.
+    """
+
+    name: str
+    title: str
+    unit: str
+    role: MetricRole
+    noise: Noise
+    at: Literal["", "rank", "batch"] = ""
+    main: str = ""
+    beside: str = ""
+    shown: tuple[Place, ...] = ()
+    judged: bool = True
+    prefixes: tuple[Literal["G", "M"], ...] = ()
+    long_title: str = ""
+    definition: str = ""
+    short_definition: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Students: a file each, named as in the grid."""

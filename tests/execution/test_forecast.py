@@ -62,7 +62,6 @@ def test_stages_of_one_class_take_what_the_first_of_them_took(clock):
     report = Forecast(Schedule(waiting={s.key: s for s in stages}), {})
     schedule = report._schedule
     assert report.time_left() is None
-    schedule._ready = [(n, stage.key) for n, stage in enumerate(stages)]
     report.start(schedule.next())
     clock[0] += 10
     report.finish(stages[0].key)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.execution.pools import processes
-from bench.planning.stage import PER_QUERY
+from bench.planning.stage import SCORES_FILE
 from bench.results.folder import load_results
 from tests.conftest import PLUGINS, TINY_GRID
 
@@ -99,7 +99,7 @@ def test_numbers_are_the_same_bit_for_bit_with_one_job_and_with_two(run_with, ti
     assert len(values) == 4
     kinds = Counter(kind for kind, *_ in sums)
     assert (kinds["features"], kinds["distill"], kinds["finetune"], kinds["encode"]) == (2, 2, 8, 4)
-    assert any(name == PER_QUERY for *_, name in sums)
+    assert any(name == SCORES_FILE for *_, name in sums)
     assert run_with("two", 2, "--jobs", "auto") == (values, sums)
     found = load_results(Path("two"))
     for record in found.records:
@@ -157,9 +157,9 @@ def test_cores_without_work_are_told_of_and_decode_images(tiny, monkeypatch):
     seen = []
 
     class Pool(inline.InlinePool):
-        def __init__(self, context, *threads):
-            seen.append((context.workers, *threads))
-            super().__init__(context, *threads)
+        def __init__(self, machine, weights):
+            seen.append((machine.context(weights).workers, machine.job_threads, machine.threads))
+            super().__init__(machine, weights)
 
     monkeypatch.setattr(inline, "InlinePool", Pool)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")

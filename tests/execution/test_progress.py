@@ -107,11 +107,11 @@ def test_estimates_come_from_stages_of_the_same_class(tmp_path):
 
 
 @pytest.mark.parametrize(("level", "wanted"), [(logging.INFO, True), (logging.WARNING, False)])
-def test_no_bars_where_quiet_is_asked_for(monkeypatch, level, wanted):
-    handler = logging.Handler(level)
+def test_no_bars_where_quiet_is_asked_for(monkeypatch, level, wanted, tmp_path):
+    handlers = [logging.Handler(level), logging.FileHandler(tmp_path / "log", delay=True)]
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(logging.getLogger("bench"), "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger("bench"), "handlers", handlers)
     assert progress.bars_wanted() is wanted
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.execution.schedule import Schedule
 from bench.planning.plan import Cell
-from bench.planning.stage import Stage
+from bench.planning.stage import Stage, walk
 from tests import simulated
 
 
@@ -38,7 +38,7 @@ def played(schedule):
 @pytest.mark.parametrize("jobs", [1, 2, 4])
 def test_every_stage_runs_once_after_its_inputs_and_timings_run_alone(jobs):
     cells = simulated.grid()
-    wanted = {stage.key for cell in cells for leaf in cell.stages.values() for stage in leaf.lineage()}
+    wanted = set(walk(leaf for cell in cells for leaf in cell.leaves.values()))
     moments, ended = played(planned(jobs, cells))
     at_work, there = {}, set()
     for moment in moments:

@@ -249,3 +249,8 @@ class TestSigns:
         assert pack_signs(np.array([[0.0, 1.0] * 4])).tolist() == [[255]]
         for constant in (0.0, 1.0):
             assert pack_codes(np.full((2, 8), constant)).tolist() == [[255]] * 2
+
+
+def test_popcount_distances_by_hand() -> None:
+    query, database = np.array([[0b1010, 0]], np.uint8), np.array([[0b1010, 0], [0b0101, 0b11]], np.uint8)
+    assert popcount_distances(query, database).tolist() == [[0, 6]]

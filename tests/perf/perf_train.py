@@ -98,7 +98,7 @@ def whole_grid(case: Case, bench: Bench) -> dict[str, float]:
                 for seed in case.seeds:
                     way.cell(loss, bits, seed)
     with tempfile.TemporaryDirectory() as name, timed(seconds, "ours"):
-        plan, machine = bench.planning.plan(case, Path(name), jobs=bench.threads)
+        plan, machine = bench.plan(case, Path(name), jobs=bench.threads)
         outcome = run_plan(plan, machine, Path(name) / "out")
         assert outcome.ok == case.cells
     return seconds

@@ -71,7 +71,7 @@ def ours(case: Science, bench: ways.Bench) -> dict[str, dict[str, list[float]]]:
     """The same for every number of views."""
     found: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as name:
-        plan, machine = bench.planning.plan(case, Path(name))
+        plan, machine = bench.plan(case, Path(name))
         outcome = run_plan(plan, machine, Path(name) / "out")
         assert outcome.ok == len(case.shown) * len(case.seeds)
         everything = load_results(Path(name) / "out").records

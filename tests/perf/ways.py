@@ -24,7 +24,6 @@ from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.planning.plan import Plan
 from bench.registry import LOSSES, STUDENTS, TEACHERS
-from bench.stages.context import Context
 from bench.storage.store import Store
 from bench.training import allocator
 from bench.training.loop import seeded
@@ -137,15 +136,8 @@ class Bench:
 def ours(case: Case, bench: Bench) -> dict[str, float]:
     """Seconds of the stages of one cell."""
     with tempfile.TemporaryDirectory() as name:
-        plan, machine = bench.planning.plan(case, Path(name))
-        context = Context(
-            store=machine.store,
-            data_root=bench.data_root,
-            device=torch.device(bench.device),
-            weights=plan.weights,
-            hardware=machine.hardware,
-            advance=lambda images: None,
-        )
+        plan, machine = bench.plan(case, Path(name))
+        context = machine.context(plan.weights)
         seconds = {"features": 0.0}
         for stage in plan.stages():
             if stage.kind in {"features", "distill", "finetune"}:

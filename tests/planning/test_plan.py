@@ -16,7 +16,8 @@ from bench.errors import ConfigError, UsageError
 from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.planning.points import Choice
-from bench.planning.stage import absent
+from bench.planning.stage import walk
+from bench.registry import DATASETS
 from tests.conftest import PLUGINS
 
 GRID = """\
@@ -203,6 +204,16 @@ def test_combinations_that_cannot_work_are_refused_at_their_place(make, old, new
         make(GRID.replace(old, new))
 
 
+def test_a_data_set_says_whether_step_1_may_look_at_its_database(make, monkeypatch):
+    plugin = DATASETS.get("synthetic")
+    monkeypatch.setattr(plugin, "judged_by", "cameras")
+    with pytest.raises(ConfigError, match="would learn from the images that synthetic is tested on"):
+        make()
+    assert make(GRID.replace("views: 2", "views: 2, pool: train"))
+    monkeypatch.setattr(plugin, "open_database", True)
+    assert make()
+
+
 def test_without_a_method_that_takes_a_teacher_none_has_to_be_named(make):
     without = GRID.replace("  teacher: [tiny_teacher]\n", "")
     alone = without.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", "[none]")
@@ -270,12 +281,19 @@ def test_without_validation_images_no_epoch_can_be_chosen(make, monkeypatch):
         make(chosen)
 
 
-def test_below_what_is_there_nothing_is_absent(make):
+def test_a_walk_meets_every_stage_once_after_its_inputs(make):
     plan = make()
-    leaves = [leaf for cell in plan.cells for leaf in cell.stages.values()]
-    assert list(absent(leaves, lambda stage: False).values()) == plan.stages()
+    met = list(walk(leaf for cell in plan.cells for leaf in cell.leaves.values()))
+    assert met == [stage.key for stage in plan.stages()]
+    assert len(met) == len(set(met))
+    for place, stage in enumerate(plan.stages()):
+        assert {needed.key for needed in stage.inputs.values()} <= set(met[:place])
+
+
+def test_below_what_is_there_a_walk_meets_nothing(make):
+    leaves = [leaf for cell in make().cells for leaf in cell.leaves.values()]
     asked = []
-    found = absent(leaves, lambda stage: asked.append(stage.key) or stage.kind == "encode").values()
+    found = walk(leaves, lambda stage: asked.append(stage.key) or stage.kind == "encode").values()
     assert {stage.kind for stage in found} == {"measure", "examples"}
     assert len(asked) == len(set(asked)) == len(found) + 16
 

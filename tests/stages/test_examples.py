@@ -13,20 +13,20 @@ from PIL import Image
 from bench.planning.stage import Stage
 from bench.results.records import Examples
 from bench.stages import examples
-from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth, Splits
+from bench.types import ImageSet, Splits
 
 IMAGES = 40
 
 
-def image_set(truth=None, labels=None):
+def image_set():
     pixels = np.arange(IMAGES, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 9, 7), np.uint8)
-    return ImageSet(pixels, np.arange(IMAGES) % 4 if labels is None else labels, 4, truth=truth)
+    return ImageSet(pixels, np.arange(IMAGES) % 4, 4)
 
 
 def run(folder, *, codes, finetuned=True, queries=3):
     images, every = image_set(), np.arange(IMAGES)
     splits = Splits("p", query=every[:8], train=every[8:], val=every[:0], database=every[8:])
-    before = {"finetune": Stage("finetune", "f", {"bits": 16})} if finetuned else {}
+    before = {"finetune": Stage("finetune", "f", {"loss": {}, "bits": 16})} if finetuned else {}
     stage = Stage(
         "examples", "x", {"dataset": {}, "queries": queries}, {"encode": Stage("encode", "e", {}, before)}
     )
@@ -64,21 +64,3 @@ def test_the_picture_has_the_query_before_its_results(tmp_path):
     assert sheet.shape == (3 * 7, 11 * 7, 3)
     for i, row in enumerate(found.rows):
         assert (sheet[i * 7, ::7, 0] == [row.query, *row.results]).all()
-
-
-def test_labels_of_several_kinds_share_at_least_one():
-    labels = np.zeros((IMAGES, 3), np.uint8)
-    labels[0, :2] = labels[1, 1:] = 1
-    labels[2, 2] = 1
-    images = image_set(labels=labels)
-    assert [examples.right(images, 0, other) for other in (1, 2)] == [True, False]
-
-
-def test_protocols_that_look_away_leave_no_mark():
-    some = RevisitedTruth(easy={0: np.array([1])}, hard={0: np.array([2])}, junk={0: np.array([3])})
-    judged = [examples.right(image_set(some), 0, other) for other in (1, 2, 3, 4)]
-    assert judged == [True, True, None, False]
-    same_camera = CameraTruth(np.arange(IMAGES) // 8)
-    assert [examples.right(image_set(same_camera), 0, other) for other in (4, 8, 9)] == [None, True, False]
-    videos = FrameTruth(np.arange(IMAGES) // 2, judged={0: {3: True, 4: False}})
-    assert [examples.right(image_set(videos), 1, other) for other in (6, 8, 10)] == [True, False, False]

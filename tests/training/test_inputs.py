@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.data.image_files import ImageFiles
+from bench.data.image_files import THREADS, ImageFiles
 from bench.errors import DataError
 from bench.training import inputs
 from bench.training.inputs import PixelSource, every
@@ -37,6 +37,19 @@ def test_files_arrive_in_order_whoever_decodes_them(files, workers):
     for (_, pixels), chosen in zip(found, ORDER, strict=True):
         assert pixels.dtype == torch.uint8
         np.testing.assert_array_equal(pixels.numpy(), files[chosen])
+
+
+class Watched(ImageFiles):
+    """Tells how many threads would have read a batch."""
+
+    def __getitem__(self, indices):
+        return np.full((len(indices), *self.shape[1:]), self.threads, np.uint8)
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(0, THREADS), (2, 1)])
+def test_of_several_workers_none_has_threads_of_its_own(files, workers, threads):
+    watched = Watched(files.paths, side=8)
+    assert {int(pixels.max()) for _, pixels in ask(PixelSource(watched, CPU, workers))} == {threads}
 
 
 def test_a_set_in_memory_is_cut_from_its_array(files):

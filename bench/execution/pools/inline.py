@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable
 
-from bench.execution.making import make, prepare_process
-from bench.execution.outcomes import Ended, logged
+from bench.execution.machine import Machine, Weights
+from bench.execution.making import work_on
+from bench.execution.pools.pool import Ended
 from bench.planning.stage import Stage
-from bench.stages.context import Context
 
 
 class InlinePool:
-    """Makes one stage at a time.
+    """Makes stages when somebody listens, in the order in which they were started."""
 
-    Args:
-        threads, timing_threads: of what computes, and of what is timed.
-    """
-
-    def __init__(self, context: Context, threads: int, timing_threads: int) -> None:
-        self._context, self._threads, self._timing_threads = context, threads, timing_threads
-        self._next: tuple[Stage, bool] | None = None
+    def __init__(self, machine: Machine, weights: Weights) -> None:
+        self._machine, self._context = machine, machine.context(weights)
+        self._begun: deque[tuple[Stage, bool]] = deque()
 
     def start(self, stage: Stage, *, fresh: bool) -> None:
-        """Make a stage when somebody listens."""
-        self._next = stage, fresh
+        """Put a stage behind those that are to be made."""
+        self._begun.append((stage, fresh))
 
     def listen(self, advance: Callable[[str, int], None]) -> list[Ended]:
-        """Make it."""
-        assert self._next is not None
-        stage, fresh = self._next
+        """Make the next one."""
+        stage, fresh = self._begun.popleft()
         context = dataclasses.replace(self._context, advance=lambda images: advance(stage.key, images))
-        prepare_process(self._timing_threads if stage.timed else self._threads)
-        with logged() as lines:
-            end = make(stage, context, fresh=fresh)
-        return [Ended(stage, end, lines)]
+        return [work_on(stage, self._machine, context, fresh=fresh)]
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Forget what has not been made."""
+        self._begun.clear()

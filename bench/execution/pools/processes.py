@@ -6,12 +6,15 @@ import contextlib
 import logging
 import multiprocessing
 import signal
-from collections.abc import Callable
+import sys
+import types
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 
 from bench.errors import BenchError, UsageError
-from bench.execution.outcomes import Cause, End, Ended
-from bench.execution.pools.worker import Message, Setup, work
+from bench.execution.machine import Machine, Weights
+from bench.execution.pools.pool import Cause, End, Ended
+from bench.execution.pools.worker import Message, work
 from bench.planning.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -23,15 +26,15 @@ PATIENCE = 10.0
 class ProcessPool:
     """Makes stages in processes, which start when there is something to do for them."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, machine: Machine, weights: Weights) -> None:
+        self._machine, self._weights = machine, weights
         self._workers: list[_Worker] = []
 
     def start(self, stage: Stage, *, fresh: bool) -> None:
         """Have a stage made by a process that has nothing to do, or by a new one."""
         idle = next((worker for worker in self._workers if worker.stage is None), None)
         if idle is None:
-            idle = _Worker(self._setup, len(self._workers))
+            idle = _Worker(self._machine, self._weights, len(self._workers))
             self._workers.append(idle)
         idle.start(stage, fresh=fresh)
 
@@ -75,8 +78,8 @@ class ProcessPool:
 class _Worker:
     """One process and what it is doing."""
 
-    def __init__(self, setup: Setup, job: int) -> None:
-        self._setup, self._job = setup, job
+    def __init__(self, machine: Machine, weights: Weights, job: int) -> None:
+        self._machine, self._weights, self._job = machine, weights, job
         self.stage: Stage | None = None
         self.broken = False
         self.restart()
@@ -85,9 +88,10 @@ class _Worker:
         """A new process in place of one that is no more."""
         spawning = multiprocessing.get_context("spawn")
         self.connection, theirs = spawning.Pipe()
-        arguments = theirs, self._setup, self._job
+        arguments = theirs, self._machine, self._weights, self._job
         self._process = spawning.Process(target=work, args=arguments, name=f"job {self._job}")
-        self._process.start()
+        with _without_script():
+            self._process.start()
         theirs.close()
         self.broken = False
 
@@ -149,6 +153,20 @@ class _Worker:
             self._process.kill()
             self._process.join()
         self.connection.close()
+
+
+@contextlib.contextmanager
+def _without_script() -> Iterator[None]:
+    """Start processes that do not import the script that runs.
+
+    They need nothing of it, and where it calls ``bench.run`` unguarded each would begin a run of its own.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _refusal(cause: Cause) -> BenchError:

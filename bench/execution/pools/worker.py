@@ -6,39 +6,16 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Literal
 
-from bench.execution.outcomes import Cause, logged
-from bench.storage.store import Store
+from bench import registry
+from bench.execution.machine import Machine, Weights
+from bench.execution.making import prepare_process, work_on
+from bench.execution.pools.pool import Cause
 
 SECONDS_BETWEEN_COUNTS = 0.2
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a worker needs to know once.
-
-    Attributes:
-        plugins: files of the command line's ``--include``.
-        devices: of this machine, of which job i takes number i modulo their number; 0 = the CPU.
-        threads, timing_threads: of what computes, and of what is timed, alone on the machine.
-        readers: processes that may decode image files for a job.
-    """
-
-    store_root: Path
-    data_root: Path
-    device: str
-    devices: int
-    threads: int
-    timing_threads: int
-    readers: int
-    hardware: str
-    weights: Mapping[tuple[str, str], str | None]
-    plugins: Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -51,7 +28,7 @@ class Message:
     value: Any
 
 
-def work(connection: Connection, setup: Setup, job: int) -> None:
+def work(connection: Connection, machine: Machine, weights: Weights, job: int) -> None:
     """Make stages until told to stop with None; each comes as (stage, whether to make it anew)."""
     # The parent decides what an interruption means; it ends this process with SIGTERM, tidily.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -61,44 +38,28 @@ def work(connection: Connection, setup: Setup, job: int) -> None:
     bench.propagate = False
     bench.addHandler(_Sender(connection))
     try:
-        context = _context(connection, setup, job)
-        from bench.execution.making import make, prepare_process
-
+        context = _context(connection, machine, weights, job)
         while (task := connection.recv()) is not None:
             stage, fresh = task
-            prepare_process(setup.timing_threads if stage.timed else setup.threads)
-            with logged() as lines:
-                end = make(stage, context, fresh=fresh)
+            ended = work_on(stage, machine, context, fresh=fresh)
             context.advance.tell()
-            connection.send(Message("end", (end, lines)))
+            connection.send(Message("end", (ended.end, ended.lines)))
     except (EOFError, BrokenPipeError):
         return  # there is no parent any more
     except Exception as error:
         connection.send(Message("refused", Cause.of(error)))
 
 
-def _context(connection: Connection, setup: Setup, job: int) -> Any:
-    import torch
+def _context(connection: Connection, machine: Machine, weights: Weights, job: int) -> Any:
+    """What stages see of this process, which has its threads, the user's plug-ins and its device then."""
+    prepare_process(machine.job_threads)
+    registry.include_all(machine.plugins)
+    context = machine.context(weights, _Counter(connection), job)
+    if context.device.type == "cuda":
+        import torch
 
-    from bench.execution.making import prepare_process
-    from bench.registry import include
-    from bench.stages.context import Context
-
-    prepare_process(setup.threads)
-    for plugin in setup.plugins:
-        include(plugin)
-    device = torch.device(setup.device, job % setup.devices) if setup.devices else torch.device(setup.device)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return Context(
-        store=Store(setup.store_root),
-        data_root=setup.data_root,
-        device=device,
-        weights=setup.weights,
-        hardware=setup.hardware,
-        advance=_Counter(connection),
-        workers=setup.readers,
-    )
+        torch.cuda.set_device(context.device)
+    return context
 
 
 class _Counter:

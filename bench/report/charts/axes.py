@@ -13,7 +13,7 @@ from bench.report.charts.points import Points
 from bench.report.charts.side_by_side import last_width
 from bench.report.charts.text import TEXT, Pen
 from bench.report.charts.ticks import log_ticks, plain
-from bench.results import catalogue as metric_names
+from bench.results import catalogue
 
 Floats = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def limit_accuracies(axes: Axes, points: Points) -> bool:
     size = high - low or reach
     bottom, top = low - _BELOW * size, high + _ABOVE * size
     axes.set_ylim(bottom, top)
-    least, most = metric_names.bounds(points.y.name, "") or (-np.inf, np.inf)
+    least, most = catalogue.bounds(points.y.name, "") or (-np.inf, np.inf)
     if least <= y.min() and y.max() <= most:
         ticks = axes.get_yticks()
         axes.set_yticks([tick for tick in ticks if max(bottom, least) <= tick <= min(top, most)])

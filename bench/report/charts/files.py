@@ -11,8 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Self
 
 from bench.report.charts.styles import Styles
+from bench.results import catalogue
 from bench.results.fronts import Front
 from bench.results.summary import Summary
+from bench.types import MetricEntry
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,8 @@ class ChartFiles:
             formats = ("svg",)
         formats = tuple(dict.fromkeys(formats or FORMATS))
         styles = Styles(summary.groups)
-        draw = functools.partial(_draw, name=summary.name, styles=styles, formats=formats)
+        learnt = catalogue.learnt()
+        draw = functools.partial(_draw, name=summary.name, styles=styles, formats=formats, learnt=learnt)
         if self._pool is None:
             self._drawn = map(draw, fronts.values())
         else:
@@ -100,9 +103,12 @@ def _prepare() -> None:
     import bench.report.charts.plots  # noqa: F401
 
 
-def _draw(front: Front, name: str, styles: Styles, formats: Sequence[str]) -> dict[str, bytes]:
+def _draw(
+    front: Front, name: str, styles: Styles, formats: Sequence[str], learnt: Sequence[MetricEntry]
+) -> dict[str, bytes]:
     from bench.report.charts.plots import pareto_chart  # see ``_prepare``
 
+    catalogue.learn(learnt, "results")  # another process has read them
     return pareto_chart(name, front, styles, formats)
 
 

@@ -6,8 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from bench.report.charts.ticks import is_log
-from bench.results import catalogue as metric_names
-from bench.results import wording
+from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.summary import Estimate, Group, Role, Row
 
@@ -52,7 +51,7 @@ class Axis:
         """Title, unit, conditions and direction."""
         better = "more" if self.higher_is_better else "less"
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{metric_names.long_title(self.name)}{detail}, {better} is better"
+        return f"{catalogue.long_title(self.name)}{detail}, {better} is better"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from bench.report.charts.points import Points
 from bench.report.charts.ticks import plain
 from bench.report.tables.columns import quickest
-from bench.results import catalogue as metric_names
-from bench.results import wording
+from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.summary import Group, Row, interval_words
 
@@ -24,7 +23,7 @@ _PARTS: dict[str, Callable[[Row], str]] = {
 
 def title(front: Front) -> str:
     """Axes and data set."""
-    axes = f"{metric_names.title(front.accuracy)} against {metric_names.long_title(front.cost)}"
+    axes = f"{catalogue.title(front.accuracy)} against {catalogue.long_title(front.cost)}"
     return f"{axes} · {front.group.dataset}"
 
 

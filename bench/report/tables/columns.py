@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bench.results import catalogue as metric_names
-from bench.results import pareto, wording
+from bench.results import catalogue, pareto, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
 from bench.results.summary import Estimate, Group, Row, Summary, interval_words
-
-#: The cost columns, by base name, and those among them that a page of paper has room for.
-COSTS = ("params", "params_before", "macs", "macs_before", "latency_ms", "weights_mb")
-PAPER_COSTS = ("params", "macs", "latency_ms", "weights_mb")
+from bench.types import Place
 
 
 @dataclass(frozen=True)
@@ -66,15 +61,15 @@ class Scale:
     def column(self, rows: list[Row], *, spread: bool = True) -> Column:
         """The numbers of ``rows``."""
         return Column(
-            metric_names.title(self.name), [self.text(row, spread=spread) for row in rows], self.detail
+            catalogue.title(self.name), [self.text(row, spread=spread) for row in rows], self.detail
         )
 
 
 # -- One group -----------------------------------------------------------------------------------
 
 
-def group_columns(group: Group, costs: Sequence[str] = COSTS) -> list[Column]:
-    """All rows of a group: configuration, accuracies, ``costs``."""
+def group_columns(group: Group, place: Place = "table") -> list[Column]:
+    """All rows of a group: configuration, accuracies, and the costs that ``place`` shows."""
     columns = _row_columns(group, group.rows)
     if accuracy := group.accuracy:
         main = replace(Scale.of(group, accuracy).column(group.rows), bold=_clear_wins(group, accuracy))
@@ -87,7 +82,7 @@ def group_columns(group: Group, costs: Sequence[str] = COSTS) -> list[Column]:
             if bound and bound != accuracy:
                 numbers = Scale.of(group, bound).column(group.rows, spread=False)
                 columns.append(replace(numbers, detail=f"{order} ties"))
-    names = [name for cost in costs if (name := group.resolve(cost))]
+    names = [name for cost in catalogue.shown_in(place) if (name := group.resolve(cost))]
     return columns + [Scale.of(group, name).column(group.rows) for name in names]
 
 
@@ -115,7 +110,7 @@ def group_notes(group: Group) -> list[str]:
             notes.append(
                 "Bold: the best of its bit length, teachers aside, with an interval apart from all others'."
             )
-    costs = [full for cost in COSTS if (full := group.resolve(cost))]
+    costs = [full for cost in catalogue.shown_in("table") if (full := group.resolve(cost))]
     notes += [note for cost in costs if (note := wording.definition(cost))]
     named = [*([accuracy] if accuracy else []), *costs]
     notes += wording.doubts(row.doubt(name) for row in group.rows for name in named)
@@ -185,7 +180,7 @@ def front_columns(front: Front) -> list[Column]:
 
 def front_title(front: Front) -> str:
     """``mAP@all against MACs``."""
-    return f"{metric_names.title(front.accuracy)} against {metric_names.title(front.cost)}"
+    return f"{catalogue.title(front.accuracy)} against {catalogue.title(front.cost)}"
 
 
 def front_notes(front: Front) -> list[str]:
@@ -208,7 +203,7 @@ def recommendation(front: Front) -> str:
     if row is None or best is None:
         return ""
     y, x = Scale.of(front.group, front.accuracy), Scale.of(front.group, front.cost)
-    price = " ".join(filter(None, [x.number(row), x.unit, metric_names.title(front.cost)]))
+    price = " ".join(filter(None, [x.number(row), x.unit, catalogue.title(front.cost)]))
     price += " (unsteady timing)" if row.doubt(front.cost) == wording.UNSTEADY else ""
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
     sentence = f"{quickest(front)} student within {front.within:g} of the best student"

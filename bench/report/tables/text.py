@@ -106,7 +106,7 @@ def _md(text: str) -> str:
 def _floats(summary: Summary, fronts: Fronts) -> Iterator[str]:
     apart = differences(summary.groups)
     for group in summary.groups:
-        columns, constants = of.without_constants(of.group_columns(group, of.PAPER_COSTS))
+        columns, constants = of.without_constants(of.group_columns(group, "paper"))
         notes = [f"Protocol: {group.protocol_words}.", *constants, *of.group_notes(group), *apart]
         yield from tex.table(columns, f"{summary.name}: {group.title}.", notes)
         for front in _ranked(group, fronts):

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bench.results import catalogue as metric_names
-from bench.results import wording
+from bench.results import catalogue, wording
 from bench.results.records import Measured, Record, StageInfo
 
 LOG_LINES = 200
@@ -22,7 +21,6 @@ _STEPS = {"distill": "Step 1: distillation", "finetune": "Step 2: hashing"}
 _CURVES = {"radius": "by Hamming radius", "rank": "by rank"}
 _CELL = ("student", "method", "loss", "bits", "seed", "image_size")
 _CONDITIONS = ("device", "precision", "threads")
-_HEADLINE = ("params", "macs", "latency_ms", "query_ms", "code_bytes")
 _UNREADABLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\n\t -~\xa0-\ud7ff\ue000-\U0010ffff]")
 
 
@@ -120,7 +118,7 @@ def _stage_words(name: str, summary: Mapping[str, Any]) -> Markup:
 def _metric_words(name: str, unit: str, metric: Measured) -> Markup:
     """A row of the table of metrics, with tabs in place of value and interval."""
     rule = wording.ranking_rule(name)
-    title = metric_names.title(name) + (f" ({rule[0]} ties, ÷ {rule[1]})" if rule else "")
+    title = catalogue.title(name) + (f" ({rule[0]} ties, ÷ {rule[1]})" if rule else "")
     conditions = wording.conditions(metric) if metric.noise == "timed" else ""
     row = Markup('<tr><th scope="row">{}<td class="num">\t<td>{}<td>\t<td>{}<td><code>{}</code></tr>\n')
     kind = ": ".join(filter(None, [metric.noise, conditions]))
@@ -140,8 +138,8 @@ def _headline(record: Record) -> list[tuple[str, str, str]]:
         if all(bounds):
             low, high = (bound[1].value for bound in bounds if bound)
             notes.append(f"{low:.3f} in the worst and {high:.3f} in the best order of ties")
-        found.append((metric_names.title(name), f"{metric.value:.3f}", "; ".join(notes)))
-    for cost in _HEADLINE:
+        found.append((catalogue.title(name), f"{metric.value:.3f}", "; ".join(notes)))
+    for cost in catalogue.shown_in("headline"):
         if entry := record.metric(cost):
             name, metric = entry
             divisor, unit = wording.unit(name, metric.unit, [metric.value])
@@ -149,7 +147,7 @@ def _headline(record: Record) -> list[tuple[str, str, str]]:
             places = 0 if value.is_integer() else wording.decimals([value])
             mark = wording.doubt(metric)
             note = wording.advice(mark) if mark else wording.conditions(metric)
-            found.append((metric_names.title(name), f"{value:.{places}f} {unit}", note))
+            found.append((catalogue.title(name), f"{value:.{places}f} {unit}", note))
     return found
 
 

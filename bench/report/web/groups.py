@@ -10,41 +10,11 @@ from typing import Any
 
 from bench.report.charts.styles import Look, Styles
 from bench.report.tables.columns import Scale
-from bench.results import catalogue as metric_names
-from bench.results import wording
+from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.records import Measured
 from bench.results.summary import Estimate, Group, Row, interval_words
 
-#: Costs in the order in which they are offered; others that a group has come after them.
-_COSTS = (
-    "macs",
-    "params",
-    "latency_ms",
-    "query_ms",
-    "search_ms",
-    "weights_mb",
-    "peak_memory_mb",
-    "energy_j",
-    "code_bytes",
-    "index_bytes",
-)
-#: Lower is better, but these repeat another cost or are none.
-_NO_COSTS = (
-    "flops",
-    "macs_fvcore",
-    "macs_thop",
-    "macs_torch",
-    "macs_before",
-    "params_thop",
-    "params_before",
-    "onnx_bits_changed",
-    "onnx_map_change",
-    "commonest_code",
-    "tied_pairs",
-)
-#: Seeded, but better neither high nor low.
-_NO_ACCURACIES = ("distinct_codes",)
 #: Matplotlib's markers by the names of plotly and of the page's own pictures.
 _SHAPES = {
     "s": "square",
@@ -279,7 +249,7 @@ def _scale(group: Group, name: str) -> Scale:
 def _title(name: str, main: str | None) -> str:
     """A metric's title, with how ties were ordered where that is not as in the main accuracy."""
     title, rule, usual = (
-        metric_names.title(name),
+        catalogue.title(name),
         wording.ranking_rule(name),
         wording.ranking_rule(main or ""),
     )
@@ -303,24 +273,25 @@ def _accuracies(
     metrics: Mapping[str, Measured], usual: Sequence[str], charted: Sequence[str], bounds: Sequence[str]
 ) -> list[str]:
     """Names of accuracies, the usual ones first."""
-    others = [
-        name
-        for name, metric in metrics.items()
-        if metric.higher_is_better and metric.noise == "seeded" and name not in (*bounds, *_NO_ACCURACIES)
-    ]
+    others = [name for name, metric in metrics.items() if _is_accuracy(name, metric) and name not in bounds]
     return list(dict.fromkeys([*usual, *charted, *others]))
+
+
+def _is_accuracy(name: str, metric: Measured) -> bool:
+    if known := catalogue.entry(name):
+        return known.role == "accuracy"
+    return metric.higher_is_better and metric.noise == "seeded"
 
 
 def _costs(metrics: Mapping[str, Measured], charted: Sequence[str]) -> list[str]:
     """Names of costs, known ones first; what the grid charts is offered whatever its direction."""
     lower = [name for name, metric in metrics.items() if not metric.higher_is_better]
-    known = [name for base in _COSTS for name in sorted(lower, key=_batch) if _base(name) == base]
-    others = [name for name in lower if _base(name) not in (*_COSTS, *_NO_COSTS)]
+    bases = dict.fromkeys([*catalogue.SIZES, *catalogue.of_role("cost")])
+    known = [
+        name for base in bases for name in sorted(lower, key=_batch) if catalogue.base_name(name) == base
+    ]
+    others = [name for name in lower if catalogue.entry(name) is None]
     return list(dict.fromkeys([*known, *charted, *others]))
-
-
-def _base(name: str) -> str:
-    return re.split("[@:]", name)[0]
 
 
 def _batch(name: str) -> tuple[str, int]:

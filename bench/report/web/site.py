@@ -27,6 +27,7 @@ from bench.report.web import examples as web_examples
 from bench.report.web import speed as training_speed
 from bench.report.web.cells import CellPages
 from bench.report.web.groups import FACETS, GroupView, facet_choices
+from bench.results import catalogue
 from bench.results.folder import Results, ResultsFolder, index_text
 from bench.results.fronts import Front, differences, front_of
 from bench.results.names import Configuration, Names
@@ -181,12 +182,10 @@ class _Site:
     def archive(self) -> bytes:
         """All records as a results folder in a zip file, the same bytes for the same records."""
         buffer, results = io.BytesIO(), self.results
-        place = ResultsFolder(Path())
-        parts = {
-            place.index: index_text(
-                results.name, results.pareto, results.cells, "\n\n".join(results.descriptions)
-            ).encode()
-        }
+        place, why = ResultsFolder(Path()), "\n\n".join(results.descriptions)
+        learnt = catalogue.learnt(name for record in results.records for name in record.metrics)
+        index = index_text(results.name, results.pareto, results.cells, why, learnt)
+        parts = {place.index: index.encode()}
         for record in sorted(results.records, key=lambda record: self.stems[record.key]):
             content = results.home(record).record(results.stems[record.key]).read_bytes()
             parts[place.record(self.stems[record.key])] = content

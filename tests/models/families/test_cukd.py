@@ -5,7 +5,6 @@ import torch
 
 from bench.errors import WeightsError
 from bench.registry import STUDENTS
-from models.layers.blocks import BasicBlock
 from models.layers.heads import hash_network
 
 FACTS = {  # trunk parameters, with a 16-bit head, feature at 224 px, GMACs at 224 px
@@ -67,11 +66,3 @@ def test_students_start_untrained_and_say_so():
     assert plugin.Params().weights == "none"
     with pytest.raises(WeightsError, match="no weights are published"):
         plugin(plugin.Params(weights="default")).weights_id()
-
-
-def test_block_is_the_identity_plus_its_residual_branch():
-    block = BasicBlock(8, 8).eval()
-    torch.nn.init.zeros_(block.bn2.weight)
-    x = torch.rand(1, 8, 5, 5)
-    assert torch.equal(block(x), x)
-    assert BasicBlock(8, 16, stride=2)(x).shape == (1, 16, 3, 3)

@@ -13,11 +13,7 @@ from bench.errors import UsageError, WeightsError
 from bench.registry import STUDENTS, TEACHERS
 from bench.types import Preprocessing
 from models.layers.heads import hash_network
-
-
-def network(name, **params):
-    plugin = TEACHERS.get(name)
-    return plugin(plugin.Params(**params))
+from tests.networks import network
 
 
 def count(net):
@@ -172,19 +168,6 @@ def test_teachers_as_hash_networks(name, params):
     with torch.device("meta"):
         net = hash_network(teacher.build(), teacher.feature_dim(224), bits=16)
     assert count(net) == params
-
-
-def test_alexnet_layers():
-    net = network("alexnet", weights="none").make().eval()
-    images, classifier = torch.randn(2, 3, 63, 63), net.classifier
-    with torch.no_grad():
-        maps = net.avgpool(net.features(images)).flatten(1)
-        for layer, depth in {"fc6": 3, "fc7": 6}.items():
-            network("alexnet", layer=layer).strip(net)
-            assert torch.equal(net(images), classifier[:depth](maps))
-            net.classifier = classifier
-    with pytest.raises(UsageError, match="63 is the least"):
-        network("alexnet").feature_dim(62)
 
 
 @pytest.mark.slow

@@ -1,0 +1,52 @@
+"""``plan``: cells, stages and costs, and nothing is started."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def test_plan_lists_cells_stages_and_costs_and_starts_nothing(tiny, folder):
+    before = tiny("plan")
+    assert before.code == 0
+    assert "Grid tiny: 4 cells" in before.out
+    assert "52 stages of kinds that have not run" in before.out
+    assert sorted(path.name for path in folder.iterdir()) == ["grid.yaml"]
+    assert tiny("run").code == 0
+    summary = json.loads(tiny("plan", "--json").out)
+    assert [row["total"] - row["cached"] for row in summary["stages"]] == [0] * 6
+    # More epochs cost more of what is known; nothing is unknown any more.
+    longer = json.loads(tiny("plan", "--json", "--set", "defaults.finetune.epochs=200").out)
+    finetune = next(row for row in longer["stages"] if row["stage"] == "finetune")
+    assert finetune["unknown"] == 0
+    assert finetune["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("cores", "arguments", "jobs"),
+    [(2, (), 2), (3, (), 3), (64, (), 4), (3, ("--jobs", "1"), 1), (4, ("--threads", "2"), 2)],
+)
+def test_by_default_a_plan_has_a_job_for_every_core_that_can_be_of_use(
+    tiny, monkeypatch, cores, arguments, jobs
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
+    result = tiny("plan", "--json", *arguments)
+    assert json.loads(result.out)["jobs"] == jobs
+    assert result.err == ""
+
+
+def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
+    edit = ("loss: [csq, dch]", "loss: [{name: dch, params: {gamma: 5}}, {name: dch, params: {gamma: 9}}]")
+    planned = json.loads(tiny("plan", "--json", edit=edit).out)
+    assert {cell["variant"] for cell in planned["cells"]} == {"gamma=5.0", "gamma=9.0"}
+    images = {row["stage"]: row["images"] for row in planned["stages"]}
+    # 80 images with labels in 2 epochs, 4 cells; 20 queries and 140 others in each of them.
+    assert images["finetune"] == 4 * 2 * 80
+    assert images["encode"] == 4 * 160
+    assert "gamma=9.0" in tiny("plan", edit=edit).out
+    # Methods and losses have parameters of the same names.
+    cukd = "{name: cukd, params: {epochs: %d, views: 2, teacher_image_size: 16}}"
+    edit = ("[none, {name: cukd, params: {views: 2, teacher_image_size: 16}}]", f"[{cukd % 3}, {cukd % 5}]")
+    planned = json.loads(tiny("plan", "--json", edit=edit).out)
+    assert {cell["variant"] for cell in planned["cells"]} == {"epochs=3", "epochs=5"}

@@ -1,0 +1,31 @@
+"""``report``: from the records of a run to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def test_report_follows_run(tiny, bench):
+    assert tiny("run").code == 0
+    result = bench("report")
+    assert result.code == 0, result.err
+    finding, title, advice, *lines = result.out.splitlines()
+    assert finding.startswith("On synthetic, in one training each, ")
+    assert title.startswith("synthetic · ")
+    assert advice.startswith("  mAP@all against MACs: Smallest student within 0.02 of the best student (")
+    paths = [Path(line) for line in lines if not line.startswith("  ")]
+    assert {path.name for path in paths} >= {"table.csv", "table.md", "table.tex"}
+    assert any(path.suffix == ".png" for path in paths)
+    assert all(path.stat().st_size > 0 for path in paths)
+
+
+def test_report_leaves_out_records_of_an_earlier_grid_and_says_so(tiny, bench):
+    only = ("--only", "method=none")
+    assert tiny("run", *only, edit=("finetune: {epochs: 2", "finetune: {epochs: 1")).code == 0
+    assert tiny("run", *only).code == 0
+    result = bench("report")
+    assert result.err == (
+        "left out: 2 records of an earlier version of a cell (its parameters, data or plug-ins were others)\n"
+    )
+    (table,) = [Path(line) for line in result.out.splitlines() if line.endswith(".csv")]
+    assert len(table.read_text().splitlines()) == 1 + 2

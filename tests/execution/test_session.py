@@ -1,0 +1,158 @@
+"""The door from Python: ``bench.run`` as a program calls it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import bench as library
+from bench.errors import BenchError, UsageError
+from bench.execution.pools import POOLS
+from bench.execution.session import RunOptions
+from bench.losses.dch import Dch
+from bench.results import records
+from tests.conftest import PLUGINS, TINY_GRID
+
+ROOT = Path(__file__).parents[2]
+TINY = {"plugins": [PLUGINS / "tiny.py"], "only": ["method=none"]}
+
+#: What a user may write in a file, and start with ``python script.py``: nothing guards the call.
+SCRIPT = """\
+import bench
+print("the script runs")
+outcome = bench.run("grid.yaml", plugins=[{plugin!r}], only=["method=none"], jobs=2)
+print(outcome.ok, "cells, nothing failed:", not outcome.failed)
+"""
+
+
+@pytest.fixture
+def grid(folder):
+    (folder / "grid.yaml").write_text(TINY_GRID)
+    return folder / "grid.yaml"
+
+
+def explode(self, codes, labels, index):
+    raise RuntimeError("a defect")
+
+
+def test_a_run_is_a_call(grid, folder, capsys):
+    outcome = library.run(str(grid), **TINY)
+    assert (outcome.present, outcome.attempted, outcome.ok, outcome.exit_code) == (0, 2, 2, 0)
+    assert outcome.out == Path("results/tiny")
+    assert {cell.info.loss for cell in outcome.plan.selected} == {"csq", "dch"}
+    found = records.load_results(folder / outcome.out).records
+    assert {record.status for record in found} == {"ok"}
+    again = library.run(grid, folder / "results" / "tiny", **TINY)
+    assert (again.present, again.attempted, again.stages_run) == (2, 0, 0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_command_line_finds_what_a_call_has_made(grid, tiny):
+    library.run(grid, **TINY)
+    assert "nothing to do, every cell has a record" in tiny("run", "--only", "method=none").out
+
+
+def test_a_call_leaves_threads_and_logging_as_they_were(grid):
+    logger = logging.getLogger("bench")
+    before = logger.level, list(logger.handlers), logger.propagate
+    torch.set_num_threads(2)
+    library.run(grid, threads=1, **TINY)
+    assert torch.get_num_threads() == 2
+    assert (logger.level, list(logger.handlers), logger.propagate) == before
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """Lines that a handler of the calling program gets, whose loggers are as Python has them."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append((record.name.partition(".")[0], record.levelname))
+    bench = logging.getLogger("bench")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    monkeypatch.setattr(bench, "handlers", [])
+    monkeypatch.setattr(bench, "propagate", True)
+    level = bench.level
+    bench.setLevel(logging.NOTSET)
+    yield lines
+    bench.setLevel(level)
+
+
+def test_logs_are_whole_where_the_program_listens_to_warnings_alone(grid, heard, monkeypatch):
+    monkeypatch.setattr(Dch, "terms", explode)
+    outcome = library.run(grid, **TINY)
+    assert (outcome.ok, len(outcome.failed)) == (1, 1)
+    assert set(heard) == {("bench", "ERROR")}
+    (log,) = Path("results/tiny/logs").glob("run-*.log")
+    assert "Traceback" in log.read_text()
+    results = records.load_results(Path("results/tiny"))
+    failed = next(record for record in results.records if record.status == "failed")
+    assert "RuntimeError: a defect" in results.log(failed)
+
+
+def test_warnings_are_shown_where_nobody_listens(grid, heard, monkeypatch, capsys):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(Dch, "terms", explode)
+    library.run(grid, **TINY)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition("__")[0] for line in said] == ["synthetic"]
+    assert "RuntimeError: a defect; the log has the traceback" in said[0]
+
+
+@pytest.mark.slow
+def test_a_script_that_guards_nothing_starts_one_run_with_jobs_too(grid, folder):
+    (folder / "script.py").write_text(SCRIPT.format(plugin=str(PLUGINS / "tiny.py")))
+    done = subprocess.run(
+        [sys.executable, "script.py"], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["the script runs", "2 cells, nothing failed: True"]
+
+
+def test_faults_are_errors_of_the_family_and_no_exits(grid, folder):
+    with pytest.raises(UsageError, match="cannot read the grid"):
+        library.run(folder / "absent.yaml")
+    (folder / "file").write_text("")
+    with pytest.raises(BenchError, match="cannot write"):
+        library.run(grid, folder / "file", **TINY)
+    with pytest.raises(TypeError, match="colour"):
+        library.run(grid, colour="blue")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"device": "gpu"}, "device: 'gpu' is none of auto, cpu, cuda"),
+        ({"overwrite": True}, "overwrite: True is none of missing, failed, always"),
+        ({"pool": "clouds"}, f"pool: 'clouds' is none of None, {', '.join(POOLS)}"),
+        ({"jobs": 0}, "jobs: 0 is neither a whole number from 1 on nor auto"),
+        ({"limit": 1}, "limit: 1 is neither a whole number from 2 on nor None"),
+        ({"only": "loss=csq"}, "only: 'loss=csq' is not a list; pass ['loss=csq']"),
+    ],
+)
+def test_what_no_run_can_have_is_told_in_one_line(options, said):
+    with pytest.raises(UsageError) as caught:
+        RunOptions(**options)
+    assert str(caught.value) == said
+
+
+def test_options_do_not_change():
+    options = RunOptions(jobs="auto")
+    assert (options.jobs, options.overwrite, options.limit) == ("auto", "missing", None)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        options.jobs = 2
+
+
+def test_the_door_is_opened_when_it_is_asked_for():
+    code = "import sys, bench; assert not {'numpy', 'pydantic', 'torch'} & set(sys.modules); bench.run"
+    code += "; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    with pytest.raises(AttributeError, match="no attribute 'runs'"):
+        _ = library.runs
