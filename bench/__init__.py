@@ -1,17 +1,25 @@
-"""hash-pareto: how much retrieval accuracy does each unit of compute buy, and is the difference real?"""
+"""hash-pareto: how much retrieval accuracy does each unit of compute buy, and is the difference real?
+
+``bench.run`` makes the records of a grid and ``bench.load`` reads them; ``bench.hamming`` ranks codes of
+any origin.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 #: What a program calls -> the module that has it, imported when it is asked for.
-_DOOR = {"run": "bench.execution.session"}
+_DOORS = {"load": "bench.results.merge", "run": "bench.execution.session"}
 
+if TYPE_CHECKING:
+    from bench.execution.session import run as run
+    from bench.results.merge import load as load
+else:
 
-def __getattr__(name: str) -> Any:
-    if name not in _DOOR:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_DOOR[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _DOORS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_DOORS[name]), name)

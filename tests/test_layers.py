@@ -182,6 +182,17 @@ def test_reading_results_needs_neither_torch_nor_search(verb, tmp_path):
     assert not {"torch", "timm", "faiss"} & loaded_by(f"from bench.cli import main; main({arguments!r})")
 
 
+@pytest.mark.parametrize("question", ["frame", "summary"])
+def test_reading_results_from_python_needs_neither(question):
+    loaded = loaded_by(f"import bench; bench.load('results/published/quick').{question}()")
+    assert not {"torch", "timm", "faiss", "matplotlib"} & loaded
+    assert "pandas" in loaded
+
+
+def test_the_package_itself_imports_nothing_of_others():
+    assert loaded_by("import bench") - set(sys.stdlib_module_names) - loaded_by("") == {"bench"}
+
+
 def test_help_imports_next_to_nothing():
     heavy = {"numpy", "pandas", "pydantic", "rich", "matplotlib", "yaml", "faiss"}
     assert not heavy & loaded_by("from bench.cli import main; main(['--help'])")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_the_python_example_computes(capsys):
     exec(code, {**locals()})
     expected = average_precision(query, database, query_labels, database_labels, k=1000).mean()
     assert float(capsys.readouterr().out) == expected
+
+
+def test_the_example_of_reading_results_from_python_runs(folder):
+    (code,) = (block for block in blocks("python") if "bench.load" in block)
+    shutil.copytree(PUBLISHED / "quick", folder / "results/quick")
+    found = {}
+    exec(code, found)
+    assert len(found["cells"]) == len(found["results"].records)
+    assert len(found["means"]) == found["means"]["configuration"].nunique()
 
 
 def test_the_example_of_images_of_your_own_is_a_grid(tmp_path):

@@ -1,16 +1,27 @@
-"""Several results folders as one, for reports over more than one grid."""
+"""Several results folders as one, for reports over more than one grid and for notebooks."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.results import comparable
-from bench.results.folder import Results
+from bench.results.folder import Results, latest_folder, load_results
 from bench.results.records import Record
 from bench.storage.keys import canonical_json
 
 _TWICE = "of cells that another folder has, too, finished or newer"
+
+
+def load(*folders: str | Path) -> Results:
+    """The results in ``folders`` as one, see ``merged``; those of the last run where none is named.
+
+    Raises:
+        UsageError: nothing was run into a folder, or there is none.
+        RecordError: one of their files cannot be read.
+    """
+    return merged([load_results(Path(folder)) for folder in folders or [latest_folder()]])
 
 
 def merged(several: Sequence[Results]) -> Results:

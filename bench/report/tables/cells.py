@@ -9,6 +9,7 @@ import json
 import unicodedata
 from typing import Any
 
+from bench.results.frame import cell_values, metric_values, plain
 from bench.results.names import Names
 from bench.results.records import Record
 from bench.results.wording import one_line
@@ -62,26 +63,12 @@ class CellTable:
 
 
 def _line(record: Record) -> dict[str, Any]:
-    cell, error = record.cell, record.error
     facts = ("device", "gpu", "cpu", "threads", "precision", "git")
     return {
-        "dataset": cell.dataset,
-        "teachers": "+".join(cell.teachers),
-        "student": cell.student,
-        "method": cell.method,
-        "loss": cell.loss,
-        "bits": cell.bits,
-        "seed": cell.seed,
-        "image_size": cell.image_size,
-        "status": record.status,
-        "error_stage": error.stage if error else None,
-        "error_type": error.type if error else None,
-        "error_message": error.message if error else None,
-        "warnings": " ".join(f"{sentence}." for sentence in record.warnings) or None,
-        **{f"protocol.{name}": _plain(value) for name, value in cell.protocol.items()},
+        **cell_values(record),
         **_metrics(record),
         "params_json": json.dumps(record.params, sort_keys=True),
-        **{name: _plain(record.environment.get(name)) for name in facts},
+        **{name: plain(record.environment.get(name)) for name in facts},
         "created": record.created,
         "cell_key": record.cell_key,
         "key": record.key,
@@ -89,17 +76,7 @@ def _line(record: Record) -> dict[str, Any]:
 
 
 def _metrics(record: Record) -> dict[str, float]:
-    values = {}
-    for name, metric in record.metrics.items():
-        values[name] = metric.value
-        if metric.interval is not None:
-            values[f"{name} low"], values[f"{name} high"] = metric.interval
-    return values
-
-
-def _plain(value: Any) -> Any:
-    """Lists and mappings as JSON; the rest as it is."""
-    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
+    return metric_values(record, low=" low", high=" high")
 
 
 def _safe(value: Any) -> Any:
