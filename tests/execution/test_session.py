@@ -33,7 +33,9 @@ print(outcome.ok, "cells, nothing failed:", not outcome.failed)
 
 
 @pytest.fixture
-def grid(folder):
+def grid(folder, monkeypatch):
+    # As in a program of its own: the command line sets up logging for good.
+    monkeypatch.setattr(logging.getLogger("bench"), "handlers", [])
     (folder / "grid.yaml").write_text(TINY_GRID)
     return folder / "grid.yaml"
 
