@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.planning import stage as planning
-from bench.planning.stage import Stage
+from bench.planning.stage import Stage, walk
 
 KINDS = sorted(path.stem for path in planning.MODULES.glob("*.py") if "\ndef run(" in path.read_text())
 
@@ -75,3 +75,27 @@ def test_the_nearest_stage_settles():
     far = Stage("features", "f", {"seed": 1})
     inputs = {"one": Stage("distill", "d", {}, {"far": far}), "two": Stage("distill", "d", {"seed": 2})}
     assert Stage("finetune", "f", {}, inputs).settled("seed") == {"seed": 2}
+
+
+def test_inputs_come_before_their_users(make):
+    seen = set()
+    for stage in make().stages():
+        assert all(needed.key in seen for needed in stage.inputs.values())
+        seen.add(stage.key)
+
+
+def test_a_walk_meets_every_stage_once_after_its_inputs(make):
+    plan = make()
+    met = list(walk(leaf for cell in plan.cells for leaf in cell.leaves.values()))
+    assert met == [stage.key for stage in plan.stages()]
+    assert len(met) == len(set(met))
+    for place, stage in enumerate(plan.stages()):
+        assert {needed.key for needed in stage.inputs.values()} <= set(met[:place])
+
+
+def test_below_what_is_there_a_walk_meets_nothing(make):
+    leaves = [leaf for cell in make().cells for leaf in cell.leaves.values()]
+    asked = []
+    found = walk(leaves, lambda stage: asked.append(stage.key) or stage.kind == "encode").values()
+    assert {stage.kind for stage in found} == {"measure", "examples"}
+    assert len(asked) == len(set(asked)) == len(found) + 16

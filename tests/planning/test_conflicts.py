@@ -1,0 +1,60 @@
+"""Combinations that cannot work are refused at their place."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import ConfigError
+from bench.registry import DATASETS
+from tests.planning.conftest import GRID
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "[16, 32]",
+            "[16, 48]",
+            "grid.yaml:10:14: csq needs a power of two .* not 48; drop it or add exclude",
+        ),
+        ("[tiny_teacher]", "[[tiny_teacher, tiny_teacher]]", "grid.yaml:8:18: method 'cukd' takes 1 teacher"),
+        (
+            "[synthetic]",
+            "[{name: synthetic, params: {per_class: 10}}]",
+            "grid.yaml:5:13: synthetic: class 0 has 10 images",
+        ),
+    ],
+)
+def test_combinations_that_cannot_work_are_refused_at_their_place(make, old, new, expected):
+    with pytest.raises(ConfigError, match=expected):
+        make(GRID.replace(old, new))
+
+
+def test_a_data_set_says_whether_step_1_may_look_at_its_database(make, monkeypatch):
+    plugin = DATASETS.get("synthetic")
+    monkeypatch.setattr(plugin, "judged_by", "cameras")
+    with pytest.raises(ConfigError, match="would learn from the images that synthetic is tested on"):
+        make()
+    assert make(GRID.replace("views: 2", "views: 2, pool: train"))
+    monkeypatch.setattr(plugin, "open_database", True)
+    assert make()
+
+
+def test_without_a_method_that_takes_a_teacher_none_has_to_be_named(make):
+    without = GRID.replace("  teacher: [tiny_teacher]\n", "")
+    alone = without.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", "[none]")
+    assert [cell.key for cell in make(alone).cells] == [
+        cell.key for cell in make().cells if cell.info.method == "none"
+    ]
+    retrieval = alone.replace("[none]", "{name: retrieval, params: {pool: train}}")
+    assert {tuple(cell.info.teachers) for cell in make(retrieval).cells} == {()}
+    later = alone + "include: [{teacher: tiny_teacher, method: cukd}]\n"
+    assert len(make(later).cells) == 16
+    with pytest.raises(ConfigError) as caught:
+        make(without)
+    message = "method 'cukd' takes 1 teacher, and the grid names none; add teacher: [...] to the axes"
+    assert [problem.message for problem in caught.value.problems] == [message]
+    with pytest.raises(
+        ConfigError, match=r"'cukd' takes 1 teacher, this combination has 2; change or exclude"
+    ):
+        make(GRID.replace("[tiny_teacher]", "[[tiny_teacher, tiny_residual]]"))
