@@ -7,6 +7,7 @@ from safetensors.numpy import save_file
 
 from bench.results import records
 from bench.results.folder import load_results, save_index
+from tests.recorded import make_record
 
 MAP = "map@all:expected:relevant"
 QUERIES = 300
@@ -32,3 +33,16 @@ def write_scored(folder, cells, missing=()):
             save_file({MAP: scores.astype(np.float32)}, folder / "per_query" / f"{i:03d}.safetensors")
         records.save(record, folder / "records" / f"{i:03d}.json")
     return load_results(folder)
+
+
+def grid(gains=None, seeds=3, **kwargs):
+    """Cells of 2 losses x 2 bit lengths; ``gains`` says which (loss, bits) are better than usual."""
+    found = []
+    for loss in ("csq", "dch"):
+        for bits in (16, 32):
+            quality = 0.6 + bits / 1000 + (gains or {}).get((loss, bits), 0.0)
+            for seed in range(seeds):
+                found.append(
+                    (make_record(loss=loss, bits=bits, seed=seed, **kwargs), scores_of(quality, seed))
+                )
+    return found

@@ -18,26 +18,7 @@ from bench.comparison.statistics import holm, paired_difference
 from bench.errors import NothingToCompareError, UsageError
 from bench.results.records import Failure
 from tests.recorded import make_record
-from tests.scored import MAP, QUERIES, scores_of, write_scored
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write a results folder of (record, scores or None) and read it back."""
-    return lambda name, cells, missing=(): write_scored(tmp_path / name, cells, missing)
-
-
-def grid(gains=None, seeds=3, **kwargs):
-    """Cells of 2 losses x 2 bit lengths; ``gains`` says which (loss, bits) are better than usual."""
-    found = []
-    for loss in ("csq", "dch"):
-        for bits in (16, 32):
-            quality = 0.6 + bits / 1000 + (gains or {}).get((loss, bits), 0.0)
-            for seed in range(seeds):
-                found.append(
-                    (make_record(loss=loss, bits=bits, seed=seed, **kwargs), scores_of(quality, seed))
-                )
-    return found
+from tests.scored import MAP, QUERIES, grid, scores_of
 
 
 def test_what_differs_is_found_and_what_does_not_is_not(write):
@@ -149,73 +130,6 @@ def test_a_detectable_difference_shrinks_with_fewer_configurations_to_go(write):
 # -- Costs and fronts ------------------------------------------------------------------------------
 
 
-def with_cost(cells, name, value):
-    found = []
-    for record, scores in cells:
-        metric = record.metrics[name].model_copy(update={"value": value(record)})
-        found.append((record.model_copy(update={"metrics": {**record.metrics, name: metric}}), scores))
-    return found
-
-
-def test_changed_exact_costs_are_listed(write):
-    base = write("old", grid())
-    new = write("new", with_cost(grid(), "params", lambda record: 3e6 + record.cell.bits))
-    found = compare(base, new)
-    assert {cost.metric for one in found.pairs for cost in one.costs} == {"params"}
-    text = compare_text.text(found)
-    assert "- parameters: 3,338,784 -> 3,000,016 parameters (-10.15%): " in text
-
-
-def test_timings_that_differ_are_no_changed_costs(write):
-    new = write("new", with_cost(grid(), "latency_ms@1", lambda _: 99.0))
-    found = compare(write("old", grid()), new, cost="latency_ms")
-    assert [one.costs for one in found.pairs] == [[]] * 4
-    (front,) = found.fronts
-    assert front.cost == "latency_ms@1"
-
-
-def test_timings_of_two_machines_make_no_front(write):
-    other = grid(environment={"fingerprint": "f" * 12})
-    found = compare(write("old", grid()), write("new", other), cost="latency_ms")
-    assert found.fronts == []
-    assert "No front: latency_ms was not measured on both sides" in compare_text.text(found)
-    assert compare(write("old", grid()), write("new", other)).fronts
-
-
-def test_configurations_enter_and_leave_the_front(write):
-    cheap = {16: 1e6, 32: 2e6}
-    base = with_cost(grid({("csq", 16): 0.05, ("csq", 32): 0.1}), "macs", lambda r: cheap[r.cell.bits])
-    new = with_cost(grid({("dch", 16): 0.1, ("csq", 32): 0.1}), "macs", lambda r: cheap[r.cell.bits])
-    teacher = (make_record("efficientnet_lite0", "none", "csq", 64), None)
-    found = compare(write("old", [*base, teacher]), write("new", new))
-    (front,) = found.fronts
-    assert [str(name) for name in front.base] == [
-        "cukd_v1 · cukd · csq · 16 bit",
-        "cukd_v1 · cukd · csq · 32 bit",
-    ]
-    assert [str(name) for name in front.entered] == ["cukd_v1 · cukd · dch · 16 bit"]
-    assert [str(name) for name in front.left] == ["cukd_v1 · cukd · csq · 16 bit"]
-    largest = teacher[0].metrics["macs"].value
-    points = {one.name.loss + str(one.name.bits): one for one in found.pairs}
-    last = 1.1 * largest
-    expected = [
-        ((2e6 - 1e6) * getattr(points[low], side) + (last - 2e6) * getattr(points["csq32"], side)) / last
-        for low, side in (("csq16", "base"), ("dch16", "new"))
-    ]
-    assert front.hypervolume == pytest.approx(expected)
-    text = compare_text.text(found)
-    assert f"(share of the rectangle from accuracy 0 to 1 and up to {last / 1e6:.3g} M MACs)" in text
-    assert "entered by cukd_v1 · cukd · dch · 16 bit; left by cukd_v1 · cukd · csq · 16 bit" in text
-
-
-def test_protocols_have_fronts_of_their_own(write):
-    gains = {("csq", 16): 0.01, ("csq", 32): 0.01}
-    both = [*grid(gains), *grid(gains, protocol={"k": 1000})]
-    found = compare(write("old", both), write("new", both))
-    assert len(found.pairs) == 8
-    assert [len(front.base) for front in found.fronts] == [2, 2]
-
-
 # -- What is refused -------------------------------------------------------------------------------
 
 
@@ -284,26 +198,6 @@ def test_folders_that_differ_in_more_say_in_what_and_how_to_ask(write):
         compare(write("old", grid()), write("other", grid(dataset="digits")))
 
 
-def test_who_left_the_front_is_named_by_both_sides(write):
-    cells = with_cost(
-        [*grid(), *grid({("csq", 16): -0.05}, method="none")], "macs", lambda r: 1e6 * r.cell.bits
-    )
-    both = write("all", cells)
-    (front,) = compare(both, both, base_only={"method": "cukd"}, new_only={"method": "none"}).fronts
-    assert {name.method for name in front.base} == {"cukd"}
-    assert {name.method for name in front.new} == {"none"}
-    (left,) = front.left
-    assert str(left) == "cukd_v1 · cukd -> none · csq · 16 bit"
-
-
-def test_the_dearest_configuration_covers_something(write):
-    """With a reference at the largest cost, whatever is cheaper would look better, however bad it is."""
-    cheap = with_cost(grid({("csq", 16): -0.4, ("csq", 32): -0.4}), "macs", lambda r: 1e6)
-    found = compare(write("old", with_cost(grid(), "macs", lambda r: 2e6)), write("new", cheap))
-    before, _ = found.fronts[0].hypervolume
-    assert before == pytest.approx(max(one.base for one in found.pairs) * 0.1 / 1.1)
-
-
 @pytest.mark.parametrize(
     ("before", "after"), [([0.25, 0.75], [0.75, 0.25]), ([0.0, 1.0, 0.5, 0.5], [1.0, 0.0, 0.5, 0.5])]
 )
@@ -321,31 +215,12 @@ def test_two_equal_differences_are_no_proof(write):
     assert (one.verdict, one.p, one.interval) == ("not tested", None, None)
 
 
-def test_without_macs_accuracies_are_compared_all_the_same(write):
-    def without(cells):
-        return [(r.model_copy(update={"metrics": {MAP: r.metrics[MAP]}}), scores) for r, scores in cells]
-
-    sides = write("old", without(grid())), write("new", without(grid()))
-    assert "No front: macs was not measured" in compare_text.text(compare(*sides))
-    other = write("other", without(grid(student="cukd_v2")))
-    assert compare(sides[0], other).asked, "as well where the question is asked for the user"
-    with pytest.raises(UsageError, match="no record has the metric 'macs'"):
-        compare(*sides, cost="macs")
-
-
 def test_scores_that_one_side_lacks_are_not_the_same_scores(write):
     scores = scores_of(0.6, 0)
     lacking = np.where(np.arange(QUERIES) == 7, np.nan, scores)
     sides = [write(name, [(make_record(), one)]) for name, one in (("old", scores), ("new", lacking))]
     assert "the same scores" not in compare_text.answer(compare(*sides))
     assert "the same scores" in compare_text.answer(compare(sides[1], sides[1]))
-
-
-@pytest.mark.parametrize("cost", ["nonsense", "MACs", "map"])
-def test_a_cost_that_nothing_has_is_refused(write, cost):
-    sides = write("old", grid()), write("new", grid())
-    with pytest.raises(UsageError, match="there are: params, macs|give a cost such as macs"):
-        compare(*sides, cost=cost)
 
 
 def test_two_seeds_cannot_tell_and_their_interval_stays_within_what_map_can_differ_by(write):
@@ -387,54 +262,6 @@ def test_parts_of_one_run_against_each_other(write):
     assert (
         "- only in A (seed 0), no counterpart among the chosen cells: cukd_v1 · none · csq · 64 bit" in text
     )
-
-
-def test_the_answer_in_one_sentence(write):
-    better = compare(write("old", grid()), write("new", grid({("csq", 16): 0.05, ("dch", 16): 0.0001})))
-    pattern = (
-        r"B is better than A in 1 of 4 configurations and worse in none \(mAP@all, paired over 3 seeds and "
-        r"300 queries, Holm-corrected p < 0\.05\); the other 3 show no difference, and a difference of "
-        r"0\.\d+ or more would have been found with 80 % power\."
-    )
-    assert re.fullmatch(pattern, compare_text.answer(better))
-    same = compare(write("old", grid()), write("new", grid()))
-    assert compare_text.answer(same) == (
-        "A and B have the same scores in all 4 configurations (mAP@all, paired over 3 seeds and 300 queries)."
-    )
-    gains = {(loss, bits): -0.05 for loss in ("csq", "dch") for bits in (16, 32)}
-    worse = compare(write("old", grid()), write("new", grid(gains)))
-    assert compare_text.answer(worse).startswith(
-        "B is worse than A in all 4 configurations and better in none ("
-    )
-    one = compare(write("old", grid()[:3]), write("new", grid({("csq", 16): 0.05})[:3]))
-    assert compare_text.answer(one).startswith("B is better than A in the one configuration that both have (")
-    none = compare(write("old", grid()[:3]), write("new", grid({("csq", 16): 0.0001})[:3]))
-    assert compare_text.answer(none).startswith(
-        "No difference between A and B is shown in the one configuration that both have ("
-    )
-
-
-def test_the_whole_text(write):
-    new = grid({("csq", 16): 0.05, ("dch", 32): 0.001}, params={"loss": {"epochs": 31}})
-    text = compare_text.text(compare(write("old", grid()), write("new", new)))
-    assert "- parameters differ: loss.epochs 30 -> 31: all 4 configurations" in text
-    (row,) = (line for line in text.splitlines() if line.startswith("cukd_v1 · cukd · csq · 16 bit"))
-    assert re.search(r"\+0\.0\d+ +\[\+0\.0\d+, \+0\.0\d+\] .* better +0\.0\d+$", row.replace("  ", " "))
-
-
-def test_hostile_names_stay_on_their_lines(write):
-    hostile = {"dataset": "a\nb\x1b[31m", "protocol": {"split": "x\ny"}}
-    found = compare(write("old", grid(**hostile)), write("new", grid({("csq", 16): 0.05}, **hostile)))
-    text = compare_text.text(found)
-    assert "\x1b" not in text
-    assert "a b [31m" in text
-
-
-def test_json_has_everything_and_no_nan(write):
-    found = compare(write("old", grid()), write("new", grid({("csq", 16): 0.05})))
-    read = json.loads(compare_text.as_json(found), parse_constant=pytest.fail)
-    assert read["pairs"][0]["name"]["loss"] == "csq"
-    assert set(read) == {field.name for field in dataclasses.fields(found)}
 
 
 @pytest.mark.slow

@@ -12,89 +12,29 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from bench.comparison import check_text
-from bench.comparison.baseline import sights, write_baseline
+from bench.comparison.baseline import write_baseline
 from bench.comparison.check import check
-from bench.comparison.compare import compare
 from bench.comparison.verdicts import Limits
 from bench.errors import UsageError
-from bench.results.folder import Results, load_results
-from bench.results.records import Failure, Measured, Record
-from tests.recorded import cost, make_record
-
-MAP, BITS = "map@all:expected:relevant", "onnx_bits_changed:int8"
-TEN = [0.90 + 0.004 * x for x in (-1.2, 0.3, 0.9, -0.4, 1.6, -0.8, 0.1, -1.5, 0.7, 0.3)]
-WIDE = [0.50, 0.72, 0.95]
-FAILURE = Failure(type="RuntimeError", stage="finetune", message="loss is not finite")
-
-
-def cell(value: float, seed: int = 0, loss: str = "csq", *, name: str = MAP, size: float = 1000.0,
-         detail: dict | None = None, without: str = "", **more) -> Record:  # fmt: skip
-    up = not name.startswith("onnx_bits_changed")
-    accuracy = Measured(value=value, unit="", higher_is_better=up, noise="seeded", detail=detail or {})
-    metrics = {name: accuracy, "params": cost(size, "parameters")}
-    metrics.pop(without, None)
-    return make_record(loss=loss, seed=seed, metrics=metrics, **more)
-
-
-def cells(values, loss: str = "csq", **more) -> list[Record]:
-    """One cell a seed."""
-    return [cell(value, seed, loss, **more) for seed, value in enumerate(values)]
-
-
-def less(values, by: float) -> list[float]:
-    return [value - by for value in values]
-
-
-def failed(loss: str = "csq") -> Record:
-    return make_record(loss=loss, status="failed", error=FAILURE)
-
-
-class Kept(Results):
-    """Results of one cell whose scores by query are kept in memory."""
-
-    def per_query(self, record):
-        return {MAP: self.scores} if MAP in record.metrics else {}
-
-
-def one_seed(scores) -> Kept:
-    """A cell of one seed with these scores by query, some of which may not be numbers."""
-    found = folder([cell(float(np.nanmean(scores)) if np.isfinite(scores).any() else 0.0)], "kept")
-    kept = Kept(found.folder, found.name, found.pareto, found.records, [], {}, found.stems)
-    object.__setattr__(kept, "scores", np.asarray(scores, float))
-    return kept
-
-
-def unanswered(scores, every: int):
-    """Scores of which the first and every so many have no answer."""
-    return np.where(np.arange(len(scores)) % every == 0, np.nan, scores)
-
-
-def without_the_best(scores):
-    """Scores of which the highest is missing, without which their mean is lower."""
-    return np.where(scores == scores.max(), np.nan, scores)
-
-
-def folder(records: list[Record] | Kept, name: str) -> Results:
-    if isinstance(records, Kept):
-        return records
-    missing = ["a-cell"] if isinstance(records, Unfinished) else []
-    if isinstance(records, Warned):
-        records = [one.model_copy(update={"warnings": ["codes have collapsed"]}) for one in records]
-    return Results(
-        Path(name), "grid", [], records, missing, {}, {r.key: f"c-{i:012x}" for i, r in enumerate(records)}
-    )
-
-
-class Unfinished(list):
-    """Records of a run that has not come to its end."""
-
-
-class Warned(list):
-    """Records that carry a warning."""
-
+from bench.results.records import Record
+from tests.comparison.judged import (
+    BITS,
+    MAP,
+    TEN,
+    WIDE,
+    Unfinished,
+    Warned,
+    cell,
+    cells,
+    failed,
+    folder,
+    less,
+    one_seed,
+    unanswered,
+    without_the_best,
+)
 
 QUERIES = np.random.default_rng(5).beta(8, 2, 200)
 STRAY = np.random.default_rng(6).normal(0, 0.05, 200)
@@ -232,47 +172,6 @@ def test_cells_without_any_accuracy_are_judged_by_their_costs_and_say_so():
 # -- Queries without an answer ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def scored(tmp_path):
-    """A results folder of one seed with scores by query, of which some are not numbers."""
-
-    def write(name: str, scores, **more) -> Results:
-        value = float(np.nanmean(scores))
-        found = folder([cell(value, name="map_reid", **more)], str(tmp_path / name))
-        path = found.folder / f"per_query/{found.stems[found.records[0].key]}.safetensors"
-        path.parent.mkdir(parents=True)
-        save_file({"map_reid": np.asarray(scores, np.float32)}, path)
-        return found
-
-    return write
-
-
-@pytest.mark.parametrize("unanswered", [1, 50, 199])
-def test_a_query_without_a_match_hides_no_fall(scored, unanswered):
-    scores = np.clip(np.random.default_rng(0).beta(8, 2, 200), 0, 1)
-    scores[:unanswered] = np.nan
-    base = scored("base", scores)
-    found = check(base, scored("new", scores - 0.5), Limits(weak=True))
-    assert found.exit_code == (3 if unanswered < 199 else 4)
-    assert check_text.as_json(found)
-    rng = np.random.default_rng(1)
-    same = check(base, scored("same", scores + rng.normal(0, 0.001, 200)), Limits(weak=True))
-    assert same.exit_code == (0 if unanswered < 199 else 4)
-    if unanswered < 199:
-        assert f"noise of {200 - unanswered} queries" in same.findings[0].reason
-
-
-def test_the_gate_and_the_comparison_see_the_same_difference(scored):
-    """Where one side alone answers a query, both leave it out."""
-    scores = np.random.default_rng(0).beta(8, 2, 200)
-    base, new = scored("base", scores), scored("new", without_the_best(scores - 0.001))
-    judged = check(base, new, Limits(weak=True)).findings[0]
-    compared = compare(base, new, metric="map_reid").pairs[0]
-    assert (judged.baseline, judged.now) == (compared.base, compared.new)
-    assert compared.difference == pytest.approx(-0.001, abs=1e-6)
-    assert compared.queries == 199
-
-
 # -- What a baseline would show --------------------------------------------------------------------
 
 
@@ -286,43 +185,6 @@ def strays(rng, *spreads: float, seeds: int, falls: dict[str, float] | None = No
         for loss, spread in zip(LOSSES, spreads, strict=False)
         for seed in range(seeds)
     ]
-
-
-def test_a_weak_baseline_is_told_and_one_that_shows_nothing_is_refused(tmp_path, caplog):
-    fair, wide = folder(cells(TEN), "fair"), folder(cells(WIDE), "wide")
-    summary, *_ = write_baseline(fair, tmp_path / "fair")
-    assert not caplog.messages
-    seen = check(load_results(tmp_path / "fair"), folder(cells(TEN[:3]), "three")).findings[0].seen
-    assert f"| {seen:.4f} (3 seeds) " in summary.read_text()
-    write_baseline(fair, tmp_path / "fair", Limits(sees=seen - 1e-4))
-    (warned,) = caplog.messages
-    assert warned.startswith(
-        f"warning: a weak baseline: no fall below {seen:.2g} of {MAP} would be seen (cukd_v1 "
-    )
-    with pytest.raises(
-        UsageError, match=r"wide: too weak a baseline: no fall of .*, or accept it with --weak"
-    ):
-        write_baseline(wide, tmp_path / "wide")
-    assert not (tmp_path / "wide").exists()
-    summary, *_ = write_baseline(wide, tmp_path / "wide", Limits(weak=True))
-    assert "| none " in summary.read_text()
-    # A tolerance that was given is judged by whatever the noise is, and says what it sees with that.
-    assert write_baseline(wide, tmp_path / "given", Limits(tolerance=0.02))
-    (one,) = sights(fair, Limits(tolerance=0.02))
-    assert one.seen == pytest.approx(0.02 + 0.8834 * np.std(TEN, ddof=1) * np.sqrt(2 / 3), rel=1e-3)
-
-
-def test_a_baseline_keeps_what_it_is_to_be_judged_by(tmp_path):
-    pairs = zip(cells(TEN), cells(TEN, name="recall_at_k@10"), strict=True)
-    both = [one.model_copy(update={"metrics": one.metrics | other.metrics}) for one, other in pairs]
-    write_baseline(folder(both, "both"), tmp_path / "kept", Limits(metrics=("map", "recall_at_k")))
-    kept = load_results(tmp_path / "kept")
-    fallen = [
-        one.model_copy(update={"metrics": one.metrics | cells([0.5], name="recall_at_k@10")[0].metrics})
-        for one in both
-    ]
-    found = check(kept, folder(fallen, "new"), Limits(metrics=("map", "recall_at_k")))
-    assert [one.metric for one in found.bad] == ["recall_at_k@10"]
 
 
 DRAWS = 2000

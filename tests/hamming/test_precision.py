@@ -21,8 +21,6 @@ from bench.hamming import (
 from tests.hamming.problems import TIES, problem, score, some
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "hamming.json"
-
-
 NORMALIZERS = get_args(Normalizer)
 
 

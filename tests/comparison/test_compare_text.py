@@ -1,0 +1,61 @@
+"""The answer of ``compare`` in words and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from bench.comparison import compare_text
+from bench.comparison.compare import compare
+from tests.scored import grid
+
+
+def test_the_answer_in_one_sentence(write):
+    better = compare(write("old", grid()), write("new", grid({("csq", 16): 0.05, ("dch", 16): 0.0001})))
+    pattern = (
+        r"B is better than A in 1 of 4 configurations and worse in none \(mAP@all, paired over 3 seeds and "
+        r"300 queries, Holm-corrected p < 0\.05\); the other 3 show no difference, and a difference of "
+        r"0\.\d+ or more would have been found with 80 % power\."
+    )
+    assert re.fullmatch(pattern, compare_text.answer(better))
+    same = compare(write("old", grid()), write("new", grid()))
+    assert compare_text.answer(same) == (
+        "A and B have the same scores in all 4 configurations (mAP@all, paired over 3 seeds and 300 queries)."
+    )
+    gains = {(loss, bits): -0.05 for loss in ("csq", "dch") for bits in (16, 32)}
+    worse = compare(write("old", grid()), write("new", grid(gains)))
+    assert compare_text.answer(worse).startswith(
+        "B is worse than A in all 4 configurations and better in none ("
+    )
+    one = compare(write("old", grid()[:3]), write("new", grid({("csq", 16): 0.05})[:3]))
+    assert compare_text.answer(one).startswith("B is better than A in the one configuration that both have (")
+    none = compare(write("old", grid()[:3]), write("new", grid({("csq", 16): 0.0001})[:3]))
+    assert compare_text.answer(none).startswith(
+        "No difference between A and B is shown in the one configuration that both have ("
+    )
+
+
+def test_the_whole_text(write):
+    new = grid({("csq", 16): 0.05, ("dch", 32): 0.001}, params={"loss": {"epochs": 31}})
+    text = compare_text.text(compare(write("old", grid()), write("new", new)))
+    assert "- parameters differ: loss.epochs 30 -> 31: all 4 configurations" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("cukd_v1 · cukd · csq · 16 bit"))
+    assert re.search(r"\+0\.0\d+ +\[\+0\.0\d+, \+0\.0\d+\] .* better +0\.0\d+$", row.replace("  ", " "))
+
+
+def test_hostile_names_stay_on_their_lines(write):
+    hostile = {"dataset": "a\nb\x1b[31m", "protocol": {"split": "x\ny"}}
+    found = compare(write("old", grid(**hostile)), write("new", grid({("csq", 16): 0.05}, **hostile)))
+    text = compare_text.text(found)
+    assert "\x1b" not in text
+    assert "a b [31m" in text
+
+
+def test_json_has_everything_and_no_nan(write):
+    found = compare(write("old", grid()), write("new", grid({("csq", 16): 0.05})))
+    read = json.loads(compare_text.as_json(found), parse_constant=pytest.fail)
+    assert read["pairs"][0]["name"]["loss"] == "csq"
+    assert set(read) == {field.name for field in dataclasses.fields(found)}
