@@ -125,3 +125,11 @@ def write_results(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def done(tiny: Callable[..., Result]) -> Result:
+    """The tiny grid, run."""
+    result = tiny("run")
+    assert result.code == 0, result.err
+    return result

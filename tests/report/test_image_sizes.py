@@ -3,7 +3,7 @@
 import re
 
 from bench.results.folder import load_results
-from tests.report.test_tables import latex, markdown
+from tests.report.tables import latex, markdown
 from tests.report.test_web import data, make, text
 
 

@@ -1,0 +1,82 @@
+"""Step 2: which epoch is kept, what losses draw, and how a trained trunk warms up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from tests.left import artifacts, loaded
+
+#: A loss with random parameters of its own.
+DRAWING = """
+import torch
+from bench.interfaces import Loss
+from bench.registry import LOSSES
+from bench.types import HashingParameters
+
+
+@LOSSES.register_as("drawing")
+class Drawing(Loss):
+    version = 1
+    Params = HashingParameters
+
+    def __init__(self, params, task):
+        super().__init__(params, task)
+        self.head = torch.nn.Linear(task.bits, task.classes)
+
+    def parameters(self):
+        return self.head.parameters()
+
+    def terms(self, codes, labels, index):
+        return {"classes": torch.nn.functional.cross_entropy(self.head(codes), labels.argmax(dim=1))}
+"""
+
+
+def test_validation_can_choose_the_epoch_but_never_sees_a_query(tiny, folder, monkeypatch):
+    from bench.stages import finetune
+
+    touched = []
+    original = finetune.outputs_of
+
+    def spy(net, preprocessing, dataset, indices, spec, context):
+        touched.append((set(indices), dataset.splits))
+        return original(net, preprocessing, dataset, indices, spec, context)
+
+    monkeypatch.setattr(finetune, "outputs_of", spy)
+    edit = ("[csq, dch]", "[{name: csq, params: {select: val, eval_every: 1}}]")
+    assert tiny("run", "--only", "method=none", edit=edit).code == 0
+    assert len(touched) == 4
+    assert all(not indices & set(splits.query) for indices, splits in touched)
+    (index,) = (json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "finetune"))
+    scores = [entry["val_map"] for entry in index["summary"]["history"]]
+    assert index["summary"]["kept_epoch"] == 1 + scores.index(max(scores))
+    assert index["summary"]["images"] == 64
+
+
+def test_what_a_loss_draws_depends_on_the_seed_alone(tiny, folder):
+    (folder / "drawing.py").write_text(DRAWING)
+    asked = ("--include", "drawing.py", "--only", "method=none")
+    loss = ("[csq, dch]", "[drawing]")
+    assert tiny("run", *asked, "--out", "one", edit=loss).code == 0
+    shutil.rmtree(folder / "cache")
+    torch.manual_seed(123)
+    assert tiny("run", *asked, "--out", "two", edit=loss).code == 0
+    (one,), (two,) = loaded(Path("one")), loaded(Path("two"))
+    assert one.stages["finetune"].history == two.stages["finetune"].history
+
+
+def test_only_a_trunk_that_step_one_has_trained_warms_up(tiny):
+    histories = {}
+    for warmup in (0, 1):
+        assert (
+            tiny("run", "--set", f"defaults.finetune.trunk_warmup={warmup}", "--out", f"{warmup}").code == 0
+        )
+        for record in loaded(Path(f"{warmup}")):
+            histories[warmup, record.cell.method] = record.stages["finetune"].history
+    assert histories[0, "none"] == histories[1, "none"]
+    assert histories[0, "cukd"] != histories[1, "cukd"]
+    rates = [[epoch["lr"] for epoch in histories[warmup, "cukd"]] for warmup in (0, 1)]
+    assert rates[0] == rates[1]  # of the head
