@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 #: What a program calls -> the module that has it, imported when it is asked for.
-_DOORS = {"load": "bench.results.merge", "run": "bench.execution.session"}
+_DOORS = {"load": "bench.results.frame", "run": "bench.execution.session"}
 
 if TYPE_CHECKING:
     from bench.execution.session import run as run
-    from bench.results.merge import load as load
+    from bench.results.frame import load as load
 else:
 
     def __getattr__(name: str) -> Any:

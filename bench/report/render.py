@@ -17,7 +17,7 @@ from bench.report.web.site import site
 from bench.results.catalogue import base_name
 from bench.results.folder import Results, ResultsFolder
 from bench.results.fronts import Front, front_of
-from bench.results.merge import load
+from bench.results.merge import load_merged
 from bench.results.summary import Group, Summary, summarise
 from bench.results.wording import one_line
 from bench.storage import atomic
@@ -77,7 +77,7 @@ def render(
         raise UsageError("a report of several folders needs --out DIR")
     target = out or ResultsFolder(folders[0]).report
     with ChartFiles(processes) as charts:
-        results = load(*folders)
+        results = load_merged(*folders)
         for why, count in results.left_out.items():
             log.warning("left out: %d record%s %s", count, "s" * (count > 1), why)
         summary = summarise(results)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,6 @@ from bench.results.records import Examples, Record
 from bench.storage import atomic
 from bench.storage.keys import file_name
 from bench.types import MetricEntry
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Where folders are made, and looked for, if nobody says where.
 HOME = Path("results")
@@ -131,19 +127,6 @@ class Results:
     def folders(self) -> list[Path]:
         """Every folder that records come from, ``folder`` first."""
         return list(dict.fromkeys([self.folder, *self.homes.values()]))
-
-    def frame(self) -> pd.DataFrame:
-        """One row a cell that has a record, whatever its status; see ``bench.results.frame.cells_frame``."""
-        from bench.results.frame import cells_frame
-
-        return cells_frame(self.records)
-
-    def summary(self) -> pd.DataFrame:
-        """One row a configuration over its seeds, as in tables; see ``bench.results.frame.summary_frame``."""
-        from bench.results.frame import summary_frame
-        from bench.results.summary import summarise
-
-        return summary_frame(summarise(self))
 
     def home(self, record: Record) -> ResultsFolder:
         """The folder that a record comes from."""

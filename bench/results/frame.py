@@ -4,17 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.results.folder import Results
+from bench.results.merge import load_merged
 from bench.results.names import Names
 from bench.results.records import Record
-from bench.results.summary import Estimate, Group, Row, Summary
+from bench.results.summary import Estimate, Group, Row, Summary, summarise
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Numbers of threads are whole, but not every record has them.
 _THREADS = ("threads", "job_threads")
+
+
+class LoadedResults(Results):
+    """Results as a program reads them."""
+
+    def frame(self) -> pd.DataFrame:
+        """One row a cell that has a record, whatever its status; see ``cells_frame``."""
+        return cells_frame(self.records)
+
+    def summary(self) -> pd.DataFrame:
+        """One row a configuration over its seeds, as in tables; see ``summary_frame``."""
+        return summary_frame(summarise(self))
+
+
+def load(*folders: str | Path) -> LoadedResults:
+    """The results in ``folders`` as one, see ``merge.merged``; those of the last run where none is named.
+
+    Raises:
+        UsageError: nothing was run into a folder, there is none, or a metric is known as something else.
+        RecordError: one of their files cannot be read.
+    """
+    found = load_merged(*folders)
+    return LoadedResults(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 
 def cells_frame(records: Sequence[Record]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from bench.storage.keys import canonical_json
 _TWICE = "of cells that another folder has, too, finished or newer"
 
 
-def load(*folders: str | Path) -> Results:
+def load_merged(*folders: str | Path) -> Results:
     """The results in ``folders`` as one, see ``merged``; those of the last run where none is named.
 
     Raises:

@@ -10,17 +10,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from scipy.special import stdtrit
 
 from bench.results import catalogue, comparable, wording
+from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
 from bench.results.records import Measured, Record
 from bench.results.wording import assignments, one_line
-
-if TYPE_CHECKING:
-    from bench.results.folder import Results
 
 Role = Literal["teacher", "undistilled", "distilled"]
 

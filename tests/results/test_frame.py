@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bench.results.merge import load
+from bench.results.frame import load
 from bench.results.summary import summarise
 from tests.recorded import make_record
 

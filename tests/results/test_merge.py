@@ -9,7 +9,7 @@ import pytest
 import bench
 from bench.errors import UsageError
 from bench.results.folder import ResultsFolder, save_index
-from bench.results.merge import load
+from bench.results.frame import load
 
 
 def test_one_folder_is_read_by_its_name_or_its_path(write_results, run_records):
