@@ -1,6 +1,6 @@
 """Where a number came from and what it could use: code version, packages, machine. Needs no torch.
 
-The hardware fingerprint decides which timings may be reused and which rows may share a chart. A container
+The hardware fingerprint decides which timings may be reused and compared. A container
 limits cores and memory by control groups (``cgroup``, versions 1 and 2), which Python does not look at: on a
 machine of 64 cores, one with a quota of two would get 64 jobs.
 """

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from bench.errors import UsageError, did_you_mean
@@ -25,6 +26,25 @@ from bench.interfaces import Dataset, Loss, Method, Metric, Network
 
 T = TypeVar("T")
 _C = TypeVar("_C", bound=type)
+
+
+def _own(name: str) -> ModuleType:
+    """A package of the suite.
+
+    Raises:
+        UsageError: a module of somebody else has its name, as ``models`` easily has.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        other = sys.modules.get(top := name.partition(".")[0])
+        if error.name != name or other is None:
+            raise
+        place = getattr(other, "__file__", None) or next(iter(other.__path__))
+        raise UsageError(
+            f"{place} stands in the way of the suite's own package '{top}'; rename it, or start from another "
+            "folder"
+        ) from error
 
 
 class Registry(Generic[T]):
@@ -116,7 +136,7 @@ class Registry(Generic[T]):
 
     def _lazy(self) -> dict[str, _Target]:
         if self._targets is None:
-            package = importlib.import_module(self.package)
+            package = _own(self.package)
             self._targets = {
                 module.name: _module_target(f"{self.package}.{module.name}")
                 for module in pkgutil.iter_modules(package.__path__)

@@ -2,8 +2,8 @@
 
 How often is either asked, or decided on the way: until the median is known well enough, or time is up.
 
-This module alone reads clocks for measurements. It knows no torch: a device that works ahead of the
-host passes its own stopwatch.
+What metrics time is timed here, but for energy, whose meter has a rhythm of its own. No torch is needed: a
+device that works ahead of the host passes its own stopwatch.
 """
 
 from __future__ import annotations

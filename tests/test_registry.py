@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from bench import registry
@@ -88,3 +91,11 @@ def test_entry_points_are_found_and_may_not_clash(monkeypatch):
     )
     with pytest.raises(UsageError, match="two loss plug-ins are named 'dch'"):
         Registry("loss", "bench.losses").names()
+
+
+def test_a_module_of_ones_own_that_hides_the_networks_is_named(folder):
+    (folder / "models.py").write_text("")
+    command = "from bench.cli import main; raise SystemExit(main(['ls', 'teachers']))"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "models.py stands in the way of the suite's own package 'models'; rename it" in done.stderr

@@ -1,4 +1,4 @@
-"""Grid -> Plan: the cells of a grid, what their data and weights lack, and why a combination cannot be."""
+"""From a grid to its plan: its cells, what their data and weights lack, and why a combination cannot be."""
 
 from __future__ import annotations
 

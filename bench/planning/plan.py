@@ -1,4 +1,4 @@
-"""Grid -> Plan: which stages make which cells, each stage once. Planning needs no torch.
+"""What a plan is: cells, and the stages that make them, each once.
 
 How work is executed (device, jobs) is in no key, except for timed metrics, whose key holds the hardware.
 """

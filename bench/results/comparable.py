@@ -41,6 +41,12 @@ def hardware(record: Record) -> dict[str, Any]:
     return {name: record.environment.get(name) for name in _HARDWARE}
 
 
+def waiting(record: Record) -> str | None:
+    """How threads wait for others where that is not as in most runs; it is part of every timing."""
+    found = record.environment.get("waiting")
+    return None if found in {None, "passive"} else str(found)
+
+
 def settings(record: Record) -> dict[str, Any]:
     """The parameters that make it the configuration that it is."""
     return {name: value for name, value in record.params.items() if name != "measure"}
@@ -65,6 +71,7 @@ def table_facts(record: Record) -> dict[str, Any]:
         **protocol(record),
         **hardware(record),
         "precision": precision(record),
+        **({"waiting": how} if (how := waiting(record)) else {}),
     }
 
 

@@ -309,7 +309,9 @@ def _conditions(record: Record) -> str:
     hardware = comparable.hardware(record)
     on_gpu = str(hardware["device"]).startswith("cuda")
     machine = hardware["gpu" if on_gpu else "cpu"] or "unknown machine"
-    parts = (machine, wording.threads(hardware["threads"]), comparable.precision(record))
+    how = comparable.waiting(record)
+    waiting = f"OMP_WAIT_POLICY={how}" if how else None
+    parts = (machine, wording.threads(hardware["threads"]), comparable.precision(record), waiting)
     return " · ".join(one_line(part) for part in parts if part)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
-#: What says which database images answer a query: shared labels, or one of the kinds of truth below.
-Judge = Literal["labels", "revisited", "cameras", "frames"]
+#: What says which database images answer a query: shared ``labels``, one of the kinds of truth below
+#: (``revisited``, ``cameras``, ``frames``), or what a data set and a metric of one's own agree on.
+Judge = str
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ def apart(one, other) -> set[str]:
         ({"environment": {"precision": "bf16"}}, {ACCURACY, TIMING, TABLE}),
         ({"environment": {"fingerprint": "another"}}, {TIMING}),
         ({"environment": {"cpu": "another", "fingerprint": "another"}}, {TIMING, TABLE}),
+        ({"environment": {"waiting": "passive"}}, set()),
+        ({"environment": {"waiting": "active", "fingerprint": "another"}}, {TIMING, TABLE}),
         ({"params": {"dataset": {"split_seed": 1}}}, {TABLE}),
     ],
     ids=str,

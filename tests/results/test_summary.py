@@ -124,6 +124,7 @@ def test_students_of_different_teachers_are_told_apart(make_record):
         {"environment": {"threads": 4}},
         {"environment": {"device": "cuda", "gpu": "Example GPU"}},
         {"environment": {"precision": "bf16"}},
+        {"environment": {"waiting": "active"}},
     ],
     ids=lambda change: next(f"{key}-{next(iter(value))}" for key, value in change.items()),
 )
@@ -131,6 +132,11 @@ def test_what_is_not_comparable_is_never_in_one_group(make_record, change):
     groups = summary_of([make_record(), make_record(**change)]).groups
     assert [len(group.rows) for group in groups] == [1, 1]
     assert len({group.slug for group in groups}) == 2
+
+
+def test_timings_of_threads_that_wait_otherwise_are_not_averaged(make_record):
+    groups = summary_of([make_record(), make_record(seed=1, environment={"waiting": "active"})]).groups
+    assert [group.conditions.endswith("OMP_WAIT_POLICY=active") for group in groups] == [False, True]
 
 
 def test_empty_protocol_entries_make_no_difference(make_record):

@@ -99,7 +99,7 @@ def group_notes(group: Group) -> list[str]:
     # Where there are several, they have a column.
     notes = [f"Image size: {wording.pixels(group.image_sizes)}."] if len(group.image_sizes) == 1 else []
     if accuracy := group.accuracy:
-        notes.append(wording.definition(accuracy))
+        notes += filter(None, [wording.definition(accuracy)])
         if any(row.configuration.bits == 0 for row in group.rows):
             notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
         spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
