@@ -49,6 +49,11 @@ def load(name: str, params: dict[str, Any], root: Path, limit: int | None) -> Lo
     return _load(name, json.dumps(params, sort_keys=True), root, limit)
 
 
+def forget() -> None:
+    """Look at the files again from now on: between two runs of one process they may change."""
+    _load.cache_clear()
+
+
 @functools.lru_cache(maxsize=4)
 def _load(name: str, params: str, root: Path, limit: int | None) -> LoadedDataset:
     plugin = DATASETS.get(name)

@@ -24,27 +24,33 @@ _known: dict[str, tuple[MetricEntry, str]] = {entry.name: (entry, "hash-pareto")
 
 
 def learn(declared: Iterable[MetricEntry], source: str) -> None:
-    """Make the entries of a plug-in known; ``source``, who declares them, may correct its own.
+    """Make the entries of a plug-in known, all or none; ``source``, who declares them, may correct its own.
 
     Raises:
         UsageError: an entry is not that of a name and a line of text, or states another fact of a known name.
     """
-    for one in declared:
+    several = list(declared)
+    for one in several:
         values = dataclasses.asdict(one)
         if not one.name or base_name(one.name) != one.name:
             raise UsageError(f"{source}: metric entry {one.name!r} is no name; write it without @ and :")
         if unfit := [field for field, value in values.items() if not str(value).isprintable()]:
             raise UsageError(f"{source}: metric entry '{one.name}': {unfit[0]} should be one line of text")
-        known, owner = _known.get(one.name, (one, source))
-        differing = [field for field in FACTS if values[field] != getattr(known, field)]
-        if owner != source and differing:
-            field = differing[0]
-            raise UsageError(
-                f"{source}: metric '{one.name}' has {field} {values[field]!r} there and "
-                f"{getattr(known, field)!r} in {owner}; rename one of them, or run the older grid again"
-            )
-        if owner == source:
-            _known[one.name] = one, owner
+        if differing := contradiction(one, source):
+            raise UsageError(f"{differing}; rename one of them")
+    for one in several:
+        if one.name not in _known or _known[one.name][1] == source:
+            _known[one.name] = one, source
+
+
+def contradiction(one: MetricEntry, source: str) -> str:
+    """In which fact ``source`` contradicts what is known of a metric; empty: in none."""
+    known, owner = _known.get(one.name, (one, source))
+    differing = [field for field in FACTS if getattr(one, field) != getattr(known, field)]
+    if owner == source or not differing:
+        return ""
+    theirs, ours = (getattr(entry, differing[0]) for entry in (one, known))
+    return f"{source}: metric '{one.name}' has {differing[0]} {theirs!r} there and {ours!r} in {owner}"
 
 
 def entry(name: str) -> MetricEntry | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from bench.results.records import Examples, Record
 from bench.storage import atomic
 from bench.storage.keys import file_name
 from bench.types import MetricEntry
+
+log = logging.getLogger(__name__)
 
 #: Where folders are made, and looked for, if nobody says where.
 HOME = Path("results")
@@ -190,7 +193,7 @@ def load_results(folder: Path) -> Results:
     """Read a results folder written by ``run``.
 
     Raises:
-        UsageError: no such folder, nothing was run into it, or a metric is known as something else.
+        UsageError: there is no such folder, or nothing was run into it.
         RecordError: one of its files cannot be read.
     """
     place = ResultsFolder(folder)
@@ -203,7 +206,7 @@ def load_results(folder: Path) -> Results:
         raise RecordError(f"{place.index}: {records.fault(error)}; run the grid again") from error
     except records.UNREADABLE as error:
         raise RecordError(f"{place.index}: not readable ({error}); run the grid again") from error
-    catalogue.learn(index.metrics, str(place.index))
+    _learn(index.metrics, str(place.index.resolve()))
     cells = index.cells
     found = {file.stem: records.load(file) for file in place.all_records()}
     current = {stem: record for stem, record in found.items() if record.cell_key in cells}
@@ -219,6 +222,15 @@ def load_results(folder: Path) -> Results:
         cells=cells,
         descriptions=[index.description] if index.description else [],
     )
+
+
+def _learn(declared: list[MetricEntry], source: str) -> None:
+    """Make known what a plug-in said of its metrics when it was run; a later version may say otherwise."""
+    for one in declared:
+        if differing := catalogue.contradiction(one, source):
+            log.warning("warning: %s; it is shown as that says", differing)
+        else:
+            catalogue.learn([one], source)
 
 
 def latest_folder() -> Path:

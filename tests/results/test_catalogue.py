@@ -108,7 +108,7 @@ def test_entries_of_plugins_are_learnt_once_and_may_be_corrected_by_their_own_so
     assert catalogue.learnt() == [better]
     message = (
         "results/x/grid.json: metric 'channels' has unit 'bytes' there and 'channels' in metric 'channels'; "
-        "rename one of them, or run the older grid again"
+        "rename one of them"
     )
     with pytest.raises(UsageError, match=re.escape(message)):
         catalogue.learn([replace(CHANNELS, unit="bytes")], "results/x/grid.json")
@@ -182,6 +182,20 @@ def test_an_entry_that_is_none_is_a_fault_of_its_file(tmp_path):
     (tmp_path / "grid.json").write_text(json.dumps(index))
     load_results(tmp_path)
     assert catalogue.learnt() == [CHANNELS]
+
+
+def test_all_entries_are_learnt_or_none():
+    with pytest.raises(UsageError, match="'macs' has unit"):
+        catalogue.learn([CHANNELS, replace(CHANNELS, name="macs")], "mine.py")
+    assert catalogue.learnt() == []
+
+
+def test_results_of_an_earlier_version_of_a_metric_can_be_read_and_say_so(tmp_path, caplog):
+    index = {"name": "x", "pareto": [], "cells": {}, "metrics": [catalogue.as_json(CHANNELS)]}
+    (tmp_path / "grid.json").write_text(json.dumps(index))
+    catalogue.learn([replace(CHANNELS, unit="bytes")], "metric 'channels'")
+    load_results(tmp_path)
+    assert "'channels' has unit 'channels' there and 'bytes' in metric 'channels'; it is shown" in caplog.text
 
 
 def test_an_accuracy_of_a_plugin_may_judge_cells_that_have_no_other():
