@@ -99,6 +99,11 @@ class Registry(Generic[T]):
         inherited = self.parent.names() if self.parent else []
         return sorted({*self._lazy(), *self._registered, *inherited})
 
+    def __contains__(self, name: str) -> bool:
+        """Whether ``get`` accepts ``name``, a part of a family or not; no plug-in is imported."""
+        prefix, colon, _ = name.partition(":")
+        return bool(colon and prefix in self.families) or name in self.names()
+
     def get(self, name: str) -> type[T]:
         """Import and return the plug-in called ``name``.
 

@@ -45,6 +45,11 @@ def test_a_teacher_may_be_a_student_but_not_the_other_way_round():
         TEACHERS.get("cukd_v1")
 
 
+def test_what_a_registry_would_find_is_in_it():
+    asked = ("cukd_v1", "resnet50", "timm:resnet10t", "cukd_v9", "x:y")
+    assert [name in STUDENTS for name in asked] == [True, True, True, False, False]
+
+
 def test_included_files_that_fail_are_one_line(tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("1 / 0\n")

@@ -28,6 +28,7 @@ class Machine:
         jobs: stages at work at once at most.
         job_threads: of one job. Another number rounds differently: it does not follow from that of the cores.
         plugins: files of plug-ins, which other processes import too.
+        named: kind and name of the plug-ins that a run needs, which other processes must know then.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
     """
 
@@ -39,6 +40,7 @@ class Machine:
     jobs: int = 1
     job_threads: int = 1
     plugins: tuple[Path, ...] = ()
+    named: tuple[tuple[str, str], ...] = ()
     pool: str | None = None
 
     @property

@@ -117,7 +117,8 @@ def _make(cells: list[Cell], machine: Machine, outcome: Outcome, *, fresh: bool)
         schedule = scheduler.schedule
         stages, weights = list(schedule.waiting.values()), outcome.plan.weights
         schedule.jobs = min(machine.jobs, schedule.useful_jobs())
-        machine = dataclasses.replace(machine, jobs=schedule.jobs)
+        named = sorted({plugin for cell in cells for plugin in cell.plugins})
+        machine = dataclasses.replace(machine, jobs=schedule.jobs, named=tuple(named))
         preflight.look_around(schedule, machine, weights)
         costs = estimate.estimate(stages, machine.store, machine.job_hardware)
         progress = ProgressReport(len(stages), len(cells), Forecast(schedule, costs))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bench import environment, registry
 from bench.data import copies, loading
-from bench.errors import UsageError
+from bench.errors import UsageError, did_you_mean
 from bench.execution.machine import Machine
 from bench.execution.pools import POOLS
 from bench.execution.run import Outcome, Overwrite, run_plan
@@ -30,14 +30,17 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What can be asked of a run beside its grid, under the names of the command line's options.
+    """What can be asked of a run beside its grid.
+
+    Names are those of the command line's options, but for ``plugins`` (``--include``) and ``overrides``
+    (``--set``); what is not given is as there, but for ``jobs``, which is ``auto`` there.
 
     Attributes:
         data_root: where data sets are; None = ``$BENCH_DATA`` or the cache.
         device: what to train and measure on; ``auto`` = a GPU where there is one.
-        plugins: ``.py`` files with plug-ins (``--include``). Jobs in other processes know these and none that
-            the calling program has defined.
-        overrides: ``path=value`` texts that replace values of the grid (``--set``).
+        plugins: ``.py`` files with plug-ins. Jobs in other processes know these and none that the calling
+            program has defined.
+        overrides: ``path=value`` texts that replace values of the grid.
         only, skip: ``key=pattern`` texts that choose cells.
         limit: images per split at most; such records are marked as not comparable.
         jobs: stages at work at once; ``auto`` = as many as cores and memory allow, one a GPU. With one,
@@ -71,18 +74,20 @@ class RunOptions:
         for name, values in choices.items():
             if (value := getattr(self, name)) not in values:
                 raise UsageError(f"{name}: {value!r} is none of {', '.join(map(str, values))}")
-        for name, least, instead in (("jobs", 1, "auto"), ("threads", 1, 1), ("limit", 2, None)):
+        for name, least, words in (("jobs", 1, ("auto",)), ("threads", 1, ()), ("limit", 2, (None,))):
             value = getattr(self, name)
-            if value != instead and not (isinstance(value, int) and value >= least):
-                raise UsageError(f"{name}: {value!r} is neither a whole number from {least} on nor {instead}")
+            whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+            if not whole and value not in words:
+                wanted = " or ".join([f"a whole number from {least} on", *map(str, words)])
+                raise UsageError(f"{name}: {value!r} is not {wanted}")
 
 
 def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outcome:
     """Train, measure and record every cell of a grid; cells that have a record are skipped.
 
-    It logs to ``bench`` and sets up no logging; on a terminal that hears of progress there are bars. What
-    ``python -m bench run`` has cached or recorded is found, timings if torch was not imported before the
-    first run: how its threads wait is part of them.
+    It logs to ``bench``, progress as INFO, and sets up no logging; on a terminal that hears of progress there
+    are bars. What ``python -m bench run`` has cached or recorded is found, timings if torch was not imported
+    before the first run: how its threads wait is part of them.
 
     Args:
         grid: the YAML file.
@@ -93,7 +98,7 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
         BenchError: what the command line would end with; a failed cell is none, but counted and recorded.
         TypeError: there is no such option.
     """
-    asked = RunOptions(**options)
+    asked = _asked(options)
     environment.set_variables()
     plan, machine = prepare(grid, asked, fetch=True)
     folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
@@ -112,6 +117,16 @@ def prepare(grid: str | Path, options: RunOptions, *, fetch: bool) -> tuple[Plan
         _download(plan, machine.data_root)
         plan = build_plan(file, machine.data_root, machine.hardware, choice, most_files=most)
     return plan, machine
+
+
+def _asked(options: Mapping[str, Any]) -> RunOptions:
+    known = [field.name for field in fields(RunOptions)]
+    for name in options:
+        if name not in known:
+            elsewhere = {"include": "plugins", "set": "overrides"}
+            hint = f"; it is '{elsewhere[name]}' here" if name in elsewhere else did_you_mean(name, known)
+            raise TypeError(f"bench.run has no option '{name}'{hint} (options: {', '.join(known)})")
+    return RunOptions(**options)
 
 
 def _machine(options: RunOptions, precision: str) -> Machine:

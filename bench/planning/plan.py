@@ -32,6 +32,19 @@ class Cell:
     warnings: tuple[str, ...] = ()
 
     @property
+    def plugins(self) -> set[tuple[str, str]]:
+        """Kind, as in ``registry.REGISTRIES``, and name of whatever its stages look up there."""
+        i = self.info
+        return {
+            ("datasets", i.dataset),
+            *(("teachers", teacher) for teacher in i.teachers),
+            ("students", i.student),
+            ("methods", i.method),
+            ("losses", i.loss),
+            *(("metrics", metric) for metric in self.params["measure"]),
+        }
+
+    @property
     def slug(self) -> str:
         """Readable name, used for files."""
         i = self.info

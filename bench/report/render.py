@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,6 @@ from bench.results.merge import load_merged
 from bench.results.summary import Group, Summary, summarise
 from bench.results.wording import one_line
 from bench.storage import atomic
-
-log = logging.getLogger(__name__)
 
 #: In a report's folder: the files that were made, so that those that are no longer made can go.
 _MADE = ".files.json"
@@ -78,8 +75,6 @@ def render(
     target = out or ResultsFolder(folders[0]).report
     with ChartFiles(processes) as charts:
         results = load_merged(*folders)
-        for why, count in results.left_out.items():
-            log.warning("left out: %d record%s %s", count, "s" * (count > 1), why)
         summary = summarise(results)
         drawn = {
             group.slug: {

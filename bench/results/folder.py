@@ -126,6 +126,12 @@ class Results:
     homes: dict[str, Path] = field(default_factory=dict)
     descriptions: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        """One line: records are long."""
+        count = Counter(record.status for record in self.records)
+        ended = ", ".join(f"{number} {status}" for status, number in sorted(count.items())) or "no records"
+        return f"<{type(self).__name__} {self.name!r} in {', '.join(map(str, self.folders))}: {ended}>"
+
     @property
     def folders(self) -> list[Path]:
         """Every folder that records come from, ``folder`` first."""
@@ -138,6 +144,8 @@ class Results:
     def per_query(self, record: Record) -> dict[str, NDArray[np.float64]]:
         """Scores by query, float64 (q,) each, by full metric name; empty where none were kept.
 
+        They are kept as float32; a query without an answer has NaN.
+
         Raises:
             RecordError: the file is damaged.
         """
@@ -146,9 +154,10 @@ class Results:
 
         path = self.home(record).scores(self.stems[record.key])
         try:
-            return dict(load_file(path)) if path.is_file() else {}
+            kept = load_file(path) if path.is_file() else {}
         except (OSError, SafetensorError) as error:
             raise RecordError(f"{path}: damaged ({error}); delete it and run again") from error
+        return {name: scores.astype(np.float64) for name, scores in kept.items()}
 
     def examples(self, record: Record) -> Examples | None:
         """Queries with their first results; None where none were kept.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +12,24 @@ from bench.results.folder import Results, latest_folder, load_results
 from bench.results.records import Record
 from bench.storage.keys import canonical_json
 
+log = logging.getLogger(__name__)
+
 _TWICE = "of cells that another folder has, too, finished or newer"
 
 
 def load_merged(*folders: str | Path) -> Results:
     """The results in ``folders`` as one, see ``merged``; those of the last run where none is named.
 
+    Logs how many records are left out, and why.
+
     Raises:
         UsageError: nothing was run into a folder, or there is none.
         RecordError: one of their files cannot be read.
     """
-    return merged([load_results(Path(folder)) for folder in folders or [latest_folder()]])
+    results = merged([load_results(Path(folder)) for folder in folders or [latest_folder()]])
+    for why, count in results.left_out.items():
+        log.warning("left out: %d record%s %s", count, "s" * (count > 1), why)
+    return results
 
 
 def merged(several: Sequence[Results]) -> Results:

@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from scipy.special import stdtrit
@@ -83,7 +83,7 @@ class Row:
         metrics: one record's metrics, for units, directions and conditions.
         image_size: side of the network's input, pixels.
         warned: whether a record carries a warning, which is one about its accuracies.
-        again: older records of the same seeds, which are left out.
+        older: records of seeds that were run again, which count no more.
     """
 
     configuration: Configuration
@@ -93,7 +93,7 @@ class Row:
     metrics: dict[str, Measured]
     image_size: int = 0
     warned: bool = False
-    again: int = 0
+    older: list[Record] = field(default_factory=list)
 
     @property
     def seeds(self) -> int:
@@ -220,7 +220,7 @@ def summarise(results: Results) -> Summary:
                 conditions=_conditions(first),
                 slug=hashlib.sha256(key.encode()).hexdigest()[:6],
                 rows=sorted(
-                    (_row(name(same[0]), same, teachers) for same in rows.values()),
+                    (_row(*placed(same[0], name, teachers), same) for same in rows.values()),
                     key=lambda row: (row.role == "teacher", row.configuration),
                 ),
             )
@@ -232,6 +232,14 @@ def summarise(results: Results) -> Summary:
         unfinished=sorted(unfinished, key=lambda cell: (cell.configuration, cell.seed)),
         missing=[one_line(slug) for slug in results.missing],
     )
+
+
+def placed(record: Record, name: Names, teachers: set[Teacher]) -> tuple[Role, Configuration]:
+    """What a cell is to others, and its configuration as tables call it; ``teachers`` are ``teachers_of``."""
+    configuration = name(record)
+    if is_teacher(record, teachers):
+        return "teacher", replace(configuration, student=f"{configuration.student} (teacher)")
+    return "undistilled" if record.cell.method == "none" else "distilled", configuration
 
 
 def estimate(name: str, metrics: list[Measured]) -> Estimate:
@@ -266,14 +274,10 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
     return f"{words}; {wording.TWO_SEEDS}" if 2 in counts else words
 
 
-def _row(configuration: Configuration, records: list[Record], teachers: set[Teacher]) -> Row:
+def _row(role: Role, configuration: Configuration, same: list[Record]) -> Row:
     # A seed that was run again on such a machine is no second seed: the newest record counts.
-    newest = {record.cell.seed: record for record in sorted(records, key=lambda record: record.created)}
-    records, again = [newest[seed] for seed in sorted(newest)], len(records) - len(newest)
-    cell = records[0].cell
-    role: Role = "undistilled" if cell.method == "none" else "distilled"
-    if is_teacher(records[0], teachers):
-        role, configuration = "teacher", replace(configuration, student=f"{configuration.student} (teacher)")
+    newest = {record.cell.seed: record for record in sorted(same, key=lambda record: record.created)}
+    records = [newest[seed] for seed in sorted(newest)]
     metrics = {name: metric for record in reversed(records) for name, metric in record.metrics.items()}
     return Row(
         configuration=configuration,
@@ -284,9 +288,9 @@ def _row(configuration: Configuration, records: list[Record], teachers: set[Teac
             for name in metrics
         },
         metrics=metrics,
-        image_size=cell.image_size,
+        image_size=records[0].cell.image_size,
         warned=any(record.warnings for record in records),
-        again=again,
+        older=[record for record in same if record is not newest[record.cell.seed]],
     )
 
 

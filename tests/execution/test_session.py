@@ -17,6 +17,7 @@ from bench.errors import BenchError, UsageError
 from bench.execution.pools import POOLS
 from bench.execution.session import RunOptions
 from bench.losses.dch import Dch
+from bench.registry import LOSSES
 from bench.results.folder import load_results
 from tests.conftest import PLUGINS, TINY_GRID
 
@@ -124,8 +125,32 @@ def test_faults_are_errors_of_the_family_and_no_exits(grid, folder):
     (folder / "file").write_text("")
     with pytest.raises(BenchError, match="cannot write"):
         library.run(grid, folder / "file", **TINY)
-    with pytest.raises(TypeError, match="colour"):
-        library.run(grid, colour="blue")
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("jbos", "; did you mean 'jobs'? (options: data_root, "),
+        ("include", "; it is 'plugins' here (options: "),
+        ("set", "; it is 'overrides' here (options: "),
+        ("colour", " (options: "),
+    ],
+)
+def test_an_option_that_there_is_not_is_told_with_those_that_there_are(option, hint):
+    with pytest.raises(TypeError) as caught:
+        library.run("grid.yaml", **{option: 2})
+    assert str(caught.value).startswith(f"bench.run has no option '{option}'{hint}")
+
+
+def test_jobs_refuse_what_they_could_not_end(grid, folder, monkeypatch):
+    """They do not know what the calling program has registered."""
+    monkeypatch.setattr(LOSSES, "_registered", dict(LOSSES._registered))
+    LOSSES.register_as("mine")(type("Mine", (Dch,), {}))
+    grid.write_text(TINY_GRID.replace("[csq, dch]", "[csq, mine]"))
+    with pytest.raises(UsageError, match=r"^loss 'mine' is known to the calling program alone.* plugins=\["):
+        library.run(grid, jobs=2, **TINY)
+    assert not list((folder / "cache").glob("*/*/artifact.json"))
+    assert library.run(grid, **TINY).ok == 2
 
 
 @pytest.mark.parametrize(
@@ -134,8 +159,10 @@ def test_faults_are_errors_of_the_family_and_no_exits(grid, folder):
         ({"device": "gpu"}, "device: 'gpu' is none of auto, cpu, cuda"),
         ({"overwrite": True}, "overwrite: True is none of missing, failed, always"),
         ({"pool": "clouds"}, f"pool: 'clouds' is none of None, {', '.join(POOLS)}"),
-        ({"jobs": 0}, "jobs: 0 is neither a whole number from 1 on nor auto"),
-        ({"limit": 1}, "limit: 1 is neither a whole number from 2 on nor None"),
+        ({"jobs": 0}, "jobs: 0 is not a whole number from 1 on or auto"),
+        ({"jobs": True}, "jobs: True is not a whole number from 1 on or auto"),
+        ({"threads": True}, "threads: True is not a whole number from 1 on"),
+        ({"limit": 1}, "limit: 1 is not a whole number from 2 on or None"),
         ({"only": "loss=csq"}, "only: 'loss=csq' is not a list; pass ['loss=csq']"),
     ],
 )
@@ -153,8 +180,10 @@ def test_options_do_not_change():
 
 
 def test_the_door_is_opened_when_it_is_asked_for():
-    code = "import sys, bench; assert not {'numpy', 'pydantic', 'torch'} & set(sys.modules); bench.run"
-    code += "; assert 'torch' not in sys.modules"
+    code = "import sys, bench; assert {'hamming', 'load', 'run'} <= set(dir(bench))"
+    code += "; assert not {'numpy', 'pydantic', 'torch'} & set(sys.modules); bench.run"
+    code += "; assert 'torch' not in sys.modules and 'faiss' not in sys.modules; bench.hamming.pack_codes"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    assert {name for name in library.__all__ if hasattr(library, name)} == {"hamming", "load", "run"}
     with pytest.raises(AttributeError, match="no attribute 'runs'"):
         _ = library.runs

@@ -37,12 +37,13 @@ def test_what_lies_beside_a_record_is_found_by_it(write_results, make_record):
     assert (results.sprite(record), results.log(record)) == (b"", "")
     for path in (place.scores(stem), place.examples(stem), place.log(stem)):
         path.parent.mkdir()
-    save_file({"map": np.ones(3)}, place.scores(stem))
+    save_file({"map": np.ones(3, np.float32)}, place.scores(stem))
     place.examples(stem).write_text('{"tile": 8, "rows": []}')
     place.examples(stem, ".webp").write_bytes(b"picture")
     place.log(stem).write_text("done")
     assert place.all_scores() == [place.scores(stem)]
-    assert results.per_query(record)["map"].tolist() == [1, 1, 1]
+    (scores,) = results.per_query(record).values()
+    assert (scores.tolist(), scores.dtype) == ([1, 1, 1], np.float64)
     assert results.examples(record) == records.Examples(tile=8, rows=[])
     assert (results.sprite(record), results.log(record)) == (b"picture", "done")
 

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 from bench import registry
+from bench.errors import UsageError
 from bench.execution.machine import Machine, Weights
 from bench.execution.making import prepare_process, work_on
 from bench.execution.pools.pool import Cause
@@ -48,18 +49,37 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
         return  # there is no parent any more
     except Exception as error:
         connection.send(Message("refused", Cause.of(error)))
+    finally:
+        # Nothing is left to tidy up: who is ended while it goes need not say so.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _context(connection: Connection, machine: Machine, weights: Weights, job: int) -> Any:
     """What stages see of this process, which has its threads, the user's plug-ins and its device then."""
     prepare_process(machine.job_threads)
     registry.include_all(machine.plugins)
+    _look_for_plugins(machine)
     context = machine.context(weights, _Counter(connection), job)
     if context.device.type == "cuda":
         import torch
 
         torch.cuda.set_device(context.device)
     return context
+
+
+def _look_for_plugins(machine: Machine) -> None:
+    """Refuse to begin what must fail in the end: the calling program may know more plug-ins than its files.
+
+    Raises:
+        UsageError: a plug-in of the run is not known in this process.
+    """
+    for kind, name in machine.named:
+        known = registry.REGISTRIES[kind]
+        if name not in known:
+            raise UsageError(
+                f"{known.kind} '{name}' is known to the calling program alone, not to jobs in other "
+                "processes; name the file that registers it in plugins=[...], or run with jobs=1"
+            )
 
 
 class _Counter:

@@ -76,7 +76,7 @@ def _line(record: Record) -> dict[str, Any]:
 
 
 def _metrics(record: Record) -> dict[str, float]:
-    return metric_values(record, low=" low", high=" high")
+    return metric_values(record.metrics, low=" low", high=" high")
 
 
 def _safe(value: Any) -> Any:

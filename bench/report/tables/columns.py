@@ -114,7 +114,7 @@ def group_notes(group: Group) -> list[str]:
     notes += [note for cost in costs if (note := wording.definition(cost))]
     named = [*([accuracy] if accuracy else []), *costs]
     notes += wording.doubts(row.doubt(name) for row in group.rows for name in named)
-    if again := sum(row.again for row in group.rows):
+    if again := sum(len(row.older) for row in group.rows):
         notes.append(f"{again} cells were run again on such a machine; the newest record of a seed counts.")
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
