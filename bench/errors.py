@@ -7,8 +7,9 @@ below raises.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 #: Suggestions for a name that is wrong: how many at most, and by how many edits one may be further than the
@@ -150,3 +151,20 @@ def _distance(name: str, choice: str) -> float | None:
             return None
     edits = row[-1] + (BEGINNING if name[0] != choice[0] else 0)
     return edits if edits <= limit else None
+
+
+@contextlib.contextmanager
+def told_to_people() -> Iterator[None]:
+    """Two faults that are nobody's defect become a ``UsageError``: a path that cannot be, and ``sys.exit``.
+
+    The exit code of a plug-in that ends the program would be taken for a verdict of ours.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        text = f"a plug-in ended the program (SystemExit: {error.code}); let it raise an exception"
+        raise UsageError(text) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UsageError(path_fault(error)) from error

@@ -23,7 +23,7 @@ from bench.cli.options import details_shown
 from bench.cli.plan import plan
 from bench.cli.report import report
 from bench.cli.run import run
-from bench.errors import BenchError, UsageError, path_fault
+from bench.errors import BenchError, told_to_people
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, see ``bench.errors``."""
     environment.set_variables()
     try:
-        return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
+        with told_to_people():
+            return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -42,15 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; finished cells are kept, run the same command to go on", err=True)
         return 130
-    except SystemExit as error:  # of a plug-in: no verb exits, and its code would be taken for ours
-        _show(
-            UsageError(f"a plug-in ended the program (SystemExit: {error.code}); let it raise an exception")
-        )
-        return 2
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            _show(UsageError(path_fault(error)).with_traceback(error.__traceback__))
-            return 2
         _show(error)
         if not details_shown():
             click.echo("this is a defect of hash-pareto; run again with -v for the traceback", err=True)

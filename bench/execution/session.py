@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bench import environment, registry
 from bench.data import copies, loading
-from bench.errors import UsageError, did_you_mean
+from bench.errors import UsageError, did_you_mean, told_to_people
 from bench.execution.machine import Machine
 from bench.execution.pools import POOLS
 from bench.execution.run import Outcome, Overwrite, run_plan
@@ -24,6 +26,8 @@ from bench.results.folder import ResultsFolder
 from bench.storage import keys, store
 
 log = logging.getLogger(__name__)
+
+_AT_WORK = threading.Lock()
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -67,9 +71,15 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Refuse what the command line would refuse."""
-        for name in ("plugins", "overrides", "only", "skip"):
-            if isinstance(value := getattr(self, name), str | Path):
+        for name, of in (("plugins", str | Path), ("overrides", str), ("only", str), ("skip", str)):
+            value = getattr(self, name)
+            if isinstance(value, str | Path):
                 raise UsageError(f"{name}: {str(value)!r} is not a list; pass [{str(value)!r}]")
+            # Read more than once, as an iterator cannot be.
+            values = tuple(value) if isinstance(value, Iterable) else (value,)
+            if unfit := [one for one in values if not isinstance(one, of)]:
+                raise UsageError(f"{name}: {unfit[0]!r} is no text; pass a list of texts")
+            object.__setattr__(self, name, values)
         choices = {"device": get_args(Device), "overwrite": get_args(Overwrite), "pool": (None, *POOLS)}
         for name, values in choices.items():
             if (value := getattr(self, name)) not in values:
@@ -100,13 +110,15 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
     """
     asked = _asked(options)
     environment.set_variables()
-    plan, machine = prepare(grid, asked, fetch=True)
-    folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
-    return run_plan(plan, machine, folder, asked.overwrite)
+    with _alone(), told_to_people():
+        plan, machine = prepare(grid, asked, fetch=True)
+        folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
+        return run_plan(plan, machine, folder, asked.overwrite)
 
 
 def prepare(grid: str | Path, options: RunOptions, *, fetch: bool) -> tuple[Plan, Machine]:
     """The plan of a grid and the machine to run it on; with ``fetch``, missing data are downloaded."""
+    loading.forget()
     registry.include_all(map(Path, options.plugins))
     file = load_grid(Path(grid), options.overrides)
     choice = Choice(options.only, options.skip, options.limit)
@@ -117,6 +129,17 @@ def prepare(grid: str | Path, options: RunOptions, *, fetch: bool) -> tuple[Plan
         _download(plan, machine.data_root)
         plan = build_plan(file, machine.data_root, machine.hardware, choice, most_files=most)
     return plan, machine
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Threads, logging and what torch draws belong to the process: two runs would share them."""
+    if not _AT_WORK.acquire(blocking=False):
+        raise UsageError("another run is at work in this process; wait for it, or start a process of its own")
+    try:
+        yield
+    finally:
+        _AT_WORK.release()
 
 
 def _asked(options: Mapping[str, Any]) -> RunOptions:

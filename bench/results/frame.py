@@ -113,7 +113,7 @@ def load(*folders: str | Path) -> LoadedResults:
     are logged as warnings.
 
     Raises:
-        UsageError: nothing was run into a folder, there is none, or a metric is known as something else.
+        UsageError: nothing was run into a folder, or there is none.
         RecordError: one of their files cannot be read.
     """
     for folder in folders:

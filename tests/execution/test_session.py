@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import bench as library
 from bench.errors import BenchError, UsageError
@@ -187,3 +189,55 @@ def test_the_door_is_opened_when_it_is_asked_for():
     assert {name for name in library.__all__ if hasattr(library, name)} == {"hamming", "load", "run"}
     with pytest.raises(AttributeError, match="no attribute 'runs'"):
         _ = library.runs
+
+
+def test_a_second_run_looks_at_the_files_again(grid, folder):
+    def images(seed):
+        rng = np.random.default_rng(seed)
+        for name in ("one", "two"):
+            place = folder / "data" / "pictures" / name
+            place.mkdir(parents=True, exist_ok=True)
+            for number in range(12):
+                size = (40 + seed, 40)  # the manifest holds names and sizes of files
+                pixels = rng.integers(256, size=(*size, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(place / f"{number}.png")
+
+    dataset = (
+        "[{name: image_folder, params: {folder: pictures, query_per_class: 3, train_per_class: 4, side: 16}}]"
+    )
+    grid.write_text(TINY_GRID.replace("dataset: [synthetic]", f"dataset: {dataset}"))
+    manifests = []
+    for seed in range(2):
+        images(seed)
+        found = load_results(library.run(grid, only=["method=none", "loss=csq"], plugins=TINY["plugins"]).out)
+        manifests.append(found.records[0].cell.protocol["manifest"])
+    assert manifests[0] != manifests[1]
+
+
+def test_lists_may_be_anything_that_can_be_walked():
+    options = RunOptions(only=(text for text in ["method=none"]), plugins=iter([Path("mine.py")]))
+    assert (options.only, options.plugins) == (("method=none",), (Path("mine.py"),))
+    with pytest.raises(UsageError, match="only: 3 is no text; pass a list of texts"):
+        RunOptions(only=[3])
+    with pytest.raises(UsageError, match="plugins: None is no text"):
+        RunOptions(plugins=None)
+
+
+def test_a_plugin_that_ends_the_program_ends_the_run_alone(grid, monkeypatch):
+    def leave(self, codes, labels, index):
+        sys.exit(3)
+
+    monkeypatch.setattr(Dch, "terms", leave)
+    with pytest.raises(UsageError, match=r"a plug-in ended the program \(SystemExit: 3\)"):
+        library.run(grid, **TINY)
+
+
+def test_two_runs_at_once_are_refused(grid, monkeypatch):
+    def again(self, codes, labels, index):
+        library.run(grid, **TINY)
+
+    monkeypatch.setattr(Dch, "terms", again)
+    outcome = library.run(grid, **TINY)
+    assert len(outcome.failed) == 1
+    (failed,) = [record for record in load_results(outcome.out).records if record.status == "failed"]
+    assert "another run is at work in this process" in failed.error.message
