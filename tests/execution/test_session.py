@@ -202,9 +202,8 @@ def test_a_second_run_looks_at_the_files_again(grid, folder):
                 pixels = rng.integers(256, size=(*size, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(place / f"{number}.png")
 
-    dataset = (
-        "[{name: image_folder, params: {folder: pictures, query_per_class: 3, train_per_class: 4, side: 16}}]"
-    )
+    sizes = "query_per_class: 3, train_per_class: 6, val_per_class: 2, side: 16"
+    dataset = f"[{{name: image_folder, params: {{folder: pictures, {sizes}}}}}]"
     grid.write_text(TINY_GRID.replace("dataset: [synthetic]", f"dataset: {dataset}"))
     manifests = []
     for seed in range(2):
