@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 @click.argument("folder", type=FOLDER, required=False)
 @click.option("--baseline", type=FOLDER, required=True, help="The results to hold FOLDER against.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME",
-              help="An accuracy to judge; may be repeated [default: each cell's own].")  # fmt: skip
+              help="An accuracy to judge, and for --update to keep; may be repeated [default: each "
+              "cell's own].")  # fmt: skip
 @click.option("--tolerance", type=Number(0), metavar="X",
               help="Fall of accuracy to allow [default: what the baseline's noise explains].")  # fmt: skip
 @click.option("--sees", type=Number(0, included=False), default=0.05, show_default=True,

@@ -14,6 +14,7 @@ from bench.comparison.choosing import require_metric
 from bench.comparison.judging import AccuracyJudge, accuracies, exact, timed
 from bench.comparison.pairing import Pair, Pairing, pair
 from bench.comparison.verdicts import JUDGED, Check, Finding, Limits, Verdict
+from bench.errors import UsageError
 from bench.results import wording
 from bench.results.folder import Results
 from bench.results.names import Names
@@ -27,7 +28,7 @@ def check(baseline: Results, candidate: Results, limits: Limits | None = None) -
     """
     limits = limits or Limits()
     for short in limits.metrics:
-        require_metric(short, baseline.records, accuracy=True)
+        _require(short, baseline, candidate)
     pairing = pair(baseline, candidate)
     wanted = [accuracies(one.base, limits) for one in pairing.pairs]
     judge = AccuracyJudge(baseline, candidate, sum(map(len, wanted)), limits)
@@ -52,6 +53,20 @@ def check(baseline: Results, candidate: Results, limits: Limits | None = None) -
     if pairing.pairs and not any(wanted):
         notes.append("no accuracy was judged: the baseline has none")
     return Check(_path(baseline), _path(candidate), findings, notes)
+
+
+def _require(name: str, baseline: Results, candidate: Results) -> None:
+    """Refuse the name of an accuracy that the baseline does not have; one may have been left out of it."""
+    try:
+        require_metric(name, baseline.records, accuracy=True)
+    except UsageError:
+        require_metric(name, candidate.records, accuracy=True)
+        if any(record.metric(name) for record in baseline.records):
+            raise
+        lacking = (
+            f"{_path(baseline)} keeps nothing of '{wording.one_line(name)}', which {_path(candidate)} has"
+        )
+        raise UsageError(f"{lacking}; make it anew with: --update --metric {name}") from None
 
 
 def _gone(pairing: Pairing, names: Names, *, excused: bool) -> Iterator[Finding]:

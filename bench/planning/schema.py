@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from bench.results.entries import DEFAULT_CHARTS
 from bench.types import DistillationParameters, HashingParameters
 
 #: Version of grid files, of which this module reads no other.
@@ -133,11 +134,7 @@ class RankingProtocol(_Strict):
 class ReportOptions(_Strict):
     """What a report shows: pairs of metrics to chart, accuracy first, and queries with their results."""
 
-    pareto: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = [
-        ["map", "macs"],
-        ["map", "latency_ms"],
-        ["map", "params"],
-    ]
+    pareto: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = [*map(list, DEFAULT_CHARTS)]
     examples: int = Field(
         8, ge=0, le=50, description="queries whose first results are kept as pictures; 0 = no pictures"
     )

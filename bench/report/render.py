@@ -14,6 +14,7 @@ from bench.report.tables.cells import CellTable
 from bench.report.tables.columns import front_title, recommendation
 from bench.report.web.site import site
 from bench.results.catalogue import base_name
+from bench.results.entries import DEFAULT_CHARTS
 from bench.results.folder import Results, ResultsFolder
 from bench.results.fronts import Front, front_of
 from bench.results.merge import load_merged
@@ -152,6 +153,8 @@ def _not_drawn(results: Results, drawn: set[tuple[str, str]]) -> Iterator[str]:
             next(filter(None, (record.metric(name) for record in finished)), None)
             for name in (accuracy, cost)
         ]
+        if (accuracy, cost) in DEFAULT_CHARTS and found[0] and not found[1]:
+            continue  # the grid may have switched it off
         absent = [name for name, metric in zip((accuracy, cost), found, strict=True) if metric is None]
         if absent:
             hint = did_you_mean(absent[0], [*known, *map(base_name, known)]) or ";"

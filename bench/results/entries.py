@@ -28,6 +28,9 @@ DEFAULT_METRICS = (
     "search",
 )
 
+#: What is charted unless the grid says otherwise, where it was measured.
+DEFAULT_CHARTS = (("map", "macs"), ("map", "latency_ms"), ("map", "params"))
+
 ENTRIES = (
     # Accuracies
     MetricEntry("map", "mAP", "", "accuracy", "seeded", at="rank", main="map"),

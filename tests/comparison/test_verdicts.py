@@ -153,6 +153,14 @@ def test_a_name_that_matches_nothing_is_refused_with_the_names_there_are(metric)
         write_baseline(base, Path("never"), Limits(metrics=(metric,)))
 
 
+def test_a_name_that_the_baseline_alone_lacks_is_refused_with_the_cure():
+    fallen = folder([*cells(TEN), *cells(TEN, name="own", loss="dch")], "new")
+    with pytest.raises(
+        UsageError, match="base keeps nothing of 'own', which new has; make it anew with: --upd"
+    ):
+        check(folder(cells(TEN), "base"), fallen, Limits(metrics=("own",)))
+
+
 @pytest.mark.parametrize("option", ["--tolerance", "--sees", "--slower"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-1"])
 def test_no_limit_is_other_than_a_number(option, value, bench, tmp_path):

@@ -270,6 +270,7 @@ def test_jobs_make_no_inputs_of_what_is_there(tiny, folder):
     assert not (folder / "cache" / "features").exists()
 
 
+@pytest.mark.slow
 def test_everything_is_made_anew_with_jobs_too(tiny, folder):
     assert tiny("run").code == 0
     before = {path: path.stat().st_mtime_ns for path in (folder / "cache").glob("*/*/artifact.json")}
@@ -289,6 +290,7 @@ def test_a_job_that_cannot_start_ends_the_run_in_one_line(tiny, folder):
     assert "Traceback" not in result.err
 
 
+@pytest.mark.slow
 def test_a_job_that_died_while_idle_is_replaced(tiny, monkeypatch):
     right, killed = processes._Worker.start, []
 

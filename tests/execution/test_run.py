@@ -162,7 +162,7 @@ def test_a_run_in_which_everything_fails_does_not_say_that_there_was_nothing_to_
     assert tiny("run", *only).out.splitlines()[0].endswith("; nothing to do, every cell has a record")
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_a_failed_stage_leaves_undone_is_not_waited_for(tiny, monkeypatch, jobs):
     from bench.execution import run
 

@@ -52,6 +52,7 @@ def test_charts_drawn_in_other_processes_are_the_same(run_records, write_results
     assert len(drawn) == 9
 
 
+@pytest.mark.slow
 def test_of_many_charts_the_first_of_each_group_is_drawn(make_record, write_results):
     records = [make_record(dataset=f"data{i}") for i in range(7)]
     folder = write_results(records, pareto=[("map", "macs"), ("map", "params")])
@@ -171,6 +172,17 @@ def test_a_chart_that_nobody_can_draw_is_an_error_after_all_else(
     assert done.code == 2
     assert f"report: pareto: {message}" in done.err
     assert (folder / "report/pareto_map_params.png").is_file()
+
+
+def test_a_chart_of_what_was_switched_off_is_no_error_unless_somebody_asked_for_it(
+    make_record, write_results, bench
+):
+    record = make_record()
+    kept = {name: one for name, one in record.metrics.items() if not name.startswith(("latency", "weights"))}
+    some = [record.model_copy(update={"metrics": kept})]
+    assert bench("report", write_results(some), "--format", "svg").code == 0
+    asked = write_results(some, pareto=[("map", "macs"), ("map", "weights_mb")])
+    assert bench("report", asked, "--format", "svg").code == 2
 
 
 def test_what_a_report_does_not_show_is_said(run_records, make_record, write_results, bench):
