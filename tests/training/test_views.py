@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from bench.training import views
 from bench.training.inputs import PixelSource
-from bench.training.resampling import crop_and_resize
 from bench.types import Augmentation, ImageSet, Preprocessing
 
 PLAIN = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
@@ -141,20 +140,3 @@ def test_boxes_are_erased_with_the_mean_colour_in_the_published_sizes():
 
 def test_evaluation_erases_nothing():
     assert views.centre_crops(image_set(erase=1.0)).shape == (50, 4)
-
-
-@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
-@pytest.mark.parametrize(("side", "size"), [(9, 24), (32, 16), (12, 12)])
-def test_resampling_is_what_sampling_a_grid_does(mode, side, size):
-    """The oracle: torch's own, general way, with repeated borders."""
-    generator = np.random.default_rng(0)
-    images = torch.from_numpy(generator.normal(size=(40, 3, side, side + 3)))
-    left, top = torch.from_numpy(generator.uniform(-0.6, 0.9, (2, 40)))
-    extent, flip = torch.from_numpy(generator.uniform(0.2, 1.3, 40)), torch.arange(40) % 2 * 1.0
-    found = crop_and_resize(images, left, top, extent, flip, size, mode)
-    zero = torch.zeros(40)
-    rows = [[extent * (1 - 2 * flip), zero, 2 * left + extent - 1], [zero, extent, 2 * top + extent - 1]]
-    matrix = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    grid = F.affine_grid(matrix, [40, 3, size, size], align_corners=False)
-    expected = F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
-    torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)

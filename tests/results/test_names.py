@@ -1,0 +1,46 @@
+"""Names tell configurations apart, and are no longer than that takes."""
+
+from __future__ import annotations
+
+from bench.results.names import Matched, Names, is_teacher, teachers_of
+from tests.recorded import make_record
+
+
+def named(*records) -> list[str]:
+    names = Names(list(records))
+    return [str(names(record)) for record in records]
+
+
+def test_what_all_share_is_not_named():
+    assert named(make_record(), make_record(seed=1)) == ["cukd_v1 · cukd · csq · 32 bit"] * 2
+    assert named(make_record(bits=0)) == ["cukd_v1 · cukd · csq · float"]
+
+
+def test_a_part_with_several_settings_spells_out_what_differs():
+    long = make_record(params={"loss": {"epochs": 60, "margin": 1}})
+    assert named(make_record(params={"loss": {"epochs": 30, "margin": 1}}), long) == [
+        "cukd_v1 · cukd · csq[epochs=30] · 32 bit",
+        "cukd_v1 · cukd · csq[epochs=60] · 32 bit",
+    ]
+
+
+def test_a_teacher_trained_in_another_way_gives_no_student_a_longer_name():
+    teacher = make_record("efficientnet_lite0", "none", params={"loss": {"epochs": 5}})
+    student = make_record(params={"loss": {"epochs": 30}})
+    assert named(teacher, student)[1] == "cukd_v1 · cukd · csq · 32 bit"
+    assert is_teacher(teacher, teachers_of([teacher, student]))
+    assert not is_teacher(student, teachers_of([teacher, student]))
+
+
+def test_a_network_is_a_teacher_on_the_data_that_it_teaches_on():
+    elsewhere = make_record("efficientnet_lite0", "none", dataset="digits")
+    assert not is_teacher(elsewhere, teachers_of([make_record(), elsewhere]))
+
+
+def test_both_sides_of_a_comparison_share_what_is_equal():
+    names = Names([plain := make_record(method="none"), taught := make_record()])
+    assert str(Matched(names(plain), names(taught))) == "cukd_v1 · none -> cukd · csq · 32 bit"
+
+
+def test_line_breaks_in_names_stay_out_of_names():
+    assert named(make_record(loss="a\nb\x00")) == ["cukd_v1 · cukd · a b · 32 bit"]
