@@ -60,6 +60,8 @@ class AccuracyJudge:
             return finding(one, name, metric, "not judged", "not every seed of the baseline has it")
         if any(name not in record.metrics for record in one.new):
             return finding(one, name, metric, "missing", _UNMEASURED)
+        if other := _other_meaning(one, name):
+            return finding(one, name, metric, "changed", other)
         if other := _other_counts(one, name):
             return finding(one, name, metric, "changed", other)
         seeds = self._seeds(one.base[0], name)
@@ -139,6 +141,26 @@ def _other_counts(one: Pair, name: str) -> str:
     return ""
 
 
+def _other_meaning(one: Pair, name: str) -> str:
+    """In what a number is another one than before under the same name; empty where it is not.
+
+    A plug-in may have changed its unit or its direction; a rise would then pass for a gain, or for chance.
+    """
+    sides = [
+        [record.metrics[name] for record in side if name in record.metrics] for side in (one.base, one.new)
+    ]
+    for fact, words in (
+        ("unit", "unit"),
+        ("higher_is_better", "higher is better"),
+        ("noise", "kind of noise"),
+    ):
+        before, now = ({getattr(metric, fact) for metric in side} for side in sides)
+        if now and before != now:
+            old, new = (", ".join(sorted(map(str, values))) or "none" for values in (before, now))
+            return wording.one_line(f"{words}: {new} and was {old}; make the baseline anew")
+    return ""
+
+
 def _equal(one: Pair, name: str) -> bool:
     return all(
         before.metrics[name].value == now.metrics[name].value
@@ -155,6 +177,9 @@ def exact(one: Pair) -> Iterator[Finding]:
         records = [both for both in zip(one.base, one.new, strict=True) if name in both[0].metrics]
         if any(name not in new.metrics for _, new in records):
             yield finding(one, name, metric, "missing", _UNMEASURED)
+            continue
+        if other := _other_meaning(one, name):
+            yield finding(one, name, metric, "changed", other)
             continue
         pairs = [(old.metrics[name].value, new.metrics[name].value) for old, new in records]
         before, now = next((both for both in pairs if both[0] != both[1]), pairs[0])
@@ -185,6 +210,8 @@ def _timing(one: Pair, name: str, metric: Measured, limits: Limits) -> Finding:
         name in old.metrics and name not in new.metrics for old, new in zip(one.base, one.new, strict=True)
     ):
         return finding(one, name, metric, "missing", _UNMEASURED)
+    if other := _other_meaning(one, name):
+        return finding(one, name, metric, "changed", other)
     before, now = (_samples(side, name) for side in (one.base, one.new))
     up = metric.higher_is_better
     medians = float(np.median(before)), float(np.median(now))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -168,3 +170,22 @@ def test_the_report_says_which_hardware_kept_timings_from_being_judged():
         check(timed(), timed(fingerprint="another", cpu="Another CPU"), Limits(tolerance=0))
     )
     assert "not judged: timings: other hardware: cpu Example CPU 16-Core against Another CPU" in text
+
+
+@pytest.mark.parametrize("fact", ["unit", "higher_is_better", "noise"])
+@pytest.mark.parametrize("name", [MAP, "macs", "latency_ms@1"])
+def test_a_number_that_means_something_else_now_is_never_green(name, fact):
+    timing = cost(2.0, "ms", "timed")
+    base = [cell(0.9, seed, metrics={"latency_ms@1": timing}) for seed in range(3)]
+    old = base[0].metrics[name]
+    other = {
+        "unit": "%",
+        "higher_is_better": not old.higher_is_better,
+        "noise": "exact" if old.noise == "timed" else "timed",
+    }
+    metric = old.model_copy(update={fact: other[fact]})
+    now = [record.model_copy(update={"metrics": {**record.metrics, name: metric}}) for record in base]
+    found = check(results(base, Path("base")), results(now))
+    assert found.exit_code == 3
+    assert verdicts(found, name) == ["changed"]
+    assert next(one.reason for one in found.findings if one.metric == name).endswith("make the baseline anew")
