@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from safetensors.numpy import save_file
 
+from bench.comparison.statistics import paired_differences
 from bench.results import records
 from bench.results.folder import load_results, save_index
 from tests.recorded import make_record
@@ -46,3 +47,8 @@ def grid(gains=None, seeds=3, **kwargs):
                     (make_record(loss=loss, bits=bits, seed=seed, **kwargs), scores_of(quality, seed))
                 )
     return found
+
+
+def paired_difference(scores, level=0.95):
+    """Mean, interval and p value of one configuration's differences."""
+    return paired_differences([scores], level)[0]

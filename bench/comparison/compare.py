@@ -12,7 +12,7 @@ from bench.comparison.choosing import Apart, apart, require_metric
 from bench.comparison.compare_costs import CostChange, FrontChange, changed_costs, front_changes
 from bench.comparison.pairing import Gone, Pair, Pairing, pair
 from bench.comparison.power import POWER
-from bench.comparison.scores import PairedScores, paired_scores
+from bench.comparison.scores import PairedScores, other_meaning, paired_scores
 from bench.comparison.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.errors import NothingToCompareError
 from bench.results.catalogue import SIZES, bounds
@@ -228,6 +228,8 @@ def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Scored | s
         return f"{one_line(metric)} was not measured on both sides in the same way"
     if one.new[0].metrics[name].noise != "seeded":
         return f"{one_line(name)} is no accuracy"
+    if other := other_meaning(one, name):
+        return f"{one_line(name)} is not what it was: {other}"
     return _Scored(one, name, paired_scores(base, new, one, name))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.comparison.pairing import Pair
 from bench.comparison.power import Allowance, Noise, of_interval, of_queries, of_seeds
-from bench.comparison.scores import PairedScores, paired_scores
+from bench.comparison.scores import PairedScores, other_meaning, paired_scores
 from bench.comparison.verdicts import GIVEN, Finding, Limits, Verdict, finding
 from bench.results import wording
 from bench.results.catalogue import bounds, is_judged
@@ -30,6 +30,7 @@ _NO_NOISE = "no noise was measured; give --tolerance, or a baseline with several
 _TOO_WEAK = "the baseline is too weak to show a fall; make it with more seeds, or accept it with --weak"
 _UNMEASURED = "the candidate does not measure it"
 _NEVER_VARIED = "never varied in the baseline"
+_ANEW = "; make the baseline anew"
 
 
 # -- Accuracy ------------------------------------------------------------------------------------
@@ -60,8 +61,8 @@ class AccuracyJudge:
             return finding(one, name, metric, "not judged", "not every seed of the baseline has it")
         if any(name not in record.metrics for record in one.new):
             return finding(one, name, metric, "missing", _UNMEASURED)
-        if other := _other_meaning(one, name):
-            return finding(one, name, metric, "changed", other)
+        if other := other_meaning(one, name):
+            return finding(one, name, metric, "changed", f"{other}{_ANEW}")
         if other := _other_counts(one, name):
             return finding(one, name, metric, "changed", other)
         seeds = self._seeds(one.base[0], name)
@@ -141,26 +142,6 @@ def _other_counts(one: Pair, name: str) -> str:
     return ""
 
 
-def _other_meaning(one: Pair, name: str) -> str:
-    """In what a number is another one than before under the same name; empty where it is not.
-
-    A plug-in may have changed its unit or its direction; a rise would then pass for a gain, or for chance.
-    """
-    sides = [
-        [record.metrics[name] for record in side if name in record.metrics] for side in (one.base, one.new)
-    ]
-    for fact, words in (
-        ("unit", "unit"),
-        ("higher_is_better", "higher is better"),
-        ("noise", "kind of noise"),
-    ):
-        before, now = ({getattr(metric, fact) for metric in side} for side in sides)
-        if now and before != now:
-            old, new = (", ".join(sorted(map(str, values))) or "none" for values in (before, now))
-            return wording.one_line(f"{words}: {new} and was {old}; make the baseline anew")
-    return ""
-
-
 def _equal(one: Pair, name: str) -> bool:
     return all(
         before.metrics[name].value == now.metrics[name].value
@@ -178,8 +159,8 @@ def exact(one: Pair) -> Iterator[Finding]:
         if any(name not in new.metrics for _, new in records):
             yield finding(one, name, metric, "missing", _UNMEASURED)
             continue
-        if other := _other_meaning(one, name):
-            yield finding(one, name, metric, "changed", other)
+        if other := other_meaning(one, name):
+            yield finding(one, name, metric, "changed", f"{other}{_ANEW}")
             continue
         pairs = [(old.metrics[name].value, new.metrics[name].value) for old, new in records]
         before, now = next((both for both in pairs if both[0] != both[1]), pairs[0])
@@ -210,8 +191,8 @@ def _timing(one: Pair, name: str, metric: Measured, limits: Limits) -> Finding:
         name in old.metrics and name not in new.metrics for old, new in zip(one.base, one.new, strict=True)
     ):
         return finding(one, name, metric, "missing", _UNMEASURED)
-    if other := _other_meaning(one, name):
-        return finding(one, name, metric, "changed", other)
+    if other := other_meaning(one, name):
+        return finding(one, name, metric, "changed", f"{other}{_ANEW}")
     before, now = (_samples(side, name) for side in (one.base, one.new))
     up = metric.higher_is_better
     medians = float(np.median(before)), float(np.median(now))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.comparison.pairing import Pair
+from bench.results import wording
 from bench.results.folder import Results
 
 Floats = NDArray[np.float64]
@@ -77,3 +78,23 @@ def paired_scores(base: Results, new: Results, one: Pair, name: str) -> PairedSc
         for side in (one.base, one.new)
     ]
     return PairedScores(means[0], means[1], by_query=False, same=np.array_equal(means[0], means[1]))
+
+
+def other_meaning(one: Pair, name: str) -> str:
+    """In what a number is another one than before under the same name; empty where it is not.
+
+    A plug-in may have changed its unit or its direction; a rise would then pass for a gain, or for chance.
+    """
+    sides = [
+        [record.metrics[name] for record in side if name in record.metrics] for side in (one.base, one.new)
+    ]
+    for fact, words in (
+        ("unit", "unit"),
+        ("higher_is_better", "higher is better"),
+        ("noise", "kind of noise"),
+    ):
+        before, now = ({getattr(metric, fact) for metric in side} for side in sides)
+        if now and before != now:
+            old, new = (", ".join(sorted(map(str, values))) or "none" for values in (before, now))
+            return wording.one_line(f"{words}: {new} and was {old}")
+    return ""

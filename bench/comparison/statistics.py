@@ -74,11 +74,6 @@ class _Error:
         return high
 
 
-def paired_difference(scores: ArrayLike, level: float = 0.95) -> PairedDifference:
-    """Mean, interval and p value of one configuration's differences, see ``paired_differences``."""
-    return paired_differences([scores], level)[0]
-
-
 def paired_differences(many: Sequence[ArrayLike], level: float = 0.95) -> list[PairedDifference]:
     """Mean, interval and p value of the differences of every configuration.
 

@@ -14,11 +14,11 @@ from scipy import stats
 
 from bench.comparison import compare_text
 from bench.comparison.compare import compare
-from bench.comparison.statistics import holm, paired_difference
+from bench.comparison.statistics import holm
 from bench.errors import NothingToCompareError, UsageError
 from bench.results.records import Failure
 from tests.recorded import make_record
-from tests.scored import MAP, QUERIES, grid, scores_of
+from tests.scored import MAP, QUERIES, grid, paired_difference, scores_of
 
 
 def test_what_differs_is_found_and_what_does_not_is_not(write):
@@ -332,3 +332,16 @@ def test_configurations_with_other_seeds_have_no_average(write):
     cells = grid()
     assert compare(write("all", cells), write("same", cells)).overall is not None
     assert compare(write("old", cells), write("fewer", cells[1:])).overall is None
+
+
+@pytest.mark.parametrize("change", [{"unit": "%"}, {"higher_is_better": False}])
+def test_an_accuracy_that_means_something_else_now_is_not_compared(write, change):
+    new = write("new", grid())
+    records = [
+        record.model_copy(
+            update={"metrics": {**record.metrics, MAP: record.metrics[MAP].model_copy(update=change)}}
+        )
+        for record in new.records
+    ]
+    with pytest.raises(NothingToCompareError, match="is not what it was: (unit|higher is better): "):
+        compare(write("old", grid()), dataclasses.replace(new, records=records))

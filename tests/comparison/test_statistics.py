@@ -17,9 +17,9 @@ from bench.comparison.statistics import (
     PairedDifference,
     detectable_difference,
     holm,
-    paired_difference,
     paired_differences,
 )
+from tests.scored import paired_difference
 
 
 def logistic(x):
