@@ -66,7 +66,6 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
     """Write the int8 form of ``source`` to ``target``, ranges from the ``calibration`` batches."""
     with _quiet():
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-        from onnxruntime.quantization.shape_inference import quant_pre_process
 
         class Reader(CalibrationDataReader):  # type: ignore[misc]
             batches = iter(calibration)
@@ -76,7 +75,7 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
                 return None if images is None else {"images": images}
 
         prepared = target.with_suffix(".prepared.onnx")
-        quant_pre_process(source, prepared)
+        _prepare(source, prepared)
         quantize_static(
             prepared,
             target,
@@ -89,6 +88,16 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
         )
     prepared.unlink()
     return target
+
+
+def _prepare(source: Path, target: Path) -> None:
+    """Write the graph as the quantiser wants it: shapes known, constants folded."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    try:
+        quant_pre_process(source, target)
+    except Exception:  # symbols for sizes are a help; their inference fails on some exports of torch 2.11
+        quant_pre_process(source, target, skip_symbolic_shape=True)
 
 
 @contextmanager
