@@ -71,6 +71,12 @@ def one_line(text: object) -> str:
     return " ".join(line.split())
 
 
+def brief(value: object) -> str:
+    """A value in a few words; hashes are told apart by their first characters."""
+    text = "none" if value is None else one_line(value)
+    return text if len(text) <= 48 else f"{text[:47]}…"
+
+
 def ranking_rule(name: str) -> tuple[str, str] | None:
     """Tie rule and normaliser of a mAP's name, ``map@all:expected:relevant``; None if it has none."""
     base, _, rule = name.partition(":")
