@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from bench.errors import UsageError
-from bench.storage.keys import file_name
+from bench.storage.keys import KEY_DIGITS, file_name
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,13 @@ class Store:
         """Folder of an artifact, whether it exists or not."""
         return self.root / kind / file_name(slug, key)
 
+    def find(self, kind: str, key: str) -> Path | None:
+        """Folder of the finished artifact with the full ``key``, whatever its slug; None if there is none."""
+        for index in sorted(self.root.glob(f"{kind}/*-{key[:KEY_DIGITS]}/{INDEX}")):
+            if (self.index(index.parent) or {}).get("key") == key:
+                return index.parent
+        return None
+
     def index(self, folder: Path) -> dict[str, Any] | None:
         """What ``artifact.json`` says, None if there is no finished artifact of any use in ``folder``."""
         try:
@@ -55,15 +62,16 @@ class Store:
 
     def verify(self, folder: Path) -> dict[str, Any] | None:
         """The index of an intact artifact; None if there is none. A damaged one is set aside first."""
-        index = self._intact(folder)
+        index = self.intact(folder)
         if index is None and folder.exists():
             with self.lock(folder):  # it looks damaged while another run puts it there
-                index = self._intact(folder)
+                index = self.intact(folder)
                 if index is None and folder.exists():
                     self._set_aside(folder)
         return index
 
-    def _intact(self, folder: Path) -> dict[str, Any] | None:
+    def intact(self, folder: Path) -> dict[str, Any] | None:
+        """The same, and a damaged artifact stays where it is: for who only reads."""
         index = self.index(folder)
         if index is None or str(folder) in self._verified:
             return index
