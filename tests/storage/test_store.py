@@ -78,13 +78,13 @@ def test_what_a_killed_run_left_is_removed(artifact):
 def test_what_another_run_has_just_put_there_is_not_set_aside(artifact, monkeypatch):
     made, folder = artifact
     other = Store(made.root)
-    looked, right = [], Store._intact
+    looked, right = [], Store.intact
 
     def too_early(store, place):
         looked.append(place)
         return None if len(looked) == 1 else right(store, place)
 
-    monkeypatch.setattr(Store, "_intact", too_early)
+    monkeypatch.setattr(Store, "intact", too_early)
     assert other.verify(folder) is not None
     assert folder.is_dir()
 
