@@ -38,6 +38,9 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
             click.echo(f"{label}: {slug}")
     for sentence, cells in outcome.warnings.items():
         click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
+    if kept := outcome.kept:
+        what = f"networks and codes of {kept.cells} cell{'s' * (kept.cells != 1)}"
+        click.echo(f"kept: {what} in {kept.folder}, {kept.bytes / 1e6:.1f} MB")
     if said := _findings(out):
         chosen = {cell.key for cell in plan.selected}
         rest = [cell for cell in plan.cells if cell.key not in chosen]
@@ -53,10 +56,12 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
 def _findings(out: Path) -> list[str]:
     """What the records in ``out`` say. Whatever is wrong with them, a run has done its work by then."""
     from bench.comparison.finding import findings
+    from bench.deployment.cells import offers
     from bench.results.folder import load_results
 
     try:
-        return findings(load_results(out))
+        results = load_results(out)
+        return [*findings(results), *offers(results)]
     except Exception as error:
         log.warning("warning: nothing is said of %s: %s", out, error)
         log.debug("traceback", exc_info=error)

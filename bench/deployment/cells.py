@@ -12,8 +12,9 @@ from bench.comparison.choosing import require_metric
 from bench.errors import BenchError, UsageError, did_you_mean
 from bench.report.tables.columns import recommendation
 from bench.results import commands, comparable, records
+from bench.results.catalogue import SIZES, base_name
 from bench.results.folder import HOME, Results, ResultsFolder, all_folders, load_results
-from bench.results.fronts import Front, front_of
+from bench.results.fronts import WITHIN, Front, front_of
 from bench.results.records import Record
 from bench.results.summary import summarise
 from bench.results.wording import one_line
@@ -56,7 +57,7 @@ class FoundCell:
 
 
 def find_cell(
-    cell: str | None, best: Path | None = None, within: float = 0.02, cost: str = "macs"
+    cell: str | None, best: Path | None = None, within: float = WITHIN, cost: str = SIZES[0]
 ) -> FoundCell:
     """The cell that ``cell`` names, or the recommended student of the folder ``best``.
 
@@ -91,10 +92,30 @@ def find_cell(
 # -- The recommended student ---------------------------------------------------------------------
 
 
-def advised(results: Results, within: float = 0.02, cost: str = "macs") -> list[tuple[Front, list[Record]]]:
+def advised(
+    results: Results, within: float = WITHIN, cost: str = SIZES[0]
+) -> list[tuple[Front, list[Record]]]:
     """The recommended student of each group that has one: the front that says so, and its cells by seed."""
     fronts = [front_of(group, "map", cost, within) for group in summarise(results).groups]
     return [(front, front.recommended.records) for front in fronts if front and front.recommended]
+
+
+def offers(results: Results) -> list[str]:
+    """The recommended student of each group of comparable cells, each with the command that takes it away."""
+    measured = {base_name(name) for record in results.records for name in record.metrics}
+    cost = next((name for name in SIZES if name in measured), "")
+    found = advised(results, cost=cost) if cost else []
+    if len(found) == 1:
+        options = () if cost == SIZES[0] else ("--cost", cost)
+        return [_offer(found[0][0], commands.export_best(results.folder, *options))]
+    lines = [
+        f"{front.group.title}: {_offer(front, commands.export(results, seeds[0]))}" for front, seeds in found
+    ]
+    return lines if len(lines) <= LISTED else [*lines[:LISTED], "more recommended students: see the report"]
+
+
+def _offer(front: Front, command: str) -> str:
+    return f"{recommendation(front).removesuffix('.')}; take it away: {command}"
 
 
 def _best(folder: Path, within: float, cost: str) -> FoundCell:

@@ -28,8 +28,8 @@ def stage_of(cell: FoundCell) -> tuple[Store, Stage]:
         return found
     if "encode" not in cell.record.stages:
         raise UsageError(
-            f"{cell.path}: the record names no stages, as in baselines, which hold numbers alone; name a cell "
-            "of a folder that was run into"
+            f"{cell.path}: the record names no stages, as in baselines, which hold numbers alone; name a "
+            "cell of a folder that was run into"
         )
     kept, cache = (store.root for store in stores)
     again = commands.run_again(place.path, "--overwrite", "always", *_filters(cell))

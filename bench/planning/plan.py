@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.data.copies import Copies
+from bench.planning.schema import Keep
 from bench.planning.stage import Stage, walk
 from bench.results.records import CellInfo
 from bench.storage.keys import file_name
@@ -65,6 +66,7 @@ class Plan:
     name: str
     description: str
     pareto: list[tuple[str, str]]
+    keep: Keep
     #: what plug-ins say of the metrics that they give
     entries: list[MetricEntry]
     cells: list[Cell]

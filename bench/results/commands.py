@@ -19,8 +19,9 @@ def typed(path: Path) -> str:
 
 
 def export(results: Results, record: Record) -> str:
-    """Take the network of one cell away."""
-    return _bench("export", typed(results.path(record)), BUNDLE)
+    """Take the network of one cell away; empty where the record is of none, or does not say which it is."""
+    known = record.status == "ok" and "encode" in record.stages
+    return _bench("export", typed(results.path(record)), BUNDLE) if known else ""
 
 
 def export_best(folder: Path, *options: str) -> str:

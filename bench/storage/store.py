@@ -7,6 +7,7 @@ aside with a warning and made again. Tensors are safetensors, the rest is JSON; 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -147,6 +148,30 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         self._verified.discard(str(folder))
+
+    def copy(self, folder: Path, to: Store) -> None:
+        """Copy an artifact into another store, where it is then whole or not at all.
+
+        Raises:
+            OSError: it cannot be read or written, or the copy is not what its checksums say.
+        """
+        copied = to.root / folder.relative_to(self.root)
+        temporary = copied.with_name(f".{copied.name}.{os.getpid()}")
+        for left_by_a_killed_run in copied.parent.glob(f".{copied.name}.*"):
+            shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+        index = self.index(folder) or {"files": {}}
+        try:
+            for name in (*index["files"], INDEX):
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, temporary / name)
+            if to.intact(temporary) is None:
+                raise OSError(errno.EIO, "the copy differs from what was copied", str(copied))
+            if copied.exists():
+                shutil.rmtree(copied)
+            temporary.rename(copied)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
     def history(self) -> Iterator[dict[str, Any]]:
         """The index of every finished artifact, for estimating what work costs."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bench.results import catalogue, pareto, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
+from bench.results.records import Record
 from bench.results.summary import Estimate, Group, Row, Summary, interval_words
 from bench.types import Place
 
@@ -208,6 +210,11 @@ def recommendation(front: Front) -> str:
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
     sentence = f"{quickest(front)} student within {front.within:g} of the best student"
     return f"{sentence} ({y.number(best)}): {which} at {price}."
+
+
+def recommended(fronts: Iterable[Front]) -> dict[str, Record]:
+    """The students that fronts recommend, each once: what tables call it, and its cell of the lowest seed."""
+    return {str(row.configuration): row.records[0] for front in fronts if (row := front.recommended)}
 
 
 def quickest(front: Front) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from bench.report.charts.styles import Look, Styles
 from bench.report.tables.columns import Scale
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
-from bench.results.records import Measured
+from bench.results.records import Measured, Record
 from bench.results.summary import Estimate, Group, Row, interval_words
 
 #: Matplotlib's markers by the names of plotly and of the page's own pictures.
@@ -98,8 +98,9 @@ class GroupView:
         styles: Styles,
         fronts: Sequence[Front],
         pages: Mapping[str, str],
+        command: Callable[[Record], str],
     ) -> None:
-        self.group, self.fronts, self._pages = group, fronts, pages
+        self.group, self.fronts, self._pages, self._command = group, fronts, pages, command
         self._metrics, self._main = group.metrics, group.accuracy
         self.bounds = _bounds(group)
         usual = [*([self._main] if self._main else []), *group.further_accuracies]
@@ -182,6 +183,7 @@ class GroupView:
             "size": row.image_size,
             "seeds": row.seeds,
             "page": self._pages[row.records[0].key],
+            "command": self._command(row.records[0]),
             "mark": [mark.colour, mark.shape, mark.fill, mark.size],
             "values": [_numbers(row.estimates.get(name)) for name in self.scales],
             "doubts": {name: doubt for name in self.scales if (doubt := row.doubt(name))},
