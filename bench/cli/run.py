@@ -36,10 +36,10 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
             click.echo(f"{label}: {slug}")
-    for sentence, cells in outcome.warnings.items():
-        click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
+    for sentence, count in outcome.warnings.items():
+        click.echo(f"warning: {_cells(count)}: {sentence}")
     if kept := outcome.kept:
-        what = f"networks and codes of {kept.cells} cell{'s' * (kept.cells != 1)}"
+        what = f"networks and codes of {_cells(kept.cells)}"
         click.echo(f"kept: {what} in {kept.folder}, {kept.bytes / 1e6:.1f} MB")
     if said := _findings(out):
         chosen = {cell.key for cell in plan.selected}
@@ -51,6 +51,10 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
     if outcome.exit_code:
         click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code
+
+
+def _cells(count: int) -> str:
+    return f"{count} {'cell' if count == 1 else 'cells'}"
 
 
 def _findings(out: Path) -> list[str]:

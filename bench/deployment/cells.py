@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.comparison.choosing import require_metric
@@ -33,7 +33,7 @@ class FoundCell:
     """The cell that is meant.
 
     Attributes:
-        results: the folder that it stands in; its record alone where the folder's grid has no such cell.
+        results: the folder that it stands in, with its record alone where the present grid has no such cell.
         record: of a cell that has finished.
         why: why this one, in a sentence.
     """
@@ -154,8 +154,8 @@ def _named(text: str) -> FoundCell:
         best = commands.export_best(path)
         raise UsageError(f"{text}: a results folder; name a cell of it, or take the recommended one: {best}")
     folder, name = path.parent, path.name.removesuffix(".json")
-    if path.suffix == ".json" and folder.name == ResultsFolder(Path()).record("").parent.name:
-        folder = folder.parent  # a record that is not there: the nearest names are
+    if folder == ResultsFolder(folder.parent).record("").parent:
+        folder = folder.parent  # a record that is not there, but perhaps one of nearly the same name
     several = [load_results(folder)] if folder != Path() else list(_everywhere())
     matching = [(results, *found) for results in several for found in _matching(results, name)]
     if not matching:
@@ -163,23 +163,21 @@ def _named(text: str) -> FoundCell:
     if len(matching) > 1:
         paths = [commands.typed(results.path(record)) for results, record, _ in matching]
         raise UsageError(
-            f"'{one_line(text)}' is {len(paths)} cells; give more of it, or one of: {', '.join(_few(paths))}"
+            f"'{one_line(text)}' may be each of {len(paths)} cells; give more of it, or one of: "
+            f"{', '.join(_few(paths))}"
         )
     return FoundCell(*matching[0])
 
 
 def _of_file(path: Path) -> FoundCell:
-    record = records.load(path)
-    folder = path.parent.parent
-    if ResultsFolder(folder).index.is_file():
-        results = load_results(folder)
-        if results.stems.get(record.key) == path.stem:
-            return FoundCell(results, record, "The record that was named.")
-        why = "The record that was named, which is of no cell of the present grid."
-    else:
-        why = "The record that was named, alone: it lies in no results folder."
-    alone = Results(folder, folder.name, [], [record], [], stems={record.key: path.stem})
-    return FoundCell(alone, record, why)
+    record, folder = records.load(path), path.parent.parent
+    if path.parent != ResultsFolder(folder).record("").parent or not ResultsFolder(folder).index.is_file():
+        raise UsageError(f"{path}: a record in no results folder; name a cell of a folder that was run into")
+    results = load_results(folder)
+    if results.stems.get(record.key) == path.stem:
+        return FoundCell(results, record, "The record that was named.")
+    why = "The record that was named, which is of no cell of the present grid."
+    return FoundCell(replace(results, records=[record], stems={record.key: path.stem}), record, why)
 
 
 def _everywhere() -> Iterator[Results]:

@@ -43,9 +43,11 @@ def stage_of(cell: FoundCell) -> tuple[Store, Stage]:
 def _filters(cell: FoundCell) -> Iterator[str]:
     """Options of ``run`` that leave this cell alone of its folder, but for others of the same names."""
     others = [record.cell for record in cell.results.records]
+    # Of cells without a record nothing is known but that they are others.
+    all_keys = bool(cell.results.missing) or cell.record.cell_key not in cell.results.cells
     for key, field in KEYS.items():
         own = getattr(cell.record.cell, field)
-        if cell.results.missing or any(getattr(other, field) != own for other in others):
+        if all_keys or any(getattr(other, field) != own for other in others):
             for value in own if isinstance(own, list) else [own]:
                 yield from ("--only", f"{key}={value}")
     if limit := cell.record.cell.protocol.get("limit"):
