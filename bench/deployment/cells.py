@@ -81,18 +81,19 @@ def find_cell(
     found = _best(best, within, cost) if best is not None else _named(str(cell))
     record = found.record
     if record.status != "ok":
-        reason = one_line(f": {record.error.stage}: {record.error.message}") if record.error else ""
-        again = commands.run_again(found.results.home(record).path, "--overwrite", "failed")
-        raise UsageError(
-            f"{found.path}: {record.status}, so there is no network{reason}; run it again: {again}"
-        )
+        why, cure = "", ""
+        if record.error:
+            why = one_line(f": {record.error.stage}: {record.error.message}")
+            again = commands.run_again(found.results.home(record).path, "--overwrite", "failed")
+            cure = f"; run it again: {again}"
+        raise UsageError(f"{found.path}: {record.status}, so there is no network{why}{cure}")
     return found
 
 
 # -- The recommended student ---------------------------------------------------------------------
 
 
-def advised(
+def _advised(
     results: Results, within: float = WITHIN, cost: str = SIZES[0]
 ) -> list[tuple[Front, list[Record]]]:
     """The recommended student of each group that has one: the front that says so, and its cells by seed."""
@@ -104,7 +105,7 @@ def offers(results: Results) -> list[str]:
     """The recommended student of each group of comparable cells, each with the command that takes it away."""
     measured = {base_name(name) for record in results.records for name in record.metrics}
     cost = next((name for name in SIZES if name in measured), "")
-    found = advised(results, cost=cost) if cost else []
+    found = _advised(results, cost=cost) if cost else []
     if len(found) == 1:
         options = () if cost == SIZES[0] else ("--cost", cost)
         return [_offer(found[0][0], commands.export_best(results.folder, *options))]
@@ -124,7 +125,7 @@ def _best(folder: Path, within: float, cost: str) -> FoundCell:
     if not finished:
         raise UsageError(f"{folder}: no cell has finished, so there is no student to recommend")
     require_metric(cost, finished, accuracy=False)
-    found = advised(results, within, cost)
+    found = _advised(results, within, cost)
     if not found:
         raise UsageError(
             f"{folder}: no student is recommended, since cells are limited, warned of, not fully counted or "
