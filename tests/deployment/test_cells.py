@@ -17,7 +17,10 @@ from bench.errors import RecordError, UsageError
 from bench.report.render import render
 from bench.results import records
 from bench.results.records import Failure
+from tests.deployment.runs import write_run
 from tests.recorded import make_record, run_records
+
+pytestmark = pytest.mark.usefixtures("folder")
 
 TIMM = "timm:resnet10t"
 
@@ -34,7 +37,7 @@ def refused(*arguments, **options):
 
 
 @pytest.fixture
-def run(write_run):
+def run(folder):
     return write_run([*run_records(), make_record(TIMM)])
 
 
@@ -87,7 +90,7 @@ def test_a_record_is_found_wherever_it_lies(timm, run):
     assert "a record in no results folder" in refused(str(run.path(run.records[0])))
 
 
-def test_a_record_of_an_earlier_grid_is_found_by_its_file(run, write_run, timm):
+def test_a_record_of_an_earlier_grid_is_found_by_its_file(run, timm):
     path = run.path(timm)
     write_run(run_records())
     found = find_cell(str(path))
@@ -96,7 +99,7 @@ def test_a_record_of_an_earlier_grid_is_found_by_its_file(run, write_run, timm):
     assert "is called" in refused(f"results/fashion/{timm.key[:8]}")
 
 
-def test_what_several_cells_are_called_is_refused_with_all_of_them(run, write_run, timm):
+def test_what_several_cells_are_called_is_refused_with_all_of_them(run, timm):
     write_run([make_record(TIMM)], "results/again")
     path = Path("records") / f"{run.stems[timm.key]}.json"
     assert refused(timm.key[:6]) == (
@@ -106,7 +109,7 @@ def test_what_several_cells_are_called_is_refused_with_all_of_them(run, write_ru
     assert find_cell(f"results/again/{timm.key[:6]}").path == "results/again" / path
 
 
-def test_one_name_of_several_settings_is_refused_with_all_of_them(write_run):
+def test_one_name_of_several_settings_is_refused_with_all_of_them():
     some = [make_record(params={"loss": {"epochs": epochs}}) for epochs in range(8)]
     run = write_run(some)
     said = refused("fashion_mnist__efficientnet_lite0__cukd_v1__cukd__csq__32b__s0")
@@ -150,7 +153,7 @@ def test_places_that_hold_no_results_are_refused(run, folder):
     assert "no results folder below results" in refused("abcdef")
 
 
-def test_a_folder_that_cannot_be_read_hides_no_other(run, timm, write_run, caplog):
+def test_a_folder_that_cannot_be_read_hides_no_other(run, timm, caplog):
     other = write_run([make_record("cukd_v2")], "results/broken")
     other.path(other.records[0]).write_text("{")
     logging.getLogger("bench").propagate = True
@@ -164,7 +167,7 @@ def test_a_folder_that_cannot_be_read_hides_no_other(run, timm, write_run, caplo
 # -- Cells without a network, and numbers that say little ----------------------------------------
 
 
-def test_a_cell_that_failed_has_nothing_to_take_away(write_run):
+def test_a_cell_that_failed_has_nothing_to_take_away():
     error = Failure(type="RuntimeError", stage="finetune", message="loss is not finite")
     run = write_run([make_record(status="failed", error=error)])
     said = refused(str(run.path(run.records[0])))
@@ -172,13 +175,13 @@ def test_a_cell_that_failed_has_nothing_to_take_away(write_run):
     assert said.endswith("python -m bench run --grid GRID --out results/fashion --overwrite failed")
 
 
-def test_a_cell_that_was_not_run_yet_says_so(write_run):
+def test_a_cell_that_was_not_run_yet_says_so():
     slug = "fashion_mnist__no-teacher__timm:a__none__csq__32b__s0"
     write_run([make_record()], missing=[slug])
     assert "this cell has no record yet" in refused(f"results/fashion/{slug}")
 
 
-def test_doubts_are_told(write_run):
+def test_doubts_are_told():
     record = make_record(protocol={"limit": 100}).model_copy(update={"warnings": ["copies\nin two parts"]})
     run = write_run([record])
     assert find_cell(str(run.path(run.records[0]))).doubts == [
@@ -214,7 +217,7 @@ def line_of(advice, found):
     return next(line.partition("away: ")[2] for line in advice if str(found.path) in line)
 
 
-def test_no_seed_is_chosen_by_its_accuracy(write_run):
+def test_no_seed_is_chosen_by_its_accuracy():
     failed = Failure(type="RuntimeError", stage="finetune", message="no")
     seeds = [make_record(seed=seed) for seed in (1, 2, 3, 4)]
     value = [record.metrics["map@all:expected:relevant"].value for record in seeds]
@@ -225,7 +228,7 @@ def test_no_seed_is_chosen_by_its_accuracy(write_run):
     assert found.why.endswith(" Seed 1, the lowest of 4: none is chosen by its own accuracy.")
 
 
-def test_students_of_several_groups_are_for_the_person_to_choose(write_run):
+def test_students_of_several_groups_are_for_the_person_to_choose():
     run = write_run([make_record(), make_record(dataset="digits")])
     said = refused(None, Path("results/fashion"))
     assert said.startswith("results/fashion: 2 groups of comparable cells have a recommended student each")
@@ -246,7 +249,7 @@ def test_students_of_several_groups_are_for_the_person_to_choose(write_run):
     ],
     ids=["limited", "skipped", "empty"],
 )
-def test_where_nothing_is_recommended_nothing_is_taken(write_run, some, said):
+def test_where_nothing_is_recommended_nothing_is_taken(some, said):
     run = write_run(some)
     assert said in refused(None, Path("results/fashion"))
     assert offers(run) == []
@@ -271,7 +274,7 @@ def test_the_offer_is_a_command_that_finds_the_student_that_it_names(run):
     assert find_cell(None, Path(place)).why.startswith(f"{said}.")
 
 
-def test_without_multiply_adds_parameters_are_the_cost(write_run):
+def test_without_multiply_adds_parameters_are_the_cost():
     record = make_record()
     metrics = {name: one for name, one in record.metrics.items() if name != "macs"}
     run = write_run([record.model_copy(update={"metrics": metrics})])

@@ -14,7 +14,10 @@ from bench.deployment.weights import stage_of
 from bench.errors import UsageError
 from bench.planning.points import Choice
 from bench.results.folder import ResultsFolder
+from tests.deployment.runs import write_run
 from tests.recorded import make_record, run_records
+
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def lost(path):
@@ -42,7 +45,7 @@ def test_what_is_kept_with_the_results_comes_before_the_cache(done, folder):
     assert store.verify(store.path(*stage.place))
 
 
-def test_of_every_cell_the_command_makes_this_one_and_no_other(write_run):
+def test_of_every_cell_the_command_makes_this_one_and_no_other():
     run = write_run([*run_records(), make_record("cukd_v2"), make_record("timm:x", bits=16, loss="none")])
     infos = [record.cell for record in run.records]
     for record in run.records:
@@ -56,7 +59,7 @@ def test_of_every_cell_the_command_makes_this_one_and_no_other(write_run):
             assert [info for info in infos if choice.selects(info)] == [record.cell]
 
 
-def test_the_command_leaves_out_what_all_cells_share_unless_some_are_missing(write_run):
+def test_the_command_leaves_out_what_all_cells_share_unless_some_are_missing():
     cells = [make_record(loss=loss) for loss in ("csq", "dch")]
     run = write_run(cells)
     assert command_in(lost(run.path(run.records[0])))[10:] == ["--only", "loss=csq"]
@@ -64,12 +67,12 @@ def test_the_command_leaves_out_what_all_cells_share_unless_some_are_missing(wri
     assert "student=cukd_v1" in command_in(lost(run.path(run.records[0])))
 
 
-def test_a_limited_cell_is_made_anew_with_its_limit(write_run):
+def test_a_limited_cell_is_made_anew_with_its_limit():
     run = write_run([make_record(protocol={"limit": 50})])
     assert command_in(lost(run.path(run.records[0])))[-2:] == ["--limit", "50"]
 
 
-def test_the_message_says_where_was_looked_and_what_would_have_kept_it(write_run, folder):
+def test_the_message_says_where_was_looked_and_what_would_have_kept_it(folder):
     run = write_run([make_record()])
     said = lost(run.path(run.records[0]))
     assert f"neither in results/fashion/weights nor in the cache {folder / 'cache'}" in said
@@ -78,7 +81,7 @@ def test_the_message_says_where_was_looked_and_what_would_have_kept_it(write_run
     )
 
 
-def test_a_baseline_holds_numbers_alone(write_run, run_records):
+def test_a_baseline_holds_numbers_alone(run_records):
     finished = [record for record in run_records if record.status == "ok"]
     write_baseline(write_run(finished), Path("baseline"))
     path = next(iter(ResultsFolder(Path("baseline")).all_records()))

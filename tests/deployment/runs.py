@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from bench.results import records
 from bench.results.folder import Results, ResultsFolder, load_results, save_index
@@ -34,16 +32,11 @@ def keyed(record: Record) -> Record:
     return record.model_copy(update={"key": key, "cell_key": cell_key, "stages": stages})
 
 
-@pytest.fixture
-def write_run(folder: Path) -> Callable[..., Results]:
-    """Write records into a results folder and read it back; ``folder`` is the working folder."""
-
-    def write(some: Sequence[Record], name: str = "results/fashion", missing: Sequence[str] = ()) -> Results:
-        place, kept = ResultsFolder(Path(name)), [keyed(record) for record in some]
-        cells = {record.cell_key: slug_of(record) for record in kept} | {slug: slug for slug in missing}
-        save_index(place.path, Path(name).name, PARETO, cells)
-        for record in kept:
-            records.save(record, place.record(file_name(slug_of(record), record.key)))
-        return load_results(place.path)
-
-    return write
+def write_run(some: Sequence[Record], name: str = "results/fashion", missing: Sequence[str] = ()) -> Results:
+    """Write records into a results folder below the working folder, and read it back."""
+    place, kept = ResultsFolder(Path(name)), [keyed(record) for record in some]
+    cells = {record.cell_key: slug_of(record) for record in kept} | {slug: slug for slug in missing}
+    save_index(place.path, Path(name).name, PARETO, cells)
+    for record in kept:
+        records.save(record, place.record(file_name(slug_of(record), record.key)))
+    return load_results(place.path)
