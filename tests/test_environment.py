@@ -56,3 +56,10 @@ def test_a_commit_is_that_of_this_project_or_none(tmp_path, monkeypatch):
         environment.git_state.cache_clear()
         assert (environment.git_state() is not None) == found
     environment.git_state.cache_clear()
+
+
+def test_the_most_memory_so_far_is_told_in_bytes():
+    before = environment.peak_memory()
+    held = bytearray(64 * 2**20)
+    assert environment.peak_memory() >= before
+    assert environment.peak_memory() >= len(held)

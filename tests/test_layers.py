@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -196,3 +197,13 @@ def test_the_package_itself_imports_nothing_of_others():
 def test_help_imports_next_to_nothing():
     heavy = {"numpy", "pandas", "pydantic", "rich", "matplotlib", "yaml", "faiss"}
     assert not heavy & loaded_by("from bench.cli import main; main(['--help'])")
+
+
+def test_judging_codes_needs_no_torch(tmp_path):
+    codes, labels = np.sign(np.random.default_rng(0).standard_normal((20, 8))), np.arange(20) % 3
+    arrays = codes[:5], codes[5:], labels[:5], labels[5:]
+    names = ("query_codes", "database_codes", "query_labels", "database_labels")
+    np.savez(tmp_path / "codes.npz", **dict(zip(names, arrays, strict=True)))
+    path = str(tmp_path / "codes.npz")
+    loaded = loaded_by(f"from bench.cli import main; assert main(['evaluate', {path!r}]) == 0")
+    assert not {"torch", "timm", "torchvision"} & loaded

@@ -17,6 +17,7 @@ from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.doctor import doctor
+from bench.cli.evaluate import evaluate
 from bench.cli.ls import list_plugins
 from bench.cli.measure import measure
 from bench.cli.options import details_shown
@@ -67,5 +68,5 @@ def cli() -> None:
     """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
 
 
-for _verb in (run, plan, report, compare, check, measure, list_plugins, data, doctor):
+for _verb in (run, plan, report, compare, check, evaluate, measure, list_plugins, data, doctor):
     cli.add_command(_verb)

@@ -22,7 +22,7 @@ from bench.hamming import average_precision, pack_signs
 from bench.hamming.ties import Floats
 from bench.interfaces import Metric
 from bench.metrics import _onnx_sessions as onnx_sessions
-from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._means import mean_over_queries
 from bench.metrics._onnx_sessions import Images, OnnxSession
 from bench.registry import METRICS
 from bench.types import BatchSizes, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System

@@ -150,7 +150,7 @@ def _lacking(summary: Summary) -> Iterator[str]:
 
 def _not_drawn(results: Results, drawn: set[tuple[str, str]]) -> Iterator[str]:
     """Charts that the grid asks for and that nobody can draw: axes that are none, or that never meet."""
-    finished = [record for record in results.records if record.status == "ok"]
+    finished = [record for record in results.records if record.finished]
     known = dict.fromkeys(name for record in finished for name in record.metrics)
     for accuracy, cost in results.pareto if finished else ():
         where = f"report: pareto: [{one_line(accuracy)}, {one_line(cost)}]"

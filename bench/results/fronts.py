@@ -168,8 +168,11 @@ def _recommended(rows: list[Row], names: tuple[str, str], up: tuple[bool, bool],
 
 
 def eligible(row: Row, accuracy: str, cost: str) -> bool:
-    """Whether a row may be recommended: no teacher, and both its numbers are what they seem."""
-    return row.role != "teacher" and not {row.doubt(accuracy), row.doubt(cost)} & {WARNED, PARTIAL}
+    """Whether a row may be recommended: a student of the suite, and both its numbers are what they seem."""
+    return row.role not in {"teacher", "external"} and not {row.doubt(accuracy), row.doubt(cost)} & {
+        WARNED,
+        PARTIAL,
+    }
 
 
 # -- What is not ranked together -----------------------------------------------------------------

@@ -67,6 +67,12 @@ class Scale:
         )
 
 
+#: Below tables in which somebody else's method stands.
+EXTERNAL_NOTE = (
+    "Measured elsewhere: codes that somebody brought to the suite, which judged them; their costs are those "
+    "that were stated, and they have no timings."
+)
+
 # -- One group -----------------------------------------------------------------------------------
 
 
@@ -112,6 +118,8 @@ def group_notes(group: Group) -> list[str]:
             notes.append(
                 "Bold: the best of its bit length, teachers aside, with an interval apart from all others'."
             )
+    if any(row.role == "external" for row in group.rows):
+        notes.append(EXTERNAL_NOTE)
     costs = [full for cost in catalogue.shown_in("table") if (full := group.resolve(cost))]
     notes += [note for cost in costs if (note := wording.definition(cost))]
     named = [*([accuracy] if accuracy else []), *costs]
@@ -136,7 +144,7 @@ def warning_notes(group: Group) -> list[str]:
 def _row_columns(group: Group, rows: list[Row]) -> list[Column]:
     """What was run, with the size of images where that is not the same in the whole group."""
     student, *others = _configuration_columns([row.configuration for row in rows])
-    sizes = Column("image size", [str(row.image_size) for row in rows], "px")
+    sizes = Column("image size", [str(row.image_size or wording.UNKNOWN) for row in rows], "px")
     return [student, *([sizes] if len(group.image_sizes) > 1 else []), *others]
 
 

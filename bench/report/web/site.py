@@ -217,7 +217,7 @@ class _Site:
 
     def _without_numbers(self) -> Iterator[tuple[Record, Configuration]]:
         """Failed and skipped cells in the order of their configurations."""
-        records = [record for record in self.results.records if record.status != "ok"]
+        records = [record for record in self.results.records if not record.finished]
         if records:
             name = Names(self.results.records)
             named = [(record, name(record)) for record in records]
