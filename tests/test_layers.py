@@ -23,7 +23,7 @@ PLUGIN_ROOMS = [
 FLOORS = [
     ["bench.__main__"],
     ["bench.cli"],
-    ["bench.execution"],
+    ["bench.execution", "bench.deployment"],
     ["bench.stages"],
     ["bench.training", "bench.planning", *PLUGIN_ROOMS],
     ["models", "bench.data", "bench.comparison", "bench.report"],

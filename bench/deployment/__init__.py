@@ -1,0 +1,1 @@
+"""A student taken away: a folder that encodes and searches where torch is not installed."""
