@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,22 +140,37 @@ class Finder:
         Args:
             suffixes: of the files that count, in lower case.
         """
-        found, waiting = list[Path](), [os.fspath(folder)]
-        while waiting:
-            for entry in self._visible(waiting.pop()):
-                if entry.is_dir():
-                    waiting += [entry.path] if deep and not entry.is_symlink() else []
-                elif os.path.splitext(entry.name)[1].lower() in suffixes:
-                    found.append(Path(entry.path))
-        return sorted(found)
+        return [Path(name) for name in self.walk(os.fspath(folder), suffixes, deep=deep)]
 
-    def _visible(self, folder: str | Path) -> list[os.DirEntry[str]]:
+    def walk(self, folder: str, suffixes: Collection[str] = SUFFIXES, *, deep: bool = True) -> Iterator[str]:
+        """``images`` one after the other: of any number, memory holds the names of a few folders."""
+
+        def inside(folder: str) -> Iterator[tuple[str, bool]]:
+            names = dict[str, bool]()
+            for entry in self._visible(folder):
+                if entry.is_dir():
+                    names |= {entry.name: True} if deep and not entry.is_symlink() else {}
+                elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                    names[entry.name] = False
+            return ((os.path.join(folder, name), names[name]) for name in sorted(names))
+
+        open_folders = [inside(folder)]
+        while open_folders:
+            for path, is_folder in open_folders[-1]:
+                if is_folder:
+                    open_folders.append(inside(path))
+                    break
+                yield path
+            else:
+                open_folders.pop()
+
+    def _visible(self, folder: str | Path) -> Iterator[os.DirEntry[str]]:
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            found = list(entries)
-            visible = [entry for entry in found if not hidden(entry.name)]
-            self.left_out += len(found) - len(visible)
-            return visible
-        return []
+            for entry in entries:
+                if hidden(entry.name):
+                    self.left_out += 1
+                else:
+                    yield entry
 
 
 def hidden(name: str) -> bool:

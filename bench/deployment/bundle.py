@@ -16,6 +16,7 @@ Nothing of a bundle is executed but the graph in ``model.onnx``, and nothing is 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -191,7 +192,7 @@ class Bundle:
             raise blocks.BlockError(
                 f"dimensions must be {bundle.bits}, as many as bits, not {bundle.dimensions}"
             )
-        return cls(**{**bundle.__dict__, "folder": folder})
+        return dataclasses.replace(bundle, folder=folder)
 
     def model(self) -> bytes:
         """The graph, compared with its checksum.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,11 @@ from bench.errors import UsageError, shortened
 
 if TYPE_CHECKING:
     from onnxruntime import NodeArg
+
+#: Where a graph has weights in another file stands the string "location", its length of 8 before it; the 0
+#: ends the other ways to write 8. ONNX Runtime looks for such files in the working folder, and some of its
+#: versions take addresses in memory for files.
+_NAMES_A_FILE = re.compile(rb"[\x08\x00]location")
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,11 @@ class Encoded:
 
     codes: NDArray[np.uint8] | None
     outputs: NDArray[np.float32]
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """What images are compared by: codes, else embeddings."""
+        return self.outputs if self.codes is None else self.codes
 
 
 class Encoder:
@@ -42,22 +53,27 @@ class Encoder:
     def __init__(self, bundle: Bundle, threads: int) -> None:
         import onnxruntime
 
-        self.bundle = bundle
+        self.bundle, model = bundle, bundle.model()
+        if _NAMES_A_FILE.search(model):
+            raise self._fault("it keeps weights in another file")
+        # What goes wrong is raised, and told once.
+        onnxruntime.set_default_logger_severity(4)
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Threads that wait for work must not take the cores from those that decode images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # what goes wrong is raised, and told once
-        # From bytes: a graph that points to other files finds none.
-        model = bundle.model()
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
+            self._check(self._session.get_inputs(), self._session.get_outputs())
+        except UsageError:
+            raise
         except Exception as error:  # the runtime has an exception of its own for every fault
             raise self._fault("ONNX Runtime cannot load it", error) from error
-        self._check(self._session.get_inputs(), self._session.get_outputs())
 
     def __call__(self, images: NDArray[np.uint8]) -> Encoded:
         """Codes and outputs of images, uint8 (n, h, w, 3) RGB.
