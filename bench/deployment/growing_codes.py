@@ -85,7 +85,7 @@ class GrowingCodes:
         return there
 
     def append(self, rows: Rows) -> None:
-        """Add rows, whose paths take the place of the same paths before."""
+        """Add rows, each path once in a run; they take the place of the same paths of earlier runs."""
         self._waiting.append(rows)
         late = time.monotonic() - self._written >= SECONDS
         if late or sum(len(rows["paths"]) for rows in self._waiting) >= ROWS:
@@ -103,7 +103,9 @@ class GrowingCodes:
         count = sum(int(keep.sum()) for keep in kept)
         if [file.path for file in self._files] != [self.path] or count < self._files[0].rows:
             if self._files:
-                code_files.merge(self.path, self._source, self._files, kept)
+                # Written in the folder, so that a process that is killed leaves nothing but that.
+                code_files.merge(self._folder / "whole", self._source, self._files, kept)
+                (self._folder / "whole").replace(self.path)
             for part in self._parts():
                 part.unlink()
         return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from html import escape
 from pathlib import Path
 from string import Template
@@ -36,14 +37,15 @@ def page(found: Found, name: str, index: Path) -> str:
 
 
 def _section(path: str, hits: list[Hit], found: Found) -> str:
+    measure = "distance" if found.bits else "cosine"
     results = "\n".join(
-        f"<li>{_figure(hit.path, found.upright, f'{rank}. {closeness(hit, found)}', _note(hit))}</li>"
+        f"<li>{_figure(hit.path, found, f'{rank}. {measure} {closeness(hit, found)}', _note(hit))}</li>"
         for rank, hit in enumerate(hits, 1)
     )
     return f"""<section>
 <h2>{_text(Path(path).name)}</h2>
 <div class="row">
-<div class="query">{_figure(path, found.upright, "query", "")}</div>
+<div class="query">{_figure(path, found, "Query", "")}</div>
 <ol>
 {results}
 </ol>
@@ -51,11 +53,13 @@ def _section(path: str, hits: list[Hit], found: Found) -> str:
 </section>"""
 
 
-def _figure(path: str, upright: bool, caption: str, note: str) -> str:
-    told = f' <span class="warning">{_text(note)}</span>' if note else ""
+def _figure(path: str, found: Found, caption: str, note: str) -> str:
+    folder, name = os.path.split(path)
+    told = f'<span class="warning">{_text(note)}</span>' if note else ""
     return (
-        f"<figure>{_picture(path, upright)}"
-        f"<figcaption><b>{_text(caption)}</b>{told}<small>{_text(path)}</small></figcaption></figure>"
+        f"<figure>{_picture(path, found.upright)}"
+        f"<figcaption><b>{_text(caption)}</b>{told}{_text(name)}<small>{_text(folder)}</small></figcaption>"
+        "</figure>"
     )
 
 

@@ -29,8 +29,8 @@ PREPROCESSING = Preprocessing(
 def weights(bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Weights float32 (3, bits) and thresholds float32 (bits,) that ``outputs_of`` uses."""
     rng = np.random.default_rng(bits)
-    directions = rng.standard_normal((3, bits)).astype(np.float32)
-    return directions, (-128 * directions.sum(axis=0)).astype(np.float32)
+    directions, colours = rng.standard_normal((3, bits)), rng.uniform(30, 225, (3, bits))
+    return directions.astype(np.float32), -(directions * colours).sum(axis=0, dtype=np.float32)
 
 
 def outputs_of(images: np.ndarray, bits: int) -> np.ndarray:

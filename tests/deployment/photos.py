@@ -48,8 +48,6 @@ def _palette(image: Image.Image) -> Image.Image:
     return palette
 
 
-
-
 #: Name -> how such a photo is saved: ending, what becomes of the scene, options.
 KINDS = {
     "png": ("png", lambda image: image, {}),
