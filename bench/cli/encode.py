@@ -64,6 +64,9 @@ def encode(
         log.info("hidden files and folders passed over: %d", done.left_out)
     what = f"codes of {made.bits} bits" if made.bits else f"embeddings of {made.dimensions} dimensions"
     rate = f" in {done.seconds:.1f} s ({done.encoded / done.seconds:,.0f}/s)" if done.encoded else ""
+    if not done.rows:
+        click.echo(f"no image could be read: {out} was not written")
+        return _tell_unreadable(done.unreadable, out)
     click.echo(f"{out}: {done.rows:,} {what}, {done.encoded:,} of them new{rate}")
     return _tell_unreadable(done.unreadable, out)
 

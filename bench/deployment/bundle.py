@@ -33,7 +33,7 @@ SCHEMA_VERSION = 1
 FILE, MODEL = "bundle.json", "model.onnx"
 
 #: More is no image, code or embedding of this field, but a way to fill the memory.
-MOST_PIXELS, MOST_BITS, MOST_DIMENSIONS = 8192, 4096, 65536
+MOST_PIXELS, MOST_BITS, MOST_DIMENSIONS = 2048, 4096, 65536
 
 _DIGEST = blocks.matching(r"[0-9a-f]{64}", "a sha256 in hex")
 

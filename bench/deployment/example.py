@@ -10,8 +10,8 @@ from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession("model.onnx")
 photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 codes, outputs = session.run(["codes", "outputs"], {"images": np.asarray(photo)[None]})
-print(codes[0].tobytes().hex())  # BITS bits, the first one highest: compare with those of other photos by
-distances = np.bitwise_count(codes[0] ^ codes).sum(axis=1)  # Hamming distance, here to the photo itself
+print(codes[0].tobytes().hex())  # BITS bits, the first one highest
+distances = np.bitwise_count(codes[0] ^ codes).sum(axis=1)  # Hamming distances, here to itself alone
 print(distances)
 """
 
@@ -23,8 +23,8 @@ from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession("model.onnx")
 photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
 (embeddings,) = session.run(["outputs"], {"images": np.asarray(photo)[None]})
-print(embeddings[0])  # DIMENSIONS numbers of length 1: compare with those of other photos by
-cosines = embeddings @ embeddings[0]  # here with the photo itself
+print(embeddings[0])  # DIMENSIONS numbers, a vector of length 1
+cosines = embeddings @ embeddings[0]  # here with itself alone
 print(cosines)
 """
 
