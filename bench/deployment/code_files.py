@@ -130,12 +130,11 @@ class CodeFile:
         Raises:
             UsageError: the file is damaged, or has bits behind the last.
         """
-        source = self.source
-        result = np.empty((self.rows, source.width), self.dtype(source.column))
-        for number, block in enumerate(self.blocks(source.column)):
-            result[number * BLOCK : number * BLOCK + len(block)] = block
+        source, behind = self.source, 0xFF >> (self.source.bits - 1) % 8 + 1
         with self._told():
-            behind = 0xFF >> (source.bits - 1) % 8 + 1
+            result = np.empty((self.rows, source.width), self.dtype(source.column))
+            for number, block in enumerate(self.blocks(source.column)):
+                result[number * BLOCK : number * BLOCK + len(block)] = block
             if source.bits and (result[:, -1] & behind).any():
                 raise ValueError(f"bits behind the last of {source.bits}")
             if not source.bits and not np.isfinite(result).all():

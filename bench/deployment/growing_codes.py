@@ -114,12 +114,13 @@ class GrowingCodes:
         return sorted(path for path in self._folder.glob("*.npz") if path.stem.isdecimal())
 
     def _found(self) -> list[CodeFile]:
-        files = [CodeFile(self.path)] if self.path.exists() else []
+        files = [_whole(self.path)] if self.path.exists() else []
         for path in self._parts():
             try:
-                files.append(CodeFile(path))
+                files.append(_whole(path))
             except UsageError as error:
-                log.warning("%s: left out; its images are encoded again", error)
+                log.warning("%s is damaged: its images are encoded again", path)
+                log.debug("%s", error)
                 path.unlink()
         for file in files:
             if file.source != self._source:
@@ -151,6 +152,15 @@ class GrowingCodes:
             log.debug("%s: %s", self._folder, error)
 
 
+def _whole(path: Path) -> CodeFile:
+    """The file in ``path``, read to its end: damage is found before hours of work and not after them."""
+    file = CodeFile(path)
+    for name in file.source.columns:
+        for _ in file.blocks(name):
+            pass
+    return file
+
+
 def _digest(path: str, file_bytes: int | None = None, mtime: int | None = None) -> bytes:
     text = f"{path}\0{file_bytes}\0{mtime}"
     # Names that are no valid text come as lone surrogates.
@@ -161,14 +171,13 @@ def _latest(files: list[CodeFile], dropped: set[bytes]) -> list[NDArray[np.bool_
     """Which rows stay: of each path the last, and of ``dropped`` ones none."""
     kept = []
     for file in reversed(files):
-        keep = np.ones(file.rows, np.bool_)
-        digests = list[bytes]()
-        for number, block in enumerate(file.blocks("paths")):
+        keep, digests = list[bool](), list[bytes]()
+        for block in file.blocks("paths"):
             some = [_digest(path) for path in block.tolist()]
-            keep[number * BLOCK : number * BLOCK + len(block)] = [one not in dropped for one in some]
+            keep += [one not in dropped for one in some]
             digests += some if file is not files[0] else []
         dropped.update(digests)
-        kept.append(keep)
+        kept.append(np.array(keep, np.bool_))
     return kept[::-1]
 
 

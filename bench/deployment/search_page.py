@@ -79,7 +79,7 @@ def _picture(path: str, upright: bool) -> str:
         return f'<div class="picture gone">{_text(reason)}</div>'
     kind, content = ("png", "small") if small else ("jpeg", "")
     source = f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
-    return f'<div class="picture"><img class="{content}" loading="lazy" alt="" src="{source}"></div>'
+    return f'<div class="picture"><img class="{content}" alt="" src="{source}"></div>'
 
 
 def _text(text: str) -> str:

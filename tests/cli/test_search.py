@@ -70,6 +70,21 @@ def test_more_than_there_are_is_told_and_all_are_shown(bench, album):
     assert len(result.out.splitlines()) == 3 + 12
 
 
+def test_embeddings_are_shown_with_their_cosine(bench, album, folder):
+    write_bundle(folder / "vectors", 0, 64)
+    assert bench("encode", "vectors", "album", "--out", "vectors.npz").code == 0
+    asked = ["search", "vectors", "album/03.png", "--index", "vectors.npz", "-k", 2]
+    lines = bench(*asked).out.splitlines()
+    assert lines[0] == "vectors.npz: 12 images; cosine of embeddings, nearest first"
+    assert lines[3] == f"  1  1.0000  {album / '03.png'}"
+    first = json.loads(bench(*asked, "--json").out)["queries"][0]["results"][0]
+    assert first["cosine"] == pytest.approx(1, abs=1e-5)
+    assert "distance" not in first
+    refused = bench(*asked, "--index-type", "multihash")
+    assert refused.code == 2
+    assert "--index-type multihash needs codes, and the bundle makes embeddings; use flat" in refused.err
+
+
 @pytest.mark.parametrize("kind", ["ivf", "multihash"])
 def test_indexes_that_may_miss_some_say_so(bench, album, kind):
     result = bench("search", "bundle", "album/03.png", "--index", "codes.npz", "--index-type", kind)

@@ -21,6 +21,7 @@ from bench.deployment.encoder import Encoder
 from bench.deployment.images import open_rgb
 from bench.errors import UsageError
 from tests.deployment.bundles import write_bundle
+from tests.deployment.photos import write_photos
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,6 +52,14 @@ def test_codes_are_those_of_the_plain_loop(tmp_path, bundle, photos, upright):
     assert (done.found, done.encoded, done.rows, done.left_out) == (150, 148, 148, 2)
     assert CodeFile(tmp_path / "codes.npz").source.upright == upright
     assert len(set(content(tmp_path / "codes.npz").values())) > 80
+
+
+@pytest.mark.slow
+def test_a_folder_of_1500_photos(tmp_path, bundle):
+    made = write_photos(tmp_path / "photos", 1500)
+    done = encode(bundle, [tmp_path / "photos"], tmp_path / "codes.npz", threads=2)
+    assert (done.found, done.rows, len(done.unreadable)) == (1500, 1498, 2)
+    assert content(tmp_path / "codes.npz") == one_by_one(bundle, tmp_path / "photos", made.readable)
 
 
 def sizes(path):

@@ -113,25 +113,38 @@ def test_after_any_runs_the_file_holds_the_latest_code_of_each_path(tmp_path_fac
     shutil.rmtree(folder)
 
 
-def test_a_damaged_part_is_made_anew_and_a_damaged_file_is_kept(tmp_path, caplog):
+def cut(data):
+    """The first half of a file."""
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    """A file whose first code is another."""
+    place = data.index(b"\x93NUMPY", data.index(b"codes.npy")) + 128
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [cut, flipped])
+def test_a_damaged_part_is_made_anew_and_a_damaged_file_is_kept(tmp_path, caplog, damage):
     path = tmp_path / "codes.npz"
     with pytest.raises(ZeroDivisionError), GrowingCodes(path, SOURCE) as growing:
         for number in range(4):
             growing.append(row(f"{number}", number))
         raise ZeroDivisionError
     first, second = sorted((tmp_path / "codes.npz.unfinished").glob("*.npz"))
-    first.write_bytes(first.read_bytes()[:50])
+    first.write_bytes(damage(first.read_bytes()))
     with caplog.at_level("WARNING"), GrowingCodes(path, SOURCE) as growing:
         assert [growing.known(f"{number}", 0, 0) for number in range(4)] == [False, False, True, True]
         growing.append(row("0", 9))
         growing.finish(without=[])
-    assert "left out; its images are encoded again" in caplog.text
+    assert "000000.npz is damaged: its images are encoded again" in caplog.text
     assert content(path) == {"2": 2, "3": 3, "0": 9}
     assert not second.exists()
-    path.write_bytes(b"damaged")
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
     with pytest.raises(UsageError, match="not a file of 'encode'"), GrowingCodes(path, SOURCE):
         pass
-    assert path.read_bytes() == b"damaged"
+    assert path.read_bytes() == damaged
     assert list(tmp_path.iterdir()) == [path]
 
 
