@@ -33,9 +33,9 @@ def read(kind: type[Block], data: Any, name: str = "") -> Block:
     if not isinstance(data, dict):
         raise BlockError(f"{name or 'it'} must be an object, not {shown(data)}")
     checks, inside = _checks(kind), f" in {name}" if name else ""
-    if unknown := next((key for key in data if key not in checks), None):
-        key = shortened(unknown, 60)
-        raise BlockError(f"unknown key '{key}'{inside}{did_you_mean(key, checks)}")
+    for key in data:
+        if key not in checks:
+            raise BlockError(f"unknown key '{shortened(key, 60)}'{inside}{did_you_mean(key, checks)}")
     if missing := next((key for key in checks if key not in data), None):
         raise BlockError(f"no key '{missing}'{inside}")
     return kind(**{key: check(data[key], f"{name}.{key}" if name else key) for key, check in checks.items()})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.data import splits
-from bench.data.image_files import GREY, ImageFiles, below, fitted
+from bench.data.image_files import GREY, Finder, ImageFiles, below, fitted
 from bench.errors import DataError
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth, Splits
 
@@ -255,3 +255,25 @@ def test_grey_of_16_bits_keeps_its_shades(tmp_path, ending):
     Image.fromarray(shades).save(path)
     pixels = ImageFiles((path,), 16)[np.array([0])][0]
     np.testing.assert_array_equal(pixels, np.broadcast_to(shades >> 8, (3, 16, 16)))
+
+
+NAMES = st.text("aAb.-_ é", min_size=1, max_size=3).map(lambda name: f"x{name}")
+
+
+@given(
+    files=st.lists(st.tuples(st.lists(NAMES, max_size=3), NAMES, st.sampled_from([".png", ".JPG", ".txt"])))
+)
+@settings(max_examples=50, deadline=None)
+def test_images_are_found_in_the_order_of_their_paths(tmp_path_factory, files):
+    root = tmp_path_factory.mktemp("found")
+    for folders, name, ending in files:
+        path = root.joinpath(*folders, name + ending)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / ".hidden").mkdir()
+    (root / "link").symlink_to(root, target_is_directory=True)
+    finder = Finder()
+    paths = [path for path in root.rglob("*") if path.is_file() and path.suffix.lower() in {".png", ".jpg"}]
+    assert finder.images(root) == sorted(paths)
+    assert finder.left_out == 1
+    assert finder.images(root, deep=False) == sorted(path for path in paths if path.parent == root)
