@@ -35,7 +35,7 @@ def read(kind: type[Block], data: Any, name: str = "") -> Block:
     checks, inside = _checks(kind), f" in {name}" if name else ""
     for key in data:
         if key not in checks:
-            raise BlockError(f"unknown key '{shortened(key, 60)}'{inside}{did_you_mean(key, checks)}")
+            raise BlockError(f"unknown key '{_key(key)}'{inside}{did_you_mean(key, checks)}")
     if missing := next((key for key in checks if key not in data), None):
         raise BlockError(f"no key '{missing}'{inside}")
     return kind(**{key: check(data[key], f"{name}.{key}" if name else key) for key, check in checks.items()})
@@ -141,7 +141,7 @@ def mapping(inner: Check) -> Check:
     def check(value: Any, name: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise BlockError(f"{name} must be an object, not {shown(value)}")
-        return {key: inner(item, f"{name}.{shortened(key, 60)}") for key, item in value.items()}
+        return {key: inner(item, f"{name}.{_key(key)}") for key, item in value.items()}
 
     return check
 
@@ -154,6 +154,10 @@ def anything(value: Any, _: str) -> Any:
 def block(kind: type[Any]) -> Check:
     """An object that is read as ``kind``."""
     return lambda value, name: read(kind, value, name)
+
+
+def _key(key: str) -> str:
+    return shortened(json.dumps(key)[1:-1], 60)
 
 
 def _plain(value: Any) -> Any:

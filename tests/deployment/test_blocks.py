@@ -80,6 +80,7 @@ def test_another_value_is_taken_or_told_by_its_name(key, value):
     if fault is not None and key in GOOD:
         assert key in fault
     assert len(fault or "") < 300
+    assert (fault or "").isprintable()
 
 
 @pytest.mark.parametrize("key", GOOD)
@@ -91,5 +92,7 @@ def test_no_key_may_lack(key):
 def test_places_inside_others_are_named():
     with pytest.raises(BlockError, match=r"many\[1\].name must be a word, not \"Z\""):
         blocks.read(Outer, {**GOOD, "many": [{"name": "y"}, {"name": "Z"}]})
+    with pytest.raises(BlockError, match=r"named\.a\\nb must be a whole number"):
+        blocks.read(Outer, {**GOOD, "named": {"a\nb": "x"}})
     with pytest.raises(BlockError, match=r"unknown key 'nam' in inner; did you mean 'name'\?"):
         blocks.read(Outer, {**GOOD, "inner": {"nam": "x", "name": "x"}})
