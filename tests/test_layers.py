@@ -12,6 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
+from bench.cli import main
+from tests.deployment.bundles import write_bundle
 
 ROOT = Path(__file__).parent.parent
 
@@ -173,6 +177,20 @@ def test_the_numeric_core_needs_numpy_and_faiss_alone():
 )
 def test_torch_is_not_imported(arguments, folder):
     assert "torch" not in loaded_by(f"from bench.cli import main; main({arguments!r})")
+
+
+@pytest.mark.parametrize("verb", ["encode", "search"])
+def test_encoding_and_searching_need_five_packages_alone(verb, tmp_path):
+    """The extra ``runtime``: of it, encoding leaves out FAISS."""
+    write_bundle(tmp_path / "bundle")
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    bundle, image, codes, page = (str(tmp_path / name) for name in ("bundle", "a.png", "codes.npz", "p.html"))
+    encode = ["encode", bundle, image, "--out", codes]
+    assert main(encode) == 0
+    arguments = encode if verb == "encode" else ["search", bundle, image, "--index", codes, "--html", page]
+    packages = "numpy, PIL.Image, onnxruntime, click" + (", faiss" if verb == "search" else "")
+    foreign = loaded_by(f"from bench.cli import main; main({arguments!r})") - set(sys.stdlib_module_names)
+    assert foreign - loaded_by(f"import {packages}") == {"bench"}
 
 
 @pytest.mark.parametrize("verb", ["report", "compare", "check"])

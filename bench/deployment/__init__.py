@@ -1,1 +1,1 @@
-"""A student taken away: which cell is meant, and a bundle of its network that encodes and searches."""
+"""A student taken away: which cell is meant, and a bundle that encodes and searches without torch."""

@@ -210,7 +210,7 @@ def test_an_interrupt_keeps_finished_cells_and_the_next_run_goes_on(tiny, monkey
     monkeypatch.setattr(Dch, "terms", interrupt)
     stopped = tiny("run")
     assert stopped.code == 130
-    assert "finished cells are kept" in stopped.err
+    assert "what is finished is kept" in stopped.err
     assert [r.cell.loss for r in loaded(Path("results/tiny"))] == ["csq"]
     assert not [path for path in (folder / "cache").rglob(".*") if path.is_dir()]
     monkeypatch.setattr(Dch, "terms", original)
