@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench import environment
 from bench.cli.evaluation import Judged
 from bench.data.array_names import SIDES, Side
-from bench.data.code_files import CodeFile
+from bench.data.labelled_codes import LabelledCodes
 from bench.errors import DataError, UsageError
 from bench.results import external
 from bench.results.external import Peer
@@ -108,7 +108,7 @@ def rule_of(asked: Mapping[str, Any], peer: Peer | None) -> RankingRule:
     return RankingRule(**{**rule, "k": None if rule["k"] == "all" else rule["k"]})
 
 
-def in_order_of(peer: Peer, file: CodeFile) -> CodeFile:
+def in_order_of(peer: Peer, file: LabelledCodes) -> LabelledCodes:
     """The rows of ``file`` in the order in which the suite has its images.
 
     Raises:
@@ -129,7 +129,7 @@ def in_order_of(peer: Peer, file: CodeFile) -> CodeFile:
     )
 
 
-def _order(peer: Peer, file: CodeFile, side: Side) -> Any:
+def _order(peer: Peer, file: LabelledCodes, side: Side) -> Any:
     """How the rows of one side are to be sorted."""
     wanted, ids, rows = getattr(peer, side), getattr(file, f"{side}_ids"), len(getattr(file, side))
     if rows != len(wanted):
@@ -156,7 +156,7 @@ def _some(numbers: NDArray[np.int64]) -> str:
     return f"{', '.join(map(str, numbers[:3]))}, ... ({len(numbers)} of them)"
 
 
-def _truth(file: CodeFile) -> str:
+def _truth(file: LabelledCodes) -> str:
     """The same for files of the same queries and answers, whose scores compare query by query."""
     ids = file.query_ids
     order = slice(None) if ids is None else np.argsort(ids)

@@ -57,7 +57,7 @@ def evaluate(
     """
     from bench.cli import evaluation
     from bench.cli.entry import Entry, in_order_of, rule_of
-    from bench.data.code_files import Reading, read_codes
+    from bench.data.labelled_codes import Reading, read_codes
 
     for name, value in about.items():
         if out is None and value not in {None, ()}:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench import environment
-from bench.data.code_files import CodeFile
+from bench.data.labelled_codes import LabelledCodes
 from bench.errors import BenchError, DataError
 from bench.execution import progress
 from bench.hamming import cross_check, distance_histograms, scan
@@ -55,7 +55,7 @@ class Judged:
         peak_mb: the most megabytes that the process has held; None where the system does not say.
     """
 
-    file: CodeFile
+    file: LabelledCodes
     rule: RankingRule
     metrics: dict[str, MetricValue]
     scores: dict[str, NDArray[np.float64]]
@@ -70,7 +70,7 @@ class Judged:
         return next(iter(self.metrics))
 
 
-def judge(file: CodeFile, rule: RankingRule) -> Judged:
+def judge(file: LabelledCodes, rule: RankingRule) -> Judged:
     """Measure all accuracies of the suite that are found for codes, or for embeddings, and labels.
 
     Raises:
@@ -100,7 +100,7 @@ def judge(file: CodeFile, rule: RankingRule) -> Judged:
     )
 
 
-def _measured(file: CodeFile, rule: RankingRule) -> list[Measurement]:
+def _measured(file: LabelledCodes, rule: RankingRule) -> list[Measurement]:
     """What each metric that applies finds; distances of codes are counted once for all."""
     arrays = file.query, file.database, file.query_labels, file.database_labels
     subject = Retrieval(*arrays, file.bits, rule, similarity=file.similarity)
@@ -121,7 +121,7 @@ def _measured(file: CodeFile, rule: RankingRule) -> list[Measurement]:
     return found
 
 
-def _plugins(file: CodeFile) -> Iterator[tuple[str, type[Metric]]]:
+def _plugins(file: LabelledCodes) -> Iterator[tuple[str, type[Metric]]]:
     """Names and classes of the metrics that apply, in the order of records."""
     usual = {name: place for place, name in enumerate(DEFAULT_METRICS)}
     for name in sorted(METRICS.names(), key=lambda name: (usual.get(name, len(usual)), name)):
@@ -131,7 +131,7 @@ def _plugins(file: CodeFile) -> Iterator[tuple[str, type[Metric]]]:
             yield name, plugin
 
 
-def _needed_mb(file: CodeFile) -> float:
+def _needed_mb(file: LabelledCodes) -> float:
     """Megabytes that judging takes at most, with what was read."""
     queries, items = len(file.query), len(file.database)
     labels = [part for part in (file.query_labels, file.database_labels) if part is not None]
@@ -234,7 +234,7 @@ def _of_codes(found: Judged) -> Iterator[str]:
         yield "No bit is the same in the whole database."
 
 
-def _sizes(file: CodeFile) -> str:
+def _sizes(file: LabelledCodes) -> str:
     metric = {"cosine": "by cosine", "l2": "by Euclidean distance"}[file.similarity]
     what = (
         f"codes of {file.bits} bits"

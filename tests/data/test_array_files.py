@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 
 from bench import environment
 from bench.data.array_files import open_arrays
-from bench.data.code_files import read_codes
+from bench.data.labelled_codes import read_codes
 from bench.errors import DataError, MissingPackageError
 
 shared_folder = settings(

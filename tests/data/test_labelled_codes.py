@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.data.code_files import CodeFile, Reading, read_codes
+from bench.data.labelled_codes import LabelledCodes, Reading, read_codes
 from bench.errors import DataError, UsageError
 from bench.hamming import pack_codes
 
@@ -30,7 +30,7 @@ def write(folder: Path, **arrays: Any) -> Path:
     return folder / "a.npz"
 
 
-def assert_codes(found: CodeFile) -> None:
+def assert_codes(found: LabelledCodes) -> None:
     np.testing.assert_array_equal(found.query, PACKED[:QUERIES])
     np.testing.assert_array_equal(found.database, PACKED[QUERIES:])
     assert found.bits == BITS

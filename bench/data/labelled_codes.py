@@ -50,7 +50,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class CodeFile:
+class LabelledCodes:
     """What a file has to say.
 
     Attributes:
@@ -75,7 +75,7 @@ class CodeFile:
     notes: tuple[str, ...]
 
 
-def read_codes(path: Path, how: Reading | None = None) -> CodeFile:
+def read_codes(path: Path, how: Reading | None = None) -> LabelledCodes:
     """Read codes or embeddings, and labels or lists of true neighbours.
 
     Args:
@@ -105,7 +105,7 @@ def read_codes(path: Path, how: Reading | None = None) -> CodeFile:
     return replace(found, notes=(*found.notes, *([f"left aside: {', '.join(aside)}"] if aside else [])))
 
 
-def _checked(values: Mapping[str, NDArray[Any]], kind: str, how: Reading, file: ArrayFile) -> CodeFile:
+def _checked(values: Mapping[str, NDArray[Any]], kind: str, how: Reading, file: ArrayFile) -> LabelledCodes:
     """What arrays by their roles hold, in the form in which it is judged."""
     sides = {side: _matrix(values[f"{side}_{kind}"], f"{side} {kind}") for side in SIDES}
     notes: list[str] = []
@@ -132,7 +132,7 @@ def _checked(values: Mapping[str, NDArray[Any]], kind: str, how: Reading, file: 
         _ids(values.get(f"{side}_ids"), f"{side}_ids", len(part))
         for side, part in zip(SIDES, (query, database), strict=True)
     )
-    return CodeFile(
+    return LabelledCodes(
         path=file.path,
         query=query,
         database=database,
