@@ -53,7 +53,7 @@ class Encoder:
     def __init__(self, bundle: Bundle, threads: int) -> None:
         import onnxruntime
 
-        self.bundle, model = bundle, bundle.model()
+        self.bundle, self.threads, model = bundle, threads, bundle.model()
         if _NAMES_A_FILE.search(model):
             raise self._fault("it keeps weights in another file")
         # What goes wrong is raised, and told once.

@@ -48,10 +48,7 @@ class Cell:
     @property
     def slug(self) -> str:
         """Readable name, used for files."""
-        i = self.info
-        teacher = "+".join(i.teachers) or "no-teacher"
-        code = f"{i.bits}b" if i.bits else "float"
-        return f"{i.dataset}__{teacher}__{i.student}__{i.method}__{i.loss}__{code}__s{i.seed}"
+        return self.info.slug
 
     @property
     def record_file(self) -> str:

@@ -90,6 +90,13 @@ class CellInfo(_Part):
     seed: Whole
     image_size: Whole
 
+    @property
+    def slug(self) -> str:
+        """Readable name, used for files."""
+        teacher = "+".join(self.teachers) or "no-teacher"
+        code = f"{self.bits}b" if self.bits else "float"
+        return f"{self.dataset}__{teacher}__{self.student}__{self.method}__{self.loss}__{code}__s{self.seed}"
+
 
 class Measured(_Part):
     """One measured number; ``interval`` is the 95 % interval over queries, ``samples`` raw timings."""

@@ -143,6 +143,8 @@ def test_help_is_there_and_other_verbs_say_what_to_install(installed, tmp_path):
         ["report", "results"],
         ["compare", "results", "results"],
         ["check", "--baseline", "results", "results"],
+        ["export", "--best", "results", "bundle"],
+        ["evaluate", "codes.npz"],
         ["measure", "cukd_v1"],
         ["ls", "losses"],
         ["data", "prepare", "digits"],
