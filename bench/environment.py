@@ -228,6 +228,16 @@ def available_memory(root: Path = SYSTEM) -> int | None:
     return max(0, min(known)) if known else None
 
 
+def peak_memory() -> int | None:
+    """The most bytes that this process has held at a time; None where the system does not say."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
 def _groups(root: Path, controller: str) -> Iterator[Path]:
     """Folders of the control groups that this process is in, innermost first.
 

@@ -100,3 +100,10 @@ for layer, given in zip(layers, inputs):
     errors = [float(line) for line in done.stdout.split()]
     assert len(errors) == 2
     assert max(errors) < 1e-6  # of TF32: 3e-4
+
+
+def test_the_most_memory_so_far_is_told_in_bytes():
+    before = environment.peak_memory()
+    held = bytearray(64 * 2**20)
+    assert environment.peak_memory() >= before
+    assert environment.peak_memory() >= len(held)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 MOST = 3
 #: Methods that are told one by one; of more, the best and the worst.
 NAMED = 3
+#: Roles of what was trained without step 1.
+_PLAIN = ("teacher", "undistilled")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _labels(groups: Sequence[Group]) -> Iterator[str]:
 
 def _unfinished(group: Group, results: Results) -> int:
     dataset = group.rows[0].records[0].cell.dataset
-    return sum(record.status != "ok" and record.cell.dataset == dataset for record in results.records)
+    return sum(not record.finished and record.cell.dataset == dataset for record in results.records)
 
 
 # -- With and without distillation -----------------------------------------------------------------
@@ -128,12 +130,12 @@ def _methods(group: Group) -> dict[str, list[Row]]:
     for row in group.rows:
         if row.role == "distilled":
             methods[row.configuration.method].append(row)
-    return methods if any(row.role != "distilled" for row in group.rows) else {}
+    return methods if any(row.role in _PLAIN for row in group.rows) else {}
 
 
 def _effect(rows: list[Row], group: Group, results: Results, level: float) -> _Effect | None:
     """What the method of ``rows`` does; None where nothing can be compared."""
-    plain = [row for row in group.rows if row.role != "distilled"]
+    plain = [row for row in group.rows if row.role in _PLAIN]
     some = replace(results, records=[record for row in (*plain, *rows) for record in row.records])
     name, cell = rows[0].configuration.method, rows[0].records[0].cell
     try:
@@ -156,7 +158,7 @@ def _mean(found: Comparison) -> Compared | Overall | None:
 
 def _price(found: Comparison, rows: list[Row], group: Group) -> str:
     """What ``_Effect.price`` holds."""
-    compared = [*rows, *(row for row in group.rows if row.role != "distilled")]
+    compared = [*rows, *(row for row in group.rows if row.role in _PLAIN)]
     for name in filter(None, map(group.resolve, SIZES)):
         if all(_counted(row, name) and row.estimates[name].value > 0 for row in compared):
             changes = [[cost for cost in one.costs if cost.metric == name] for one in found.pairs]
@@ -266,7 +268,7 @@ def _of_students(group: Group) -> Iterator[str]:
         key=lambda row: (-row.estimates[name].value, row.configuration),
     )
     teachers = [row for row in rows if row.role == "teacher"]
-    every = [row for row in rows if row.role != "teacher"]
+    every = [row for row in rows if row.role not in {"teacher", "external"}]
     students = [row for row in every if teachers and _length(row) <= _length(teachers[0])]
     if not students:
         return

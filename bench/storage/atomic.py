@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import UsageError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it; makes the folder if needed.
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``, which takes its place when the block ends; makes the folder too.
 
     Raises:
         UsageError: the folder cannot be written.
@@ -18,16 +20,23 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
+        yield temporary
         temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise UsageError(
             f"{path}: cannot write ({error.strerror or error}); choose a writable folder (--out, BENCH_CACHE)"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``; see ``written``."""
+    with written(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8; see ``write_bytes``."""
+    """Write ``text`` as UTF-8; see ``written``."""
     write_bytes(path, text.encode("utf-8"))
