@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import json
 import logging
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +125,9 @@ def _put_in_place(folder: Path) -> Iterator[Path]:
     """A folder beside ``folder`` that becomes it if nothing goes wrong, and vanishes otherwise."""
     folder = folder.absolute()
     place = folder.with_name(f".{folder.name}.{os.getpid()}")
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        if left.suffix[1:].isdecimal() and not _at_work(int(left.suffix[1:])):
+            shutil.rmtree(left, ignore_errors=True)
     place.mkdir(parents=True)
     try:
         yield place
@@ -133,6 +138,19 @@ def _put_in_place(folder: Path) -> Iterator[Path]:
         shutil.rmtree(older, ignore_errors=True)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _at_work(process: int) -> bool:
+    """Whether a process of this machine still is, where one can ask without ending it."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _write_model(student: Student, place: Path, precision: Precision) -> None:

@@ -11,7 +11,7 @@ from string import Template
 
 from bench.deployment.images import open_rgb, printable, why_unreadable
 from bench.deployment.search import Found, Hit
-from bench.deployment.search_text import closeness, facts
+from bench.deployment.search_text import closeness, facts, hidden
 
 #: Longest side of a picture on the page in pixels; up to so many it is shown pixel by pixel.
 SIDE, SMALL = 320, 64
@@ -50,6 +50,7 @@ def _section(path: str, hits: list[Hit], found: Found) -> str:
 {results}
 </ol>
 </div>
+<p class="facts">{_text(hidden(path, found))}</p>
 </section>"""
 
 

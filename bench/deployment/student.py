@@ -111,6 +111,8 @@ class Student:
             "architecture": networks.architecture(trained, self.context),
         }
         (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=1) + "\n", encoding="utf-8")
+        # As readable as any other file: libraries keep tensors from everybody else.
+        (folder / STATE).chmod((folder / ARCHITECTURE).stat().st_mode)
 
 
 def student_of(cell: FoundCell, data_root: Path) -> Student:
@@ -150,12 +152,13 @@ def student_of(cell: FoundCell, data_root: Path) -> Student:
     return Student(encode, context, net, preprocessing, dataset, codes)
 
 
-def load(bundle: Path) -> nn.Module:
+def load(bundle: str | Path) -> nn.Module:
     """The network of a bundle in torch, in eval mode: float (n, 3, s, s), normalised -> float (n, d).
 
     Args:
         bundle: its folder.
     """
+    bundle = Path(bundle)
     made = json.loads((bundle / ARCHITECTURE).read_text(encoding="utf-8"))
     block, size = made["student"], made["image_size"]
     plugin = STUDENTS.get(block["name"])

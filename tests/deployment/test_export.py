@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -113,7 +116,7 @@ def test_golden_codes_come_out_again(within: Path) -> None:
 def test_the_network_in_torch_is_the_same(within: Path, options: ExportOptions) -> None:
     student = student_of(find_cell(f"results/tiny/{NAME}"), options.data_root)
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    net = load(within / "bundle")
+    net = load(str(within / "bundle"))
     with torch.no_grad():
         torch.testing.assert_close(net(images), student.net(images))
     own = student.net.state_dict()
@@ -135,10 +138,10 @@ def test_the_card_says_what_the_record_says(within: Path) -> None:
 
 
 def test_json_is_the_bundle(said: Callable[..., Result], tmp_path: Path) -> None:
-    done = said(f"results/tiny/{NAME}", tmp_path / "b", "--json", "--sample", 20, "--zip")
+    done = said(f"results/tiny/{NAME}", tmp_path / "b", "--json", "--sample", 100, "--zip")
     assert done.code == 0
     told = json.loads(done.out)
-    assert told["agreement"]["queries"] == told["agreement"]["database"] == 20
+    assert told["agreement"]["database"] == 100
     assert told["agreement"]["sampled"]
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert archive.testzip() is None
@@ -208,6 +211,39 @@ def test_a_folder_that_is_taken(said: Callable[..., Result], within: Path, tmp_p
     assert done.code == 2
     assert "no bundle" in done.err
     assert (tmp_path / "mine/thesis.tex").read_text() == "precious"
+
+
+def test_a_sample_of_a_handful_proves_nothing(said: Callable[..., Result]) -> None:
+    done = said(f"results/tiny/{NAME}", "b", "--sample", 1)
+    assert done.code == 2
+    assert "--sample" in done.err
+
+
+def test_what_a_killed_export_left_is_removed_and_what_is_at_work_is_not(
+    within: Path, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True
+    )
+    left, busy = tmp_path / f".b.{int(ended.stdout)}", tmp_path / f".b.{os.getppid()}"
+    for folder in (left, busy, tmp_path / ".b.notes"):
+        folder.mkdir()
+    with exporting._put_in_place(tmp_path / "b") as place:
+        (place / "file").write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"b", busy.name, ".b.notes"}
+    assert (tmp_path / "b/file").read_text() == "whole"
+
+
+def test_files_are_as_readable_as_each_other(within: Path) -> None:
+    files = [path for path in (within / "bundle").rglob("*") if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1
+
+
+def test_a_typo_is_told_without_torch(within: Path) -> None:
+    arguments = ["-X", "importtime", "-m", "bench", "export", "results/tiny/nosuch", "b"]
+    done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert " torch\n" not in done.stderr
 
 
 def test_cell_and_folder_are_both_named(said: Callable[..., Result]) -> None:
