@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 from bench.cli import main
 from bench.deployment import export as exporting
@@ -23,6 +25,7 @@ from bench.deployment.bundle import Bundle, FileEntry
 from bench.deployment.cells import find_cell
 from bench.deployment.encoder import Encoder
 from bench.deployment.export import ExportOptions, export
+from bench.deployment.place import put_in_place
 from bench.deployment.proof import TOLERANCES, Agreement, Tolerance
 from bench.deployment.student import load, student_of
 from bench.errors import CellError, DataError, UsageError
@@ -228,7 +231,7 @@ def test_what_a_killed_export_left_is_removed_and_what_is_at_work_is_not(
     left, busy = tmp_path / f".b.{int(ended.stdout)}", tmp_path / f".b.{os.getppid()}"
     for folder in (left, busy, tmp_path / ".b.notes"):
         folder.mkdir()
-    with exporting._put_in_place(tmp_path / "b") as place:
+    with put_in_place(tmp_path / "b", replace=False) as place:
         (place / "file").write_text("whole")
     assert {path.name for path in tmp_path.iterdir()} == {"b", busy.name, ".b.notes"}
     assert (tmp_path / "b/file").read_text() == "whole"
@@ -244,6 +247,99 @@ def test_a_typo_is_told_without_torch(within: Path) -> None:
     done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert " torch\n" not in done.stderr
+
+
+def test_what_is_not_of_the_bundle_is_not_replaced(
+    said: Callable[..., Result], within: Path, tmp_path: Path
+) -> None:
+    """Codes beside the model, as the card has people make them, cost hours."""
+    shutil.copytree(within / "bundle", tmp_path / "b")
+    (tmp_path / "b/codes.npz").write_text("hours")
+    done = said(f"results/tiny/{NAME}", tmp_path / "b", "--replace")
+    assert done.code == 2
+    assert "holds codes.npz, which is not of the bundle and would be lost; move it away" in done.err
+    assert (tmp_path / "b/codes.npz").read_text() == "hours"
+
+
+def test_a_bundle_json_of_something_else_is_not_replaced(said: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/bundle.json").write_text('{"entry": "main.js"}')
+    done = said(f"results/tiny/{NAME}", tmp_path / "web", "--replace")
+    assert done.code == 2
+    assert "no whole bundle, which is not replaced" in done.err
+    assert (tmp_path / "web/bundle.json").is_file()
+
+
+def test_a_zip_file_that_is_there_is_not_replaced_unasked(
+    said: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "photos.zip").write_text("precious")
+    done = said(f"results/tiny/{NAME}", tmp_path / "photos", "--zip")
+    assert done.code == 2
+    assert "photos.zip: there already" in done.err
+    assert (tmp_path / "photos.zip").read_text() == "precious"
+    assert not (tmp_path / "photos").exists()
+
+
+@pytest.fixture
+def made(within: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph and the proof are there at once."""
+    found = Bundle.read(within / "bundle").agreement
+    agreed = Agreement(**{**found, "tolerance": Tolerance(**found["tolerance"])})
+    monkeypatch.setattr(
+        exporting, "write_graph", lambda *a, **b: shutil.copy(within / "bundle/model.onnx", a[4])
+    )
+    monkeypatch.setattr(exporting, "prove", lambda *a: agreed)
+
+
+@pytest.mark.usefixtures("made")
+def test_a_link_stays_one(options: ExportOptions, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "b").symlink_to("disk")
+    for replace in (False, True):
+        export(
+            find_cell(f"results/tiny/{NAME}"), tmp_path / "b", dataclasses.replace(options, replace=replace)
+        )
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "disk"]
+        assert (tmp_path / "b").is_symlink()
+        assert Bundle.read(tmp_path / "disk").name == NAME
+
+
+@pytest.mark.usefixtures("made")
+def test_two_exports_into_one_folder(
+    options: ExportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that comes last does not remove what the other has put there in the meantime."""
+    proved = exporting.prove
+
+    def meanwhile(*arguments: object) -> Agreement:
+        monkeypatch.setattr(exporting, "prove", proved)
+        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
+        return proved(*arguments)
+
+    monkeypatch.setattr(exporting, "prove", meanwhile)
+    monkeypatch.setattr(os, "getpid", iter(range(1, 100)).__next__)
+    with pytest.raises(UsageError, match="a bundle is there"):
+        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
+    assert Bundle.read(tmp_path / "b").name == NAME
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), SafetensorError("I/O error: No space left")]
+)
+def test_a_full_disk_is_no_defect(
+    said: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(exporting, "write_graph", full)
+    done = said(f"results/tiny/{NAME}", tmp_path / "b")
+    assert done.code == 2
+    assert "No space left" in done.err
+    assert "a place with more room" in done.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_cell_and_folder_are_both_named(said: Callable[..., Result]) -> None:
