@@ -114,6 +114,7 @@ def agreement_lines(agreement: Agreement, bits: int) -> dict[str, str]:
             return f"{share:.4%} of the bits of {images} differ"
         return f"{images} are {share:.1e} away by cosine, on average,"
 
+    judged = catalogue.title(agreement.accuracy) + (" within the sample" if agreement.sampled else "")
     accuracy = f"{agreement.bundle:.4f}, in the suite {agreement.suite:.4f}: {agreement.difference:+.4f}"
     if agreement.interval is not None:
         accuracy += " [{:+.4f}, {:+.4f}], 95 % over queries".format(*agreement.interval)
@@ -121,7 +122,7 @@ def agreement_lines(agreement: Agreement, bits: int) -> dict[str, str]:
         "codes" if bits else "embeddings": (
             f"{apart(agreement.bits_changed, images)} from those that the cell was judged by ({allowed})"
         ),
-        catalogue.title(agreement.accuracy): f"{accuracy} (allowed: {limit.accuracy:g})",
+        judged: f"{accuracy} (allowed: {limit.accuracy:g})",
         "photos": (
             f"{apart(agreement.photo_bits_changed, f'{agreement.photos} photos of many sizes')} from what "
             f"PIL's resizing and torch make of them ({allowed})"

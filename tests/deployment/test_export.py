@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
+import functools
 import json
 import os
 import shutil
@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 
 from bench.cli import main
 from bench.deployment import export as exporting
+from bench.deployment import proof
 from bench.deployment.bundle import Bundle, FileEntry
+from bench.deployment.card import agreement_lines
 from bench.deployment.cells import find_cell
 from bench.deployment.encoder import Encoder
 from bench.deployment.export import ExportOptions, export
@@ -29,6 +30,7 @@ from bench.deployment.place import put_in_place
 from bench.deployment.proof import TOLERANCES, Agreement, Tolerance
 from bench.deployment.student import load, student_of
 from bench.errors import CellError, DataError, UsageError
+from bench.hamming import pack_signs
 from tests.conftest import PLUGINS, TINY_GRID, Result
 
 NAME = "synthetic__tiny_teacher__tiny_student__cukd__csq__16b__s0"
@@ -249,97 +251,83 @@ def test_a_typo_is_told_without_torch(within: Path) -> None:
     assert " torch\n" not in done.stderr
 
 
-def test_what_is_not_of_the_bundle_is_not_replaced(
-    said: Callable[..., Result], within: Path, tmp_path: Path
-) -> None:
-    """Codes beside the model, as the card has people make them, cost hours."""
-    shutil.copytree(within / "bundle", tmp_path / "b")
-    (tmp_path / "b/codes.npz").write_text("hours")
-    done = said(f"results/tiny/{NAME}", tmp_path / "b", "--replace")
-    assert done.code == 2
-    assert "holds codes.npz, which is not of the bundle and would be lost; move it away" in done.err
-    assert (tmp_path / "b/codes.npz").read_text() == "hours"
-
-
-def test_a_bundle_json_of_something_else_is_not_replaced(said: Callable[..., Result], tmp_path: Path) -> None:
-    (tmp_path / "web").mkdir()
-    (tmp_path / "web/bundle.json").write_text('{"entry": "main.js"}')
-    done = said(f"results/tiny/{NAME}", tmp_path / "web", "--replace")
-    assert done.code == 2
-    assert "no whole bundle, which is not replaced" in done.err
-    assert (tmp_path / "web/bundle.json").is_file()
-
-
-def test_a_zip_file_that_is_there_is_not_replaced_unasked(
-    said: Callable[..., Result], tmp_path: Path
-) -> None:
-    (tmp_path / "photos.zip").write_text("precious")
-    done = said(f"results/tiny/{NAME}", tmp_path / "photos", "--zip")
-    assert done.code == 2
-    assert "photos.zip: there already" in done.err
-    assert (tmp_path / "photos.zip").read_text() == "precious"
-    assert not (tmp_path / "photos").exists()
-
-
-@pytest.fixture
-def made(within: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The graph and the proof are there at once."""
-    found = Bundle.read(within / "bundle").agreement
-    agreed = Agreement(**{**found, "tolerance": Tolerance(**found["tolerance"])})
-    monkeypatch.setattr(
-        exporting, "write_graph", lambda *a, **b: shutil.copy(within / "bundle/model.onnx", a[4])
-    )
-    monkeypatch.setattr(exporting, "prove", lambda *a: agreed)
-
-
-@pytest.mark.usefixtures("made")
-def test_a_link_stays_one(options: ExportOptions, tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "b").symlink_to("disk")
-    for replace in (False, True):
-        export(
-            find_cell(f"results/tiny/{NAME}"), tmp_path / "b", dataclasses.replace(options, replace=replace)
-        )
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "disk"]
-        assert (tmp_path / "b").is_symlink()
-        assert Bundle.read(tmp_path / "disk").name == NAME
-
-
-@pytest.mark.usefixtures("made")
-def test_two_exports_into_one_folder(
-    options: ExportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The one that comes last does not remove what the other has put there in the meantime."""
-    proved = exporting.prove
-
-    def meanwhile(*arguments: object) -> Agreement:
-        monkeypatch.setattr(exporting, "prove", proved)
-        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
-        return proved(*arguments)
-
-    monkeypatch.setattr(exporting, "prove", meanwhile)
-    monkeypatch.setattr(os, "getpid", iter(range(1, 100)).__next__)
-    with pytest.raises(UsageError, match="a bundle is there"):
-        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
-    assert Bundle.read(tmp_path / "b").name == NAME
-    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+def edited(home: Path, folder: Path, **changes: object) -> Path:
+    """A copy of the results in which the record of the cell says something else."""
+    shutil.copytree(home / "results/tiny", folder, dirs_exist_ok=True)
+    (path,) = folder.glob(f"records/{NAME}-*.json")
+    record = json.loads(path.read_text())
+    for place, value in changes.items():
+        *blocks, name = place.split("__")
+        functools.reduce(dict.__getitem__, blocks, record)[name] = value
+    path.write_text(json.dumps(record))
+    return path
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), SafetensorError("I/O error: No space left")]
+    ("name", "value"),
+    [("student", "resnet50"), ("bits", 64), ("image_size", 224), ("dataset", "imagenet100")],
 )
-def test_a_full_disk_is_no_defect(
-    said: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+def test_a_record_that_says_something_else_than_its_codes(
+    within: Path, options: ExportOptions, tmp_path: Path, name: str, value: object
 ) -> None:
-    def full(*arguments: object) -> None:
-        raise error
+    path = edited(within, tmp_path / "r", **{f"cell__{name}": value})
+    with pytest.raises(UsageError, match=f"says that {name} is {value}, and its codes were made with"):
+        student_of(find_cell(str(path)), options.data_root)
 
-    monkeypatch.setattr(exporting, "write_graph", full)
-    done = said(f"results/tiny/{NAME}", tmp_path / "b")
-    assert done.code == 2
-    assert "No space left" in done.err
-    assert "a place with more room" in done.err
-    assert not list(tmp_path.iterdir())
+
+def test_a_record_with_another_accuracy(
+    said: Callable[..., Result], within: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is given a card that repeats it."""
+    monkeypatch.setattr(
+        exporting, "write_graph", lambda *a, **b: shutil.copy(within / "bundle/model.onnx", a[4])
+    )
+    path = edited(within, tmp_path / "r", **{"metrics__map@all:expected:relevant__value": 0.9999})
+    done = said(path, tmp_path / "b")
+    assert done.code == 1
+    assert "the record says that map@all:expected:relevant is 0.9999, and by its codes it is 0." in done.err
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.usefixtures("within")
+def test_codes_that_depend_on_what_is_computed_with_them(
+    options: ExportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that normalises by its batch has no code of an image; the suite has large batches."""
+
+    class ByBatch(torch.nn.Module):
+        def __init__(self, net: torch.nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            outputs = self.net(images)
+            return outputs - outputs.mean(dim=0, keepdim=True)
+
+    found = student_of(find_cell(f"results/tiny/{NAME}"), options.data_root)
+    net, codes = ByBatch(found.net), {}
+    for part in found.codes:
+        with torch.no_grad():
+            outputs = [net(torch.from_numpy(some)) for some in found.inputs(found.places(part))]
+        codes[part] = pack_signs(torch.cat(outputs).numpy())
+    spoilt = dataclasses.replace(found, net=net, codes=codes)
+    monkeypatch.setattr(exporting, "student_of", lambda *arguments: spoilt)
+    monkeypatch.setattr(proof, "_check_record", lambda *arguments: None)
+    with pytest.raises(CellError, match="of what it makes of the cell's images differs"):
+        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
+
+
+def test_a_sample_says_that_it_is_one(within: Path, options: ExportOptions) -> None:
+    agreed = agreement(accuracy="map@all:expected:relevant", sampled=True)
+    assert "mAP@all within the sample" in agreement_lines(agreed, 16)
+    assert "mAP@all" in agreement_lines(dataclasses.replace(agreed, sampled=False), 16)
+
+
+def test_a_sample_in_which_nothing_can_be_found(within: Path, options: ExportOptions) -> None:
+    cell = find_cell(f"results/tiny/{NAME}")
+    encoder = Encoder(Bundle.read(within / "bundle"), 1)
+    with pytest.raises(UsageError, match="--sample 1: holds nothing that its queries could find"):
+        proof.prove(student_of(cell, options.data_root), cell.record, encoder, TOLERANCES["fp32"], sample=1)
 
 
 def test_cell_and_folder_are_both_named(said: Callable[..., Result]) -> None:
