@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -364,6 +365,21 @@ def test_compare_pairs_it_with_every_cell_query_by_query(beside, bench, trained)
         in text
     )
     assert "What was measured elsewhere is set against each configuration that has codes as long" in text
+
+
+def test_codes_of_their_own_are_brought_beside_the_cells_by_the_command_that_compare_prints(
+    beside, bench, trained
+):
+    assert beside().code == 0
+    assert bench("evaluate", "codes.npz", "--out", "own", "--name", "My method").code == 0
+    refused = bench("compare", TINY, "own")
+    assert refused.code == 4
+    (line,) = lines_of(refused)
+    assert "nothing to compare: A has data set synthetic and B codes; " in line
+    command = shlex.split(line.partition("python -m bench ")[2])
+    again = bench(*("codes.npz" if word == "CODES" else word for word in command))
+    assert again.code == 0, again.err
+    assert bench("compare", TINY, "own").code == 0
 
 
 def test_reports_show_it_beside_the_cells(beside, bench):
