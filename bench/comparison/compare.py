@@ -47,6 +47,7 @@ class Compared:
         name: as the new results call it.
         base_name: as the baseline does.
         metric: full name of the accuracy.
+        judged: that of the accuracy that cells are judged by, of which alone scores by query are kept.
         base: its mean in the baseline, over seeds and the queries that have a score on both sides.
         new: its mean in the new results, over the same.
         difference: ``new`` less ``base``.
@@ -66,6 +67,7 @@ class Compared:
     name: Configuration
     base_name: Configuration
     metric: str
+    judged: str
     base: float
     new: float
     difference: float
@@ -311,6 +313,7 @@ def _compared(
         name=one.pair.name,
         base_name=one.pair.base_name,
         metric=one.metric,
+        judged=one.pair.new[0].accuracy or "",
         base=before,
         new=after,
         difference=result.mean,
