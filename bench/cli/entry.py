@@ -23,6 +23,9 @@ from bench.results.records import Measured
 from bench.storage.keys import canonical_json
 from bench.types import RankingRule
 
+#: As many ids are told at most.
+_MOST_IDS = 3
+
 _USUAL = {"k": "all", "ties": "expected", "normalizer": "relevant"}
 
 
@@ -145,15 +148,19 @@ def _order(peer: Peer, file: LabelledCodes, side: Side) -> Any:
         raise DataError(f"{file.path}: {side}_ids are texts; images of {peer.name} go by their numbers")
     if not np.array_equal(np.sort(ids), wanted):
         stray = np.setdiff1d(ids, wanted)
+        more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
+        is_no = f"are no {side} images" if more else f"is no {side} image"
         raise DataError(
-            f"{file.path}: {len(stray)} of {rows} {side}_ids are no {side} images of {peer.name}, which are "
-            f"{_some(wanted)}; the first is {stray[0]}"
+            f"{file.path}: id {stray[0]}{more} of {side}_ids {is_no} of {peer.name}; those are "
+            f"{_some(wanted)}"
         )
     return np.argsort(ids)
 
 
 def _some(numbers: NDArray[np.int64]) -> str:
-    return f"{', '.join(map(str, numbers[:3]))}, ... ({len(numbers)} of them)"
+    """All of a few numbers, or the first of many."""
+    first = ", ".join(map(str, numbers[:_MOST_IDS]))
+    return first if len(numbers) <= _MOST_IDS else f"{first}, ... ({len(numbers)} of them)"
 
 
 def _truth(file: LabelledCodes) -> str:

@@ -52,9 +52,8 @@ class Count(click.IntRange):
         if value in self._words or isinstance(value, int):
             return value
         if not str(value).isdecimal() or not int(value):
-            name = param.opts[0] if param else "it"
             words = "".join(f"{word} or " for word in self._words)
-            self.fail(f"'{value}' is not {words}a whole number of at least 1; try {name} 2", param, ctx)
+            self.fail(f"'{value}' is not {words}a whole number of at least 1", param, ctx)
         return int(value)
 
 

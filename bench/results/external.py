@@ -20,7 +20,7 @@ from safetensors.numpy import save as tensors
 from bench.errors import RecordError, UsageError, did_you_mean
 from bench.results import catalogue, comparable, records
 from bench.results.entries import DEFAULT_CHARTS
-from bench.results.folder import Results, ResultsFolder, load_results, save_index
+from bench.results.folder import Results, ResultsFolder, load_results, save_index, similar
 from bench.results.records import EXTERNAL, CellInfo, Measured, Record
 from bench.results.wording import one_line
 from bench.storage import atomic
@@ -97,7 +97,8 @@ def peer_of(path: Path) -> Peer:
     elif path.is_file():
         folder, found = path.parent.parent, [records.load(path)]
     else:
-        raise UsageError(f"{path}: no such results folder or record")
+        cure = similar(path) or "; give the folder of a run, or one of its records"
+        raise UsageError(f"{path}: no such results folder or record{cure}")
     protocols = {canonical_json([one.cell.dataset, *_settings(one)]): one for one in found}
     if len(protocols) != 1:
         what = f"cells of {len(protocols)} data sets or protocols" if found else "no finished cell"

@@ -112,7 +112,7 @@ class TestAveragePrecision:
             ({"database_codes": np.zeros(5, np.uint8)}, "database codes must be .* not uint8 .5,."),
             ({"database_codes": [["1"]]}, "database codes must be floats, bools or -1 and .1"),
             ({"database_codes": [[1], [1, 2]]}, "database codes are nothing that numpy can read"),
-            ({"query_labels": np.zeros(6, int)}, "7 query codes have 6 labels"),
+            ({"query_labels": np.zeros(6, int)}, "7 queries have 6 labels"),
             ({"query_labels": np.zeros(7)}, "query labels must be int .* not float64 .7,."),
             ({"query_labels": np.full((7, 3), 2)}, "query labels must be int"),
             ({"query_labels": np.zeros((7, 3), int)}, "do not match"),
