@@ -85,6 +85,7 @@ class Entry:
             self.name,
             self.seed,
             file.bits,
+            file.similarity,
             {**metrics, "code_bytes": code, **self.costs},
             dataset=self.dataset,
             rule=dataclasses.asdict(found.rule) | {"k": found.rule.k or "all"},

@@ -436,6 +436,17 @@ def test_without_cells_beside_it_it_stands_alone(bench, folder):
     assert bench("check", "--baseline", "one", "one").code == 0
 
 
+def test_a_record_of_embeddings_says_by_what_they_were_compared(bench, folder):
+    vectors = np.random.default_rng(0).standard_normal((90, 5))
+    some_codes(folder / "e.npz", query_codes=None, database_codes=None,
+               query_embeddings=vectors[:20], database_embeddings=vectors[20:])  # fmt: skip
+    for distance, noted in (("l2", "l2"), ("cosine", None)):
+        put = bench("evaluate", "e.npz", "--distance", distance, "--out", "e", "--name", "A")
+        assert put.code == 0, put.err
+        (record,) = load_results(Path("e")).records  # in the place of the other
+        assert record.params.get("similarity") == noted
+
+
 def test_ids_pair_queries_whatever_their_order(bench, folder):
     ids = np.array([f"image {number:02d}" for number in range(20)])
     arrays = some_codes(folder / "a.npz", query_ids=ids)
