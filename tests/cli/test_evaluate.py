@@ -307,6 +307,11 @@ def test_the_same_name_and_seed_take_the_place_of_earlier_ones(beside):
     ("side", "change", "message"),
     [
         ("query", lambda ids: None, "no query_ids, the place of each row's image in the data set"),
+        (
+            "query",
+            lambda ids: None,
+            "; which is which: python -m bench data prepare synthetic --list images.csv",
+        ),
         ("query", lambda ids: ids + 1000, " more of query_ids are no query images of synthetic"),
         (
             "query",
