@@ -20,6 +20,7 @@ from bench.errors import DataError, UsageError
 from bench.results import external
 from bench.results.external import Peer
 from bench.results.records import Measured
+from bench.results.wording import one_line
 from bench.storage.keys import canonical_json
 from bench.types import RankingRule
 
@@ -85,6 +86,7 @@ class Entry:
             self.name,
             self.seed,
             file.bits,
+            file.similarity,
             {**metrics, "code_bytes": code, **self.costs},
             dataset=self.dataset,
             rule=dataclasses.asdict(found.rule) | {"k": found.rule.k or "all"},
@@ -142,7 +144,8 @@ def _order(peer: Peer, file: LabelledCodes, side: Side) -> Any:
             return slice(None)
         raise DataError(
             f"{file.path}: no {side}_ids, the place of each row's image in the data set, which pair queries; "
-            f"of {peer.name} they are {_some(wanted)}, in any order"
+            f"of {peer.name} they are {_some(wanted)}, in any order; which is which: python -m bench data "
+            f"prepare {one_line(peer.record.cell.dataset)} --list images.csv"
         )
     if ids.dtype.kind not in "iu":
         raise DataError(f"{file.path}: {side}_ids are texts; images of {peer.name} go by their numbers")

@@ -243,7 +243,7 @@ def _constant(places: tuple[int, ...], bits: int) -> str:
 
 
 def _sizes(file: LabelledCodes) -> str:
-    metric = {"cosine": "by cosine", "l2": "by Euclidean distance"}[file.similarity]
+    metric = f"by {wording.SIMILARITIES[file.similarity]}"
     what = (
         f"codes of {file.bits} bits"
         if file.bits

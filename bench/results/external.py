@@ -25,6 +25,7 @@ from bench.results.records import EXTERNAL, CellInfo, Measured, Record
 from bench.results.wording import one_line
 from bench.storage import atomic
 from bench.storage.keys import KEY_DIGITS, canonical_json, content_key, file_name
+from bench.types import Similarity
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ def _cost(number: str, name: str, unit: str) -> Measured:
 
 
 def external_record(
-    name: str, seed: int, bits: int, metrics: Mapping[str, Measured], *, dataset: str,
+    name: str, seed: int, bits: int, similarity: Similarity, metrics: Mapping[str, Measured], *, dataset: str,
     rule: Mapping[str, Any], peer: Peer | None, digests: Mapping[str, str],
     environment: Mapping[str, Any], warnings: Sequence[str],
 ) -> Record:  # fmt: skip
@@ -183,6 +184,7 @@ def external_record(
         name: what the method is called.
         seed: of the training, where there were several.
         bits: of the codes; 0 for embeddings.
+        similarity: by which embeddings were compared; noted where it is not the suite's own, a cosine.
         metrics: found for the codes, and costs that were stated.
         dataset: the name of the data set, where there is no ``peer``.
         rule: ``k``, ``ties`` and ``normalizer`` of mAP.
@@ -203,8 +205,10 @@ def external_record(
         image_size=0,
     )
     _, settings, precision = _settings(peer.record) if peer else ({}, {}, None)
-    params = {"dataset": settings, "precision": precision}
+    params: dict[str, Any] = {"dataset": settings, "precision": precision}
     identity = content_key([cell.model_dump(), params])
+    if not bits and similarity != "cosine":
+        params["similarity"] = similarity
     return Record(
         key=content_key([identity, digests]),
         cell_key=identity,

@@ -15,6 +15,8 @@ from bench.results.records import Measured
 _LONGEST = 80
 #: In place of a code length, where there is no code.
 FLOAT = "float"
+#: By what embeddings are compared.
+SIMILARITIES = {"cosine": "cosine", "l2": "Euclidean distance"}
 #: In place of a method, and of what nobody knows, where something was measured elsewhere.
 ELSEWHERE, UNKNOWN = "measured elsewhere", "–"
 

@@ -307,6 +307,11 @@ def test_the_same_name_and_seed_take_the_place_of_earlier_ones(beside):
     ("side", "change", "message"),
     [
         ("query", lambda ids: None, "no query_ids, the place of each row's image in the data set"),
+        (
+            "query",
+            lambda ids: None,
+            "; which is which: python -m bench data prepare synthetic --list images.csv",
+        ),
         ("query", lambda ids: ids + 1000, " more of query_ids are no query images of synthetic"),
         (
             "query",
@@ -434,6 +439,17 @@ def test_without_cells_beside_it_it_stands_alone(bench, folder):
     assert "A has student A, B has B" in result.out or "A -> B" in result.out
     assert "paired over 1 seed and 20 queries" in result.out
     assert bench("check", "--baseline", "one", "one").code == 0
+
+
+def test_a_record_of_embeddings_says_by_what_they_were_compared(bench, folder):
+    vectors = np.random.default_rng(0).standard_normal((90, 5))
+    some_codes(folder / "e.npz", query_codes=None, database_codes=None,
+               query_embeddings=vectors[:20], database_embeddings=vectors[20:])  # fmt: skip
+    for distance, noted in (("l2", "l2"), ("cosine", None)):
+        put = bench("evaluate", "e.npz", "--distance", distance, "--out", "e", "--name", "A")
+        assert put.code == 0, put.err
+        (record,) = load_results(Path("e")).records  # in the place of the other
+        assert record.params.get("similarity") == noted
 
 
 def test_ids_pair_queries_whatever_their_order(bench, folder):

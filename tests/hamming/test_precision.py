@@ -47,6 +47,14 @@ class TestAveragePrecision:
             ranking = (database_labels[order] == query_labels[row]).astype(int)
             assert got[row] == pytest.approx(score(ranking, k or 90, normalizer))
 
+    @pytest.mark.parametrize("normalizer", NORMALIZERS)
+    @pytest.mark.parametrize("ties", TIES)
+    def test_a_cut_beyond_the_last_item_is_none(self, ties: Any, normalizer: Any) -> None:
+        rule = {"ties": ties, "normalizer": normalizer}
+        whole = average_precision(*problem(0), **rule)
+        for k in (90, 91, 10**6):
+            np.testing.assert_array_equal(average_precision(*problem(0), k=k, **rule), whole)
+
     @some
     @given(
         st.integers(0, 2**32 - 1),
