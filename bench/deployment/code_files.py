@@ -95,6 +95,8 @@ class CodeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() and not path.is_file():  # a device has no end to begin to read at
+            raise UsageError(f"{path}: not a file; name one that 'encode' wrote, or a new one")
         with self._told(), zipfile.ZipFile(path) as archive:
             bits = int(self._fact(archive, "bits", "i"))
             values = "codes" if bits else "embeddings"

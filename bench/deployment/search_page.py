@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import warnings
 from html import escape
 from pathlib import Path
 from string import Template
@@ -27,7 +28,9 @@ def page(found: Found, name: str, index: Path) -> str:
         name: of the bundle.
         index: that was searched.
     """
-    sections = "\n".join(_section(path, hits, found) for path, hits in found.queries.items())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PIL's, of large images: they are shown small
+        sections = "\n".join(_section(path, hits, found) for path, hits in found.queries.items())
     told = [*facts(found, index), *(f"{bad.path}: cannot be read ({bad.reason})" for bad in found.unreadable)]
     return _PAGE.substitute(
         name=_text(name),

@@ -89,7 +89,7 @@ def test_where_no_image_can_be_read_no_file_is_named(bench, album, folder):
         (["encode", "bundle", "album", "--batch", "0"], "--batch 2"),
         (["encode", "bundle", "album", "--threads", "x"], "--threads 2"),
         (["encode", "bundle", "album", "--out", "bundle/bundle.json"], "not a file of 'encode'"),
-        (["encode", "bundle", "album", "--out", "album"], "album: Is a directory"),
+        (["encode", "bundle", "album", "--out", "album"], "album: not a file"),
         (["encode", "bundle", "album", "--out", "bundle/bundle.json/x"], "Not a directory"),
         (["encode", "bundle", "album", "--out", "x" * 300], "File name too long"),
         (["encode", "b" * 5000, "album"], "File name too long"),
