@@ -280,14 +280,18 @@ def _vectors(values: NDArray[Any], side: Side, similarity: Similarity) -> NDArra
     vectors = np.empty(values.shape, np.float32)
     for part in scan.chunks(len(values), 12 * values.shape[1], _PIECE_MB):
         exact = values[part].astype(np.float64)
-        lengths = np.linalg.norm(exact, axis=1, keepdims=True)
-        bad = ~np.isfinite(lengths) | ((lengths == 0) & (similarity == "cosine"))
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+            divisors = np.where(lengths == 0, 1, lengths) if similarity == "cosine" else 1
+            vectors[part] = exact / divisors
+        finite = np.isfinite(vectors[part]).all(axis=1, keepdims=True) & np.isfinite(lengths)
+        bad = ~finite | ((lengths == 0) & (similarity == "cosine"))
         if bad.any():
             first = int(bad.argmax())
             empty = "has length 0, so that it has no cosine; --distance l2 needs none"
-            what = f"holds what is no number{_MEND_ROW}" if lengths[first] != 0 else empty
+            large = f"holds what is no number, or too large for float32{_MEND_ROW}"
+            what = empty if lengths[first] == 0 else large
             raise BenchError(f"row {part.start + first} of the {side} embeddings {what}")
-        vectors[part] = exact / lengths if similarity == "cosine" else exact
     return vectors
 
 
