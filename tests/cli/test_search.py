@@ -130,7 +130,10 @@ def test_a_page_takes_the_place_of_nothing_that_is_searched(bench, album, folder
         (["bundle", "album/00.png", "--index", "absent.npz"], "absent.npz: no such file; make it"),
         (["bundle", "album/00.png", "--index", "bundle/bundle.json"], "not a file of 'encode'"),
         (["bundle", "album/00.png", "--index", "album"], "album: not a file"),
-        (["bundle", "album/00.png", "--index", "codes.npz", "-k", "0"], "-k 2"),
+        (
+            ["bundle", "album/00.png", "--index", "codes.npz", "-k", "0"],
+            "is not a whole number of at least 1",
+        ),
         (["bundle", "album/00.png", "--index", "codes.npz", "--index-type", "hnsw"], "is not one of"),
         (["absent", "album/00.png", "--index", "codes.npz"], "absent: no bundle; make one with"),
         (["other", "album/00.png", "--index", "codes.npz"], "made by another bundle than other"),

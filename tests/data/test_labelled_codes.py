@@ -251,7 +251,11 @@ LACKING = int(np.isnan(NAN).any(axis=1).argmax())
         ({"query_ids": np.arange(5)}, {}, r"query_ids must be 6 whole numbers or texts, not int64 \(5,\)"),
         ({"query_ids": np.zeros(QUERIES, int)}, {}, "query_ids has some twice"),
         ({"query_ids": np.linspace(0, 1, QUERIES)}, {}, "query_ids must be 6 whole numbers or texts"),
-        ({**NO_CODES, **both(NAN, "embeddings")}, {}, f"row {LACKING} of .* holds what is no number, or too large for float32"),
+        (
+            {**NO_CODES, **both(NAN, "embeddings")},
+            {},
+            f"row {LACKING} of .* holds what is no number, or too large for float32; enc",
+        ),
         ({**NO_CODES, **both(1e39 * REAL, "embeddings")}, {"similarity": "l2"}, "or too large for float32"),
         ({**NO_CODES, **both(1e300 * REAL, "embeddings")}, {}, "or too large for float32"),
         ({**NO_CODES, **both(0 * REAL, "embeddings")}, {}, "row 0 of the query embeddings has length 0"),
