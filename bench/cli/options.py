@@ -41,10 +41,10 @@ class Number(click.FloatRange):
 
 
 class Count(click.IntRange):
-    """A whole number of at least 1, or one of ``words``."""
+    """A whole number of at least 1, and of at most ``most``, or one of ``words``."""
 
-    def __init__(self, *words: str) -> None:
-        super().__init__(min=1)
+    def __init__(self, *words: str, most: int | None = None) -> None:
+        super().__init__(min=1, max=most)
         self._words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -54,7 +54,8 @@ class Count(click.IntRange):
         if not str(value).isdecimal() or not int(value):
             words = "".join(f"{word} or " for word in self._words)
             self.fail(f"'{value}' is not {words}a whole number of at least 1", param, ctx)
-        return int(value)
+        number: int = super().convert(value, param, ctx)
+        return number
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
