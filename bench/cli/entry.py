@@ -20,7 +20,6 @@ from bench.errors import DataError, UsageError
 from bench.results import external
 from bench.results.external import Peer
 from bench.results.records import Measured
-from bench.results.wording import one_line
 from bench.storage.keys import canonical_json
 from bench.types import RankingRule
 
@@ -145,7 +144,7 @@ def _order(peer: Peer, file: LabelledCodes, side: Side) -> Any:
         raise DataError(
             f"{file.path}: no {side}_ids, the place of each row's image in the data set, which pair queries; "
             f"of {peer.name} they are {_some(wanted)}, in any order; which is which: python -m bench data "
-            f"prepare {one_line(peer.record.cell.dataset)} --list images.csv"
+            "prepare --grid GRID --list images.csv"
         )
     if ids.dtype.kind not in "iu":
         raise DataError(f"{file.path}: {side}_ids are texts; images of {peer.name} go by their numbers")

@@ -310,7 +310,7 @@ def test_the_same_name_and_seed_take_the_place_of_earlier_ones(beside):
         (
             "query",
             lambda ids: None,
-            "; which is which: python -m bench data prepare synthetic --list images.csv",
+            "; which is which: python -m bench data prepare --grid GRID --list images.csv",
         ),
         ("query", lambda ids: ids + 1000, " more of query_ids are no query images of synthetic"),
         (
