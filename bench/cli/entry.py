@@ -67,18 +67,18 @@ class Entry:
         peer = external.peer_of(like) if like else None
         return cls(out, str(name).strip(), seed or 0, stated, dataset or codes.stem, peer)
 
+    def check(self, found: Judged) -> None:
+        """Raise UsageError where the labels are not those of the peer's data set."""
+        if self.peer:
+            self.peer.check(_measured(found))
+
     def save(self, found: Judged) -> Path:
         """Write the record.
 
         Raises:
-            UsageError: the labels are not those of the peer's data set, or the folder holds something else.
+            UsageError: the folder holds something else, or cannot be written.
         """
-        file = found.file
-        metrics = {
-            name: Measured.model_validate(dataclasses.asdict(one)) for name, one in found.metrics.items()
-        }
-        if self.peer:
-            self.peer.check(metrics)
+        file, metrics = found.file, _measured(found)
         size = file.database.shape[1] * file.database.itemsize
         code = Measured(value=size, unit="bytes", higher_is_better=False, noise="exact")
         record = external.external_record(
@@ -86,7 +86,7 @@ class Entry:
             self.seed,
             file.bits,
             file.similarity,
-            {**metrics, "code_bytes": code, **self.costs},
+            {**metrics, external.CODE_BYTES: code, **self.costs},
             dataset=self.dataset,
             rule=dataclasses.asdict(found.rule) | {"k": found.rule.k or "all"},
             peer=self.peer,
@@ -96,6 +96,10 @@ class Entry:
         )
         order = slice(None) if file.query_ids is None else np.argsort(file.query_ids)
         return external.save_external(self.out, record, found.scores[found.main][order])
+
+
+def _measured(found: Judged) -> dict[str, Measured]:
+    return {name: Measured.model_validate(dataclasses.asdict(one)) for name, one in found.metrics.items()}
 
 
 def rule_of(asked: Mapping[str, Any], peer: Peer | None) -> RankingRule:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Where a record says which codes it is of.
 CODES = "codes"
+#: A cost that nobody need state.
+CODE_BYTES = "code_bytes"
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def stated_costs(texts: Sequence[str]) -> dict[str, Measured]:
         UsageError: a text of another form, or a name that is no such cost.
     """
     exact = [one.name for one in catalogue.entries() if (one.role, one.noise) == ("cost", "exact")]
-    found = {}
+    exact.remove(CODE_BYTES)
+    found: dict[str, Measured] = {}
     for text in texts:
         name, equals, number = map(str.strip, text.partition("="))
         known = catalogue.entry(name)
@@ -154,6 +157,10 @@ def stated_costs(texts: Sequence[str]) -> dict[str, Measured]:
             raise UsageError(f"--cost {one_line(text)}: write NAME=NUMBER, for example params=3.3e6")
         if known and known.noise == "timed":
             raise UsageError(f"--cost {name}: a timing belongs to its machine; give {', '.join(exact)}")
+        if name == CODE_BYTES:
+            raise UsageError(f"--cost {name}: the codes themselves say it; leave it out")
+        if name in found:
+            raise UsageError(f"--cost {name}: given twice; give it once")
         if name not in exact or known is None:
             hint = did_you_mean(name, exact) or ";"
             raise UsageError(f"--cost {one_line(name)}: no such cost{hint} there are {', '.join(exact)}")
