@@ -21,11 +21,12 @@ def _of(registry: Registry[Any], name: str, params: dict[str, Any]) -> str:
     weights = str(params["weights"])
     if weights == "none":
         return "started from random weights"
-    plugin = registry.get(name)
-    network = plugin(plugin.Params.of({**params, "weights": "default"}))
+    asked = {**params, "weights": "default"}
     try:
+        plugin = registry.get(name)
+        network = plugin(plugin.Params.of({k: asked[k] for k in asked.keys() & plugin.Params.model_fields}))
         published = network.weights_id() == weights
-    except UsageError:
+    except UsageError:  # a teacher's plug-in, say, that nothing else of a bundle needs
         published = False
     if not published:
         return f"started from weights {weights}; their licence is unknown"
