@@ -218,8 +218,8 @@ def _scores(
         truth=student.dataset.images.truth,
     )
     for name, params in record.params["measure"].items():
-        plugin = METRICS.get(name)
-        if plugin.subject == "codes" and (record.accuracy or "").startswith(name):
+        # A plug-in that judges something else may be gone.
+        if (record.accuracy or "").startswith(name) and (plugin := METRICS.get(name)).subject == "codes":
             found = plugin(plugin.Params.of(params)).compute(subject).per_query
             if record.accuracy in found:
                 return found[record.accuracy]

@@ -317,6 +317,15 @@ def test_codes_that_depend_on_what_is_computed_with_them(
         export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
 
 
+def test_no_metric_is_needed_but_the_one_that_judges(
+    within: Path, options: ExportOptions, tmp_path: Path
+) -> None:
+    cell = find_cell(str(edited(within, tmp_path / "r", params__measure={"gone": {}, "map": {}})))
+    encoder = Encoder(Bundle.read(within / "bundle"), 1)
+    student = student_of(cell, options.data_root)
+    assert proof.prove(student, cell.record, encoder, TOLERANCES["fp32"], sample=20).bits_changed == 0
+
+
 def test_a_sample_says_that_it_is_one(within: Path, options: ExportOptions) -> None:
     agreed = agreement(accuracy="map@all:expected:relevant", sampled=True)
     assert "mAP@all within the sample" in agreement_lines(agreed, 16)
