@@ -76,7 +76,9 @@ def _accuracy(record: Record, bundle: Bundle) -> Iterator[str]:
     if main:
         yield f"\n{wording.definition(main)}"
         base = main.partition(":")[0]
-        bounds = [record.metrics.get(f"{base}:{ties}:{protocol['normalizer']}") for ties in ("worst", "best")]
+        bounds = [
+            record.metrics.get(f"{base}:{ties}:{protocol.get('normalizer')}") for ties in ("worst", "best")
+        ]
         if all(bounds):
             low, high = (bound.value for bound in bounds if bound)
             yield f"Items at equal distance in the worst order: {low:.4f}, in the best: {high:.4f}."

@@ -20,7 +20,8 @@ from bench.deployment.encoder import Encoder
 from bench.deployment.student import Student
 from bench.errors import CellError, UsageError
 from bench.hamming import pack_signs
-from bench.registry import METRICS
+from bench.registry import DATASETS, METRICS
+from bench.results import catalogue
 from bench.results.records import Record
 from bench.training import views
 from bench.types import RankingRule, Retrieval
@@ -200,8 +201,8 @@ def _apart(one: NDArray[Any], other: NDArray[Any], bits: int) -> NDArray[np.floa
 def _scores(
     student: Student, record: Record, chosen: dict[str, NDArray[np.int64]], vectors: dict[str, NDArray[Any]]
 ) -> NDArray[np.float64]:
-    """The accuracy that the cell is judged by, query by query."""
-    rule = record.cell.protocol
+    """The accuracy that the cell is judged by, of each query that counts."""
+    accuracy, judge = record.accuracy or "", DATASETS.get(record.cell.dataset).judged_by
     places = {part: student.places(part)[chosen[part]] for part in chosen}
     labels = student.dataset.images.labels
     subject = Retrieval(
@@ -210,22 +211,30 @@ def _scores(
         query_labels=labels[places["query"]],
         database_labels=labels[places["database"]],
         bits=student.bits,
-        protocol=RankingRule(
-            k=None if rule["k"] == "all" else rule["k"], ties=rule["ties"], normalizer=rule["normalizer"]
-        ),
+        protocol=_rule(record),
         query_index=places["query"],
         database_index=places["database"],
         truth=student.dataset.images.truth,
     )
     for name, params in record.params["measure"].items():
-        # A plug-in that judges something else may be gone.
-        if (record.accuracy or "").startswith(name) and (plugin := METRICS.get(name)).subject == "codes":
+        if name not in catalogue.base_name(accuracy):
+            continue  # a plug-in that judges something else may be gone
+        plugin = METRICS.get(name)
+        if plugin.subject == "codes" and plugin.judges == judge:
             found = plugin(plugin.Params.of(params)).compute(subject).per_query
-            if record.accuracy in found:
-                return found[record.accuracy]
+            if accuracy in found:
+                # Some protocols leave out queries with nothing to find, whose scores are NaN.
+                return found[accuracy][~np.isnan(found[accuracy])]
     raise CellError(
         f"{record.key[:12]}: the record has no accuracy by query, which a bundle could be judged by"
     )
+
+
+def _rule(record: Record) -> RankingRule:
+    """How mAP is taken; judges of another kind have rules of their own."""
+    protocol = record.cell.protocol
+    rule = {name: protocol[name] for name in ("k", "ties", "normalizer") if name in protocol}
+    return RankingRule(**{**rule, "k": None if rule.get("k") == "all" else rule.get("k")})
 
 
 def _check_record(record: Record, found: float) -> None:
