@@ -95,14 +95,17 @@ def _interval(metric: Measured) -> str:
 
 def _costs(record: Record) -> Iterator[str]:
     found = [(name, record.metrics[name]) for name in COSTS if name in record.metrics]
+    if not found:
+        yield "Nothing of it was measured."
+        return
     yield "| in torch, as measured when it was trained | |\n|---|--:|"
     for name, metric in found:
         factor, unit = wording.unit(name, metric.unit, [metric.value])
         yield f"| {catalogue.title(name)} | {metric.value / factor:.4g} {unit} {wording.doubt(metric)} |"
+    timed = [wording.conditions(metric) for _, metric in found if metric.noise == "timed"]
     where = record.environment
-    conditions = next((wording.conditions(metric) for _, metric in found if metric.noise == "timed"), "")
     machine = (where.get("gpu") if where.get("device") == "cuda" else None) or where.get("cpu")
-    yield f"\nTimings on {machine}: {conditions}."
+    yield from (f"\nTimings on {machine}: {conditions}." for conditions in timed[:1])
 
 
 def agreement_lines(agreement: Agreement, bits: int) -> dict[str, str]:
