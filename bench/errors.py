@@ -8,6 +8,7 @@ below raises.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -155,11 +156,11 @@ def _distance(name: str, choice: str) -> float | None:
 
 @contextlib.contextmanager
 def told_to_people() -> Iterator[None]:
-    """Three faults that are nobody's defect become a ``UsageError``.
+    """Four faults that are nobody's defect become a ``UsageError``.
 
-    They are a path that cannot be; ``sys.exit``, because the exit code of a plug-in that ends the program
-    would be taken for a verdict of ours; and a package that is not installed, because ``encode`` and
-    ``search`` run without most of those that the suite needs.
+    They are a path that cannot be; a full disk; ``sys.exit``, because the exit code of a plug-in that ends
+    the program would be taken for a verdict of ours; and a package that is not installed, because ``encode``
+    and ``search`` run without most of those that the suite needs.
     """
     try:
         yield
@@ -167,9 +168,11 @@ def told_to_people() -> Iterator[None]:
         text = f"a plug-in ended the program (SystemExit: {error.code}); let it raise an exception"
         raise UsageError(text) from error
     except OSError as error:
-        if error.filename is None:
-            raise
-        raise UsageError(path_fault(error)) from error
+        if error.filename is not None:
+            raise UsageError(path_fault(error)) from error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise UsageError(f"{error.strerror}; make room, or write elsewhere") from error
+        raise
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in {"", "bench", "models"}:

@@ -97,7 +97,8 @@ class _Line:
     """How far it is: one line that is written over on a terminal, else a line in the log now and then."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty() and not os.environ.get("CI") and _chatty()
+        there = sys.stderr is not None and sys.stderr.isatty()
+        self._terminal = there and not os.environ.get("CI") and _chatty()
         self._told = time.monotonic()
 
     def show(self, progress: Progress) -> None:

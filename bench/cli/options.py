@@ -21,6 +21,8 @@ class _StderrHandler(logging.Handler):
     """Writes to what stderr is at that moment: while bars are shown, rich puts lines above them."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is None:  # closed, and print would take stdout
+            return
         # Whoever read this has gone: that ends no run, and its log has the line.
         with contextlib.suppress(OSError):
             print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import time
@@ -124,6 +125,15 @@ def test_an_unforeseen_error_shows_its_traceback_with_v_only(bench, monkeypatch)
     detailed = bench("doctor", "-v").err
     assert "Traceback" in detailed
     assert "run again with -v" not in detailed
+
+
+def test_a_full_disk_is_no_defect(bench, monkeypatch):
+    def full(root):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(diagnosis, "examine", full)
+    result = bench("doctor")
+    assert (result.code, result.err) == (2, "error: No space left on device; make room, or write elsewhere\n")
 
 
 def test_no_color_is_honoured(bench, monkeypatch):

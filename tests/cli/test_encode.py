@@ -35,6 +35,12 @@ def test_codes_are_made_and_made_again_only_where_they_must(bench, album, folder
     assert sorted(path.name for path in folder.iterdir()) == ["album", "bundle", "codes.npz"]
 
 
+def test_nobody_needs_to_watch(bench, album, folder, monkeypatch):
+    """Stderr may be closed, as some services have it."""
+    monkeypatch.setattr(verb.sys, "stderr", None)
+    assert bench("encode", "bundle", "album").out.startswith("codes.npz: 12 codes of 32 bits")
+
+
 def test_embeddings_are_called_so(bench, album, folder):
     write_bundle(folder / "vectors", 0, 5)
     result = bench("encode", "vectors", "album", "--out", "out/vectors.npz", "-q")

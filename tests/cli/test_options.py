@@ -33,3 +33,9 @@ def test_a_log_that_nobody_can_read_any_more_ends_no_run(monkeypatch):
 
     monkeypatch.setattr(sys, "stderr", Gone())
     _StderrHandler().emit(logging.makeLogRecord({"msg": "said"}))
+
+
+def test_without_stderr_nothing_is_said_where_results_go(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    _StderrHandler().emit(logging.makeLogRecord({"msg": "said"}))
+    assert capsys.readouterr().out == ""
