@@ -27,7 +27,7 @@ def text(cell: FoundCell, student: Student, bundle: Bundle, agreement: Agreement
         f"# {bundle.name}",
         _what(bundle, record),
         "## How good it is",
-        "\n".join(_accuracy(record, bundle)),
+        "\n".join(_accuracy(record, bundle.precision)),
         "## What it costs",
         "\n".join(_costs(record)),
         "## Whether this file is that network",
@@ -63,9 +63,9 @@ def _what(bundle: Bundle, record: Record) -> str:
     )
 
 
-def _accuracy(record: Record, bundle: Bundle) -> Iterator[str]:
-    if bundle.precision != "fp32":
-        yield f"Of the network in torch, before it became {bundle.precision}, which is compared below.\n"
+def _accuracy(record: Record, precision: str) -> Iterator[str]:
+    if precision != "fp32":
+        yield f"Of the network in torch, before it became {precision}, which is compared below.\n"
     main, protocol = record.accuracy, record.cell.protocol
     yield f"| on {record.cell.dataset} | value | 95 % over queries |\n|---|--:|--:|"
     names = [main] if main else []

@@ -34,4 +34,4 @@ def test_every_judge_finds_what_the_record_says(tiny, folder, dataset, accuracy,
     scores = _scores(student, record, everything, student.codes)
     assert scores.shape == (queries,)
     assert scores.mean() == pytest.approx(record.metrics[accuracy].value, abs=1e-12)
-    assert f"{scores.mean():.4f}" in "".join(_accuracy(record))
+    assert f"{scores.mean():.4f}" in "".join(_accuracy(record, "fp32"))
