@@ -24,7 +24,7 @@ def text(cell: FoundCell, student: Student, bundle: Bundle, agreement: Agreement
     """The card in Markdown."""
     record = cell.record
     parts = [
-        f"# {bundle.name}",
+        f"# {wording.in_markdown(bundle.name)}",
         _what(bundle, record),
         "## How good it is",
         "\n".join(_accuracy(record, bundle.precision)),
@@ -39,7 +39,7 @@ def text(cell: FoundCell, student: Student, bundle: Bundle, agreement: Agreement
         "## Where it comes from",
         "\n".join(_origin(bundle, student, record)),
     ]
-    doubts = [f"> {wording.one_line(sentence)}" for sentence in cell.doubts]
+    doubts = [f"> {wording.in_markdown(wording.one_line(sentence))}" for sentence in cell.doubts]
     parts[2:2] = ["\n".join(doubts)] if doubts else []
     return "\n\n".join(parts) + "\n"
 
@@ -186,6 +186,7 @@ def _origin(bundle: Bundle, student: Student, record: Record) -> Iterator[str]:
     yield f"- record {made.record}, commit {made.commit or 'unknown'}, hash-pareto {made.version}"
     yield from (f"- {name}: {key}" for name, key in made.stages.items())
     yield f"- weights {made.weights}"
-    names = f": {', '.join(map(wording.one_line, bundle.classes))}" if bundle.classes else ""
+    classes = ", ".join(wording.in_markdown(wording.one_line(name)) for name in bundle.classes)
+    names = f": {classes}" if classes else ""
     yield f"- {student.dataset.images.classes} classes{names}"
     yield from (f"- {line}" for line in licences(record))

@@ -81,6 +81,11 @@ def brief(value: object) -> str:
     return text if len(text) <= 48 else f"{text[:47]}…"
 
 
+def in_markdown(text: str) -> str:
+    """Escape what Markdown or HTML would interpret; underscores inside words are safe and stay."""
+    return re.sub(r"[\\`*~<>|\[\]&]|\b_|_\b", r"\\\g<0>", text)
+
+
 def ranking_rule(name: str) -> tuple[str, str] | None:
     """Tie rule and normaliser of a mAP's name, ``map@all:expected:relevant``; None if it has none."""
     base, _, rule = name.partition(":")

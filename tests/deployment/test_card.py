@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 
-from bench.deployment.card import _costs
+from bench.deployment.card import _costs, _origin
 
 
 @pytest.mark.parametrize(
@@ -22,3 +25,13 @@ def test_costs_are_those_of_the_record(make_record, kept, last):
     *_, line = _costs(record.model_copy(update={"metrics": metrics}))
     assert line.startswith(last)
     assert ": ." not in line
+
+
+def test_names_of_classes_are_text(make_record, bundle):
+    """They are names of folders, which may hold anything."""
+    named = dataclasses.replace(bundle, classes=("a_b", "<img src=x>", "[l](http://x)\n# h"))
+    student = SimpleNamespace(dataset=SimpleNamespace(images=SimpleNamespace(classes=3)))
+    bare = {"student": {"weights": "none"}, "teachers": [{"weights": "none"}]}
+    record = make_record().model_copy(update={"params": bare})
+    (line,) = (line for line in _origin(named, student, record) if line.startswith("- 3 classes"))
+    assert line == r"- 3 classes: a_b, \<img src=x\>, \[l\](http://x) # h"

@@ -16,6 +16,7 @@ from bench.report.tables.columns import Column
 from bench.results.fronts import Front, differences
 from bench.results.records import Record
 from bench.results.summary import Group, Summary
+from bench.results.wording import in_markdown as _md
 
 #: LaTeX stops where more floats than some 50 wait for a page.
 _FLOATS_AT_A_TIME = 40
@@ -105,11 +106,6 @@ def _md_code(text: str) -> str:
     """``text`` as it is, between more backticks than it has at a time."""
     fence = "`" * (1 + max(map(len, re.findall(r"`+", text)), default=0))
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
-
-
-def _md(text: str) -> str:
-    """Escape what Markdown or HTML would interpret; underscores inside words are safe and stay."""
-    return re.sub(r"[\\`*~<>|\[\]&]|\b_|_\b", r"\\\g<0>", text)
 
 
 # -- LaTeX ---------------------------------------------------------------------------------------
