@@ -15,10 +15,10 @@ from bench.cli.options import FOLDER, Number, data_root_option, include_option, 
 @click.argument("places", nargs=-1, required=True, metavar="[CELL] DIR", type=str)
 @click.option("--best", type=FOLDER, metavar="RESULTS",
               help="In place of CELL: the recommended student of this results folder.")  # fmt: skip
-@click.option("--within", type=Number(0), default=0.02, show_default=True, metavar="X",
-              help="With --best: how much less accurate than the best it may be.")  # fmt: skip
-@click.option("--cost", default="macs", show_default=True, metavar="METRIC",
-              help="With --best: what it costs least of.")  # fmt: skip
+@click.option("--within", type=Number(0), metavar="X",
+              help="With --best: how much less accurate than the best it is [default: 0.02].")  # fmt: skip
+@click.option("--cost", metavar="METRIC",
+              help="With --best: what it costs least of [default: macs].")  # fmt: skip
 @click.option("--precision", type=click.Choice(["fp32", "int8"]), default="fp32", show_default=True,
               help="Of the network; int8 is calibrated on training images.")  # fmt: skip
 @click.option("--sample", type=click.IntRange(min=100), metavar="N",
@@ -32,7 +32,7 @@ from bench.cli.options import FOLDER, Number, data_root_option, include_option, 
 @data_root_option
 @include_option
 @verb
-def export(places: Sequence[str], best: Path | None, within: float, cost: str, as_json: bool,
+def export(places: Sequence[str], best: Path | None, within: float | None, cost: str | None, as_json: bool,
            data_root: Path | None, tolerance: tuple[float, float] | None, plugins: Sequence[Path],
            **options: object) -> None:  # fmt: skip
     """Write the student of a cell to the folder DIR: codes from image bytes, without torch.
@@ -41,9 +41,15 @@ def export(places: Sequence[str], best: Path | None, within: float, cost: str, a
     encodes the cell's images before anybody has it; one that makes other codes is an error, and not written.
     """
     from bench.deployment.cells import find_cell
+    from bench.results import commands
+    from bench.results.catalogue import SIZES
+    from bench.results.fronts import WITHIN
 
     if len(places) != (1 if best else 2):
         raise click.UsageError("give CELL and DIR, or --best RESULTS and DIR")
+    if best is None and (within is not None or cost is not None):
+        raise click.UsageError("--within and --cost choose the student of --best; leave them out")
+    within, cost = WITHIN if within is None else within, cost or SIZES[0]
     cell, folder = find_cell(None if best else places[0], best, within, cost), Path(places[-1])
     click.echo(f"{cell.path}\n{cell.why}", err=True)
     for sentence in cell.doubts:
@@ -73,4 +79,4 @@ def export(places: Sequence[str], best: Path | None, within: float, cost: str, a
         click.echo(f"  {name}: {found}")
     if exported.packed:
         click.echo(f"the same in one file: {exported.packed}")
-    click.echo(f"encode images with it: python -m bench encode {folder} PHOTOS --out codes.npz", err=True)
+    click.echo(f"encode images with it: {commands.encode(folder)}", err=True)

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 def run(grid: Path, out: Path | None, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""
     from bench.execution import session
+    from bench.results import commands
     from bench.results.folder import ResultsFolder
 
     outcome = session.run(grid, out, **options)
@@ -47,7 +48,7 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
         if any(ResultsFolder(out).record(Path(cell.record_file).stem).is_file() for cell in rest):
             said = [f"what all cells in {out} say, those of other runs among them:", *said]
         click.echo("\n".join(said))
-    click.echo(f"tables, charts and web page of them: python -m bench report {out}", err=True)
+    click.echo(f"tables, charts and web page of them: {commands.report(out)}", err=True)
     if outcome.exit_code:
         click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code

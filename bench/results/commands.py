@@ -29,6 +29,16 @@ def export_best(folder: Path, *options: str) -> str:
     return _bench("export", "--best", typed(folder), *options, BUNDLE)
 
 
+def encode(bundle: Path) -> str:
+    """Encode images with a bundle; PHOTOS stands for theirs."""
+    return _bench("encode", typed(bundle), "PHOTOS", "--out", "codes.npz")
+
+
+def report(folder: Path) -> str:
+    """Make the report of a results folder."""
+    return _bench("report", typed(folder))
+
+
 def run_again(folder: Path, *options: str) -> str:
     """Run cells of a results folder again; GRID stands for the file of its grid, which no folder names."""
     return _bench("run", "--grid", "GRID", "--out", typed(folder), *options)

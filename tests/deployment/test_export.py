@@ -346,6 +346,13 @@ def test_cell_and_folder_are_both_named(said: Callable[..., Result]) -> None:
         assert "DIR" in done.err
 
 
+@pytest.mark.parametrize("option", [("--within", 0.1), ("--cost", "macs")])
+def test_nothing_is_chosen_where_a_cell_is_named(said: Callable[..., Result], option: tuple) -> None:
+    done = said(f"results/tiny/{NAME}", "b", *option)
+    assert done.code == 2
+    assert "--within and --cost choose the student of --best; leave them out" in done.err
+
+
 def test_damaged_weights_are_not_exported(within: Path, options: ExportOptions, tmp_path: Path) -> None:
     shutil.copytree(within / "cache", tmp_path / "cache")
     (weights,) = (tmp_path / "cache/finetune").glob("*cukd__csq*/network.safetensors")

@@ -30,6 +30,8 @@ def test_names_of_folders_are_quoted(folder, make_record, write_results):
     *_, path, bundle = shlex.split(command)
     assert (Path(path), bundle) == (odd.relative_to(folder) / "records/000.json", "my-student")
     assert shlex.split(commands.export_best(odd))[4:] == ["--best", odd.name, "my-student"]
+    assert shlex.split(commands.report(odd))[3:] == ["report", odd.name]
+    assert shlex.split(commands.encode(odd))[3:] == ["encode", odd.name, "PHOTOS", "--out", "codes.npz"]
 
 
 def test_nothing_is_offered_of_cells_without_a_network(make_record, write_results):
