@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from bench.cli.options import FOLDER, Number, data_root_option, include_option, verb
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -51,9 +54,9 @@ def export(places: Sequence[str], best: Path | None, within: float | None, cost:
         raise click.UsageError("--within and --cost choose the student of --best; leave them out")
     within, cost = WITHIN if within is None else within, cost or SIZES[0]
     cell, folder = find_cell(None if best else places[0], best, within, cost), Path(places[-1])
-    click.echo(f"{cell.path}\n{cell.why}", err=True)
+    log.info("%s\n%s", cell.path, cell.why)
     for sentence in cell.doubts:
-        click.echo(f"warning: {sentence}", err=True)
+        log.warning("warning: %s", sentence)
 
     # Torch is imported here and not above: a typo should cost a second.
     from bench import environment, registry
@@ -79,4 +82,4 @@ def export(places: Sequence[str], best: Path | None, within: float | None, cost:
         click.echo(f"  {name}: {found}")
     if exported.packed:
         click.echo(f"the same in one file: {exported.packed}")
-    click.echo(f"encode images with it: {commands.encode(folder)}", err=True)
+    log.info("encode images with it: %s", commands.encode(folder))

@@ -346,6 +346,14 @@ def test_cell_and_folder_are_both_named(said: Callable[..., Result]) -> None:
         assert "DIR" in done.err
 
 
+def test_quiet_is_quiet(said: Callable[..., Result], within: Path) -> None:
+    done = said(f"results/tiny/{NAME}", within / "bundle", "-q")
+    assert (
+        done.err == f"error: {within / 'bundle'}: a bundle is there; give another folder, or --replace it\n"
+    )
+    assert f"{NAME}-" in said(f"results/tiny/{NAME}", within / "bundle").err
+
+
 @pytest.mark.parametrize("option", [("--within", 0.1), ("--cost", "macs")])
 def test_nothing_is_chosen_where_a_cell_is_named(said: Callable[..., Result], option: tuple) -> None:
     done = said(f"results/tiny/{NAME}", "b", *option)
