@@ -35,9 +35,10 @@ from bench.types.parameters import (
     SharedViewsParameters,
     TrainingParameters,
 )
-from bench.types.training import DistillationBatch, DistillationTask, HashingTask
+from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask
 
 __all__ = [
+    "Advance",
     "Augmentation",
     "BatchSizes",
     "CameraTruth",
