@@ -122,8 +122,8 @@ class Network(Protocol):
 class Stateful(Protocol):
     """What changes in an object as it trains, beside the weights that are trained.
 
-    Checkpoints keep it, so that an interrupted training goes on bit for bit. Of one that changes its attributes
-    and tells nothing there are none.
+    Checkpoints keep it, so that an interrupted training goes on bit for bit. With one that changes its
+    attributes and tells nothing, there are none.
     """
 
     def state_dict(self) -> dict[str, Any]:

@@ -131,7 +131,8 @@ class _Reader:
 
 
 def _begin(worker: int) -> None:
-    """A signal to all processes must not end the workers of a training that has a step to finish."""
+    """A signal to the group must not end the workers of a training that has a step to finish."""
+    os.setpgid(0, 0)
     signals.leave_to_parent()
 
 

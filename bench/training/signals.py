@@ -34,9 +34,19 @@ def interrupting() -> Iterator[None]:
 
 
 def leave_to_parent() -> None:
-    """Have this process ignore what all processes of a job get; the one that started it says when to end."""
+    """Have this process ignore what its whole group gets; the one that started it ends it by SIGTERM."""
     for number in (signal.SIGINT, *SENT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def born_deaf() -> Iterator[None]:
+    """Processes that are started inside ignore SIGUSR1 to the group, which ends those that do not know it.
+
+    One of them is Python's own helper, which ignores other signals by itself.
+    """
+    with _answered({number: signal.SIG_IGN for number in SENT if number != signal.SIGTERM}):
+        yield
 
 
 class Held:

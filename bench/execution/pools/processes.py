@@ -16,6 +16,7 @@ from bench.execution.machine import Machine, Weights
 from bench.execution.pools.pool import Cause, End, Ended, Told
 from bench.execution.pools.worker import Message, work
 from bench.planning.stage import Stage
+from bench.training import signals
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class _Worker:
         self.connection, theirs = spawning.Pipe()
         arguments = theirs, self._machine, self._weights, self._job
         self._process = spawning.Process(target=work, args=arguments, name=f"job {self._job}")
-        with _without_script():
+        with _without_script(), signals.born_deaf():
             self._process.start()
         theirs.close()
         self.broken = False

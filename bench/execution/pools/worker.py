@@ -34,7 +34,7 @@ class Message:
 def work(connection: Connection, machine: Machine, weights: Weights, job: int) -> None:
     """Make stages until told to stop with None; each comes as (stage, whether to make it anew)."""
     signals.leave_to_parent()
-    # It ends this process with SIGTERM, tidily.
+    # Tidily, and a training not before it has written how far it is.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     bench = logging.getLogger("bench")
     bench.setLevel(logging.DEBUG)
