@@ -155,9 +155,11 @@ def _distance(name: str, choice: str) -> float | None:
 
 @contextlib.contextmanager
 def told_to_people() -> Iterator[None]:
-    """Two faults that are nobody's defect become a ``UsageError``: a path that cannot be, and ``sys.exit``.
+    """Three faults that are nobody's defect become a ``UsageError``.
 
-    The exit code of a plug-in that ends the program would be taken for a verdict of ours.
+    They are a path that cannot be; ``sys.exit``, because the exit code of a plug-in that ends the program
+    would be taken for a verdict of ours; and a package that is not installed, because ``encode`` and
+    ``search`` run without most of those that the suite needs.
     """
     try:
         yield
@@ -168,3 +170,8 @@ def told_to_people() -> Iterator[None]:
         if error.filename is None:
             raise
         raise UsageError(path_fault(error)) from error
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {"", "bench", "models"}:
+            raise
+        raise UsageError(f"this needs the package '{package}'; run: pip install hash-pareto") from error

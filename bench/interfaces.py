@@ -116,7 +116,7 @@ class Network(Protocol):
         ...
 
     # Optional: ``build_classifier()``, the same network with the classifier of its pretraining, for
-    # methods whose ``teacher_output`` is "logits".
+    # methods whose ``teacher_output`` is "logits"; ``licence()``, that of the published weights, in a word.
 
 
 class Stateful(Protocol):

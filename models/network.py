@@ -68,6 +68,10 @@ class BaseNetwork(ABC):
         """Tensors of ``path`` under the names that the network uses."""
         return read_state_dict(path)
 
+    def licence(self) -> str:
+        """Of the published weights, as their publisher names it; empty where nobody does."""
+        return ""
+
     @abstractmethod
     def feature_dim(self, image_size: int) -> int:
         """Width of the feature for square inputs of ``image_size`` pixels."""

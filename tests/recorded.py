@@ -3,7 +3,7 @@
 import itertools
 
 from bench.results import catalogue
-from bench.results.records import CellInfo, Failure, Measured, Record
+from bench.results.records import EXTERNAL, CellInfo, Failure, Measured, Record
 
 PROTOCOL = {
     "split": "fashion_mnist-balanced-q100-t500-s0",
@@ -131,6 +131,30 @@ def make_record(
         metrics=metrics,
         environment={**ENVIRONMENT, **(environment or {})},
         created="2025-01-01T00:00:00+00:00",
+    )
+
+
+def make_external(
+    name="My method", bits=32, seed=0, *, metrics=None, protocol=None, created="2025-02-01T00:00:00+00:00"
+):
+    """What was measured elsewhere, on another machine, like the cells of ``make_record``."""
+    peer = make_record(bits=bits, seed=seed, protocol=protocol)
+    cell = peer.cell.model_copy(
+        update={"teachers": [], "student": name, "method": EXTERNAL, "loss": "", "image_size": 0}
+    )
+    found = {name: one for name, one in peer.metrics.items() if one.noise == "seeded"}
+    identity = repr((cell, created))
+    return peer.model_copy(
+        update={
+            "key": f"key-{identity}",
+            "cell_key": f"cell-{identity}",
+            "status": EXTERNAL,
+            "cell": cell,
+            "params": {"dataset": peer.params["dataset"], "precision": "fp32"},
+            "metrics": {**found, **(metrics or {})},
+            "environment": {**ENVIRONMENT, "cpu": "Another CPU", "threads": 2, "fingerprint": "ba9876543210"},
+            "created": created,
+        }
     )
 
 

@@ -10,7 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from bench.cli import main
+from tests.deployment.bundles import write_bundle
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +28,7 @@ PLUGIN_ROOMS = [
 FLOORS = [
     ["bench.__main__"],
     ["bench.cli"],
-    ["bench.execution"],
+    ["bench.execution", "bench.deployment"],
     ["bench.stages"],
     ["bench.training", "bench.planning", *PLUGIN_ROOMS],
     ["models", "bench.data", "bench.comparison", "bench.report"],
@@ -174,6 +179,20 @@ def test_torch_is_not_imported(arguments, folder):
     assert "torch" not in loaded_by(f"from bench.cli import main; main({arguments!r})")
 
 
+@pytest.mark.parametrize("verb", ["encode", "search"])
+def test_encoding_and_searching_need_five_packages_alone(verb, tmp_path):
+    """The extra ``runtime``: of it, encoding leaves out FAISS."""
+    write_bundle(tmp_path / "bundle")
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    bundle, image, codes, page = (str(tmp_path / name) for name in ("bundle", "a.png", "codes.npz", "p.html"))
+    encode = ["encode", bundle, image, "--out", codes]
+    assert main(encode) == 0
+    arguments = encode if verb == "encode" else ["search", bundle, image, "--index", codes, "--html", page]
+    packages = "numpy, PIL.Image, onnxruntime, click" + (", faiss" if verb == "search" else "")
+    foreign = loaded_by(f"from bench.cli import main; main({arguments!r})") - set(sys.stdlib_module_names)
+    assert foreign - loaded_by(f"import {packages}") == {"bench"}
+
+
 @pytest.mark.parametrize("verb", ["report", "compare", "check"])
 def test_reading_results_needs_neither_torch_nor_search(verb, tmp_path):
     folder = shutil.copytree(ROOT / "results/published/quick", tmp_path / "results")
@@ -196,3 +215,13 @@ def test_the_package_itself_imports_nothing_of_others():
 def test_help_imports_next_to_nothing():
     heavy = {"numpy", "pandas", "pydantic", "rich", "matplotlib", "yaml", "faiss"}
     assert not heavy & loaded_by("from bench.cli import main; main(['--help'])")
+
+
+def test_judging_codes_needs_no_torch(tmp_path):
+    codes, labels = np.sign(np.random.default_rng(0).standard_normal((20, 8))), np.arange(20) % 3
+    arrays = codes[:5], codes[5:], labels[:5], labels[5:]
+    names = ("query_codes", "database_codes", "query_labels", "database_labels")
+    np.savez(tmp_path / "codes.npz", **dict(zip(names, arrays, strict=True)))
+    path = str(tmp_path / "codes.npz")
+    loaded = loaded_by(f"from bench.cli import main; assert main(['evaluate', {path!r}]) == 0")
+    assert not {"torch", "timm", "torchvision"} & loaded

@@ -17,12 +17,16 @@ from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.doctor import doctor
+from bench.cli.encode import encode
+from bench.cli.evaluate import evaluate
+from bench.cli.export import export
 from bench.cli.ls import list_plugins
 from bench.cli.measure import measure
 from bench.cli.options import details_shown
 from bench.cli.plan import plan
 from bench.cli.report import report
 from bench.cli.run import run
+from bench.cli.search import search
 from bench.errors import BenchError, told_to_people
 
 log = logging.getLogger(__name__)
@@ -41,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; finished cells are kept, run the same command to go on", err=True)
+        click.echo("interrupted; what is finished is kept, run the same command to go on", err=True)
         return 130
     except Exception as error:
         _show(error)
@@ -67,5 +71,8 @@ def cli() -> None:
     """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
 
 
-for _verb in (run, plan, report, compare, check, measure, list_plugins, data, doctor):
+_RESULTS = run, plan, report, compare, check, evaluate
+_STUDENTS = export, encode, search
+_SURROUNDINGS = measure, list_plugins, data, doctor
+for _verb in (*_RESULTS, *_STUDENTS, *_SURROUNDINGS):
     cli.add_command(_verb)

@@ -43,8 +43,11 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
             click.echo(f"{label}: {slug}")
-    for sentence, cells in outcome.warnings.items():
-        click.echo(f"warning: {cells} {'cell' if cells == 1 else 'cells'}: {sentence}")
+    for sentence, count in outcome.warnings.items():
+        click.echo(f"warning: {_cells(count)}: {sentence}")
+    if kept := outcome.kept:
+        what = f"networks and codes of {_cells(kept.cells)}"
+        click.echo(f"kept: {what} in {kept.folder}, {kept.bytes / 1e6:.1f} MB")
     if said := _findings(out):
         chosen = {cell.key for cell in plan.selected}
         rest = [cell for cell in plan.cells if cell.key not in chosen]
@@ -57,13 +60,19 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
     return outcome.exit_code
 
 
+def _cells(count: int) -> str:
+    return f"{count} {'cell' if count == 1 else 'cells'}"
+
+
 def _findings(out: Path) -> list[str]:
     """What the records in ``out`` say. Whatever is wrong with them, a run has done its work by then."""
     from bench.comparison.finding import findings
+    from bench.deployment.cells import offers
     from bench.results.folder import load_results
 
     try:
-        return findings(load_results(out))
+        results = load_results(out)
+        return [*findings(results), *offers(results)]
     except Exception as error:
         log.warning("warning: nothing is said of %s: %s", out, error)
         log.debug("traceback", exc_info=error)

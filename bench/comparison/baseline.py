@@ -84,7 +84,7 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
             ``limits`` names; or only falls that are too large for a gate would show.
     """
     limits = limits or Limits()
-    unfinished = [record for record in results.records if record.status != "ok"]
+    unfinished = [record for record in results.records if not record.finished]
     if unfinished or results.missing or not results.records:
         count = len(unfinished) + len(results.missing)
         raise UsageError(

@@ -19,6 +19,7 @@ from bench.results.catalogue import SIZES, bounds
 from bench.results.comparable import ranking_key
 from bench.results.folder import Results
 from bench.results.names import Configuration, Matched
+from bench.results.records import EXTERNAL
 from bench.results.wording import one_line
 
 #: A difference is shown if its p value, adjusted for the number of configurations, lies below.
@@ -107,11 +108,14 @@ class Comparison:
 
     Attributes:
         asked: in what the two results differ, where nobody said what to compare with what.
+        elsewhere: whether one side was measured elsewhere, and is set against each configuration of the other
+            that has codes as long.
     """
 
     base: Side
     new: Side
     asked: str
+    elsewhere: bool
     metric: str
     cost: str
     pairs: list[Compared]
@@ -163,7 +167,10 @@ def compare(
         require_metric(cost, records, accuracy=False)
     pairing = pair(base, new, base_only, new_only)
     parts: list[Apart] = []
-    if not pairing.pairs and not base_only and not new_only:
+    elsewhere = not pairing.pairs and len({record.status == EXTERNAL for record in records}) == 2
+    if elsewhere:
+        pairing = pair(base, new, base_only, new_only, elsewhere=True)
+    elif not pairing.pairs and not base_only and not new_only:
         parts = apart(base, new)
         if len(parts) == 1 and (question := parts[0].question):
             sides = {"base_only": question[0], "new_only": question[1]}
@@ -178,16 +185,22 @@ def compare(
         else:
             measured.append(scores)
     if not measured:
+        if elsewhere and not refused:
+            raise NothingToCompareError(_no_length(base, new))
         raise NothingToCompareError(_why_nothing(pairing, refused, parts))
     return Comparison(
         base=Side(str(base.folder), one_line(base.name), dict(base_only or {})),
         new=Side(str(new.folder), one_line(new.name), dict(new_only or {})),
         asked="",
+        elsewhere=elsewhere,
         metric=metric,
         cost=cost,
         pairs=_tested(measured, cost, level),
         overall=_overall(measured, level),
-        fronts=front_changes([(one.pair, one.metric) for one in measured], cost, records),
+        # What is set against each of many is in no front of its own.
+        fronts=[]
+        if elsewhere
+        else front_changes([(one.pair, one.metric) for one in measured], cost, records),
         gone=pairing.gone,
         added=pairing.added,
         refused=refused,
@@ -203,6 +216,16 @@ def _why_nothing(pairing: Pairing, refused: list[tuple[Configuration, str]], par
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     because = f"; {reasons[0]}{more}" if reasons else ""
     return f"{nothing}no configuration has comparable numbers on both sides{because}"
+
+
+def _no_length(base: Results, new: Results) -> str:
+    """Why what was measured elsewhere has no counterpart, and how to ask for one all the same."""
+    sides = [sorted({record.cell.bits for record in results.records}) for results in (base, new)]
+    said = [", ".join(map(str, lengths)) for lengths in sides]
+    return (
+        f"nothing to compare: A has codes of {said[0]} bits, B of {said[1]}, and of one data set none as "
+        f"long; lengths may be compared: --a bits={sides[0][0]} --b bits={sides[1][0]}"
+    )
 
 
 def _cure(parts: list[Apart]) -> str:

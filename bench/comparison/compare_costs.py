@@ -85,7 +85,7 @@ def front_changes(
                 groups[keys.pop(), full, accuracy].append(one)
     largest: dict[tuple[Hashable, str], float] = defaultdict(float)
     for record in records:
-        if record.status == "ok" and (found := record.metric(cost)):
+        if record.finished and (found := record.metric(cost)):
             key = ranking_key(record, found[0]), found[0]
             largest[key] = max(largest[key], found[1].value)
     fronts = [

@@ -38,7 +38,7 @@ def text(comparison: Comparison) -> str:
         f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}{_asked(comparison)}",
         _table(comparison.pairs, several),
         _costs(comparison.pairs),
-        "\n".join(map(_front, comparison.fronts)) or _no_front(comparison.cost),
+        "\n".join(map(_front, comparison.fronts)) or _no_front(comparison),
         _notes(comparison.pairs),
         _not_compared(comparison),
     ]
@@ -264,8 +264,14 @@ def _front(front: FrontChange) -> str:
     return f"Front of {axes}, {front.dataset}, by means: {'; '.join(moves) or 'as before'}{share}."
 
 
-def _no_front(cost: str) -> str:
-    return f"No front: {wording.one_line(cost)} was not measured on both sides under the same conditions."
+def _no_front(comparison: Comparison) -> str:
+    if comparison.elsewhere:
+        return (
+            "What was measured elsewhere is set against each configuration that has codes as long; a report "
+            "of both folders shows all of them in one chart."
+        )
+    cost = wording.one_line(comparison.cost)
+    return f"No front: {cost} was not measured on both sides under the same conditions."
 
 
 def _notes(pairs: list[Compared]) -> str:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 MOST = 3
 #: Methods that are told one by one; of more, the best and the worst.
 NAMED = 3
+#: Roles of what was trained without step 1.
+_PLAIN = ("teacher", "undistilled")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _labels(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         others = [other.facts for other in groups if other.dataset == group.dataset]
         own = {
-            name: value
+            name: "none" if value is None else value
             for name, value in group.facts.items()
             if any(other.get(name) != value for other in others)
         }
@@ -102,7 +104,7 @@ def _labels(groups: Sequence[Group]) -> Iterator[str]:
 
 def _unfinished(group: Group, results: Results) -> int:
     dataset = group.rows[0].records[0].cell.dataset
-    return sum(record.status != "ok" and record.cell.dataset == dataset for record in results.records)
+    return sum(not record.finished and record.cell.dataset == dataset for record in results.records)
 
 
 # -- With and without distillation -----------------------------------------------------------------
@@ -128,12 +130,12 @@ def _methods(group: Group) -> dict[str, list[Row]]:
     for row in group.rows:
         if row.role == "distilled":
             methods[row.configuration.method].append(row)
-    return methods if any(row.role != "distilled" for row in group.rows) else {}
+    return methods if any(row.role in _PLAIN for row in group.rows) else {}
 
 
 def _effect(rows: list[Row], group: Group, results: Results, level: float) -> _Effect | None:
     """What the method of ``rows`` does; None where nothing can be compared."""
-    plain = [row for row in group.rows if row.role != "distilled"]
+    plain = [row for row in group.rows if row.role in _PLAIN]
     some = replace(results, records=[record for row in (*plain, *rows) for record in row.records])
     name, cell = rows[0].configuration.method, rows[0].records[0].cell
     try:
@@ -156,13 +158,12 @@ def _mean(found: Comparison) -> Compared | Overall | None:
 
 def _price(found: Comparison, rows: list[Row], group: Group) -> str:
     """What ``_Effect.price`` holds."""
-    compared = [*rows, *(row for row in group.rows if row.role != "distilled")]
+    compared = [*rows, *(row for row in group.rows if row.role in _PLAIN)]
     for name in filter(None, map(group.resolve, SIZES)):
         if all(_counted(row, name) and row.estimates[name].value > 0 for row in compared):
             changes = [[cost for cost in one.costs if cost.metric == name] for one in found.pairs]
             ratios = [cost[0].new / cost[0].base if cost and cost[0].base else 1.0 for cost in changes]
-            shares = dict.fromkeys(_share(ratio) for ratio in (min(ratios), max(ratios)))
-            return f" at {' to '.join(shares)} {title(name)}"
+            return f" at {_shares(min(ratios), max(ratios))} {title(name)}"
     return ""
 
 
@@ -267,7 +268,7 @@ def _of_students(group: Group) -> Iterator[str]:
         key=lambda row: (-row.estimates[name].value, row.configuration),
     )
     teachers = [row for row in rows if row.role == "teacher"]
-    every = [row for row in rows if row.role != "teacher"]
+    every = [row for row in rows if row.role not in {"teacher", "external"}]
     students = [row for row in every if teachers and _length(row) <= _length(teachers[0])]
     if not students:
         return
@@ -334,5 +335,17 @@ def _share(ratio: float, whose: str = "the") -> str:
     """``the same``, ``13 % of the``, ``2.9 times the``; what is nearly the same keeps more digits."""
     if ratio == 1:
         return "the same"
-    digits = 2 if abs(ratio - 1) > 0.05 else 6
-    return f"{100 * ratio:.{digits}g} % of {whose}" if ratio < 1 else f"{ratio:.{digits}g} times {whose}"
+    return f"{_digits(ratio, 100)} % of {whose}" if ratio < 1 else f"{_digits(ratio)} times {whose}"
+
+
+def _shares(least: float, most: float) -> str:
+    """The same of several: ``13 to 84 % of the``, ``0.84 to 2.9 times the``."""
+    if _share(least) == _share(most):
+        return _share(least)
+    if most < 1:
+        return f"{_digits(least, 100)} to {_digits(most, 100)} % of the"
+    return f"{_digits(least)} to {_digits(most)} times the"
+
+
+def _digits(ratio: float, unit: int = 1) -> str:
+    return f"{unit * ratio:.{2 if abs(ratio - 1) > 0.05 else 6}g}"

@@ -19,7 +19,7 @@ from bench.errors import UsageError
 from bench.results.comparable import accuracy_conditions, limited, machine, settings
 from bench.results.folder import Results
 from bench.results.names import Configuration, Matched, Names
-from bench.results.records import Record
+from bench.results.records import EXTERNAL, Record
 from bench.results.wording import one_line
 from bench.storage.keys import file_name
 
@@ -101,8 +101,13 @@ class _Variant:
     records: list[Record]
 
     @property
+    def external(self) -> bool:
+        """Whether it was measured elsewhere."""
+        return self.records[0].status == EXTERNAL
+
+    @property
     def finished(self) -> list[Record]:
-        return [record for record in self.records if record.status == "ok"]
+        return [record for record in self.records if record.finished]
 
     def comparable(self, other: _Variant) -> bool:
         return self.conditions == other.conditions
@@ -116,6 +121,8 @@ def pair(
     new: Results,
     base_only: Mapping[str, str] | None = None,
     new_only: Mapping[str, str] | None = None,
+    *,
+    elsewhere: bool = False,
 ) -> Pairing:
     """Match the configurations of two results folders, or of two parts of one.
 
@@ -128,6 +135,8 @@ def pair(
         new_only: the same for ``new``. A key whose value is not the same on both sides is left out of
             the matching with all that hangs on it: ``{"method": "none"}`` against
             ``{"method": "cukd"}`` pairs students with their plain counterparts.
+        elsewhere: set what was measured elsewhere against every configuration that is not, has codes as long
+            and was found under the same conditions; pair nothing else.
 
     Raises:
         UsageError: a filter names an unknown key, or matches no cell.
@@ -142,12 +151,15 @@ def pair(
         free.discard("seed")
     elif "seed" in free and any(len({one.cell.seed for one in side}) > 1 for side in (chosen, candidates)):
         raise UsageError("cells of different seeds are compared one by one; give one seed on each side")
+    if elsewhere:
+        free |= PARTS.keys() - {"dataset", "bits", "seed"}
     ours, theirs = _variants(chosen, free), _variants(candidates, free)
     found = _Found(
         base, new, base_names, new_names, seeds_differ="seed" in free, chosen=bool(base_only or new_only)
     )
+    match = found.match_elsewhere if elsewhere else found.match
     for identity in dict.fromkeys((*ours, *theirs)):
-        found.match(ours.get(identity, []), theirs.get(identity, []))
+        match(ours.get(identity, []), theirs.get(identity, []))
     return Pairing(
         pairs=sorted(found.pairs, key=lambda one: one.name),
         gone=sorted(found.gone, key=lambda one: (one.name, one.seeds)),
@@ -189,6 +201,16 @@ class _Found:
                 theirs = [other for other in theirs if other not in right]
         self._other_conditions(ours, theirs)
 
+    def match_elsewhere(self, ours: list[_Variant], theirs: list[_Variant]) -> None:
+        """Pair all of one data set and code length of which one side was measured elsewhere."""
+        ours, theirs = self._without_limited(ours, theirs)
+        for one, other in itertools.product(ours, theirs):
+            if one.external == other.external or not (one.finished and other.finished):
+                continue
+            (self._pair if one.comparable(other) else self._refuse)(one, other)
+        # A seed that only one side has is no loss: the two were never one run.
+        self.gone, self.added = [], []
+
     def _ambiguous(self, ours: list[_Variant], theirs: list[_Variant]) -> None:
         counts = f"{len(ours)} in the baseline, {len(theirs)} in the new results"
         reason = f"not clear which belong together: {counts}"
@@ -214,11 +236,14 @@ class _Found:
             if theirs and finished:
                 other = min(theirs, key=lambda other: len(_changes(one.conditions, other.conditions)))
                 met.append(other)
-                reason = _conditions_differ(_changes(one.conditions, other.conditions))
-                self.refused.append((self._base_name(one), reason))
+                self._refuse(one, other)
             elif finished:
                 self._lost(one, None, one.finished)
         self.added += [self._new_name(other) for other in theirs if other.finished and other not in met]
+
+    def _refuse(self, ours: _Variant, theirs: _Variant) -> None:
+        reason = _conditions_differ(_changes(ours.conditions, theirs.conditions))
+        self.refused.append((self._base_name(ours), reason))
 
     def _pair(self, ours: _Variant, theirs: _Variant) -> None:
         before, after = self._by_seed(ours.finished), self._by_seed(theirs.finished)

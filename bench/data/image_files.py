@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ Fit = Literal["crop", "pad", "squash"]
 
 #: Files that are read at once; PIL lets go of the interpreter while it decodes and resizes.
 THREADS = min(16, environment.cores())
+#: Raised by one when the same files become other pixels, so that nothing made from the old ones is reused.
+VERSION = 2
 #: Endings of the files that count as images where a folder says what there is.
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 #: What ``pad`` puts around an image: close to zero after any usual normalisation.
@@ -87,7 +89,7 @@ class ImageFiles:
         Raises:
             DataError: a file is missing.
         """
-        digest = hashlib.sha256(f"image files 1 {len(self)} {self.side} {self.fit}\n".encode())
+        digest = hashlib.sha256(f"image files {VERSION} {len(self)} {self.side} {self.fit}\n".encode())
         names = [os.fspath(path) for path in self.paths]
         root = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
         for name in names:
@@ -106,14 +108,26 @@ class ImageFiles:
         path = self.paths[index]
         # Decoders meet damage in many ways, each with an exception of its own.
         try:
-            with Image.open(path) as file:
-                image = _as_rgb(file)
-            if index in self.boxes:
-                image = image.crop(_within(self.boxes[index], image.size))
-            image = _FITS[self.fit](image, self.side)
+            image = fitted(self._opened(index), self.side, self.side, self.fit)
         except Exception as error:
             raise DataError(unreadable(path, error)) from error
         return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
+
+    def original(self, index: int) -> NDArray[np.uint8]:
+        """One image, its box cut out, in the size of its file: uint8 (height, width, 3) RGB.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        try:
+            return np.asarray(self._opened(index), dtype=np.uint8)
+        except Exception as error:
+            raise DataError(unreadable(self.paths[index], error)) from error
+
+    def _opened(self, index: int) -> Image.Image:
+        with Image.open(self.paths[index]) as file:
+            image = as_rgb(file)
+        return image.crop(_within(self.boxes[index], image.size)) if index in self.boxes else image
 
 
 class Finder:
@@ -140,22 +154,37 @@ class Finder:
         Args:
             suffixes: of the files that count, in lower case.
         """
-        found, waiting = list[Path](), [os.fspath(folder)]
-        while waiting:
-            for entry in self._visible(waiting.pop()):
-                if entry.is_dir():
-                    waiting += [entry.path] if deep and not entry.is_symlink() else []
-                elif os.path.splitext(entry.name)[1].lower() in suffixes:
-                    found.append(Path(entry.path))
-        return sorted(found)
+        return [Path(name) for name in self.walk(os.fspath(folder), suffixes, deep=deep)]
 
-    def _visible(self, folder: str | Path) -> list[os.DirEntry[str]]:
+    def walk(self, folder: str, suffixes: Collection[str] = SUFFIXES, *, deep: bool = True) -> Iterator[str]:
+        """``images`` one after the other: of any number, memory holds the names of a few folders."""
+
+        def inside(folder: str) -> Iterator[tuple[str, bool]]:
+            names = dict[str, bool]()
+            for entry in self._visible(folder):
+                if entry.is_dir():
+                    names |= {entry.name: True} if deep and not entry.is_symlink() else {}
+                elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                    names[entry.name] = False
+            return ((os.path.join(folder, name), names[name]) for name in sorted(names))
+
+        open_folders = [inside(folder)]
+        while open_folders:
+            for path, is_folder in open_folders[-1]:
+                if is_folder:
+                    open_folders.append(inside(path))
+                    break
+                yield path
+            else:
+                open_folders.pop()
+
+    def _visible(self, folder: str | Path) -> Iterator[os.DirEntry[str]]:
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            found = list(entries)
-            visible = [entry for entry in found if not hidden(entry.name)]
-            self.left_out += len(found) - len(visible)
-            return visible
-        return []
+            for entry in entries:
+                if hidden(entry.name):
+                    self.left_out += 1
+                else:
+                    yield entry
 
 
 def hidden(name: str) -> bool:
@@ -181,10 +210,15 @@ def below(root: Path, name: str) -> Path:
     return root / relative
 
 
-def _as_rgb(file: Image.Image) -> Image.Image:
+def as_rgb(file: Image.Image) -> Image.Image:
+    """An image of any mode as RGB; transparency is dropped."""
     # Palettes with transparency lose it on a detour only: PIL warns about the direct way.
     if file.mode == "P" and "transparency" in file.info:
         return file.convert("RGBA").convert("RGB")
+    # Of 16 bits the higher eight, as PIL itself reads colours of 16 bits; of grey it would cut off all
+    # values above 255, which leaves nothing but white.
+    if file.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(file) >> 8).astype(np.uint8)).convert("RGB")
     return file.convert("RGB")
 
 
@@ -197,23 +231,52 @@ def _within(box: tuple[float, float, float, float], size: tuple[int, int]) -> tu
     return inside
 
 
-def _crop(image: Image.Image, side: int) -> Image.Image:
-    short = min(image.size)
-    left, top = (image.width - short) / 2, (image.height - short) / 2
-    return image.resize((side, side), Image.Resampling.BILINEAR, (left, top, left + short, top + short))
+def fitted(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image:
+    """``image`` brought to one size, bilinear and smoothed where it shrinks.
+
+    Args:
+        height, width: of the result in pixels.
+        fit: ``crop`` cuts the largest centred part of the result's shape and resizes it, ``squash`` resizes
+            to the size whatever the shape was, ``pad`` resizes as far as it fits and fills the rest with
+            mid-grey.
+    """
+    return _FITS[fit](image, height, width)
 
 
-def _squash(image: Image.Image, side: int) -> Image.Image:
-    return image.resize((side, side), Image.Resampling.BILINEAR)
+def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
+    # Products of whole numbers first: an edge that stays whole must come out exactly.
+    if image.width * height <= image.height * width:
+        across, down = float(image.width), image.width * height / width
+    else:
+        across, down = image.height * width / height, float(image.height)
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    return _resized(image, height, width, (left, top, left + across, top + down))
 
 
-def _pad(image: Image.Image, side: int) -> Image.Image:
-    scale = side / max(image.size)
-    width, height = (max(1, round(scale * edge)) for edge in image.size)
-    square = Image.new("RGB", (side, side), (GREY, GREY, GREY))
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    square.paste(resized, ((side - width) // 2, (side - height) // 2))
-    return square
+def _squash(image: Image.Image, height: int, width: int) -> Image.Image:
+    return _resized(image, height, width, (0, 0, *image.size))
+
+
+def _pad(image: Image.Image, height: int, width: int) -> Image.Image:
+    scale = min(width / image.width, height / image.height)
+    across, down = (max(1, round(scale * edge)) for edge in image.size)
+    whole = Image.new("RGB", (width, height), (GREY, GREY, GREY))
+    resized = _resized(image, down, across, (0, 0, *image.size))
+    whole.paste(resized, ((width - across) // 2, (height - down) // 2))
+    return whole
+
+
+def _resized(
+    image: Image.Image, height: int, width: int, box: tuple[float, float, float, float]
+) -> Image.Image:
+    """What ``box`` shows in another size, columns before rows, each rounded to whole bytes.
+
+    PIL does the same at once, but from release 13 on rows before columns where that is quicker, which is a
+    level off now and then: images would depend on its release, and codes with them.
+    """
+    left, top, right, bottom = box
+    narrow = image.resize((width, image.height), Image.Resampling.BILINEAR, (left, 0, right, image.height))
+    return narrow.resize((width, height), Image.Resampling.BILINEAR, (0, top, width, bottom))
 
 
 _FITS = {"crop": _crop, "pad": _pad, "squash": _squash}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.errors import RecordError, UsageError
 from bench.execution.cell_records import save_finished, save_unfinished
 from bench.execution.forecast import Forecast
+from bench.execution.keeping import Kept, keep
 from bench.execution.machine import Machine
 from bench.execution.pools import pool_of
 from bench.execution.progress import ProgressReport
@@ -42,6 +43,7 @@ class Outcome:
         attempted: cells that were run; ``ok`` of them have numbers now.
         failed, skipped: slugs of cells without numbers, earlier ones included.
         warnings: sentence -> cells whose records carry it, earlier ones included.
+        kept: networks and codes that are copied to the results, where the grid asks for it.
     """
 
     plan: Plan = field(repr=False)
@@ -53,6 +55,7 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
+    kept: Kept | None = None
 
     @property
     def exit_code(self) -> int:
@@ -87,6 +90,7 @@ def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "mi
             for line in advice.warnings(plan):
                 log.warning("warning: %s", line)
             _make(todo, machine, outcome, fresh=overwrite == "always")
+    outcome.kept = keep(plan.keep, machine.store, out)
     return outcome
 
 

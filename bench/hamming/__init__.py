@@ -11,12 +11,15 @@ it.
     >>> codes = pack_codes(np.array([[0.3, -1.2], [0.1, 0.0], [-2.0, -0.7]]))
     >>> hamming_search(codes[:1], codes, k=2)
     (array([[0, 1]], dtype=int32), array([[0, 1]]))
+    >>> evaluate(codes[:1], codes, [4], [4, 5, 4], bits=2).map.value
+    0.9166666666666666
 """
 
 from __future__ import annotations
 
 from bench.hamming.codes import pack_codes, pack_signs, popcount_distances
 from bench.hamming.counts import distance_histograms
+from bench.hamming.evaluation import Evaluation, Score, evaluate
 from bench.hamming.precision import average_precision
 from bench.hamming.scan import MEMORY_MB, Codes
 from bench.hamming.search import cross_check, hamming_search
@@ -25,12 +28,15 @@ from bench.hamming.ties import Normalizer, Ties, average_precision_from_histogra
 __all__ = [
     "MEMORY_MB",
     "Codes",
+    "Evaluation",
     "Normalizer",
+    "Score",
     "Ties",
     "average_precision",
     "average_precision_from_histograms",
     "cross_check",
     "distance_histograms",
+    "evaluate",
     "hamming_search",
     "hits_within",
     "pack_codes",

@@ -86,6 +86,11 @@ def packed_pair(query: ArrayLike, database: ArrayLike, bits: int | None) -> tupl
         BenchError: no codes, different lengths, 0 and 1 without ``bits``, or bits set behind the last of
             ``bits``; says what to pass.
     """
+    return packed_with_length(query, database, bits)[:2]
+
+
+def packed_with_length(query: ArrayLike, database: ArrayLike, bits: int | None) -> tuple[Codes, Codes, int]:
+    """``packed_pair`` and the length of the codes: eight bits a byte where nothing says less."""
     bits = _length(bits)
     sides = {
         name: _matrix(f"{name} codes", codes) for name, codes in (("query", query), ("database", database))
@@ -111,7 +116,8 @@ def packed_pair(query: ArrayLike, database: ArrayLike, bits: int | None) -> tupl
     if packed["query"].shape[1] != packed["database"].shape[1]:
         widths = [codes.shape[1] for codes in packed.values()]
         raise BenchError(f"query codes have {widths[0]} bytes, database codes {widths[1]}")
-    return packed["query"], packed["database"]
+    length = bits or max(lengths.values()) or 8 * packed["query"].shape[1]
+    return packed["query"], packed["database"], length
 
 
 def _length(bits: object) -> int | None:

@@ -17,7 +17,7 @@ def distance_histograms(
     query_codes: ArrayLike,
     database_codes: ArrayLike,
     query_labels: ArrayLike,
-    database_labels: ArrayLike,
+    database_labels: ArrayLike | None,
     *,
     bits: int | None = None,
     memory_mb: float = MEMORY_MB,
@@ -30,7 +30,8 @@ def distance_histograms(
     Args:
         query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes), or unpacked (q, bits) and
             (n, bits): floats by their sign, -1 and +1, bools.
-        query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes).
+        query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes); or, with None
+            for the database, int (q, m): the items that answer each query, -1 where there are fewer.
         bits: length of the codes; needed where they are 0 and 1 alone, see ``pack_codes``.
         memory_mb: working memory beside arguments and result.
 

@@ -31,7 +31,7 @@ def average_precision(
     query_codes: ArrayLike,
     database_codes: ArrayLike,
     query_labels: ArrayLike,
-    database_labels: ArrayLike,
+    database_labels: ArrayLike | None,
     *,
     bits: int | None = None,
     k: int | None = None,
@@ -47,7 +47,8 @@ def average_precision(
     Args:
         query_codes, database_codes: packed uint8 (q, bytes) and (n, bytes), or unpacked (q, bits) and
             (n, bits): floats by their sign, -1 and +1, bools.
-        query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes).
+        query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes); or, with None
+            for the database, int (q, m): the items that answer each query, -1 where there are fewer.
         bits: length of the codes; needed where they are 0 and 1 alone, see ``pack_codes``.
         k: rank cut-off; None, or more than n, ranks the whole database.
         ties: order of items at the same distance: ``expected`` is the exact mean over all orders,

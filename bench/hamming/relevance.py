@@ -1,7 +1,8 @@
-"""Which database items are relevant to which query: those that share a label with it.
+"""Which database items are relevant to which query: those that share a label with it, or those listed for it.
 
 A scan asks block by block. Single labels are compared, and sorted once a block, so that the relevant
-items of a query are neighbours; multi-hot labels become bit masks, and one AND finds the shared ones.
+items of a query are neighbours; multi-hot labels become bit masks, and one AND finds the shared ones; a list
+names the relevant items itself, as the true nearest neighbours that a benchmark of search comes with.
 """
 
 from __future__ import annotations
@@ -51,16 +52,21 @@ class Relevance(Protocol):
         ...
 
 
-def relevance(query_labels: ArrayLike, database_labels: ArrayLike, queries: int, items: int) -> Relevance:
+def relevance(
+    query_labels: ArrayLike, database_labels: ArrayLike | None, queries: int, items: int
+) -> Relevance:
     """Check labels and say how they are compared.
 
     Args:
-        query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes).
+        query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes); or, with None
+            for the database, int (q, m): the items that answer each query, -1 where there are fewer.
         queries, items: how many of them there must be.
 
     Raises:
         BenchError: labels of another form, or ones that do not fit together, in one line.
     """
+    if database_labels is None:
+        return _Listed(as_array("relevant items", query_labels), queries, items)
     query, database = as_array("query labels", query_labels), as_array("database labels", database_labels)
     for name, labels, codes in (("query", query, queries), ("database", database, items)):
         single = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
@@ -198,6 +204,50 @@ class _MultiBlock:
         for word, bits in zip(self._masks[1:], wanted[1:], strict=True):
             shared |= word & bits
         return np.asarray(shared != 0)
+
+
+class _Listed:
+    """The relevant items of each query by their numbers."""
+
+    item_bytes = 1
+
+    def __init__(self, listed: NDArray[Any], queries: int, items: int) -> None:
+        if listed.ndim != 2 or not np.issubdtype(listed.dtype, np.integer) or len(listed) != queries:
+            form = f"int ({queries}, m), the items that answer each query"
+            raise BenchError(f"without database labels, query labels must be {form}, not {describe(listed)}")
+        if listed.size and not -1 <= listed.min() <= listed.max() < items:
+            raise BenchError(
+                f"relevant items must be numbers of the {items} in the database, or -1 for none, not "
+                f"{listed.min()} to {listed.max()}"
+            )
+        ordered = np.sort(listed.astype(np.int64), axis=1)
+        ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = -1  # whatever is listed twice counts once
+        self._listed = np.sort(ordered, axis=1)
+
+    def block(self, part: slice) -> _ListedBlock:
+        return _ListedBlock(self._listed, part)
+
+
+class _ListedBlock:
+    order: Ints | None = None
+
+    def __init__(self, listed: Ints, part: slice) -> None:
+        self._listed, self._part = listed, part
+
+    def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
+        scan.histogram(distances, out[0])
+        out[1] = np.bincount(distances[self._within(query)], minlength=out.shape[1])
+
+    def relevant(self, query: int) -> Bools:
+        found = np.zeros(self._part.stop - self._part.start, np.bool_)
+        found[self._within(query)] = True
+        return found
+
+    def _within(self, query: int) -> Ints:
+        """The relevant items of this block, by their place in it."""
+        row = self._listed[query]
+        first, last = np.searchsorted(row, (self._part.start, self._part.stop))
+        return np.asarray(row[first:last] - self._part.start)
 
 
 def _masks(labels: NDArray[Any]) -> NDArray[Any]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from bench.hamming import hits_within
 from bench.hamming.ties import Floats, Ints, Ties
-from bench.metrics._bootstrap import mean_over_queries
 from bench.metrics._histograms import by_query
+from bench.metrics._means import mean_over_queries
 from bench.types import Measurement, Retrieval
 
 TIES: tuple[Ties, ...] = ("expected", "best", "worst")

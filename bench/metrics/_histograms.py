@@ -1,7 +1,7 @@
 """How many items, and how many relevant ones, lie at each distance from a query: all that scores need.
 
-Codes have a Hamming distance for a bin. For embeddings every distinct cosine similarity is a bin of its
-own, so that the same closed forms rank them, ties included.
+Codes have a Hamming distance for a bin. For embeddings every distinct similarity is a bin of its own, so that
+the same closed forms rank them, ties included.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from bench.hamming import distance_histograms, scan
 from bench.hamming.relevance import relevance
 from bench.hamming.ties import Ints
-from bench.types import Retrieval
+from bench.types import Retrieval, Similarity
 
 #: Bytes per query and item that ranking embeddings and scoring the ranks takes.
 _RANK_BYTES = 160
+#: Bytes per query and distance that scoring counts takes.
+_SCORE_BYTES = 160
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,26 @@ class Histograms:
     ranked: Ints | None = None
 
 
+def counted(subject: Retrieval) -> tuple[Ints, Ints]:
+    """Items and relevant ones at each distance from each query, as somebody has counted them or by a scan."""
+    if subject.histograms is not None:
+        return subject.histograms
+    arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
+    return distance_histograms(*arrays, bits=subject.bits)
+
+
 def by_query(subject: Retrieval) -> Iterator[Histograms]:
-    """All queries of a retrieval, for embeddings so many at a time that memory stays bounded."""
+    """All queries of a retrieval, so many at a time that memory stays bounded."""
     queries, items = len(subject.query), len(subject.database)
     labels = subject.query_labels, subject.database_labels
     if subject.bits:
-        counts, relevant = distance_histograms(subject.query, subject.database, *labels, bits=subject.bits)
-        yield Histograms(slice(0, queries), counts, relevant)
+        counts, relevant = counted(subject)
+        for part in scan.chunks(queries, _SCORE_BYTES * counts.shape[1], scan.MEMORY_MB):
+            yield Histograms(part, counts[part], relevant[part])
         return
     judged = relevance(*labels, queries, items).block(slice(0, items))
     for part in scan.chunks(queries, _RANK_BYTES * items, scan.MEMORY_MB):
-        similarity = similarities(subject.query[part], subject.database)
+        similarity = similarities(subject.query[part], subject.database, subject.similarity)
         order = np.argsort(-similarity, axis=1, kind="stable")
         ordered = np.take_along_axis(similarity, order, axis=1)
         relevant = np.stack([judged.relevant(query) for query in range(part.start, part.stop)])
@@ -62,9 +73,11 @@ def by_query(subject: Retrieval) -> Iterator[Histograms]:
         yield Histograms(part, counts, hits, ranked)
 
 
-def similarities(query: NDArray[np.float32], database: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine similarities by FAISS: float32 unit vectors (q, d) and (n, d) -> (q, n)."""
-    found = faiss.pairwise_distances(
-        np.ascontiguousarray(query), np.ascontiguousarray(database), faiss.METRIC_INNER_PRODUCT
-    )
-    return np.asarray(found)
+def similarities(
+    query: NDArray[np.float32], database: NDArray[np.float32], kind: Similarity = "cosine"
+) -> NDArray[np.float32]:
+    """Similarities by FAISS: float32 (q, d) and (n, d) -> (q, n), cosines of unit vectors, or -L2^2."""
+    vectors = np.ascontiguousarray(query), np.ascontiguousarray(database)
+    if kind == "l2":
+        return np.asarray(-faiss.pairwise_distances(*vectors, faiss.METRIC_L2))
+    return np.asarray(faiss.pairwise_distances(*vectors, faiss.METRIC_INNER_PRODUCT))

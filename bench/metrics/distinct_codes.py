@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
-from bench.hamming import average_precision_from_histograms, distance_histograms
-from bench.hamming.ties import Floats, Ints, Ties
+from bench.hamming import average_precision_from_histograms
+from bench.hamming.measures import tied_pairs
+from bench.hamming.ties import Ties
+from bench.hamming.variety import code_counts
 from bench.interfaces import Metric
-from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._histograms import counted
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Judge, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
@@ -42,7 +43,7 @@ class DistinctCodes(Metric):
 
     def compute(self, subject: Retrieval) -> Measurement:
         """``distinct_codes``, ``commonest_code`` and, where labels judge, ``tied_pairs``."""
-        counts = np.unique(subject.database, axis=0, return_counts=True)[1]
+        counts = code_counts(subject.database)
         commonest = float(counts.max() / counts.sum())
         values = {
             "distinct_codes": MetricValue(len(counts), "codes", True, "seeded"),
@@ -50,8 +51,7 @@ class DistinctCodes(Metric):
         }
         collapsed = commonest > 1 / 2
         if subject.truth is None:
-            arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-            items, relevant = distance_histograms(*arrays, bits=subject.bits)
+            items, relevant = counted(subject)
             orders: tuple[Ties, Ties] = ("best", "worst")
             best, worst = (
                 average_precision_from_histograms(items, relevant, k=subject.protocol.k, ties=ties).mean()
@@ -62,18 +62,3 @@ class DistinctCodes(Metric):
                 share = mean_over_queries(tied, queries=len(tied))
                 values["tied_pairs"] = MetricValue(share.value, "", False, "seeded", interval=share.interval)
         return Measurement(values, warnings=(COLLAPSED,) if collapsed else ())
-
-
-def tied_pairs(items: Ints, relevant: Ints) -> Floats:
-    """Share of the pairs of a relevant and an irrelevant item that are at the same distance from a query.
-
-    Args:
-        items, relevant: int64 (q, bins), how many of all and of the relevant items are at each distance.
-
-    Returns:
-        float64 (q,), of the queries that have both.
-    """
-    others = items - relevant
-    pairs = relevant.sum(axis=1) * others.sum(axis=1)
-    tied = (relevant * others).sum(axis=1)
-    return np.asarray(tied[pairs > 0] / pairs[pairs > 0], np.float64)

@@ -15,16 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.hamming import average_precision, average_precision_from_histograms
+from bench.hamming.measures import map_name, map_rules
 from bench.interfaces import Metric
-from bench.metrics._bootstrap import mean_over_queries
 from bench.metrics._histograms import Histograms, by_query
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, RankingRule, Retrieval, Subject
-
-
-def map_name(rule: RankingRule) -> str:
-    """Name of the value in records, for example ``map@all:expected:relevant``."""
-    return f"map@{rule.k or 'all'}:{rule.ties}:{rule.normalizer}"
 
 
 @METRICS.register
@@ -42,15 +38,15 @@ class MeanAveragePrecision(Metric):
     def compute(self, subject: Retrieval) -> Measurement:
         """``map@<k>:<ties>:<normalizer>`` for the protocol, DeepHash, and the best and worst tie order."""
         own = subject.protocol
-        deephash = RankingRule(own.k, "index", "hits")
-        bounds = [RankingRule(own.k, ties, own.normalizer) for ties in ("best", "worst")]
-        rules = list(dict.fromkeys((own, deephash, *bounds)))
-        per_query = {map_name(rule): np.empty(len(subject.query)) for rule in rules}
+        rules = {
+            map_name(own.k, *rule): RankingRule(own.k, *rule) for rule in map_rules(own.ties, own.normalizer)
+        }
+        per_query = {name: np.empty(len(subject.query)) for name in rules}
         hitless = 0
         for histograms in by_query(subject):
             hitless += int(np.count_nonzero(histograms.relevant.sum(axis=1) == 0))
-            for rule in rules:
-                per_query[map_name(rule)][histograms.part] = scores(subject, histograms, rule)
+            for name, rule in rules.items():
+                per_query[name][histograms.part] = scores(subject, histograms, rule)
         detail = {
             "queries": len(subject.query),
             "database": len(subject.database),

@@ -13,14 +13,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.hamming import average_precision_from_histograms, distance_histograms
+from bench.hamming.measures import RADIUS, average_precision_in_ball
 from bench.hamming.ties import Ties
 from bench.interfaces import Metric
-from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._histograms import counted
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
-RADIUS = 2
 ORDERS: tuple[Ties, ...] = ("expected", "best", "worst")
 
 
@@ -37,14 +37,11 @@ class MapHamming2(Metric):
 
     def compute(self, subject: Retrieval) -> Measurement:
         """``map_hamming2:<ties>`` with the ties in random order, relevant items first, and last."""
-        arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-        histograms = distance_histograms(*arrays, bits=subject.bits)
-        counts, relevant = (part[:, : RADIUS + 1] for part in histograms)
+        counts, relevant = counted(subject)
         per_query = {
-            f"map_hamming2:{ties}": average_precision_from_histograms(counts, relevant, ties=ties)
-            for ties in ORDERS
+            f"map_hamming2:{ties}": average_precision_in_ball(counts, relevant, ties) for ties in ORDERS
         }
-        hitless = int(np.count_nonzero(relevant.sum(axis=1) == 0))
+        hitless = int(np.count_nonzero(relevant[:, : RADIUS + 1].sum(axis=1) == 0))
         values = {
             name: mean_over_queries(scores, queries=len(scores), hitless=hitless)
             for name, scores in per_query.items()

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from bench import timing
-from bench.errors import require
 from bench.hamming import average_precision, pack_signs
 from bench.hamming.ties import Floats
 from bench.interfaces import Metric
-from bench.metrics import _onnx_sessions as onnx_sessions
-from bench.metrics._bootstrap import mean_over_queries
-from bench.metrics._onnx_sessions import Images, OnnxSession
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import BatchSizes, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
+from models import onnx_export
+from models.onnx_export import Images
 
 
 @METRICS.register
@@ -45,7 +45,7 @@ class OnnxRuntime(Metric):
         warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
 
     def __init__(self, params: Params) -> None:
-        require("the metric 'onnx'", "onnx", "onnx", "onnxruntime", "onnxscript")
+        onnx_export.require_onnx("the metric 'onnx'")
         super().__init__(params)
 
     def compute(self, subject: System) -> Measurement:
@@ -60,8 +60,8 @@ class OnnxRuntime(Metric):
         values: dict[str, MetricValue] = {}
         per_query: dict[str, Floats] = {}
         with tempfile.TemporaryDirectory() as folder:
-            single = onnx_sessions.export(net, subject.deployment.image_size, Path(folder) / "fp32.onnx")
-            int8 = onnx_sessions.quantise(single, Path(folder) / "int8.onnx", self._calibration(subject))
+            single = onnx_export.export(net, subject.deployment.image_size, Path(folder) / "fp32.onnx")
+            int8 = onnx_export.quantise(single, Path(folder) / "int8.onnx", self._calibration(subject))
             for precision, path in (("fp32", single), ("int8", int8)):
                 session = OnnxSession(path, threads)
                 values |= self._latencies(session, precision, subject.deployment.image_size, threads)
@@ -103,6 +103,22 @@ class OnnxRuntime(Metric):
                 **conditions, threads=threads, precision=precision
             )
         return values
+
+
+class OnnxSession:
+    """An exported network: float32 (n, 3, s, s) -> float32 (n, bits), any n."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, images: Images) -> NDArray[np.float32]:
+        """The outputs of a batch."""
+        return np.asarray(self._session.run(None, {"images": images})[0])
 
 
 def _codes(session: OnnxSession, subject: System, part: str) -> np.ndarray:

@@ -14,11 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.hamming import distance_histograms, hits_within
-from bench.hamming.ties import Floats, Ints
+from bench.hamming.measures import Curve, area_under, curve_by_radius, curve_by_rank, spaced_ranks
+from bench.hamming.ties import Floats, Ints, Ties
 from bench.interfaces import Metric
+from bench.metrics._histograms import counted
 from bench.registry import METRICS
 from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
+
+BOUNDS: tuple[Ties, Ties] = ("best", "worst")
 
 
 @METRICS.register
@@ -36,41 +39,31 @@ class PrecisionRecallCurve(Metric):
 
     def compute(self, subject: Retrieval) -> Measurement:
         """``pr_curve:radius`` and ``pr_curve:rank``: areas; the curves are lists in ``detail``."""
-        arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-        counts, relevant = distance_histograms(*arrays, bits=subject.bits)
+        counts, relevant = counted(subject)
         by_radius = self._by_radius(counts, relevant, subject.bits)
         values = {"pr_curve:radius": by_radius, "pr_curve:rank": self._by_rank(counts, relevant)}
         kept = {"distance_counts": counts, "distance_relevant": relevant}
         return Measurement(values, {name: part.astype(np.float64) for name, part in kept.items()})
 
     def _by_radius(self, counts: Ints, relevant: Ints, bits: int) -> MetricValue:
-        returned, hits = (part[:, : bits + 1].cumsum(axis=1) for part in (counts, relevant))
-        total = relevant.sum(axis=1, keepdims=True)
-        precision = (hits / np.maximum(returned, 1)).mean(axis=0)
-        recall = (hits / np.maximum(total, 1)).mean(axis=0)
-        empty = (returned == 0).mean(axis=0).tolist()
-        return _curve(precision, recall, radius=list(range(bits + 1)), empty_balls=empty)
+        empty = (counts[:, : bits + 1].cumsum(axis=1) == 0).mean(axis=0).tolist()
+        curve = curve_by_radius(counts, relevant, bits)
+        return _value(curve, radius=list(range(bits + 1)), empty_balls=empty)
 
     def _by_rank(self, counts: Ints, relevant: Ints) -> MetricValue:
-        size = int(counts[0].sum())
-        ranks = np.unique(np.geomspace(1, size, self.params.points).round().astype(int))
-        total = np.maximum(relevant.sum(axis=1), 1)
-        curves = {}
-        for ties in ("expected", "best", "worst"):
-            hits = np.array([hits_within(counts, relevant, int(k), ties=ties) for k in ranks])
-            curves[ties] = (hits.mean(axis=1) / ranks, (hits / total).mean(axis=1))
-        precision, recall = curves.pop("expected")
+        ranks = spaced_ranks(int(counts[0].sum()), self.params.points)
         bounds = {
             f"{name}_{ties}_ties": points.tolist()
-            for ties, curve in curves.items()
-            for name, points in zip(("precision", "recall"), curve, strict=True)
+            for ties in BOUNDS
+            for name, points in _named(curve_by_rank(counts, relevant, ranks, ties)).items()
         }
-        return _curve(precision, recall, rank=ranks.tolist(), **bounds)
+        return _value(curve_by_rank(counts, relevant, ranks), rank=ranks.tolist(), **bounds)
 
 
-def _curve(precision: Floats, recall: Floats, **detail: Any) -> MetricValue:
-    """The area below straight lines through the points; recall 0 has the precision of the first point."""
-    heights, places = np.concatenate([precision[:1], precision]), np.concatenate([[0.0], recall])
-    area = float(np.trapezoid(heights, places))
-    points = {"precision": precision.tolist(), "recall": recall.tolist()}
-    return MetricValue(area, "", True, "seeded", detail={**points, **detail})
+def _named(curve: Curve) -> dict[str, Floats]:
+    return dict(zip(("precision", "recall"), curve, strict=True))
+
+
+def _value(curve: Curve, **detail: Any) -> MetricValue:
+    points = {name: part.tolist() for name, part in _named(curve).items()}
+    return MetricValue(area_under(curve), "", True, "seeded", detail={**points, **detail})

@@ -12,13 +12,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.hamming import distance_histograms
+from bench.hamming.measures import RADIUS, in_ball
 from bench.interfaces import Metric
-from bench.metrics._bootstrap import mean_over_queries
+from bench.metrics._histograms import counted
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
-
-RADIUS = 2
 
 
 @METRICS.register
@@ -34,17 +33,14 @@ class PrecisionHamming2(Metric):
 
     def compute(self, subject: Retrieval) -> Measurement:
         """``precision_hamming2`` and ``recall_hamming2``."""
-        arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
-        counts, relevant = distance_histograms(*arrays, bits=subject.bits)
-        returned, hits = (part[:, : RADIUS + 1].sum(axis=1) for part in (counts, relevant))
+        counts, relevant = counted(subject)
+        returned = counts[:, : RADIUS + 1].sum(axis=1)
         detail = {
             "queries": len(returned),
             "empty_balls": int(np.count_nonzero(returned == 0)),
             "mean_returned": float(returned.mean()),
         }
-        per_query = {
-            "precision_hamming2": hits / np.maximum(returned, 1),
-            "recall_hamming2": hits / np.maximum(relevant.sum(axis=1), 1),
-        }
+        names = ("precision_hamming2", "recall_hamming2")
+        per_query = dict(zip(names, in_ball(counts, relevant), strict=True))
         values = {name: mean_over_queries(scores, **detail) for name, scores in per_query.items()}
         return Measurement(values, per_query)

@@ -16,8 +16,8 @@ from pydantic import Field
 from bench.errors import BenchError
 from bench.hamming.ties import Floats, Ints
 from bench.interfaces import Metric
-from bench.metrics._bootstrap import mean_over_queries
 from bench.metrics._instance import distance_rows, mean_over_ties, reid_scores, tie_orders
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import CameraTruth, Judge, Measurement, Noise, Parameters, Retrieval, Subject
 
@@ -48,7 +48,7 @@ class ReIdentification(Metric):
         truth = subject.truth
         assert isinstance(truth, CameraTruth)
         query_cameras = truth.cameras[subject.query_index]
-        cameras, identities = truth.cameras[subject.database_index], subject.database_labels
+        cameras, identities = truth.cameras[subject.database_index], np.asarray(subject.database_labels)
         ks = self.params.ks
 
         def score(number: int, ranked: Ints) -> Floats:

@@ -16,7 +16,6 @@ from pydantic import Field
 from bench.errors import BenchError
 from bench.hamming.ties import Floats, Ints
 from bench.interfaces import Metric
-from bench.metrics._bootstrap import mean_over_queries
 from bench.metrics._instance import (
     distance_rows,
     junk_free_ranks,
@@ -27,6 +26,7 @@ from bench.metrics._instance import (
     rows_of,
     tie_orders,
 )
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Judge, Measurement, Noise, Parameters, Retrieval, RevisitedTruth, Subject
 

@@ -16,8 +16,8 @@ import faiss
 from pydantic import Field
 
 from bench import timing
+from bench.hamming.indexes import Kind, Settings, bits_in_order, build, recall, size_bytes
 from bench.interfaces import Metric
-from bench.metrics._search_indexes import Kind, Settings, bits_in_order, build, recall, size_bytes
 from bench.registry import METRICS
 from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
 
@@ -70,7 +70,7 @@ class Search(Metric):
     def _measure(self, kind: Kind, subject: Retrieval) -> dict[str, MetricValue]:
         params, k = self.params, min(self.params.k, len(subject.database))
         how_built = Settings(params.nlist, params.nprobe, params.tables, params.table_bits, params.flips)
-        index, settings = build(kind, subject, how_built)
+        index, settings = build(kind, subject.database, subject.bits, how_built)
         index.add(subject.database)
         queries, batch = subject.query, subject.query[: params.batch]
         single = itertools.cycle(range(len(queries)))
@@ -99,6 +99,6 @@ class Search(Metric):
             "index_bytes": MetricValue(size_bytes(index), "bytes", False, "exact", detail=detail),
         }
         if kind != "flat":
-            found = recall(index, subject, k)
+            found = recall(index, queries, subject.database, subject.bits, k)
             values["search_recall"] = MetricValue(found, "", True, "seeded", detail=detail)
         return values

@@ -15,13 +15,13 @@ from pydantic import Field
 
 from bench.hamming.ties import Floats, Ints
 from bench.interfaces import Metric
-from bench.metrics._bootstrap import mean_over_queries
 from bench.metrics._instance import (
     chamfer_rows,
     mean_over_ties,
     tie_orders,
     truncated_average_precision,
 )
+from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import FrameTruth, Judge, Measurement, Noise, Parameters, Retrieval, Subject
 

@@ -107,6 +107,7 @@ class _Builder:
             name=self.grid.name,
             description=self.grid.description,
             pareto=pareto,
+            keep=self.grid.report.keep,
             entries=[entry for name in self.metrics if name in self.measured for entry in _declared(name)],
             cells=list(cells.values()),
             selected=selected,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.data.copies import Copies
+from bench.planning.schema import Keep
 from bench.planning.stage import Stage, walk
 from bench.results.records import CellInfo
 from bench.storage.keys import file_name
@@ -47,10 +48,7 @@ class Cell:
     @property
     def slug(self) -> str:
         """Readable name, used for files."""
-        i = self.info
-        teacher = "+".join(i.teachers) or "no-teacher"
-        code = f"{i.bits}b" if i.bits else "float"
-        return f"{i.dataset}__{teacher}__{i.student}__{i.method}__{i.loss}__{code}__s{i.seed}"
+        return self.info.slug
 
     @property
     def record_file(self) -> str:
@@ -65,6 +63,7 @@ class Plan:
     name: str
     description: str
     pareto: list[tuple[str, str]]
+    keep: Keep
     #: what plug-ins say of the metrics that they give
     entries: list[MetricEntry]
     cells: list[Cell]

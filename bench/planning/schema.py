@@ -131,12 +131,21 @@ class RankingProtocol(_Strict):
     normalizer: Literal["relevant", "min", "hits"] = "relevant"
 
 
+#: Of which cells networks and codes are copied from the cache to the results.
+Keep = Literal["none", "front", "all"]
+
+
 class ReportOptions(_Strict):
-    """What a report shows: pairs of metrics to chart, accuracy first, and queries with their results."""
+    """What results show and keep: pairs of metrics to chart, accuracy first; queries with their results."""
 
     pareto: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = [*map(list, DEFAULT_CHARTS)]
     examples: int = Field(
         8, ge=0, le=50, description="queries whose first results are kept as pictures; 0 = no pictures"
+    )
+    keep: Keep = Field(
+        "none",
+        description="cells whose networks and codes are copied from the cache to the results, so that export "
+        "needs no cache: those on the fronts of the charts and the recommended ones, or all",
     )
 
 

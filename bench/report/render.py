@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.errors import UsageError, did_you_mean
 from bench.report.charts.files import ChartFiles
 from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
-from bench.report.tables.columns import front_title, recommendation
+from bench.report.tables.columns import front_title, recommendation, recommended
 from bench.report.web.site import site
+from bench.results import commands
 from bench.results.catalogue import base_name
 from bench.results.entries import DEFAULT_CHARTS
 from bench.results.folder import Results, ResultsFolder
-from bench.results.fronts import Front, front_of
+from bench.results.fronts import WITHIN, Front, front_of
 from bench.results.merge import load_merged
 from bench.results.summary import Group, Summary, summarise
 from bench.results.wording import one_line
@@ -35,7 +37,7 @@ class Report:
     Attributes:
         paths: the files for people, ``index.html`` first.
         findings: what the records say, in a few sentences.
-        advice: which student to take: by group its title, and a line for each front.
+        advice: which student to take: by group its title, a line for each front, and the commands to do it.
         problems: what the grid asks for and nobody can draw.
     """
 
@@ -47,7 +49,7 @@ class Report:
 
 def render(
     folders: Sequence[Path],
-    within: float = 0.02,
+    within: float = WITHIN,
     *,
     out: Path | None = None,
     formats: Sequence[str] = (),
@@ -56,8 +58,8 @@ def render(
 ) -> Report:
     """Write a report: ``index.html`` with a page per cell, tables, Pareto charts, all records.
 
-    The same records give the same bytes. Files of an earlier report that are no longer made are removed.
-    Without a finished cell there are no charts.
+    The same records in the same place give the same bytes. Files of an earlier report that are no longer
+    made are removed. Without a finished cell there are no charts.
 
     Args:
         folders: results folders, at least one.
@@ -90,7 +92,7 @@ def render(
         files = {
             "table.csv": cells.csv().encode(),
             **({"table.parquet": parquet} if parquet else {}),
-            "table.md": tables.markdown(summary, fronts).encode(),
+            "table.md": tables.markdown(summary, fronts, partial(commands.export, results)).encode(),
             "table.tex": tables.latex(summary, fronts).encode(),
         }
         found = find(results)
@@ -107,7 +109,7 @@ def render(
         [target / name for name in ("index.html", *files)],
         found,
         [
-            *(line for group in summary.groups for line in _advice(group, fronts[group.slug])),
+            *(line for group in summary.groups for line in _advice(group, fronts[group.slug], results)),
             *_lacking(summary),
         ],
         list(_not_drawn(results, {pair for fronts in drawn.values() for pair in fronts})),
@@ -124,8 +126,11 @@ def _made_before(target: Path, *, ours: bool) -> set[str]:
         return {path.relative_to(target).as_posix() for path in found} if ours else set()
 
 
-def _advice(group: Group, fronts: list[Front]) -> list[str]:
+def _advice(group: Group, fronts: list[Front], results: Results) -> list[str]:
     lines = [f"  {front_title(front)}: {recommendation(front)}" for front in fronts if front.recommended]
+    for name, record in recommended(fronts).items():
+        if command := commands.export(results, record):
+            lines.append(f"  take {name} away: {command}")
     if group.limited:
         lines = ["  nothing is ranked: these cells saw only a part of the data"]
     return [group.title, *lines] if lines else []
@@ -145,7 +150,7 @@ def _lacking(summary: Summary) -> Iterator[str]:
 
 def _not_drawn(results: Results, drawn: set[tuple[str, str]]) -> Iterator[str]:
     """Charts that the grid asks for and that nobody can draw: axes that are none, or that never meet."""
-    finished = [record for record in results.records if record.status == "ok"]
+    finished = [record for record in results.records if record.finished]
     known = dict.fromkeys(name for record in finished for name in record.metrics)
     for accuracy, cost in results.pareto if finished else ():
         where = f"report: pareto: [{one_line(accuracy)}, {one_line(cost)}]"

@@ -2,7 +2,8 @@
 
 Accuracies compare where data, protocol and precision are the same, whatever machine found them. Timings
 belong to a machine, too. A table holds both kinds and says once what they were found under, so its rows share
-everything. What else was measured, and how often, makes no other configuration.
+everything; but what was measured elsewhere has no timings, and stands in every table of its protocol. What
+else was measured, and how often, makes no other configuration.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from bench.results.records import Record
+from bench.results.records import EXTERNAL, Record
 
 #: Of an environment: what a reader would name of a machine.
 _HARDWARE = ("cpu", "gpu", "device", "threads")
@@ -69,10 +70,16 @@ def table_facts(record: Record) -> dict[str, Any]:
     return {
         **{f"dataset.{name}": value for name, value in record.params.get("dataset", {}).items()},
         **protocol(record),
-        **hardware(record),
+        **({} if record.status == EXTERNAL else hardware(record)),
         "precision": precision(record),
-        **({"waiting": how} if (how := waiting(record)) else {}),
+        **({"waiting": how} if record.status != EXTERNAL and (how := waiting(record)) else {}),
     }
+
+
+def may_join(record: Record, other: Record) -> bool:
+    """Whether ``record``, measured elsewhere, may stand in a table of ``other``."""
+    own, shared = table_facts(record), table_facts(other)
+    return record.cell.dataset == other.cell.dataset and own == {name: shared.get(name) for name in own}
 
 
 def _hashable(value: Any) -> Hashable:

@@ -55,6 +55,11 @@ class ResultsFolder:
         """What training costs beside the plain way, where somebody has measured it."""
         return self.path / "perf_train.json"
 
+    @property
+    def weights(self) -> Path:
+        """Networks and codes of the cells whose weights the grid keeps, laid out like a store."""
+        return self.path / "weights"
+
     def record(self, stem: str) -> Path:
         """The record of a cell."""
         return self.path / "records" / f"{stem}.json"
@@ -140,6 +145,10 @@ class Results:
     def home(self, record: Record) -> ResultsFolder:
         """The folder that a record comes from."""
         return ResultsFolder(self.homes.get(record.key, self.folder))
+
+    def path(self, record: Record) -> Path:
+        """The file of a record."""
+        return self.home(record).record(self.stems[record.key])
 
     def per_query(self, record: Record) -> dict[str, NDArray[np.float64]]:
         """Scores by query, float64 (q,) each, by full metric name; empty where none were kept.
@@ -248,10 +257,15 @@ def latest_folder() -> Path:
     Raises:
         UsageError: there is none.
     """
-    indices = sorted(HOME.glob(str(ResultsFolder(Path("*")).index)), key=lambda path: path.stat().st_mtime)
-    if not indices:
+    if not (folders := all_folders()):
         raise UsageError("no results folder here; first: python -m bench run --grid grid.yaml")
-    return indices[-1].parent
+    return folders[-1]
+
+
+def all_folders() -> list[Path]:
+    """The results folders below ``HOME``, in the order in which they were run into."""
+    indices = HOME.glob(str(ResultsFolder(Path("*")).index))
+    return [index.parent for index in sorted(indices, key=lambda index: index.stat().st_mtime)]
 
 
 def _left_out(stems: list[str], cells: dict[str, str]) -> dict[str, int]:

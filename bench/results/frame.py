@@ -57,11 +57,11 @@ class LoadedResults(Results):
 
     ``frame`` and ``summary`` begin with the same columns. ``group`` and ``configuration`` name a row of the
     tables, so that ``frame.merge(summary, on=["group", "configuration"])`` puts it beside each of its cells;
-    ``group`` is missing where a cell has no numbers. ``role`` is ``teacher``, ``undistilled`` or
-    ``distilled``; data set, networks, method and loss have the names that the grid gives them, and several
-    teachers are joined by ``+``. ``accuracy`` is what is judged, under the full name ``accuracy_name``.
-    ``doubts`` says which numbers are not to be relied on (``latency_ms@1: unsteady timings``), and is missing
-    where all are.
+    ``group`` is missing where a cell has no numbers. ``role`` is ``teacher``, ``undistilled``, ``distilled``
+    or, of what was measured elsewhere, ``external``; data set, networks, method and loss have the names that
+    the grid gives them, and several teachers are joined by ``+``. ``accuracy`` is what is judged, under the
+    full name ``accuracy_name``. ``doubts`` says which numbers are not to be relied on
+    (``latency_ms@1: unsteady timings``), and is missing where all are.
 
     Text is pandas' ``string``, also where all is missing. A metric that is called like another column is
     ``metric.NAME``.

@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from bench.results import pareto
 from bench.results.summary import Group, Row
-from bench.results.wording import PARTIAL, WARNED, one_line
+from bench.results.wording import PARTIAL, WARNED, brief, one_line
 
 #: ``close`` is not on the front, but no row on the front that costs no more is clearly more accurate.
 Standing = Literal["front", "close", "behind"]
 
+#: Loss of accuracy that a cheaper student may bring, where nobody says how much.
+WITHIN = 0.02
 #: Differences of accuracy that binary fractions make: 0.65 - 0.63 is a little more than 0.02.
 _ROUNDING = 1e-9
 
@@ -70,7 +72,7 @@ class Front:
         return next((row for row in self.rows if eligible(row, self.accuracy, self.cost)), None)
 
 
-def front_of(group: Group, accuracy: str, cost: str, within: float) -> Front | None:
+def front_of(group: Group, accuracy: str, cost: str, within: float = WITHIN) -> Front | None:
     """Rank the rows of ``group``.
 
     Args:
@@ -166,8 +168,11 @@ def _recommended(rows: list[Row], names: tuple[str, str], up: tuple[bool, bool],
 
 
 def eligible(row: Row, accuracy: str, cost: str) -> bool:
-    """Whether a row may be recommended: no teacher, and both its numbers are what they seem."""
-    return row.role != "teacher" and not {row.doubt(accuracy), row.doubt(cost)} & {WARNED, PARTIAL}
+    """Whether a row may be recommended: a student of the suite, and both its numbers are what they seem."""
+    return row.role not in {"teacher", "external"} and not {row.doubt(accuracy), row.doubt(cost)} & {
+        WARNED,
+        PARTIAL,
+    }
 
 
 # -- What is not ranked together -----------------------------------------------------------------
@@ -204,13 +209,7 @@ def differences(groups: Sequence[Group]) -> list[str]:
 def _differing(facts: list[dict[str, Any]]) -> list[str]:
     """``threads 2 against 8`` for every fact that is not the same in all groups."""
     names = dict.fromkeys(name for one in facts for name in one)
-    seen = {name: dict.fromkeys(_said(one.get(name)) for one in facts) for name in names}
+    seen = {name: dict.fromkeys(brief(one.get(name)) for one in facts) for name in names}
     return [
         f"{one_line(name)} {' against '.join(values)}" for name, values in seen.items() if len(values) > 1
     ]
-
-
-def _said(value: object) -> str:
-    """A value in a few words; hashes are told apart by their first characters."""
-    text = "none" if value is None else one_line(value)
-    return text if len(text) <= 48 else f"{text[:47]}…"

@@ -74,7 +74,7 @@ def merged(several: Sequence[Results]) -> Results:
 
 def _worth(record: Record) -> tuple[bool, str]:
     """A finished record counts more than a failed one, then a newer one more than an older."""
-    return record.status == "ok", record.created
+    return record.finished, record.created
 
 
 def _identity(record: Record) -> str:

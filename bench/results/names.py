@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from bench.results.records import Record
-from bench.results.wording import FLOAT, assignments, one_line
+from bench.results.records import EXTERNAL, Record
+from bench.results.wording import ELSEWHERE, FLOAT, UNKNOWN, assignments, one_line
 
 
 @dataclass(frozen=True, order=True)
@@ -27,7 +27,7 @@ class Configuration:
         return self.student, self.method, self.loss, f"{self.bits} bit" if self.bits else FLOAT
 
     def __str__(self) -> str:
-        return " · ".join(self.parts)
+        return " · ".join(part for part in self.parts if part != UNKNOWN)
 
 
 @dataclass(frozen=True, order=True)
@@ -44,6 +44,8 @@ class Matched:
 
     def __str__(self) -> str:
         """What both share once, the rest as ``none -> cukd``."""
+        if (self.base.loss == UNKNOWN) != (self.new.loss == UNKNOWN):
+            return f"{self.base} -> {self.new}"
         pairs = zip(self.base.parts, self.new.parts, strict=True)
         return " · ".join(old if old == new else f"{old} -> {new}" for old, new in pairs)
 
@@ -89,6 +91,8 @@ class Names:
     def __call__(self, record: Record) -> Configuration:
         """The configuration of one of the records given at the start."""
         names = {part: self._name(scopes) for part, scopes in self._parts(record).items()}
+        if record.status == EXTERNAL:
+            names |= {"student": one_line(record.cell.student), "method": ELSEWHERE, "loss": UNKNOWN}
         return Configuration(bits=record.cell.bits, **names)
 
     def _name(self, scopes: list[tuple[_Scope, dict[str, Any]]]) -> str:
@@ -101,13 +105,18 @@ class Names:
     def _parts(self, record: Record) -> dict[str, list[tuple[_Scope, dict[str, Any]]]]:
         """What to name, and the settings of each part with the scope within which they are compared."""
         cell, params = record.cell, record.params
+        dataset: list[tuple[_Scope, dict[str, Any]]] = [
+            (("dataset", cell.dataset), params.get("dataset", {}))
+        ]
+        if record.status == EXTERNAL:
+            return {"dataset": dataset}
         role = "teacher" if is_teacher(record, self._teachers) else "student"
         # The teacher is part of how a student was distilled, but ``none`` has one for some students only.
         teaching = {"teacher": "+".join(cell.teachers)}
         for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
             teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
         return {
-            "dataset": [(("dataset", cell.dataset), params.get("dataset", {}))],
+            "dataset": dataset,
             "student": [
                 (("student", cell.student), {**params.get("student", {}), "image_size": cell.image_size})
             ],

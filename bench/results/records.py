@@ -1,6 +1,7 @@
 """The record of one cell: what tables, charts, the web page and the gate read.
 
-One JSON file per cell, written when the cell ends, whatever its status. Older schemas are upgraded
+One JSON file per cell, written when the cell ends, whatever its status, and one for codes that came from
+elsewhere (``bench.results.external``). Older schemas are upgraded
 on load, newer ones refused. What is too long for it lies beside it under the same name: scores by query,
 examples of results, the log. Where all that is, ``bench.results.folder`` knows.
 The columns are explained in ``results/README.md``.
@@ -20,13 +21,14 @@ from bench.errors import RecordError
 from bench.results import catalogue
 from bench.storage import atomic
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: How a record of version n becomes one of version n + 1. Version 2 added the histories of trainings,
-#: version 3 warnings.
+#: version 3 warnings, version 4 the status ``external``.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda data: {**data, "schema_version": 2},
     2: lambda data: {**data, "schema_version": 3},
+    3: lambda data: {**data, "schema_version": 4},
 }
 
 #: What reading JSON raises: no file, no JSON, or brackets in brackets without end.
@@ -52,7 +54,9 @@ _KINDS: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
     ),
 }
 
-Status = Literal["ok", "failed", "skipped"]
+Status = Literal["ok", "failed", "skipped", "external"]
+#: Status of what was measured elsewhere, and the method of its cell.
+EXTERNAL: Literal["external"] = "external"
 
 
 class _Part(BaseModel):
@@ -70,8 +74,10 @@ class Failure(_Part):
 class CellInfo(_Part):
     """The point of the grid, as a reader would name it; ``bits`` is 0 for float embeddings.
 
-    ``protocol`` holds the split rule and its parameters (``split``), the manifest hash, the ranking
-    rule (``k``, ``ties``, ``normalizer``), and ``limit`` where ``--limit`` made it incomparable.
+    Of what was measured elsewhere, ``method`` is ``external``, ``student`` the name of the whole, and what
+    nobody knows is empty or 0. ``protocol`` holds the split rule and its parameters (``split``), the manifest
+    hash, the ranking rule (``k``, ``ties``, ``normalizer``), and ``limit`` where ``--limit`` made it
+    incomparable.
     """
 
     dataset: str
@@ -83,6 +89,13 @@ class CellInfo(_Part):
     bits: Whole
     seed: Whole
     image_size: Whole
+
+    @property
+    def slug(self) -> str:
+        """Readable name, used for files."""
+        teacher = "+".join(self.teachers) or "no-teacher"
+        code = f"{self.bits}b" if self.bits else "float"
+        return f"{self.dataset}__{teacher}__{self.student}__{self.method}__{self.loss}__{code}__s{self.seed}"
 
 
 class Measured(_Part):
@@ -146,6 +159,11 @@ class Record(_Part):
             if name in values and not fits(values[name]):
                 raise PydanticCustomError("kind", f"{part}.{name} should be {words}")
         return self
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has numbers: a cell that ended well, or what was measured elsewhere."""
+        return self.status in {"ok", EXTERNAL}
 
     @property
     def accuracy(self) -> str | None:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -17,10 +17,10 @@ from scipy.special import stdtrit
 from bench.results import catalogue, comparable, wording
 from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
-from bench.results.records import Measured, Record
+from bench.results.records import EXTERNAL, Measured, Record
 from bench.results.wording import assignments, one_line
 
-Role = Literal["teacher", "undistilled", "distilled"]
+Role = Literal["teacher", "undistilled", "distilled", "external"]
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,12 @@ class Row:
     """One line of a table, one point of a chart.
 
     Attributes:
-        role: ``teacher`` is the upper reference, ``undistilled`` (method ``none``) the lower one.
+        role: ``teacher`` is the upper reference, ``undistilled`` (method ``none``) the lower one, and
+            ``external`` was measured elsewhere.
         records: the finished cells behind it, by seed.
         estimates: by full metric name.
         metrics: one record's metrics, for units, directions and conditions.
-        image_size: side of the network's input, pixels.
+        image_size: side of the network's input, pixels; 0 where nobody knows.
         warned: whether a record carries a warning, which is one about its accuracies.
         older: records of seeds that were run again, which count no more.
     """
@@ -147,8 +148,8 @@ class Group:
 
     @property
     def image_sizes(self) -> list[int]:
-        """The sides of the networks' inputs, pixels, ascending; one where all rows have the same."""
-        return sorted({row.image_size for row in self.rows})
+        """The known sides of the networks' inputs, pixels, ascending; one where all rows have the same."""
+        return sorted({row.image_size for row in self.rows if row.image_size})
 
     @functools.cached_property
     def metrics(self) -> dict[str, Measured]:
@@ -204,9 +205,11 @@ def summarise(results: Results) -> Summary:
     teachers = teachers_of(results.records)
     groups: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
     unfinished = []
-    for record in results.records:
-        if record.status == "ok":
-            groups[_group_key(record)][_row_key(record)].append(record)
+    # What was measured elsewhere comes last, and joins all groups that it may stand in.
+    for record in sorted(results.records, key=lambda record: record.status == EXTERNAL):
+        if record.finished:
+            for key in _groups_of(record, groups):
+                groups[key][_row_key(record)].append(record)
         else:
             unfinished.append(Unfinished(name(record), record.cell.seed, record.status, _reason(record)))
 
@@ -237,6 +240,8 @@ def summarise(results: Results) -> Summary:
 def placed(record: Record, name: Names, teachers: set[Teacher]) -> tuple[Role, Configuration]:
     """What a cell is to others, and its configuration as tables call it; ``teachers`` are ``teachers_of``."""
     configuration = name(record)
+    if record.status == EXTERNAL:
+        return "external", configuration
     if is_teacher(record, teachers):
         return "teacher", replace(configuration, student=f"{configuration.student} (teacher)")
     return "undistilled" if record.cell.method == "none" else "distilled", configuration
@@ -297,6 +302,15 @@ def _row(role: Role, configuration: Configuration, same: list[Record]) -> Row:
 # -- What belongs together -----------------------------------------------------------------------
 
 
+def _groups_of(record: Record, groups: Mapping[str, Mapping[str, list[Record]]]) -> list[str]:
+    """The keys of the groups that a finished record belongs to; ``groups`` are those that there are."""
+    if record.status == EXTERNAL:
+        firsts = {key: next(iter(rows.values()))[0] for key, rows in groups.items()}
+        if joined := [key for key, first in firsts.items() if comparable.may_join(record, first)]:
+            return joined
+    return [_group_key(record)]
+
+
 def _group_key(record: Record) -> str:
     return _canonical(record.cell.dataset, comparable.table_facts(record))
 
@@ -310,6 +324,8 @@ def _canonical(*parts: object) -> str:
 
 
 def _conditions(record: Record) -> str:
+    if record.status == EXTERNAL:
+        return wording.ELSEWHERE
     hardware = comparable.hardware(record)
     on_gpu = str(hardware["device"]).startswith("cuda")
     machine = hardware["gpu" if on_gpu else "cpu"] or "unknown machine"

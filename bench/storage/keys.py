@@ -20,6 +20,11 @@ def content_key(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def readable(slug: str) -> str:
+    """What file names have of ``slug``: cleaned for file systems, and cut where it is long."""
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", slug)[:120]
+
+
 def file_name(slug: str, key: str) -> str:
-    """Readable part, cleaned for file systems, and enough of the key to be unique."""
-    return f"{re.sub(r'[^A-Za-z0-9._=-]+', '-', slug)[:120]}-{key[:KEY_DIGITS]}"
+    """Readable part and enough of the key to be unique."""
+    return f"{readable(slug)}-{key[:KEY_DIGITS]}"

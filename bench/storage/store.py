@@ -7,6 +7,7 @@ aside with a warning and made again. Tensors are safetensors, the rest is JSON; 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -22,7 +23,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from bench.errors import UsageError
-from bench.storage.keys import file_name
+from bench.storage.keys import KEY_DIGITS, file_name
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,13 @@ class Store:
         """Folder of an artifact, whether it exists or not."""
         return self.root / kind / file_name(slug, key)
 
+    def find(self, kind: str, key: str) -> Path | None:
+        """Folder of the finished artifact with the full ``key``, whatever its slug; None if there is none."""
+        for index in sorted(self.root.glob(f"{kind}/*-{key[:KEY_DIGITS]}/{INDEX}")):
+            if (self.index(index.parent) or {}).get("key") == key:
+                return index.parent
+        return None
+
     def index(self, folder: Path) -> dict[str, Any] | None:
         """What ``artifact.json`` says, None if there is no finished artifact of any use in ``folder``."""
         try:
@@ -55,15 +63,16 @@ class Store:
 
     def verify(self, folder: Path) -> dict[str, Any] | None:
         """The index of an intact artifact; None if there is none. A damaged one is set aside first."""
-        index = self._intact(folder)
+        index = self.intact(folder)
         if index is None and folder.exists():
             with self.lock(folder):  # it looks damaged while another run puts it there
-                index = self._intact(folder)
+                index = self.intact(folder)
                 if index is None and folder.exists():
                     self._set_aside(folder)
         return index
 
-    def _intact(self, folder: Path) -> dict[str, Any] | None:
+    def intact(self, folder: Path) -> dict[str, Any] | None:
+        """The same, and a damaged artifact stays where it is: for who only reads."""
         index = self.index(folder)
         if index is None or str(folder) in self._verified:
             return index
@@ -129,6 +138,9 @@ class Store:
             seconds = round(time.perf_counter() - started + before, 3)
             index = {**about, "seconds": seconds, "created": time.time(), "summary": summary, "files": files}
             (temporary / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False), encoding="utf-8")
+            # Libraries that write tensors keep them from everybody else, whatever the user's mask says.
+            for name in files:
+                (temporary / name).chmod((temporary / INDEX).stat().st_mode)
             replaced = folder.with_name(f".{folder.name}.replaced")
             if folder.exists():
                 folder.rename(replaced)  # not removed yet: who reads it must not find half of it
@@ -139,6 +151,30 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         self._verified.discard(str(folder))
+
+    def copy(self, folder: Path, to: Store) -> None:
+        """Copy an artifact into another store, where it is then whole or not at all.
+
+        Raises:
+            OSError: it cannot be read or written, or the copy is not what its checksums say.
+        """
+        copied = to.root / folder.relative_to(self.root)
+        temporary = copied.with_name(f".{copied.name}.{os.getpid()}")
+        for left_by_a_killed_run in copied.parent.glob(f".{copied.name}.*"):
+            shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+        index = self.index(folder) or {"files": {}}
+        try:
+            for name in (*index["files"], INDEX):
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, temporary / name)
+            if to.intact(temporary) is None:
+                raise OSError(errno.EIO, "the copy differs from what was copied", str(copied))
+            if copied.exists():
+                shutil.rmtree(copied)
+            temporary.rename(copied)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
     def history(self) -> Iterator[dict[str, Any]]:
         """The index of every finished artifact, for estimating what work costs."""

@@ -20,9 +20,10 @@ from bench.training import signals, state_file
 
 log = logging.getLogger(__name__)
 
-#: A training of five minutes must not lose ten seconds, nor any a hundredth of its time to writing.
+#: So far apart at least, so that a training of five minutes never loses ten seconds, and farther where writing
+#: would take a larger share of the time.
 SECONDS_BETWEEN, MOST_SHARE = 5.0, 0.01
-#: Bytes a second that the first one should be written at; the next ones should take what the last has taken.
+#: Bytes a second that the first one should be written at; later ones should take what the last has taken.
 EXPECTED_SPEED = 500e6
 #: Raised by one when earlier files are no longer understood.
 FORMAT = 1
@@ -59,8 +60,8 @@ class Checkpoints:
             content = state_file.load(self._path, device)
         except FileNotFoundError:
             return None
-        except (state_file.DamagedError, OSError) as error:
-            log.warning("%s begins anew: its checkpoint cannot be read (%s)", self.name, error)
+        except state_file.DamagedError as error:
+            log.warning("%s begins anew: its checkpoint is damaged (%s)", self.name, error)
             return None
         made, here = content["origin"], self._origin
         if other := [name for name in {**made, **here} if made.get(name) != here.get(name)]:
@@ -94,9 +95,11 @@ class Checkpoints:
         with signals.held() as held:
 
             def step_done() -> None:
-                if held.waiting or self._due():
-                    self._write(state, urgent=held.waiting)
-                held.let_go()
+                if held.waiting:
+                    self._write(state, urgent=True)
+                    held.let_go()
+                elif self._due():
+                    self._write(state, urgent=False)
 
             yield step_done
 
@@ -116,6 +119,8 @@ class Checkpoints:
                 if not urgent and not self._due():
                     return
             state_file.save(content, self._path)
+            if urgent:
+                log.info("%s: a checkpoint holds how far it is", self.name)
         except Exception as error:  # whatever it is, the training goes on
             tell = log.debug if self._failed else log.warning
             tell("%s goes on without a checkpoint, which cannot be written: %s", self.name, error)

@@ -28,22 +28,23 @@ def crop_and_resize(
         flip: float (n,), 1 where the result is mirrored.
     """
     height, width = images.shape[-2:]
-    steps = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) / size
-    across = torch.where(flip[:, None] > 0, 1 - steps, steps)
-    rows = _weights((top[:, None] + side[:, None] * steps) * height - 0.5, height, mode)
-    columns = _weights((left[:, None] + side[:, None] * across) * width - 0.5, width, mode)
+    rows = weights(top, side, torch.zeros_like(flip), size, height, mode)
+    columns = weights(left, side, flip, size, width, mode)
     return rows[:, None] @ images @ columns[:, None].transpose(-1, -2)
 
 
-def _weights(places: Tensor, pixels: int, mode: Interpolation) -> Tensor:
-    """What every pixel of an axis contributes: places (n, size) between pixels -> (n, size, pixels)."""
+def weights(start: Tensor, side: Tensor, flip: Tensor, size: int, pixels: int, mode: Interpolation) -> Tensor:
+    """What every pixel of an axis contributes to a piece of it: (n,) each -> (n, size, pixels)."""
+    steps = (torch.arange(size, device=start.device, dtype=start.dtype) + 0.5) / size
+    steps = torch.where(flip[:, None] > 0, 1 - steps, steps)
+    places = (start[:, None] + side[:, None] * steps) * pixels - 0.5
     # Beyond the border all that a kernel reaches is the border.
     places = places.clamp(-1, pixels)
     taps = torch.arange(-2, pixels + 2, device=places.device, dtype=places.dtype)
-    weights = _KERNELS[mode](places[..., None], taps)
-    weights[..., 2] += weights[..., :2].sum(dim=-1)
-    weights[..., -3] += weights[..., -2:].sum(dim=-1)
-    return weights[..., 2:-2]
+    drawn = _KERNELS[mode](places[..., None], taps)
+    drawn[..., 2] += drawn[..., :2].sum(dim=-1)
+    drawn[..., -3] += drawn[..., -2:].sum(dim=-1)
+    return drawn[..., 2:-2]
 
 
 def _nearest(places: Tensor, taps: Tensor) -> Tensor:

@@ -87,14 +87,15 @@ class Held:
 @contextlib.contextmanager
 def held() -> Iterator[Held]:
     """Inside, signals wait until they are let go, at the end at the latest; ignored ones stay so."""
-    answers = {number: signal.getsignal(number) for number in (signal.SIGINT, *SENT)}
+    answers: dict[signal.Signals, Any] = {one: signal.getsignal(one) for one in (signal.SIGINT, *SENT)}
     # What answers outside of Python is left alone, too.
-    held = Held({number: one for number, one in answers.items() if one not in (signal.SIG_IGN, None)})
+    answers = {number: one for number, one in answers.items() if one not in (signal.SIG_IGN, None)}
+    kept = Held(answers)
     try:
-        with _answered(dict.fromkeys(held._answers, held.note)):
-            yield held
+        with _answered(dict.fromkeys(answers, kept.note)):
+            yield kept
     finally:
-        held.let_go()
+        kept.let_go()  # an error of the block may come of what the signal did to others
 
 
 @contextlib.contextmanager

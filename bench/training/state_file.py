@@ -32,12 +32,12 @@ def save(tree: Any, path: Path) -> None:
     """Write a tree of dicts, lists, tuples, tensors and JSON values; tuples come back as lists.
 
     Raises:
-        OSError, SafetensorError: the disk is full, or the folder cannot be written.
+        UsageError, SafetensorError: the disk is full, or the folder cannot be written.
         TypeError, ValueError: something in the tree is none of these.
     """
     parts = _Parts()
     text = json.dumps(parts.take(tree))
-    with atomic.replacing(path) as temporary:
+    with atomic.written(path) as temporary:
         save_file(parts.tensors, temporary, {_TREE: text, _CHECKSUM: _checksum(text, parts.tensors)})
 
 
@@ -51,13 +51,13 @@ def load(path: Path, device: torch.device) -> Any:
     path.stat()
     try:
         with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata()
+            metadata: dict[str, str] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in map(str, range(len(file.keys())))}
-        intact = metadata[_CHECKSUM] == _checksum(metadata[_TREE], tensors)
+        checksum = _checksum(metadata.get(_TREE, ""), tensors)
     except Exception as error:  # what is damaged can make the parser raise anything
-        raise DamagedError(str(error)) from error
-    if not intact:
-        raise DamagedError("its checksum differs")
+        raise DamagedError(f"{path}: {error}") from error
+    if metadata.get(_CHECKSUM) != checksum:
+        raise DamagedError(f"{path}: its checksum differs")
     return _joined(json.loads(metadata[_TREE]), tensors, device)
 
 

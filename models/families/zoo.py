@@ -129,6 +129,10 @@ class TimmNetwork(ZooNetwork):
         """The same as asking timm for ``num_classes=0``."""
         net.reset_classifier(0)
 
+    def licence(self) -> str:
+        """As timm's configuration of the weights names it."""
+        return str(getattr(self._config(), "license", None) or "")
+
     def published_preprocessing(self) -> Preprocessing:
         """From timm's configuration of the weights."""
         config = self._config()

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.results import fronts
+from bench.results import commands, fronts
 from bench.results.summary import summarise
 
 pytestmark = pytest.mark.slow
@@ -149,6 +149,7 @@ def test_the_recommendation_follows_the_margin(visit, sites):
         page.fill("#within", str(within))
         expected = fronts.front_of(group, "map", "macs", within).recommended
         assert str(expected.configuration) in page.inner_text("#recommendation")
+        assert page.inner_text("#takeaway code") == commands.export(results, expected.records[0])
         assert page.inner_text("tr:has(.badge.pick) .name") == str(expected.configuration)
 
 

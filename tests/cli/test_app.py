@@ -129,3 +129,12 @@ def test_an_unforeseen_error_shows_its_traceback_with_v_only(bench, monkeypatch)
 def test_no_color_is_honoured(bench, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in bench("report", "absent").err
+
+
+def test_a_package_that_is_not_there_is_one_line_that_says_what_to_install(bench, monkeypatch):
+    monkeypatch.setattr(diagnosis, "examine", lambda root: __import__("absent_package.inner"))
+    result = bench("doctor")
+    assert result.code == 2
+    assert result.err == "error: this needs the package 'absent_package'; run: pip install hash-pareto\n"
+    monkeypatch.setattr(diagnosis, "examine", lambda root: __import__("bench.absent"))
+    assert "this is a defect of hash-pareto" in bench("doctor").err

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+
+from bench.deployment.cells import find_cell
+from bench.results import commands
+from tests.left import loaded
 
 
 def test_report_follows_run(tiny, bench):
@@ -13,6 +18,15 @@ def test_report_follows_run(tiny, bench):
     assert finding.startswith("On synthetic, in one training each, ")
     assert title.startswith("synthetic · ")
     assert advice.startswith("  mAP@all against MACs: Smallest student within 0.02 of the best student (")
+    (taken,) = (line for line in lines if line.startswith("  take "))
+    name, _, command = taken.removeprefix("  take ").partition(" away: ")
+    assert name in advice
+    found = find_cell(shlex.split(command)[4])
+    assert found.record == find_cell(None, Path("results/tiny")).record
+    assert f"- {name}: `{command}`" in Path("results/tiny/report/table.md").read_text()
+    for record in loaded(Path("results/tiny")):
+        page = (Path("results/tiny/report/cells") / f"{found.results.stems[record.key]}.html").read_text()
+        assert commands.export(found.results, record) in page
     paths = [Path(line) for line in lines if not line.startswith("  ")]
     assert {path.name for path in paths} >= {"table.csv", "table.md", "table.tex"}
     assert any(path.suffix == ".png" for path in paths)

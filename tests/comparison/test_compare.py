@@ -17,7 +17,7 @@ from bench.comparison.compare import compare
 from bench.comparison.statistics import holm
 from bench.errors import NothingToCompareError, UsageError
 from bench.results.records import Failure
-from tests.recorded import make_record
+from tests.recorded import make_external, make_record
 from tests.scored import MAP, QUERIES, grid, paired_difference, scores_of
 
 
@@ -345,3 +345,51 @@ def test_an_accuracy_that_means_something_else_now_is_not_compared(write, change
     ]
     with pytest.raises(NothingToCompareError, match="is not what it was: (unit|higher is better): "):
         compare(write("old", grid()), dataclasses.replace(new, records=records))
+
+
+def beside(write, gain, bits=32, **kwargs):
+    """A grid of cells, and somebody else's method on the same queries, in folders of their own."""
+    mine = [
+        (make_external(bits=bits, seed=seed, **kwargs), scores_of(0.632 + gain, seed)) for seed in range(3)
+    ]
+    return write("run", grid()), write("mine", mine)
+
+
+def test_what_was_measured_elsewhere_is_set_against_every_cell_of_its_length(write):
+    run, mine = beside(write, 0.05)
+    for base, new, verdict in ((run, mine, "better"), (mine, run, "worse")):
+        found = compare(base, new)
+        assert found.elsewhere
+        assert {one.verdict for one in found.pairs} == {verdict}
+        assert {(one.seeds, one.queries) for one in found.pairs} == {(3, QUERIES)}
+        assert len(found.pairs) == 2  # csq and dch of 32 bits
+        assert not found.gone
+        assert not found.fronts
+        assert not any(one.notes for one in found.pairs)
+    (only,) = compare(run, mine, base_only={"loss": "csq"}, new_only={"student": "My method"}).pairs
+    assert str(only.names) == "cukd_v1 · cukd · csq · 32 bit -> My method · measured elsewhere · 32 bit"
+
+
+def test_codes_of_another_length_are_compared_if_somebody_says_so(write):
+    run, mine = beside(write, 0.0, bits=48)
+    message = "A has codes of 16, 32 bits, B of 48, .* --a bits=16 --b bits=48$"
+    with pytest.raises(NothingToCompareError, match=message):
+        compare(run, mine)
+    assert len(compare(run, mine, base_only={"bits": "16"}, new_only={"bits": "48"}).pairs) == 2
+
+
+def test_what_was_measured_under_another_protocol_is_not_compared(write):
+    run, mine = beside(write, 0.0, protocol={"k": 5000})
+    with pytest.raises(NothingToCompareError, match="protocol differs: k all -> 5000"):
+        compare(run, mine)
+
+
+def test_two_methods_from_elsewhere_are_compared_like_any_others(write):
+    sides = [
+        write(name, [(make_external(name, seed=seed), scores_of(quality, seed)) for seed in range(3)])
+        for name, quality in (("A", 0.6), ("B", 0.65))
+    ]
+    found = compare(*sides)
+    assert not found.elsewhere
+    assert found.asked == "A has student A, B has B"
+    assert [one.verdict for one in found.pairs] == ["better"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.data import splits
-from bench.data.image_files import GREY, ImageFiles, below
+from bench.data.image_files import GREY, Finder, ImageFiles, below, fitted
 from bench.errors import DataError
 from bench.types import CameraTruth, FrameTruth, ImageSet, RevisitedTruth, Splits
 
@@ -223,3 +223,57 @@ def test_folders_stay_below_the_root(tmp_path, name):
         below(tmp_path, name)
     assert below(tmp_path, "a/../b") == tmp_path / "b"
     assert below(Path("data"), ".") == Path("data")
+
+
+@given(width=st.integers(1, 50), height=st.integers(1, 50), fit=st.sampled_from(["crop", "pad", "squash"]))
+def test_any_shape_becomes_any_other(width, height, fit):
+    image = Image.fromarray(np.full((31, 17, 3), 77, np.uint8))
+    pixels = np.asarray(fitted(image, height, width, fit))
+    assert pixels.shape == (height, width, 3)
+    assert set(np.unique(pixels)) <= ({77, GREY} if fit == "pad" else {77})
+
+
+def test_crop_takes_the_largest_centred_part_of_the_shape():
+    image = Image.fromarray(stripes(64, 32).astype(np.uint8))
+    np.testing.assert_array_equal(np.asarray(fitted(image, 32, 16, "crop")), np.asarray(image)[:, 24:40])
+    np.testing.assert_array_equal(np.asarray(fitted(image, 16, 64, "crop")), np.asarray(image)[8:24])
+
+
+def test_pad_fits_the_longer_side_whichever_it_is():
+    image = Image.fromarray(np.zeros((20, 10, 3), np.uint8))
+    wide, tall = (np.asarray(fitted(image, *size, "pad"))[..., 0] for size in ((20, 30), (40, 10)))
+    assert (wide[:, 10:20] == 0).all()
+    assert (wide[:, :10] == GREY).all()
+    assert (tall[10:30] == 0).all()
+    assert (tall[30:] == GREY).all()
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_grey_of_16_bits_keeps_its_shades(tmp_path, ending):
+    shades = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    path = tmp_path / f"deep.{ending}"
+    Image.fromarray(shades).save(path)
+    pixels = ImageFiles((path,), 16)[np.array([0])][0]
+    np.testing.assert_array_equal(pixels, np.broadcast_to(shades >> 8, (3, 16, 16)))
+
+
+NAMES = st.text("aAb.-_ é", min_size=1, max_size=3).map(lambda name: f"x{name}")
+
+
+@given(
+    files=st.lists(st.tuples(st.lists(NAMES, max_size=3), NAMES, st.sampled_from([".png", ".JPG", ".txt"])))
+)
+@settings(max_examples=50, deadline=None)
+def test_images_are_found_in_the_order_of_their_paths(tmp_path_factory, files):
+    root = tmp_path_factory.mktemp("found")
+    for folders, name, ending in files:
+        path = root.joinpath(*folders, name + ending)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / ".hidden").mkdir()
+    (root / "link").symlink_to(root, target_is_directory=True)
+    finder = Finder()
+    paths = [path for path in root.rglob("*") if path.is_file() and path.suffix.lower() in {".png", ".jpg"}]
+    assert finder.images(root) == sorted(paths)
+    assert finder.left_out == 1
+    assert finder.images(root, deep=False) == sorted(path for path in paths if path.parent == root)

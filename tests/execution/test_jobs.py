@@ -238,7 +238,7 @@ def test_an_interruption_ends_every_job_and_leaves_nothing_half_written(folder):
     os.killpg(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 130, said
-    assert said.splitlines()[-1].startswith("interrupted; finished cells are kept")
+    assert said.splitlines()[-1].startswith("interrupted; what is finished is kept")
     assert not list((folder / "cache" / "finetune").glob(".*"))
     for _ in range(100):
         time.sleep(0.1)

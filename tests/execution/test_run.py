@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.comparison import finding
+from bench.deployment.cells import offers
 from bench.results.folder import load_results
 from tests.left import artifacts, loaded
 
@@ -48,15 +49,17 @@ def test_a_second_run_does_nothing_and_says_so(done, tiny, folder):
     assert again.code == 0
     said, *findings = again.out.splitlines()
     assert said == "4 of 4 cells ok in results/tiny; nothing to do, every cell has a record"
-    assert findings == finding.findings(load_results(Path("results/tiny")))
-    assert len(findings) == 1
+    results = load_results(Path("results/tiny"))
+    assert findings == [*finding.findings(results), *offers(results)]
+    assert len(findings) == 2
     after = {path: path.stat().st_mtime_ns for path in before if path.name != "grid.json"}
     assert after.items() <= before.items()
 
 
 def test_findings_of_more_cells_than_were_run_say_so(done, tiny):
     some = tiny("run", "--only", "loss=csq")
-    said = finding.findings(load_results(Path("results/tiny")))
+    results = load_results(Path("results/tiny"))
+    said = [*finding.findings(results), *offers(results)]
     heading = "what all cells in results/tiny say, those of other runs among them:"
     assert some.out.splitlines()[1:] == [heading, *said]
 
@@ -207,7 +210,7 @@ def test_an_interrupt_keeps_finished_cells_and_the_next_run_goes_on(tiny, monkey
     monkeypatch.setattr(Dch, "terms", interrupt)
     stopped = tiny("run")
     assert stopped.code == 130
-    assert "finished cells are kept" in stopped.err
+    assert "what is finished is kept" in stopped.err
     assert [r.cell.loss for r in loaded(Path("results/tiny"))] == ["csq"]
     assert not [path for path in (folder / "cache").rglob(".*") if path.is_dir()]
     monkeypatch.setattr(Dch, "terms", original)
@@ -262,3 +265,13 @@ def test_a_filter_spares_one_the_data_of_the_other_cells(tiny, monkeypatch):
     only = ("--only", "dataset=synthetic", "--only", "loss=csq", "--only", "method=none")
     assert tiny("run", *only, edit=two).code == 0
     assert len(loaded(Path("results/tiny"))) == 1
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_numbers_again(tiny, folder):
+    maps = []
+    for out in ("one", "two"):
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        assert tiny("run", "--device", "cuda", "--out", out).code == 0
+        maps.append({r.cell_key: r.metrics["map@all:expected:relevant"].value for r in loaded(Path(out))})
+    assert maps[0] == maps[1]

@@ -11,7 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bench.hamming import average_precision, pack_codes, popcount_distances
+from bench.hamming import average_precision, evaluate, pack_codes, popcount_distances
+from bench.metrics import _histograms as histograms
+from bench.metrics._histograms import counted
+from bench.metrics.distinct_codes import DistinctCodes
 from bench.metrics.map import MeanAveragePrecision
 from bench.metrics.map_hamming2 import MapHamming2
 from bench.metrics.pr_curve import PrecisionRecallCurve
@@ -38,6 +41,10 @@ def retrieval(request: pytest.FixtureRequest) -> Retrieval:
         labels[0] = 0
     codes = pack_codes(u)
     return Retrieval(codes[:QUERIES], codes[QUERIES:], labels[:QUERIES], labels[QUERIES:], 7, RankingRule())
+
+
+def arrays(subject: Retrieval) -> tuple[Any, ...]:
+    return subject.query, subject.database, subject.query_labels, subject.database_labels
 
 
 def shared(subject: Retrieval) -> NDArray[np.bool_]:
@@ -176,3 +183,25 @@ def test_values_are_plain_json_and_between_zero_and_one(retrieval: Retrieval, me
         json.dumps(dataclasses.asdict(value), allow_nan=False)
         assert 0 <= value.value <= 1
         assert value.noise == "seeded"
+
+
+def test_one_call_gives_the_numbers_of_all_metrics(retrieval: Retrieval) -> None:
+    """What people get for codes of their own is what records hold, to the bit."""
+    measured: dict[str, Any] = {}
+    for metric in (MeanAveragePrecision, *METRICS, DistinctCodes):
+        measured |= metric(metric.Params()).compute(retrieval).values
+    found = evaluate(*arrays(retrieval), bits=retrieval.bits)
+    counts = {"distinct_codes": found.distinct_codes, "commonest_code": found.commonest_code}
+    assert measured.keys() == found.scores.keys() | counts.keys()
+    for name, value in measured.items():
+        if name in counts:
+            assert value.value == counts[name]
+        else:
+            assert (value.value, value.interval) == (found.scores[name].value, found.scores[name].interval)
+
+
+def test_counts_that_are_known_are_not_counted_again(retrieval: Retrieval, monkeypatch: Any) -> None:
+    known = dataclasses.replace(retrieval, histograms=counted(retrieval))
+    expected = [metric(metric.Params()).compute(retrieval).values for metric in METRICS]
+    monkeypatch.setattr(histograms, "distance_histograms", None)
+    assert [metric(metric.Params()).compute(known).values for metric in METRICS] == expected

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bench.hamming import average_precision, pack_codes
-from bench.metrics.map import MeanAveragePrecision, map_name
+from bench.hamming.measures import map_name
+from bench.metrics.map import MeanAveragePrecision
 from bench.types import Measurement, RankingRule, Retrieval
 
 
@@ -50,11 +51,12 @@ def test_values_are_means_of_average_precision(retrieval: Retrieval, k: int | No
     arrays = retrieval.query, retrieval.database, retrieval.query_labels, retrieval.database_labels
     for other in (rule, RankingRule(k, "index", "hits"), RankingRule(k, "best"), RankingRule(k, "worst")):
         scores = average_precision(*arrays, k=k, ties=other.ties, normalizer=other.normalizer)
-        value = measurement.values[map_name(other)]
+        name = map_name(other.k, other.ties, other.normalizer)
+        value = measurement.values[name]
         assert value.value == pytest.approx(scores.mean())
         assert value.interval is not None
         assert value.interval[0] < value.value < value.interval[1]
-        np.testing.assert_array_equal(measurement.per_query[map_name(other)], scores)
+        np.testing.assert_array_equal(measurement.per_query[name], scores)
     assert len(measurement.per_query) == 4
 
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from bench.errors import MissingPackageError
 from bench.hamming import average_precision, pack_codes
-from bench.metrics import _onnx_sessions as onnx_sessions
-from bench.metrics.onnx import OnnxRuntime
+from bench.metrics.onnx import OnnxRuntime, OnnxSession
 from bench.types import Deployment, RankingRule, Retrieval, System
+from models import onnx_export
 
 SIZE, BITS = 16, 12
 
@@ -65,15 +65,31 @@ def test_int8_outputs_are_close_and_weights_smaller(system: System, tmp_path) ->
     torch.manual_seed(1)
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE * SIZE, 500), nn.ReLU(), nn.Linear(500, BITS)).eval()
     images = torch.randn(64, 3, SIZE, SIZE)
-    single = onnx_sessions.export(net, SIZE, tmp_path / "fp32.onnx")
-    int8 = onnx_sessions.quantise(single, tmp_path / "int8.onnx", [images.numpy()])
+    single = onnx_export.export(net, SIZE, tmp_path / "fp32.onnx")
+    int8 = onnx_export.quantise(single, tmp_path / "int8.onnx", [images.numpy()])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fp32.onnx", "int8.onnx"]
     assert int8.stat().st_size < single.stat().st_size / 3
     with torch.no_grad():
         exact = net(images).numpy()
     for path, tolerance in ((single, 1e-5), (int8, 0.1)):
-        outputs = onnx_sessions.OnnxSession(path, 1)(images.numpy())
+        outputs = OnnxSession(path, 1)(images.numpy())
         assert np.abs(outputs - exact).max() < tolerance * np.abs(exact).max()
+
+
+def test_int8_needs_no_symbols_for_sizes(system: System, tmp_path, monkeypatch) -> None:
+    """Their inference fails on graphs that some versions of torch export."""
+    from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    net, images = system.deployment.net, next(system.batches("train")).numpy()
+    single = onnx_export.export(net, SIZE, tmp_path / "fp32.onnx")
+    usual = onnx_export.quantise(single, tmp_path / "int8.onnx", [images])
+    monkeypatch.setattr(SymbolicShapeInference, "infer_shapes", fail)
+    other = onnx_export.quantise(single, tmp_path / "other.onnx", [images])
+    outputs = [OnnxSession(path, 1)(images) for path in (usual, other)]
+    np.testing.assert_array_equal(*outputs)
 
 
 def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,3 +91,10 @@ def test_axes_may_be_what_a_metric_of_ones_own_gives(make, monkeypatch):
     monkeypatch.setitem(registry.METRICS._registered, "own", Own)
     plan = make(f"{GRID}\nmeasure: {{own: {{}}}}\nreport: {{pareto: [[map, mine]]}}\n")
     assert plan.pareto == [("map", "mine")]
+
+
+def test_what_is_kept_of_the_results_makes_no_other_cell(make):
+    plain, kept = make(), make(f"{GRID}report: {{keep: front}}\n")
+    assert (plain.keep, kept.keep) == ("none", "front")
+    assert [cell.record_key for cell in plain.cells] == [cell.record_key for cell in kept.cells]
+    assert [stage.key for stage in plain.stages()] == [stage.key for stage in kept.stages()]

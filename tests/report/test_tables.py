@@ -9,11 +9,12 @@ import pytest
 
 from bench.report.charts.points import Axis
 from bench.report.tables import columns
+from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
 from bench.report.tables.columns import Scale
 from bench.results.names import Names
 from bench.results.records import Measured
-from tests.report.tables import HOSTILE, hostile_records, latex, markdown, summary_of
+from tests.report.tables import HOSTILE, fronts_of, hostile_records, latex, markdown, summary_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -209,3 +210,14 @@ def test_unsteady_rows_on_the_front_are_doubted(make_record):
     noisy = record.metrics["latency_ms@1"].model_copy(update={"detail": {"noisy": True}})
     text = markdown([record.model_copy(update={"metrics": {**record.metrics, "latency_ms@1": noisy}})])
     assert "†: unsteady timings; the front may change when they are measured again." in text
+
+
+def test_commands_stand_in_markdown_as_they_are(make_record):
+    """Once for each recommended student, whatever is in them, and nowhere else."""
+    summary = summary_of([make_record()])
+    assert [len(fronts) for fronts in fronts_of(summary).values()] == [2]
+    told = tables.markdown(summary, fronts_of(summary), lambda record: f"take `{record.cell.loss}` ``*_<b>")
+    (section,) = re.findall(r"^#### Take a recommended student away\n\n((?:- .*\n)+)", told, re.MULTILINE)
+    assert told.count("take `") == 1
+    assert section == "- cukd_v1 · cukd · csq · 32 bit: ``` take `csq` ``*_<b> ```\n"
+    assert "recommended student away" not in tables.markdown(summary, fronts_of(summary))

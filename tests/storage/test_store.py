@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import multiprocessing
 from pathlib import Path
@@ -78,13 +79,13 @@ def test_what_a_killed_run_left_is_removed(artifact):
 def test_what_another_run_has_just_put_there_is_not_set_aside(artifact, monkeypatch):
     made, folder = artifact
     other = Store(made.root)
-    looked, right = [], Store._intact
+    looked, right = [], Store.intact
 
     def too_early(store, place):
         looked.append(place)
         return None if len(looked) == 1 else right(store, place)
 
-    monkeypatch.setattr(Store, "_intact", too_early)
+    monkeypatch.setattr(Store, "intact", too_early)
     assert other.verify(folder) is not None
     assert folder.is_dir()
 
@@ -141,3 +142,73 @@ def test_a_root_that_is_a_file_is_one_clear_error(tmp_path):
     made = Store(tmp_path / "file")
     with pytest.raises(UsageError, match="BENCH_CACHE"), made.lock(made.path("a", "b", "c" * 64)):
         pass
+
+
+def test_an_artifact_is_found_by_its_key_whatever_its_slug(tmp_path):
+    made = Store(tmp_path)
+    for slug, key in (("one", "ab" * 32), ("other", "ab" * 6 + "cd" * 26)):
+        with made.write(made.path("encode", slug, key), {"kind": "encode", "key": key}):
+            pass
+    assert made.find("encode", "ab" * 32).name == "one-abababababab"
+    assert made.find("encode", "ab" * 6 + "cd" * 26).name == "other-abababababab"
+    assert made.find("encode", "ab" * 6 + "ef" * 26) is None
+    assert made.find("finetune", "ab" * 32) is None
+
+
+def test_who_only_reads_moves_nothing(artifact):
+    made, folder = artifact
+    (folder / "codes.bin").write_bytes(b"4567")
+    assert Store(made.root).intact(folder) is None
+    assert folder.is_dir()
+    assert not (made.root / "damaged").exists()
+
+
+def test_a_copy_is_a_copy_and_found_there(artifact, tmp_path):
+    made, folder = artifact
+    other = Store(tmp_path / "other")
+    made.copy(folder, other)
+    copied = other.root / "encode" / folder.name
+    assert other.verify(copied) == made.verify(folder)
+    assert (copied / "codes.bin").stat().st_ino != (folder / "codes.bin").stat().st_ino
+    assert [path.name for path in copied.parent.iterdir()] == [folder.name]
+
+
+def test_a_copy_takes_the_place_of_a_damaged_one_and_of_what_a_killed_run_left(artifact, tmp_path):
+    made, folder = artifact
+    other = Store(tmp_path / "other")
+    made.copy(folder, other)
+    copied = other.root / "encode" / folder.name
+    (copied / "codes.bin").write_bytes(b"01")
+    copied.with_name(f".{folder.name}.4194999").mkdir()
+    made.copy(folder, other)
+    assert Store(other.root).verify(copied)
+    assert [path.name for path in copied.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("fault", ["disk full", "damaged"])
+def test_a_copy_that_fails_leaves_nothing(artifact, tmp_path, monkeypatch, fault):
+    made, folder = artifact
+    if fault == "damaged":
+        (folder / "codes.bin").write_bytes(b"4567")
+        said = "differs"
+    else:
+
+        def full(source, to):
+            Path(to).write_bytes(b"0")
+            raise OSError(errno.ENOSPC, "No space left on device", str(to))
+
+        monkeypatch.setattr(store.shutil, "copyfile", full)
+        said = "No space left"
+    with pytest.raises(OSError, match=said):
+        made.copy(folder, Store(tmp_path / "other"))
+    assert not [path for path in (tmp_path / "other").rglob("*") if path.name != "encode"]
+
+
+def test_files_are_as_readable_as_each_other(tmp_path):
+    """Some libraries write files that only their owner may read."""
+    store = Store(tmp_path)
+    folder = store.path("kind", "slug", "0" * 64)
+    with store.write(folder, {}) as (temporary, _):
+        (temporary / "tensors").write_bytes(b"")
+        (temporary / "tensors").chmod(0o600)
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1

@@ -14,6 +14,8 @@ from bench.results.summary import Estimate, Group, Role, Row
 _LISTED = 24
 #: As many names as a reader can take in.
 _NAMED = 8
+#: Of them, what was measured elsewhere: who brings a method looks for it.
+_OTHERS = 3
 #: Role of a reference -> its words.
 REFERENCES: dict[Role, str] = {"teacher": "best teacher", "undistilled": "best without distillation"}
 
@@ -87,11 +89,12 @@ class Points:
         on_front = [i for i, standing in standings if standing == "front"]
         close = [i for i, standing in standings if standing == "close"]
         roles = [row.role for row in rows]
-        sizes = {row.image_size for row in front.group.rows if row.role != "teacher"}
+        sizes = {row.image_size for row in front.group.rows if row.image_size and row.role != "teacher"}
         references = {role: roles.index(role) for role in REFERENCES if role in roles}
         recommended = next((i for i, row in enumerate(rows) if row is front.recommended), None)
         chosen = [] if recommended is None else [recommended]
-        first = list(dict.fromkeys([*chosen, *references.values()]))
+        others = _spread([i for i, role in enumerate(roles) if role == "external"], _OTHERS)
+        first = list(dict.fromkeys([*chosen, *references.values(), *others]))
         named = [*first, *_spread([i for i in on_front if i not in first], _NAMED - len(first))] or [0]
         listed = list(range(len(rows)))
         if len(rows) > _LISTED:

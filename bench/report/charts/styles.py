@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.results.summary import Group, Row
-from bench.results.wording import FLOAT
+from bench.results.wording import FLOAT, UNKNOWN
 
 #: Okabe and Ito's colours, which colour-blind readers can tell apart, without yellow (too pale for
 #: markers), black (teachers) and grey (no distillation). One more shape than colours: pairs repeat late.
@@ -21,6 +21,8 @@ _STAR = 1.6
 _UNDISTILLED = ("#7F7F7F", "o")
 _FILLS = ("full", "none", "left", "bottom", "right", "top")
 _NEUTRAL = "#404040"
+#: Roles whose method has a colour and a shape of its own.
+_METHODS = ("distilled", "external")
 #: Diameters in printer's points: of the shortest and the longest code, and of the only length there is.
 _SMALLEST, _LARGEST, _USUAL = 5.0, 8.5, 7.0
 
@@ -45,14 +47,14 @@ class Styles:
 
     def __init__(self, groups: Iterable[Group]) -> None:
         rows = [row for group in groups for row in group.rows]
-        methods = sorted({row.configuration.method for row in rows if row.role == "distilled"})
-        losses = sorted({row.configuration.loss for row in rows})
+        methods = sorted({row.configuration.method for row in rows if row.role in _METHODS})
+        losses = _losses(rows)
         bits = sorted({row.configuration.bits for row in rows})
         self._methods = {
             method: (_COLOURS[i % len(_COLOURS)], _SHAPES[i % len(_SHAPES)])
             for i, method in enumerate(methods)
         }
-        self._fills = {loss: _FILLS[i % len(_FILLS)] for i, loss in enumerate(losses)}
+        self._fills = {loss: _FILLS[i % len(_FILLS)] for i, loss in enumerate(losses)} | {UNKNOWN: _FILLS[0]}
         sizes = np.linspace(_SMALLEST, _LARGEST, len(bits)) if len(bits) > 1 else [_USUAL] * len(bits)
         self._sizes = dict(zip(bits, sizes, strict=True))
 
@@ -77,14 +79,14 @@ class Styles:
 
         Fillings and sizes that are the same everywhere are left out, for they say nothing.
         """
-        methods = {row.configuration.method: self._look(row) for row in rows if row.role == "distilled"}
-        roles = {row.role: self._look(row) for row in rows if row.role != "distilled"}
+        methods = {row.configuration.method: self._look(row) for row in rows if row.role in _METHODS}
+        roles = {row.role: self._look(row) for row in rows if row.role not in _METHODS}
         looks = {
             **({"no distillation": roles["undistilled"]} if "undistilled" in roles else {}),
             **dict(sorted(methods.items())),
             **({"teacher": roles["teacher"]} if "teacher" in roles else {}),
         }
-        losses = sorted({row.configuration.loss for row in rows})
+        losses = _losses(rows)
         bits = sorted({row.configuration.bits for row in rows})
         lengths = {length: f"{length} bit" if length else FLOAT for length in bits}
         return [
@@ -99,9 +101,14 @@ class Styles:
         ]
 
     def _look(self, row: Row) -> tuple[str, str]:
-        if row.role == "distilled":
+        if row.role in _METHODS:
             return self._methods[row.configuration.method]
         return _TEACHER if row.role == "teacher" else _UNDISTILLED
+
+
+def _losses(rows: Iterable[Row]) -> list[str]:
+    """The losses that are known, in order."""
+    return sorted({row.configuration.loss for row in rows} - {UNKNOWN})
 
 
 def _marker(colour: str, shape: str, size: float, fill: str = "full") -> dict[str, Any]:

@@ -50,7 +50,7 @@ def subtitle(report: str, front: Front, points: Points) -> list[str]:
 def _sizes(group: Group) -> str:
     """The size of images where it is the same for all students and for all teachers; else points have it."""
     students, teachers = (
-        sorted({row.image_size for row in group.rows if (row.role == "teacher") is wanted})
+        sorted({row.image_size for row in group.rows if row.image_size and (row.role == "teacher") is wanted})
         for wanted in (False, True)
     )
     if len(group.image_sizes) == 1:
@@ -83,7 +83,7 @@ def names(points: Points) -> dict[int, str]:
 def _attributes(points: Points, position: int) -> str:
     row = points.rows[position]
     parts = ["recommended"] * (position == points.recommended) + ["teacher"] * (row.role == "teacher")
-    if row.image_size != points.usual_size and "image_size=" not in row.configuration.student:
+    if row.image_size not in {0, points.usual_size} and "image_size=" not in row.configuration.student:
         parts.append(wording.pixels([row.image_size]))
     return f" ({', '.join(parts)})" if parts else ""
 

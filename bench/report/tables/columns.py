@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bench.results import catalogue, pareto, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
+from bench.results.records import Record
 from bench.results.summary import Estimate, Group, Row, Summary, interval_words
 from bench.types import Place
 
@@ -65,6 +67,12 @@ class Scale:
         )
 
 
+#: Below tables in which somebody else's method stands.
+EXTERNAL_NOTE = (
+    "Measured elsewhere: codes that somebody brought to the suite, which judged them; their costs are those "
+    "that were stated, and they have no timings."
+)
+
 # -- One group -----------------------------------------------------------------------------------
 
 
@@ -110,6 +118,8 @@ def group_notes(group: Group) -> list[str]:
             notes.append(
                 "Bold: the best of its bit length, teachers aside, with an interval apart from all others'."
             )
+    if any(row.role == "external" for row in group.rows):
+        notes.append(EXTERNAL_NOTE)
     costs = [full for cost in catalogue.shown_in("table") if (full := group.resolve(cost))]
     notes += [note for cost in costs if (note := wording.definition(cost))]
     named = [*([accuracy] if accuracy else []), *costs]
@@ -134,7 +144,7 @@ def warning_notes(group: Group) -> list[str]:
 def _row_columns(group: Group, rows: list[Row]) -> list[Column]:
     """What was run, with the size of images where that is not the same in the whole group."""
     student, *others = _configuration_columns([row.configuration for row in rows])
-    sizes = Column("image size", [str(row.image_size) for row in rows], "px")
+    sizes = Column("image size", [str(row.image_size or wording.UNKNOWN) for row in rows], "px")
     return [student, *([sizes] if len(group.image_sizes) > 1 else []), *others]
 
 
@@ -208,6 +218,11 @@ def recommendation(front: Front) -> str:
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
     sentence = f"{quickest(front)} student within {front.within:g} of the best student"
     return f"{sentence} ({y.number(best)}): {which} at {price}."
+
+
+def recommended(fronts: Iterable[Front]) -> dict[str, Record]:
+    """The students that fronts recommend, each once: what tables call it, and its cell of the lowest seed."""
+    return {str(row.configuration): row.records[0] for front in fronts if (row := front.recommended)}
 
 
 def quickest(front: Front) -> str:

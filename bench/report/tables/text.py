@@ -6,7 +6,7 @@ Names come from plug-ins and grids, so whatever is written is escaped for the fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from tabulate import tabulate
 
@@ -14,6 +14,7 @@ from bench.report.tables import columns as of
 from bench.report.tables import tex
 from bench.report.tables.columns import Column
 from bench.results.fronts import Front, differences
+from bench.results.records import Record
 from bench.results.summary import Group, Summary
 
 #: LaTeX stops where more floats than some 50 wait for a page.
@@ -22,12 +23,13 @@ _FLOATS_AT_A_TIME = 40
 Fronts = Mapping[str, list[Front]]
 
 
-def markdown(summary: Summary, fronts: Fronts) -> str:
+def markdown(summary: Summary, fronts: Fronts, command: Callable[[Record], str] = lambda _: "") -> str:
     """Return one section per comparable group, then the cells that have no numbers.
 
     Args:
         summary: what was run.
         fronts: by the slug of their group; groups without any may be left out.
+        command: what takes the network of a cell away; empty for none.
     """
     parts = [f"# {_md(summary.name)}", _md_list(differences(summary.groups))]
     for group in summary.groups:
@@ -36,7 +38,7 @@ def markdown(summary: Summary, fronts: Fronts) -> str:
             f"Protocol: {_md(group.protocol_words)}",
             _md_table(of.group_columns(group)),
             _md_list(of.group_notes(group)),
-            *_md_fronts(_ranked(group, fronts)),
+            *_md_fronts(_ranked(group, fronts), command),
         ]
     if not summary.groups:
         parts.append("No cell has numbers yet, so there is nothing to average or to chart.")
@@ -67,13 +69,17 @@ def _ranked(group: Group, fronts: Fronts) -> list[Front]:
 # -- Markdown ------------------------------------------------------------------------------------
 
 
-def _md_fronts(fronts: list[Front]) -> Iterator[str]:
+def _md_fronts(fronts: list[Front], command: Callable[[Record], str]) -> Iterator[str]:
     if fronts:
         yield "### Fronts"
     for front in fronts:
         yield f"#### {_md(of.front_title(front))}"
         yield _md_table(of.front_columns(front))
         yield _md_list(of.front_notes(front))
+    taken = [(name, command(record)) for name, record in of.recommended(fronts).items()]
+    if lines := [f"- {_md(name)}: {_md_code(typed)}" for name, typed in taken if typed]:
+        yield "#### Take a recommended student away"
+        yield "\n".join(lines)
 
 
 def _md_list(items: list[str]) -> str:
@@ -93,6 +99,12 @@ def _md_table(columns: list[Column]) -> str:
         disable_numparse=True,
         colalign=["right" if c.numeric else "left" for c in columns],
     )
+
+
+def _md_code(text: str) -> str:
+    """``text`` as it is, between more backticks than it has at a time."""
+    fence = "`" * (1 + max(map(len, re.findall(r"`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
 def _md(text: str) -> str:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from bench.report.tables.columns import EXTERNAL_NOTE
 from bench.results import catalogue, wording
-from bench.results.records import Measured, Record, StageInfo
+from bench.results.records import EXTERNAL, Measured, Record, StageInfo
 
 LOG_LINES = 200
 
 _STEPS = {"distill": "Step 1: distillation", "finetune": "Step 2: hashing"}
 _CURVES = {"radius": "by Hamming radius", "rank": "by rank"}
 _CELL = ("student", "method", "loss", "bits", "seed", "image_size")
+_KNOWN_ELSEWHERE = ("dataset", "student", "method", "bits", "seed")
 _CONDITIONS = ("device", "precision", "threads")
 _UNREADABLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\n\t -~\xa0-\ud7ff\ue000-\U0010ffff]")
 
@@ -43,10 +45,13 @@ class CellPages:
         cell, stages = record.cell, record.stages
         settings = {"dataset": cell.dataset, "teachers": cell.teachers or "none"}
         settings |= {name: getattr(cell, name) for name in _CELL}
+        if record.status == EXTERNAL:
+            settings = {name: value for name, value in settings.items() if name in _KNOWN_ELSEWHERE}
         lines = log.splitlines()
         return {
             "record": record,
             "error": record.error,
+            "note": EXTERNAL_NOTE if record.status == EXTERNAL else "",
             "warnings": [wording.one_line(sentence) for sentence in record.warnings],
             "blocks": {
                 "Cell": self._pairs(settings),

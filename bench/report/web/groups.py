@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.report.charts.styles import Look, Styles
-from bench.report.tables.columns import Scale
+from bench.report.tables.columns import EXTERNAL_NOTE, Scale
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
-from bench.results.records import Measured
+from bench.results.records import Measured, Record
 from bench.results.summary import Estimate, Group, Row, interval_words
 
 #: Matplotlib's markers by the names of plotly and of the page's own pictures.
@@ -49,6 +49,9 @@ FACETS = {
     "size": "Image size",
     "teacher": "Taught by",
 }
+
+#: By what somebody else's method cannot be filtered.
+_NOT_KNOWN = "not known"
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,9 @@ class GroupView:
         styles: Styles,
         fronts: Sequence[Front],
         pages: Mapping[str, str],
+        command: Callable[[Record], str],
     ) -> None:
-        self.group, self.fronts, self._pages = group, fronts, pages
+        self.group, self.fronts, self._pages, self._command = group, fronts, pages, command
         self._metrics, self._main = group.metrics, group.accuracy
         self.bounds = _bounds(group)
         usual = [*([self._main] if self._main else []), *group.further_accuracies]
@@ -138,6 +142,8 @@ class GroupView:
             notes.append("Worst and best ties: relevant items last or first among equal distances.")
         if any(row.configuration.bits == 0 for row in group.rows):
             notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
+        if any(row.role == "external" for row in group.rows):
+            notes.append(EXTERNAL_NOTE)
         notes += [wording.definition(cost) for cost in self.costs]
         notes += wording.doubts(row.doubt(name) for row in group.rows for name in self.scales)
         return list(dict.fromkeys(filter(None, notes)))
@@ -182,6 +188,7 @@ class GroupView:
             "size": row.image_size,
             "seeds": row.seeds,
             "page": self._pages[row.records[0].key],
+            "command": self._command(row.records[0]),
             "mark": [mark.colour, mark.shape, mark.fill, mark.size],
             "values": [_numbers(row.estimates.get(name)) for name in self.scales],
             "doubts": {name: doubt for name in self.scales if (doubt := row.doubt(name))},
@@ -222,11 +229,15 @@ def _facets(row: Row) -> dict[str, str]:
     return {
         "student": one.student,
         "method": "teacher" if row.role == "teacher" else one.method,
-        "loss": one.loss,
+        "loss": _NOT_KNOWN if one.loss == wording.UNKNOWN else one.loss,
         "bits": f"{one.bits} bit" if one.bits else wording.FLOAT,
-        "size": wording.pixels([row.image_size]),
-        "teacher": wording.one_line(" + ".join(row.records[0].cell.teachers)) or "no teacher",
+        "size": wording.pixels([row.image_size]) if row.image_size else _NOT_KNOWN,
+        "teacher": wording.one_line(" + ".join(row.records[0].cell.teachers)) or _untaught(row),
     }
+
+
+def _untaught(row: Row) -> str:
+    return _NOT_KNOWN if row.role == "external" else "no teacher"
 
 
 def _numbers(one: Estimate | None) -> list[float | None] | None:

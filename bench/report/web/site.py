@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from bench.report.web import examples as web_examples
 from bench.report.web import speed as training_speed
 from bench.report.web.cells import CellPages
 from bench.report.web.groups import FACETS, GroupView, facet_choices
-from bench.results import catalogue
+from bench.results import catalogue, commands
 from bench.results.folder import Results, ResultsFolder, index_text
 from bench.results.fronts import Front, differences, front_of
 from bench.results.names import Configuration, Names
@@ -107,6 +108,7 @@ class _Site:
         self.stems = dict(_file_names(results))
         self.pages = {key: f"cells/{stem}.html" for key, stem in self.stems.items()}
         self.pictures = web_examples.choose(summary, results, self.stems)
+        self.command = partial(commands.export, results)
         self.cell_pages = CellPages()
         self.templates = Environment(
             loader=PackageLoader("bench.report.web"),
@@ -125,7 +127,7 @@ class _Site:
         """The page of all cells."""
         styles = Styles(self.summary.groups)
         views = [
-            GroupView(group, styles, list(self._fronts(group, within)), self.pages)
+            GroupView(group, styles, list(self._fronts(group, within)), self.pages, self.command)
             for group in self.summary.groups
         ]
         strips = {
@@ -202,6 +204,7 @@ class _Site:
             root="../",
             configuration=configuration,
             file=f"{self.stems[record.key]}.json",
+            command=self.command(record),
             strip=self.pictures.strips.get(record.key),
             **self.cell_pages.context(record, self.results.log(record)),
             **more,
@@ -214,7 +217,7 @@ class _Site:
 
     def _without_numbers(self) -> Iterator[tuple[Record, Configuration]]:
         """Failed and skipped cells in the order of their configurations."""
-        records = [record for record in self.results.records if record.status != "ok"]
+        records = [record for record in self.results.records if not record.finished]
         if records:
             name = Names(self.results.records)
             named = [(record, name(record)) for record in records]

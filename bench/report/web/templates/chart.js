@@ -90,7 +90,7 @@ Report.chart = (() => {
       const doubt = mark ? ` ${mark} ${DOUBTS[mark]}` : "";
       lines.push(`${plain(metric.title)}: ${plain(words(metric, estimate))}${doubt}`);
     }
-    if (group.sizes.length > 1) lines.push(`images of ${point.row.size} px`);
+    if (group.sizes.length > 1 && point.row.size) lines.push(`images of ${point.row.size} px`);
     lines.push(`${point.row.seeds} ${point.row.seeds === 1 ? "seed" : "seeds"}`);
     if (view.front.includes(point)) lines.push("on the front");
     if (view.close.includes(point)) lines.push("not distinguishable from the front");

@@ -85,6 +85,9 @@
     $("chart-words").textContent = caption(group, now);
     $("advice").hidden = group.limited;
     $("recommendation").textContent = recommendation(group, now);
+    const command = now.pick?.row.command;
+    $("takeaway").hidden = !command;
+    $("takeaway").querySelector("code").textContent = command ?? "";
     $("picked").replaceChildren();
     Report.table.mark(group, standings, now.pick?.row, [state.x, state.y]);
     current = { group, now, standings };

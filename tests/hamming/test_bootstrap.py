@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.metrics._bootstrap import mean_interval
+from bench.hamming.bootstrap import mean_interval
 
 
 def test_close_to_the_normal_interval_for_many_values() -> None:

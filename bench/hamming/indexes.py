@@ -1,4 +1,8 @@
-"""FAISS indexes over binary codes or embeddings, with the settings that they really have."""
+"""FAISS indexes over binary codes or embeddings, with the settings that they really have.
+
+``flat`` looks at every item. ``ivf`` (inverted lists) and ``multihash`` (hash tables over parts of the code)
+look at fewer and may miss some. Embeddings have no hash tables.
+"""
 
 from __future__ import annotations
 
@@ -7,48 +11,57 @@ from typing import Any, Literal
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.hamming import Codes, hamming_search
-from bench.types import Retrieval
+from bench.hamming.scan import Codes
+from bench.hamming.search import hamming_search
 
 Kind = Literal["flat", "ivf", "multihash"]
+#: Packed codes uint8 (n, bytes), or embeddings float32 (n, dimensions).
+Items = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Settings:
     """How indexes that look at fewer items are built; None leaves the choice to ``build``."""
 
-    nlist: int | None
-    nprobe: int
-    tables: int
-    table_bits: int | None
-    flips: int
+    nlist: int | None = None
+    nprobe: int = 8
+    tables: int = 2
+    table_bits: int | None = None
+    flips: int = 1
 
 
-def build(kind: Kind, subject: Retrieval, settings: Settings) -> tuple[Any, dict[str, int]]:
-    """A trained, empty index for the database of ``subject``, and its settings.
+def build(kind: Kind, database: Items, bits: int, settings: Settings) -> tuple[Any, dict[str, int]]:
+    """A trained, empty index for ``database``, and its settings.
+
+    Args:
+        kind: of the index; ``multihash`` reads codes as ``bits_in_order`` makes them.
+        database: what will be added.
+        bits: of a code; 0 for embeddings of length 1, compared by their inner product.
+        settings: see there.
 
     Raises:
         BenchError: the codes are too short or the database too small.
     """
-    size, width = subject.database.shape
+    size, width = database.shape
     if kind == "multihash":
-        return _multihash(subject.bits, 8 * width, settings)
-    flat: Any = faiss.IndexBinaryFlat(8 * width) if subject.bits else faiss.IndexFlatIP(width)
+        return _multihash(bits, 8 * width, settings)
+    flat: Any = faiss.IndexBinaryFlat(8 * width) if bits else faiss.IndexFlatIP(width)
     if kind == "flat":
         return flat, {}
     lists = settings.nlist or max(int(size**0.5), 1)
     if lists > size:
         raise BenchError(f"search: nlist is {lists}, but there are {size} codes; lower it")
     index: Any
-    if subject.bits:
+    if bits:
         index = faiss.IndexBinaryIVF(flat, 8 * width, lists)
     else:
         index = faiss.IndexIVFFlat(flat, width, lists, faiss.METRIC_INNER_PRODUCT)
     index.nprobe = min(settings.nprobe, lists)
     index.cp.min_points_per_centroid = 1
-    index.train(subject.database)
+    index.train(database)
     return index, {"nlist": lists, "nprobe": index.nprobe}
 
 
@@ -75,14 +88,13 @@ def bits_in_order(codes: Codes, bits: int) -> Codes:
     return np.packbits(np.unpackbits(codes, axis=1, count=bits), axis=1, bitorder="little")
 
 
-def recall(index: Any, subject: Retrieval, k: int) -> float:
+def recall(index: Any, query: Items, database: Items, bits: int, k: int) -> float:
     """Share of the k nearest that are found; any item at the k-th distance or closer is one of them."""
-    found, items = index.search(subject.query, k)
-    if subject.bits:
+    found, items = index.search(query, k)
+    if bits:
         # Whole bytes: in this order the bits that fill the last one do not come last.
-        whole = 8 * subject.query.shape[1]
-        distances, _ = hamming_search(subject.query, subject.database, k, bits=whole)
+        distances, _ = hamming_search(query, database, k, bits=8 * query.shape[1])
         return float(((items >= 0) & (found <= distances[:, -1:])).mean())
-    nearest, _ = faiss.knn(subject.query, subject.database, k, metric=faiss.METRIC_INNER_PRODUCT)
+    nearest, _ = faiss.knn(query, database, k, metric=faiss.METRIC_INNER_PRODUCT)
     # Two routes to one product differ in the last digits.
     return float(((items >= 0) & (found >= nearest[:, -1:] - 1e-5)).mean())

@@ -1,21 +1,11 @@
-"""The mean of a score over queries, and how far it might be off, had other queries been drawn."""
+"""How far the mean of a score over queries might be off, had other queries been drawn."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.types import MetricValue
-
 RESAMPLES = 1000
-
-
-def mean_over_queries(scores: NDArray[np.float64], **detail: Any) -> MetricValue:
-    """The metric that is the mean of ``scores``, float64 (q,), fractions of which more is better."""
-    interval = mean_interval(scores)
-    return MetricValue(float(scores.mean()), "", True, "seeded", interval=interval, detail=detail)
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float]:

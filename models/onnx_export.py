@@ -1,4 +1,4 @@
-"""A torch network as ONNX Runtime sessions on the CPU, in float32 and quantised to int8.
+"""A torch network as an ONNX file, in float32 and quantised to int8.
 
 Needs the extra ``onnx``. Static quantisation in QDQ form: weights int8 per channel, activations uint8
 with ranges seen on calibration images, one bit of range given up so that sums of products do not
@@ -18,46 +18,57 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import require
+
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Images = NDArray[np.float32]
 
+#: Version of the operators, the same for whatever may be joined to one graph.
+OPSET = 20
 
-class OnnxSession:
-    """An exported network: float32 (n, 3, s, s) -> float32 (n, bits), any n."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime
-
-        self.path = path
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def __call__(self, images: Images) -> NDArray[np.float32]:
-        """The outputs of a batch."""
-        return np.asarray(self._session.run(None, {"images": images})[0])
+def require_onnx(what: str) -> None:
+    """Raise MissingPackageError unless the packages are there that ``what`` needs to write ONNX files."""
+    require(what, "onnx", "onnx", "onnxruntime", "onnxscript")
 
 
 def export(net: nn.Module, image_size: int, path: Path) -> Path:
-    """Write a float32 copy of ``net`` with its weights to one file ``path``; ``net`` stays as it is."""
+    """Write a float32 copy of ``net`` with its weights to one file ``path``; ``net`` stays as it is.
+
+    The graph maps ``images``, float32 (n, 3, image_size, image_size), to ``outputs``, float32 (n, d), any n.
+    """
     import torch
 
     images = torch.zeros(2, 3, image_size, image_size)
-    copied = copy.deepcopy(net).cpu().float().eval()
+    return write(copy.deepcopy(net).cpu().float(), images, path, {0: "n"}, "images", ["outputs"])
+
+
+def write(
+    module: nn.Module, example: Tensor, path: Path, free: dict[int, str], given: str, results: list[str]
+) -> Path:
+    """Write ``module``, which takes one tensor, to one file.
+
+    Args:
+        example: an input.
+        free: axes of the input that may have any length, and what they are called.
+        given, results: names of its input and outputs.
+    """
+    import torch
+
     with _quiet(), torch.no_grad():
         torch.onnx.export(
-            copied,
-            (images,),
+            module.eval(),
+            (example,),
             path,
-            input_names=["images"],
-            output_names=["codes"],
-            dynamic_shapes=({0: "n"},),
+            input_names=[given],
+            output_names=results,
+            dynamic_shapes=(free,),
             dynamo=True,
             external_data=False,
             verbose=False,
+            opset_version=OPSET,
         )
     return path
 
@@ -66,7 +77,6 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
     """Write the int8 form of ``source`` to ``target``, ranges from the ``calibration`` batches."""
     with _quiet():
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-        from onnxruntime.quantization.shape_inference import quant_pre_process
 
         class Reader(CalibrationDataReader):  # type: ignore[misc]
             batches = iter(calibration)
@@ -76,7 +86,7 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
                 return None if images is None else {"images": images}
 
         prepared = target.with_suffix(".prepared.onnx")
-        quant_pre_process(source, prepared)
+        _prepare(source, prepared)
         quantize_static(
             prepared,
             target,
@@ -89,6 +99,16 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
         )
     prepared.unlink()
     return target
+
+
+def _prepare(source: Path, target: Path) -> None:
+    """Write the graph as the quantiser wants it: shapes known, constants folded."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    try:
+        quant_pre_process(source, target)
+    except Exception:  # symbols for sizes are a help; their inference fails on some exports of torch 2.11
+        quant_pre_process(source, target, skip_symbolic_shape=True)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""A student taken away: which cell is meant, and a bundle that encodes and searches without torch."""

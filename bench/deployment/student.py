@@ -1,0 +1,175 @@
+"""The student of a cell with all that made its codes, as its artifacts and the suite have it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from bench.data.image_files import Fit as FitRule
+from bench.data.image_files import ImageFiles
+from bench.data.loading import LoadedDataset
+from bench.deployment.cells import FoundCell
+from bench.deployment.weights import stage_of
+from bench.errors import DataError, UsageError
+from bench.interfaces import Network
+from bench.planning.stage import Stage
+from bench.registry import STUDENTS
+from bench.stages import networks
+from bench.stages.context import Context
+from bench.stages.encode import CODES
+from bench.training import views
+from bench.types import Preprocessing
+from models.layers.heads import hash_network
+from models.pruning.reshape import reshape
+from models.weights import restore
+
+#: What a bundle has for torch: the state dict, and how to make the network that it fits.
+STATE, ARCHITECTURE = "model.safetensors", "architecture.json"
+
+#: Images of one size that are handed out at once.
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained network and what it was trained and judged on.
+
+    Attributes:
+        encode: the stage that made its codes.
+        context: where its artifacts and data are.
+        net: trunk and hash head in eval mode on the CPU, or the trunk alone where there was no step 2.
+        preprocessing: what it expects of its input.
+        dataset: images and splits.
+        codes: what the suite's evaluation judged, of ``query`` and ``database``: packed uint8 (n, bytes), or
+            float32 (n, d) of length 1.
+    """
+
+    encode: Stage
+    context: Context
+    net: nn.Module
+    preprocessing: Preprocessing
+    dataset: LoadedDataset
+    codes: dict[str, NDArray[Any]]
+
+    @property
+    def bits(self) -> int:
+        """Of a code; 0 for embeddings."""
+        return networks.code_length(self.encode)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network's input in pixels."""
+        return int(self.encode.spec["image_size"])
+
+    @property
+    def fit(self) -> FitRule:
+        """How images of another size are brought to that of the data set."""
+        pixels = self.dataset.images.pixels
+        return pixels.fit if isinstance(pixels, ImageFiles) else "crop"
+
+    def places(self, part: str) -> NDArray[np.int64]:
+        """Indices of ``query`` or ``database`` into the data set, in the order of the codes."""
+        found: NDArray[np.int64] = getattr(self.dataset.splits, part)
+        return found
+
+    def originals(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """Images as they are without the suite: uint8 (m, h, w, 3), those of files one by one."""
+        pixels = self.dataset.images.pixels
+        if isinstance(pixels, ImageFiles):
+            for index in indices.tolist():
+                yield pixels.original(index)[None]
+            return
+        for start in range(0, len(indices), BATCH):
+            batch = pixels[indices[start : start + BATCH]].transpose(0, 2, 3, 1)
+            yield np.ascontiguousarray(np.broadcast_to(batch, (*batch.shape[:3], 3)))
+
+    def inputs(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+        """What the network sees of images in the suite: float32 (m, 3, s, s)."""
+        images, source = self.dataset.images, self.context.source(self.dataset.images)
+        crops = views.centre_crops(images)
+        for batch in views.batches(source, indices, crops, self.preprocessing, self.image_size):
+            yield batch.contiguous().numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write what ``load`` reads."""
+        networks.save(self.net, folder / STATE)
+        trained = networks.taken_up(self.encode)
+        block = networks.student_of(self.encode)
+        architecture = {
+            "student": {name: block[name] for name in ("name", "version", "params")},
+            "image_size": self.image_size,
+            "bits": self.bits,
+            "architecture": networks.architecture(trained, self.context),
+        }
+        (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=1) + "\n", encoding="utf-8")
+        # As readable as any other file: libraries keep tensors from everybody else.
+        (folder / STATE).chmod((folder / ARCHITECTURE).stat().st_mode)
+
+
+def student_of(cell: FoundCell, data_root: Path) -> Student:
+    """Restore the network of a cell and load its data.
+
+    Raises:
+        UsageError: artifacts, data, weights or a plug-in are missing, or not those that the cell was made
+            with; says which, and how to get them.
+    """
+    store, encode = stage_of(cell)
+    block = networks.student_of(encode)
+    plugin = STUDENTS.get(block["name"])
+    if plugin.version != block["version"]:
+        raise UsageError(
+            f"{cell.path}: made with version {block['version']} of student {block['name']}, and this is "
+            f"version {plugin.version}; run the cell again, or export it with the hash-pareto that made it"
+        )
+    # A trained network can start from none: its own weights replace whatever it started from.
+    trained = networks.taken_up(encode) is not None
+    bare = _chooses_weights(plugin) and (trained or block["weights"] == "none")
+    weights = {(block["name"], block["weights"]): "none"} if bare else {}
+    context = Context(store, data_root, torch.device("cpu"), weights, "", lambda images: None)
+    if not trained and (own := context.student(block).weights_id()) != block["weights"]:
+        raise UsageError(
+            f"{cell.path}: nothing has trained {block['name']}, and its weights here are {own}, not "
+            f"{block['weights']}; install those"
+        )
+    spec = encode.spec["dataset"]
+    dataset = context.dataset(spec)
+    if dataset.manifest_hash != spec["manifest"]:
+        raise DataError(
+            f"{cell.path}: made with other images or splits of {spec['name']} than those below {data_root} "
+            "now; give the right --data-root, or run the cell again"
+        )
+    net, preprocessing = networks.deployed(encode, context)
+    codes = {part: values.numpy() for part, values in context.tensors(encode, CODES).items()}
+    return Student(encode, context, net, preprocessing, dataset, codes)
+
+
+def load(bundle: str | Path) -> nn.Module:
+    """The network of a bundle in torch, in eval mode: float (n, 3, s, s), normalised -> float (n, d).
+
+    Args:
+        bundle: its folder.
+    """
+    bundle = Path(bundle)
+    made = json.loads((bundle / ARCHITECTURE).read_text(encoding="utf-8"))
+    block, size = made["student"], made["image_size"]
+    plugin = STUDENTS.get(block["name"])
+    bare = {"weights": "none"} if _chooses_weights(plugin) else {}
+    network = plugin(plugin.Params.of({**block["params"], **bare}))
+    trunk, width = reshape(network.build(), network.feature_dim(size), made["architecture"])
+    net = hash_network(trunk, width, made["bits"]) if made["bits"] else trunk
+    restore(net, load_file(bundle / STATE))
+    return net.eval()
+
+
+def _chooses_weights(plugin: type[Network]) -> bool:
+    """Whether a network can be had without the weights that it usually starts from."""
+    return "weights" in plugin.Params.model_fields

@@ -1,0 +1,321 @@
+"""A cell's student as a bundle: what is in it, that it proves itself, and what happens where it cannot."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench.cli import main
+from bench.deployment import export as exporting
+from bench.deployment.bundle import Bundle, FileEntry
+from bench.deployment.cells import find_cell
+from bench.deployment.encoder import Encoder
+from bench.deployment.export import ExportOptions, export
+from bench.deployment.proof import TOLERANCES, Agreement, Tolerance
+from bench.deployment.student import load, student_of
+from bench.errors import CellError, DataError, UsageError
+from tests.conftest import PLUGINS, TINY_GRID, Result
+
+NAME = "synthetic__tiny_teacher__tiny_student__cukd__csq__16b__s0"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working folder in which the tiny grid has been run and one cell exported to ``bundle``."""
+    place = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        for name in ("cache", "data"):
+            patch.setenv(f"BENCH_{name.upper()}", str(place / name))
+        patch.setenv("CI", "1")
+        plugins = ["--include", str(PLUGINS / "tiny.py")]
+        (place / "grid.yaml").write_text(TINY_GRID.replace("loss: [csq, dch]", "loss: [csq, none]"))
+        assert main(["run", "--grid", "grid.yaml", "--jobs", "1", "-q", *plugins]) == 0
+        assert main(["export", f"results/tiny/{NAME}", "bundle", "-q", *plugins]) == 0
+        yield place
+
+
+@pytest.fixture
+def within(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("BENCH_CACHE", str(home / "cache"))
+    monkeypatch.setenv("BENCH_DATA", str(home / "data"))
+    monkeypatch.setenv("CI", "1")
+    return home
+
+
+@pytest.fixture
+def options(within: Path) -> ExportOptions:
+    return ExportOptions(data_root=within / "data", threads=2)
+
+
+@pytest.fixture
+def said(within: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    def call(*arguments: object) -> Result:
+        code = main(["export", *map(str, arguments), "--include", str(PLUGINS / "tiny.py")])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+def test_what_is_in_a_bundle(within: Path) -> None:
+    bundle = Bundle.read(within / "bundle")
+    files = {path.relative_to(within / "bundle").as_posix() for path in (within / "bundle").rglob("*.*")}
+    assert files == {*bundle.files, "bundle.json"}
+    golden = {f"golden/{number}.png" for number in range(8)} | {"golden/codes.npz"}
+    assert set(bundle.files) == golden | {
+        *("model.onnx", "model.safetensors", "architecture.json", "CARD.md", "requirements.txt")
+    }
+    assert (bundle.bits, bundle.dimensions, bundle.precision) == (16, 16, "fp32")
+    record = find_cell(f"results/tiny/{NAME}").record
+    assert bundle.made_from.record == record.key
+    assert bundle.made_from.stages == {
+        name: record.stages[name].key for name in ("distill", "finetune", "encode")
+    }
+    assert bundle.name == NAME
+    assert not list(within.glob(".bundle*")), "what it was written into is gone"
+
+
+def test_it_makes_the_codes_that_the_cell_was_judged_by(within: Path) -> None:
+    bundle = Bundle.read(within / "bundle")
+    found = bundle.agreement
+    assert found["bits_changed"] <= 0.001
+    assert found["photo_bits_changed"] <= 0.01
+    assert found["bundle"] == pytest.approx(found["suite"], abs=1e-3)
+    record = find_cell(f"results/tiny/{NAME}").record
+    assert found["suite"] == pytest.approx(record.metrics[found["accuracy"]].value, abs=1e-12)
+    assert not found["sampled"]
+
+
+def test_golden_codes_come_out_again(within: Path) -> None:
+    encoder = Encoder(Bundle.read(within / "bundle"), 1)
+    expected = np.load(within / "bundle/golden/codes.npz")
+    sizes = set()
+    for number in range(8):
+        picture = np.asarray(Image.open(within / f"bundle/golden/{number}.png").convert("RGB"))
+        encoded = encoder(picture[None])
+        np.testing.assert_allclose(encoded.outputs[0], expected["outputs"][number], atol=1e-5)
+        assert (encoded.codes[0] == expected["codes"][number]).all()
+        sizes.add(picture.shape)
+    assert len(sizes) == 3, "two of them have another size and shape"
+
+
+def test_the_network_in_torch_is_the_same(within: Path, options: ExportOptions) -> None:
+    student = student_of(find_cell(f"results/tiny/{NAME}"), options.data_root)
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    net = load(str(within / "bundle"))
+    with torch.no_grad():
+        torch.testing.assert_close(net(images), student.net(images))
+    own = student.net.state_dict()
+    assert all(torch.equal(tensor, own[name]) for name, tensor in net.state_dict().items())
+
+
+def test_the_card_says_what_the_record_says(within: Path) -> None:
+    card = (within / "bundle/CARD.md").read_text()
+    record = find_cell(f"results/tiny/{NAME}").record
+    for words in (
+        f"{record.metrics['map@all:expected:relevant'].value:.4f}",
+        f"{record.metrics['map@all:index:hits'].value:.4f}",
+        "distilled with cukd from tiny_teacher",
+        record.key,
+        "onnxruntime",
+        "student tiny_student: started from random weights",
+    ):
+        assert words in card
+
+
+def test_json_is_the_bundle(said: Callable[..., Result], tmp_path: Path) -> None:
+    done = said(f"results/tiny/{NAME}", tmp_path / "b", "--json", "--sample", 100, "--zip")
+    assert done.code == 0
+    told = json.loads(done.out)
+    assert told["agreement"]["database"] == 100
+    assert told["agreement"]["sampled"]
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        assert archive.testzip() is None
+        archive.extractall(tmp_path / "out")
+    assert Bundle.read(tmp_path / "out/b") == Bundle.read(tmp_path / "b")
+
+
+# -- What cannot be --------------------------------------------------------------------------------
+
+
+def test_a_bundle_that_makes_other_codes_is_none(
+    said: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph is made of another network, as a wrong operator of a runtime would make it."""
+
+    def spoilt(net: torch.nn.Module) -> torch.nn.Module:
+        with torch.no_grad():
+            net.head.weight[3] *= -1
+            net.head.bias[3] *= -1
+        return net
+
+    monkeypatch.setattr(exporting, "folded", spoilt)
+    done = said(f"results/tiny/{NAME}", tmp_path / "b")
+    assert done.code == 1
+    assert "no bundle: 6.250% of what it makes of the cell's images differs, and 0.100% may" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def agreement(**values: object) -> Agreement:
+    same = {
+        "bits_changed": 0.0,
+        "photo_bits_changed": 0.0,
+        "difference": 0.0,
+        "tolerance": TOLERANCES["fp32"],
+    }
+    rest = {field.name: 0 for field in dataclasses.fields(Agreement)} | {"accuracy": "map", "interval": None}
+    return Agreement(**{**rest, **same, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"bits_changed": 0.0011}, "0.110% of what it makes of the cell's images"),
+        ({"photo_bits_changed": 0.2}, "photos"),
+        ({"difference": -0.006}, "map is"),
+        ({"difference": 0.006}, "map is"),
+        ({"bits_changed": float("nan")}, "nan"),
+    ],
+)
+def test_what_is_too_far_is_refused(values: dict[str, float], words: str) -> None:
+    with pytest.raises(CellError, match=words):
+        agreement(**values).require()
+
+
+def test_what_is_near_enough_is_not() -> None:
+    agreement(bits_changed=0.001, photo_bits_changed=0.001, difference=0.005).require()
+    agreement(bits_changed=0.05, tolerance=Tolerance(bits=0.1, accuracy=0.0)).require()
+
+
+def test_a_folder_that_is_taken(said: Callable[..., Result], within: Path, tmp_path: Path) -> None:
+    done = said(f"results/tiny/{NAME}", within / "bundle")
+    assert done.code == 2
+    assert "a bundle is there; give another folder, or --replace it" in done.err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("precious")
+    done = said(f"results/tiny/{NAME}", tmp_path / "mine", "--replace")
+    assert done.code == 2
+    assert "no bundle" in done.err
+    assert (tmp_path / "mine/thesis.tex").read_text() == "precious"
+
+
+def test_a_sample_of_a_handful_proves_nothing(said: Callable[..., Result]) -> None:
+    done = said(f"results/tiny/{NAME}", "b", "--sample", 1)
+    assert done.code == 2
+    assert "--sample" in done.err
+
+
+def test_what_a_killed_export_left_is_removed_and_what_is_at_work_is_not(
+    within: Path, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True
+    )
+    left, busy = tmp_path / f".b.{int(ended.stdout)}", tmp_path / f".b.{os.getppid()}"
+    for folder in (left, busy, tmp_path / ".b.notes"):
+        folder.mkdir()
+    with exporting._put_in_place(tmp_path / "b") as place:
+        (place / "file").write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"b", busy.name, ".b.notes"}
+    assert (tmp_path / "b/file").read_text() == "whole"
+
+
+def test_files_are_as_readable_as_each_other(within: Path) -> None:
+    files = [path for path in (within / "bundle").rglob("*") if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1
+
+
+def test_a_typo_is_told_without_torch(within: Path) -> None:
+    arguments = ["-X", "importtime", "-m", "bench", "export", "results/tiny/nosuch", "b"]
+    done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert " torch\n" not in done.stderr
+
+
+def test_cell_and_folder_are_both_named(said: Callable[..., Result]) -> None:
+    for arguments in (["x"], ["a", "b", "c"], ["--best", "results/tiny", "a", "b"], []):
+        done = said(*arguments)
+        assert done.code == 2
+        assert "DIR" in done.err
+
+
+def test_damaged_weights_are_not_exported(within: Path, options: ExportOptions, tmp_path: Path) -> None:
+    shutil.copytree(within / "cache", tmp_path / "cache")
+    (weights,) = (tmp_path / "cache/finetune").glob("*cukd__csq*/network.safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+        with pytest.raises(UsageError, match="make it anew: python -m bench run"):
+            export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
+    assert not (tmp_path / "b").exists()
+
+
+def test_other_data_are_refused(
+    within: Path, options: ExportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.data import loading
+
+    real = loading.load
+    monkeypatch.setattr(
+        loading, "load", lambda *arguments: dataclasses.replace(real(*arguments), manifest_hash="0" * 64)
+    )
+    with pytest.raises(DataError, match="other images or splits of synthetic"):
+        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
+
+
+def test_an_interruption_leaves_nothing(
+    within: Path, options: ExportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporting, "prove", stop)
+    monkeypatch.setattr(
+        exporting, "write_graph", lambda *a, **b: shutil.copy(within / "bundle/model.onnx", a[4])
+    )
+    with pytest.raises(KeyboardInterrupt):
+        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
+    assert not list(tmp_path.iterdir())
+
+
+# -- Other students ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_embeddings(within: Path, options: ExportOptions, tmp_path: Path) -> None:
+    name = NAME.replace("csq__16b", "none__float")
+    exported = export(find_cell(f"results/tiny/{name}"), tmp_path / "b", options)
+    assert exported.bundle.bits == 0
+    assert exported.agreement.bits_changed < 1e-6
+    assert exported.agreement.difference == pytest.approx(0, abs=1e-3)
+    assert np.load(tmp_path / "b/golden/codes.npz").files == ["outputs"]
+
+
+@pytest.mark.slow
+def test_int8(within: Path, options: ExportOptions, tmp_path: Path) -> None:
+    int8 = dataclasses.replace(options, precision="int8", tolerance=Tolerance(0.2, 0.2))
+    exported = export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", int8)
+    assert exported.bundle.precision == "int8"
+    assert 0 < exported.agreement.bits_changed < 0.2
+
+
+def test_checksums_are_those_of_the_files(within: Path) -> None:
+    bundle = Bundle.read(within / "bundle")
+    for name, entry in bundle.files.items():
+        assert FileEntry.of(within / "bundle" / name) == entry
