@@ -10,14 +10,10 @@ from typing import Any
 from bench import environment
 from bench.stages.context import Context
 from bench.storage.store import Store
-from bench.types import Advance
+from bench.types import Advance, untold
 
 #: Network and fingerprint of its weights -> the ``weights`` parameter that leads to them, as a plan has them.
 Weights = Mapping[tuple[str, str], str | None]
-
-
-def _silent(images: int, seconds: float = 0.0) -> None:
-    """Tell nobody that images are done."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ class Machine:
         described = environment.describe(self.device, self.threads, self.precision)
         return {**described, "job_threads": self.job_threads}
 
-    def context(self, weights: Weights, advance: Advance = _silent, job: int = 0) -> Context:
+    def context(self, weights: Weights, advance: Advance = untold, job: int = 0) -> Context:
         """What stages see of this machine.
 
         Args:

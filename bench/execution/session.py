@@ -87,6 +87,8 @@ class RunOptions:
         for name, values in choices.items():
             if (value := getattr(self, name)) not in values:
                 raise UsageError(f"{name}: {value!r} is none of {', '.join(map(str, values))}")
+        if not isinstance(self.checkpoints, bool):
+            raise UsageError(f"checkpoints: {self.checkpoints!r} is neither True nor False")
         for name, least, words in (("jobs", 1, ("auto",)), ("threads", 1, ()), ("limit", 2, (None,))):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= least

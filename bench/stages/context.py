@@ -15,7 +15,7 @@ from bench.interfaces import Network
 from bench.planning.stage import Stage
 from bench.registry import STUDENTS, TEACHERS, Registry
 from bench.storage.store import Store
-from bench.types import Advance, ImageSet
+from bench.types import Advance, ImageSet, untold
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class Context:
     device: torch.device
     weights: Mapping[tuple[str, str], str | None]
     hardware: str
-    advance: Advance
+    advance: Advance = untold
     workers: int = 0
     resumable: bool = True
     _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from bench.stages.memory import FLOAT, Needs
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
-from bench.types import HashingParameters, HashingTask, ImageSet, Preprocessing
+from bench.types import HashingParameters, HashingTask, ImageSet, Preprocessing, untold
 from models.layers.heads import hash_network
 from models.weights import restore, stored_tensors
 
@@ -141,8 +141,7 @@ class _Best:
         self.spec, self.dataset, self.preprocessing = spec, dataset, preprocessing
         self.params, self.net = params, net
         self.epoch = params.epochs
-        # Progress counts training.
-        self._aside = dataclasses.replace(context, advance=lambda images, seconds=0.0: None)
+        self._aside = dataclasses.replace(context, advance=untold)  # progress counts training
         self._score = -1.0
         self._state: dict[str, Tensor] | None = None
 

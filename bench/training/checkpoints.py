@@ -20,10 +20,10 @@ from bench.training import signals, state_file
 
 log = logging.getLogger(__name__)
 
-#: So far apart at least, so that a training of five minutes never loses ten seconds, and farther where writing
-#: would take a larger share of the time.
+#: So far apart at least, as a training of five minutes must not lose ten seconds; farther where writing would
+#: take a larger share of the time.
 SECONDS_BETWEEN, MOST_SHARE = 5.0, 0.01
-#: Bytes a second that the first one should be written at; later ones should take what the last has taken.
+#: Bytes a second that the first one should be written at; later ones should take what the others have taken.
 EXPECTED_SPEED = 500e6
 #: Raised by one when earlier files are no longer understood.
 FORMAT = 1
@@ -47,7 +47,8 @@ class Checkpoints:
         self._path = folder / FILE if folder else None
         self._origin = {"format": FORMAT, **(origin or {})}
         self._started = self._last = time.perf_counter()
-        self._cost: float | None = None
+        self._spent, self._times = 0.0, 0  # on writing
+        self._expected: float | None = None
         self._failed = False
 
     def found(self, device: torch.device) -> Any:
@@ -104,7 +105,9 @@ class Checkpoints:
             yield step_done
 
     def _due(self) -> bool:
-        return time.perf_counter() - self._last >= max(SECONDS_BETWEEN, (self._cost or 0.0) / MOST_SHARE)
+        now = time.perf_counter()
+        affordable = self._spent + (self._expected or 0.0) <= MOST_SHARE * (now - self._started)
+        return affordable and now - self._last >= SECONDS_BETWEEN
 
     def _write(self, state: Stateful, *, urgent: bool) -> None:
         assert self._path is not None
@@ -114,8 +117,8 @@ class Checkpoints:
         try:
             seconds = round(self.seconds_before + began - self._started, 3)
             content = {"origin": self._origin, "seconds": seconds, "state": state.state_dict()}
-            if self._cost is None:
-                self._cost = state_file.size(content) / EXPECTED_SPEED
+            if self._expected is None:
+                self._expected = state_file.size(content) / EXPECTED_SPEED
                 if not urgent and not self._due():
                     return
             state_file.save(content, self._path)
@@ -126,4 +129,5 @@ class Checkpoints:
             tell("%s goes on without a checkpoint, which cannot be written: %s", self.name, error)
             self._failed = True
         self._last = time.perf_counter()
-        self._cost = self._last - began
+        self._spent, self._times = self._spent + self._last - began, self._times + 1
+        self._expected = self._spent / self._times

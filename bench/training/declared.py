@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from bench.interfaces import Stateful
+from bench.training.state_file import crc32
 
 
 class Declared:
@@ -37,7 +40,7 @@ class Declared:
         if self._declares:
             return self._owner.state_dict()
         for name, mark in self._marks().items():
-            if not _unchanged(mark, self._before.get(name)):
+            if name not in self._before or mark != self._before[name]:
                 owner = type(self._owner).__name__
                 raise ValueError(f"{owner} changes '{name}' as it trains and has no state_dict that tells it")
         return {}
@@ -47,11 +50,10 @@ class Declared:
         if self._declares:
             self._owner.load_state_dict(state)
 
-    def _marks(self) -> dict[str, tuple[Any, int]]:
-        """By name: a value that the owner holds, and how often that was written to."""
+    def _marks(self) -> dict[str, Any]:
+        """By name: what every value that the owner holds is known by."""
         own = {name: value for name, value in vars(self._owner).items() if name not in ("params", "task")}
-        held = ((name, value) for name, value in _leaves(own, "") if id(value) not in self._kept)
-        return {name: (value, _writes(value)) for name, value in held}
+        return {name: _mark(value) for name, value in _leaves(own, "") if id(value) not in self._kept}
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -66,12 +68,10 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield from _leaves(one, f"{name}.{key}" if name else str(key))
 
 
-def _writes(value: Any) -> int:
-    return value._version if isinstance(value, Tensor) and not value.is_inference() else 0
-
-
-def _unchanged(mark: tuple[Any, int], before: tuple[Any, int] | None) -> bool:
-    if before is None:
-        return False
-    (value, writes), (was, had) = mark, before
-    return writes == had and (value is was or (isinstance(value, int | float | str) and value == was))
+def _mark(value: Any) -> Any:
+    """Equal for equal numbers, texts and contents of tensors and arrays, and for one and the same object."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        value = torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, Tensor) and value.layout == torch.strided:
+        return value.shape, value.dtype, crc32(value)
+    return repr(value) if value is None or isinstance(value, int | float | str) else id(value)

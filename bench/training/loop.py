@@ -22,7 +22,7 @@ from bench.training.checkpoints import Checkpoints
 from bench.training.declared import Declared
 from bench.training.micro_batches import Batch, Passes
 from bench.training.state import Parts, Progress, Randomness, Weights
-from bench.types import Advance, TrainingParameters
+from bench.types import Advance, TrainingParameters, untold
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def fit(
     order: Order,
     show: Show,
     *,
-    advance: Advance = lambda images, seconds=0.0: None,
+    advance: Advance = untold,
     begin_epoch: Callable[[int], None] = lambda epoch: None,
     adjust_gradients: Callable[[int], None] = lambda epoch: None,
     end_of_epoch: Callable[[int], dict[str, float]] = lambda epoch: {},

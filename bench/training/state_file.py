@@ -126,5 +126,13 @@ def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
     """Of the tree and all bytes of its tensors: against damage, not against people."""
     found = zlib.crc32(text.encode())
     for tensor in tensors.values():
-        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
+        found = crc32(tensor, found)
     return f"{found:08x}"
+
+
+def crc32(tensor: Tensor, start: int = 0) -> int:
+    """Of the bytes of a dense tensor in the order of its elements, after others that had ``start``."""
+    row = tensor.detach().cpu().contiguous()
+    # Strides along dimensions of one element are anything.
+    row = row.as_strided((row.numel(),), (1,), row.storage_offset())
+    return zlib.crc32(row.view(torch.uint8).numpy().data, start)

@@ -36,7 +36,7 @@ from bench.types.parameters import (
     SharedViewsParameters,
     TrainingParameters,
 )
-from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask
+from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask, untold
 
 __all__ = [
     "Advance",
@@ -73,4 +73,5 @@ __all__ = [
     "System",
     "TrainingParameters",
     "Truth",
+    "untold",
 ]

@@ -19,6 +19,10 @@ class Advance(Protocol):
     def __call__(self, images: int, seconds: float = 0.0) -> None: ...  # noqa: D102
 
 
+def untold(images: int, seconds: float = 0.0) -> None:
+    """Tell nobody that images are done."""
+
+
 @dataclass(frozen=True)
 class HashingTask:
     """What a hashing loss may know when it is made; ``multi_label``: some image has not exactly one label."""

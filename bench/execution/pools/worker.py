@@ -47,7 +47,7 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
             ended = work_on(stage, machine, context, fresh=fresh)
             context.advance.tell()
             connection.send(Message("end", (ended.end, ended.lines)))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         return  # there is no parent any more
     except Exception as error:
         connection.send(Message("refused", Cause.of(error)))
