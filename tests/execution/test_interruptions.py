@@ -115,15 +115,14 @@ class Run:
             )
             for record in records
         }
-        assert [record.status for record in records] == ["ok"] * 4
+        assert {record.status for record in records} == {"ok"}
         assert not list(self.cache.glob("partial/*"))
         return artifacts, told
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_kills_at_random_moments_change_nothing(folder, jobs):
-    run, chosen = Run(folder, "--jobs", jobs), random.Random(jobs)
+def test_kills_at_random_moments_change_nothing(folder):
+    run, chosen = Run(folder, "--jobs", 2), random.Random(2)
     run.whole()
     expected = run.results()
     for place in (run.cache, folder / "out"):
@@ -173,12 +172,13 @@ def test_images_that_other_processes_decode(folder, number):
     """They must not die of a signal to all before the step has ended, nor outlive the run."""
     write_images(folder / "data" / "noise")
     params = "{folder: noise, query_per_class: 2, train_per_class: 12, val_per_class: 2}"
-    run = Run(folder, "--jobs", 1, dataset=f"{{name: image_folder, params: {params}}}")
+    only = ("--only", "loss=csq", "--only", "seed=0", "--jobs", 1)
+    run = Run(folder, *only, dataset=f"{{name: image_folder, params: {params}}}")
     run.whole()
     expected = run.results()
     for place in (run.cache, folder / "out"):
         shutil.rmtree(place)
-    assert run.ended_in_a_training(number, group=True, seconds=0.3)
+    assert run.ended_in_a_training(number, group=True, seconds=0.3) is not None
     assert "goes on at epoch" in run.whole()
     assert run.results() == expected
 
