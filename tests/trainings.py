@@ -49,13 +49,15 @@ class Trainings:
         steps: that have been begun since ``make`` was called.
     """
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **words: str) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, device: str = "cpu", **words: str
+    ) -> None:
         registry.include(PLUGINS / "tiny.py")
         text = GRID
         for word, value in words.items():
             text = text.replace(word, value)
         (folder / "trainings.yaml").write_text(text)
-        self._machine = Machine(Store(folder / "cache"), folder, "cpu", threads=2, precision="fp32")
+        self._machine = Machine(Store(folder / "cache"), folder, device, threads=2, precision="fp32")
         file = load_grid(folder / "trainings.yaml")
         self._plan: Plan = build_plan(file, folder, self._machine.hardware, Choice((), (), None))
         self.steps, self._last = 0, 0

@@ -24,6 +24,7 @@ ESPECIALLY = {
     "dpsh": "optimizer: adamw",
     "hashnet": "period: 1",
 }
+HASHING = [name for name in LOSSES.names() if LOSSES.get(name).trains]
 ONLINE = [name for name in METHODS.names() if issubclass(METHODS.get(name).Params, SharedViewsParameters)]
 
 
@@ -32,13 +33,14 @@ def entry(name, more=""):
     return f"{{name: {name}, params: {{{params}}}}}"
 
 
-def trainings(folder, monkeypatch, method, more="", losses=()):
+def trainings(folder, monkeypatch, method, more="", losses=(), device="cpu"):
     plugin = METHODS.get(method)
     alike, several = getattr(plugin, "same_network", False), plugin.teachers[1] > 1
     teacher = "tiny_residual" if alike else "[tiny_teacher, tiny_residual]" if several else "tiny_teacher"
     return Trainings(
         folder,
         monkeypatch,
+        device=device,
         TEACHER=teacher,
         STUDENT="tiny_residual" if alike else "tiny_dropping",
         METHOD=entry(method, more),
@@ -66,10 +68,9 @@ def goes_on_as_if_nothing_had_happened(every):
 
 @pytest.mark.parametrize("method", METHODS.names())
 def test_every_method_with_every_loss(tmp_path, monkeypatch, method):
-    losses = [name for name in LOSSES.names() if LOSSES.get(name).trains]
-    every = trainings(tmp_path, monkeypatch, method, losses=losses)
+    every = trainings(tmp_path, monkeypatch, method, losses=HASHING)
     seen = goes_on_as_if_nothing_had_happened(every)
-    assert seen.count("finetune") == len(losses)
+    assert seen.count("finetune") == len(HASHING)
     taught = METHODS.get(method).teacher_trained_by is not None if METHODS.get(method).trains else 0
     assert seen.count("distill") == METHODS.get(method).trains + taught
 
@@ -101,3 +102,11 @@ def test_weights_of_an_epoch_that_was_better_are_kept(tmp_path, monkeypatch):
         every.make(stage, steps)
     assert made(every.make(stage)) == made(whole)
     assert every.steps == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", METHODS.names())
+def test_on_a_gpu(tmp_path, monkeypatch, method):
+    """Dropout draws from another generator there, and momenta live there."""
+    every = trainings(tmp_path, monkeypatch, method, losses=HASHING, device="cuda")
+    assert goes_on_as_if_nothing_had_happened(every)
