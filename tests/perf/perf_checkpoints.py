@@ -53,9 +53,10 @@ class Watched(Checkpoints):
         self.spans: list[tuple[float, float]] = []
 
     def _write(self, state: Any, *, urgent: bool) -> None:
-        began = time.perf_counter()
+        began, times = time.perf_counter(), self._times
         super()._write(state, urgent=urgent)
-        self.spans.append((began, time.perf_counter()))
+        if self._times > times:  # it was not put off
+            self.spans.append((began, time.perf_counter()))
 
 
 class Enough(Exception):  # noqa: N818
