@@ -41,6 +41,9 @@ PACKAGES = (
 #: What a timing is a timing of: with another version of these it is taken again.
 TIMED_PACKAGES = ("torch", "timm", "faiss-cpu", "onnxruntime")
 
+#: What the last bits of a training may depend on.
+COMPUTING_PACKAGES = ("hash-pareto", "torch", "torchvision", "timm", "numpy", "scipy", "faiss-cpu", "pillow")
+
 #: Where the files are in which the system tells of itself.
 SYSTEM = Path("/")
 
@@ -81,6 +84,11 @@ def describe(device: str, threads: int, precision: str) -> dict[str, Any]:
 def timed_packages() -> dict[str, str]:
     """Versions of the packages that timings depend on."""
     return {name: version for name in TIMED_PACKAGES if (version := package_version(name))}
+
+
+def computing_packages() -> dict[str, str]:
+    """Versions of the packages that trainings depend on."""
+    return {name: version for name in COMPUTING_PACKAGES if (version := package_version(name))}
 
 
 def set_variables() -> None:

@@ -119,7 +119,22 @@ class Network(Protocol):
     # methods whose ``teacher_output`` is "logits"; ``licence()``, that of the published weights, in a word.
 
 
-class Method(Protocol):
+class Stateful(Protocol):
+    """What changes in an object as it trains, beside the weights that are trained.
+
+    Checkpoints keep it, so that an interrupted training goes on bit for bit. With one that changes its
+    attributes and tells nothing, there are none.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, JSON values, and lists and dicts of these."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Be as when ``state_dict`` said so; just made, and told which epoch begins. Tuples are lists now."""
+
+
+class Method(Stateful, Protocol):
     """A way to distil teachers into a student, step 1 (``bench/methods/<name>.py``).
 
     One instance serves one training.
@@ -216,7 +231,7 @@ class Method(Protocol):
         return {}
 
 
-class Loss(Protocol):
+class Loss(Stateful, Protocol):
     """A hashing loss, step 2 (``bench/losses/<name>.py``). One instance serves one training."""
 
     version: ClassVar[int]

@@ -19,6 +19,13 @@ log = logging.getLogger(__name__)
 @click.option("--overwrite", type=click.Choice(["missing", "failed", "always"]), default="missing",
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
+@click.option(
+    "--no-checkpoints",
+    "checkpoints",
+    flag_value=False,
+    default=True,
+    help="Keep nothing of unfinished trainings: interrupted ones begin anew.",
+)
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""

@@ -136,7 +136,7 @@ def student_of(cell: FoundCell, data_root: Path) -> Student:
     trained = networks.taken_up(encode) is not None
     bare = _chooses_weights(plugin) and (trained or block["weights"] == "none")
     weights = {(block["name"], block["weights"]): "none"} if bare else {}
-    context = Context(store, data_root, torch.device("cpu"), weights, "", lambda images: None)
+    context = Context(store, data_root, torch.device("cpu"), weights, "")
     if not trained and (own := context.student(block).weights_id()) != block["weights"]:
         raise UsageError(
             f"{cell.path}: nothing has trained {block['name']}, and its weights here are {own}, not "

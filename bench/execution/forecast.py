@@ -38,10 +38,12 @@ class _Work:
     stage: Stage
     started: float
     images: int = 0
+    before: float = 0.0
 
     @property
     def elapsed(self) -> float:
-        return time.perf_counter() - self.started
+        """Seconds spent on it, by earlier runs as well."""
+        return self.before + time.perf_counter() - self.started
 
     @property
     def per_image(self) -> float | None:
@@ -78,9 +80,10 @@ class Forecast:
         """A stage begins."""
         self._work[stage.key] = _Work(stage, time.perf_counter())
 
-    def advance(self, key: str, images: int) -> None:
-        """A stage at work is done with so many more images."""
+    def advance(self, key: str, images: int, seconds: float = 0.0) -> None:
+        """A stage at work is done with so many more images; earlier runs were, in ``seconds``."""
         self._work[key].images += images
+        self._work[key].before += seconds
 
     def finish(self, key: str, seconds: float | None = None) -> None:
         """A stage at work is there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,10 @@ from typing import Any
 from bench import environment
 from bench.stages.context import Context
 from bench.storage.store import Store
+from bench.types import Advance, untold
 
 #: Network and fingerprint of its weights -> the ``weights`` parameter that leads to them, as a plan has them.
 Weights = Mapping[tuple[str, str], str | None]
-
-
-def _silent(images: int) -> None:
-    """Tell nobody that images are done."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class Machine:
         plugins: files of plug-ins, which other processes import too.
         named: kind and name of the plug-ins that a run needs, which other processes must know then.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
+        resumable: whether trainings keep checkpoints and go on from them.
     """
 
     store: Store
@@ -42,6 +40,7 @@ class Machine:
     plugins: tuple[Path, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
     pool: str | None = None
+    resumable: bool = True
 
     @property
     def hardware(self) -> str:
@@ -63,11 +62,11 @@ class Machine:
         described = environment.describe(self.device, self.threads, self.precision)
         return {**described, "job_threads": self.job_threads}
 
-    def context(self, weights: Weights, advance: Callable[[int], None] = _silent, job: int = 0) -> Context:
+    def context(self, weights: Weights, advance: Advance = untold, job: int = 0) -> Context:
         """What stages see of this machine.
 
         Args:
-            advance: called with the number of images just done.
+            advance: told of images that are done.
             job: number of the job that makes them; GPUs are given to jobs in turn.
         """
         import torch
@@ -81,4 +80,5 @@ class Machine:
             hardware=self.job_hardware,
             advance=advance,
             workers=self.readers,
+            resumable=self.resumable,
         )

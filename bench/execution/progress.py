@@ -85,10 +85,12 @@ class _Running:
     bar: TaskID | None = None
     done: int = 0
     started: float = 0.0
+    before: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return time.perf_counter() - self.started
+        """Spent on what is done, by earlier runs as well."""
+        return self.before + time.perf_counter() - self.started
 
     @property
     def rate(self) -> float:
@@ -107,7 +109,7 @@ class Forecast(Protocol):
     """What knows when the run will have ended, see ``bench.execution.forecast``."""
 
     def start(self, stage: Stage) -> None: ...  # noqa: D102
-    def advance(self, key: str, images: int) -> None: ...  # noqa: D102
+    def advance(self, key: str, images: int, seconds: float = 0.0) -> None: ...  # noqa: D102
     def finish(self, key: str, seconds: float | None) -> None: ...  # noqa: D102
     def drop(self, key: str) -> None: ...  # noqa: D102
     def time_left(self) -> float | None: ...  # noqa: D102
@@ -149,11 +151,12 @@ class ProgressReport:
             short = label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"
             running.bar = self._bars.add_task(short, total=max(stage.images, 1), note="")
 
-    def advance(self, key: str, images: int) -> None:
-        """A stage at work is done with so many more images."""
+    def advance(self, key: str, images: int, seconds: float = 0.0) -> None:
+        """A stage at work is done with so many more images; earlier runs were, in ``seconds``."""
         running = self._running[key]
         running.done += images
-        self._forecast.advance(key, images)
+        running.before += seconds
+        self._forecast.advance(key, images, seconds)
         if self._bars and running.bar is not None:
             self._bars.update(running.bar, advance=images, note=running.note())
         elif not self._bars and time.perf_counter() - self._said >= SECONDS_BETWEEN_LINES:

@@ -24,6 +24,7 @@ from bench.planning.points import Choice
 from bench.registry import DATASETS
 from bench.results.folder import ResultsFolder
 from bench.storage import keys, store
+from bench.training import signals
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class RunOptions:
         threads: of each job. Another number rounds differently.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
         overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
+        checkpoints: whether a training that is interrupted goes on where it stopped (``--no-checkpoints``).
 
     Raises:
         UsageError: a value that no run can have.
@@ -68,6 +70,7 @@ class RunOptions:
     threads: int = 1
     pool: str | None = None
     overwrite: Overwrite = "missing"
+    checkpoints: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what the command line would refuse."""
@@ -84,6 +87,8 @@ class RunOptions:
         for name, values in choices.items():
             if (value := getattr(self, name)) not in values:
                 raise UsageError(f"{name}: {value!r} is none of {', '.join(map(str, values))}")
+        if not isinstance(self.checkpoints, bool):
+            raise UsageError(f"checkpoints: {self.checkpoints!r} is neither True nor False")
         for name, least, words in (("jobs", 1, ("auto",)), ("threads", 1, ()), ("limit", 2, (None,))):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
@@ -110,7 +115,7 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
     """
     asked = _asked(options)
     environment.set_variables()
-    with _alone(), told_to_people():
+    with _alone(), told_to_people(), signals.interrupting():
         plan, machine = prepare(grid, asked, fetch=True)
         folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
         return run_plan(plan, machine, folder, asked.overwrite)
@@ -169,6 +174,7 @@ def _machine(options: RunOptions, precision: str) -> Machine:
         job_threads=threads,
         plugins=tuple(Path(path).resolve() for path in options.plugins),
         pool=options.pool,
+        resumable=options.checkpoints,
     )
 
 

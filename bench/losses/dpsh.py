@@ -7,7 +7,7 @@ W.-J. Li et al., "Feature Learning based Deep Supervised Hashing with Pairwise L
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,14 @@ class Dpsh(Loss):
         # Codes (train_images, bits) and labels (train_images, classes); made by the first batch, which
         # knows device and dtype.
         self.memory: tuple[Tensor, Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory."""
+        return {"memory": self.memory}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember it."""
+        self.memory = state["memory"] and tuple(state["memory"])
 
     def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:
         """Pair term over batch x training set, and quantization; the batch enters the memory first.

@@ -9,7 +9,7 @@ Pairs are those of the batch; similar and dissimilar ones are averaged apart and
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,14 @@ class HashNet(Loss):
     def begin_epoch(self, epoch: int) -> None:
         """Sharpen the tanh that stands in for the sign."""
         self.beta = math.sqrt(epoch // self.params.period + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How sharp it is."""
+        return {"beta": self.beta}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Be as sharp as that."""
+        self.beta = state["beta"]
 
     def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:
         """Mean cross-entropy over similar and over dissimilar pairs; 0 where the batch has none of a kind."""

@@ -104,26 +104,27 @@ class CapacityDynamic(IdentityMethod):
 
         p = self.params
         wanted = batch.teachers[0] @ self.task.network_tensors[0]["classifier"].T
-        soft = F.kl_div(
-            F.log_softmax(outputs.logits / p.temperature, dim=1),
-            F.log_softmax(wanted / p.temperature, dim=1),
-            reduction="batchmean",
-            log_target=True,
-        )
+        said, taught = (F.log_softmax(logits / p.temperature, dim=1) for logits in (outputs.logits, wanted))
+        soft = F.kl_div(said, taught, reduction="batchmean", log_target=True)
         teacher = {name: seen.pooled.float() for name, seen in self._seen.items()}
-        fit = [
-            (teacher[name] - indicator.before.float()).norm(dim=1).mean()
-            for name, indicator in self._indicators.items()
-        ]
+        sites = self._indicators.items()
+        fit = [(teacher[name] - indicator.before.float()).norm(dim=1).mean() for name, indicator in sites]
         terms = super().terms(outputs, batch)
         terms["soft"] = p.temperature**2 * soft
         terms["fit"] = p.fit_weight * torch.stack(fit).sum()
         if batch.epoch < p.free_epochs:
             terms["lasso"] = p.lasso_weight * lasso(self._indicators)
         else:
-            after = {name: indicator.after.float() for name, indicator in self._indicators.items()}
-            self._reset.update(teacher, after)
+            self._reset.update(teacher, {name: indicator.after.float() for name, indicator in sites})
         return terms
+
+    def state_dict(self) -> dict[str, Any]:
+        """What gradients are reset by."""
+        return self._reset.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Reset them by that."""
+        self._reset.load_state_dict(state)
 
     def adjust_gradients(self, epoch: int) -> None:
         """After the free epochs, channels that nothing needs feel the lasso alone."""

@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bench import environment
 from bench.data import loading
 from bench.data.loading import LoadedDataset
 from bench.interfaces import Network
 from bench.planning.stage import Stage
 from bench.registry import STUDENTS, TEACHERS, Registry
 from bench.storage.store import Store
-from bench.types import ImageSet
+from bench.types import Advance, ImageSet, untold
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from bench.training.checkpoints import Checkpoints
     from bench.training.inputs import PixelSource
 
 T = TypeVar("T")
@@ -32,8 +34,8 @@ class Context:
     Attributes:
         weights: network and fingerprint of its weights -> the ``weights`` parameter that leads to them.
         hardware: fingerprint of where this runs.
-        advance: called with the number of images just done.
         workers: processes that may decode image files.
+        resumable: whether trainings keep how far they are, and go on from what an earlier run has kept.
     """
 
     store: Store
@@ -41,8 +43,9 @@ class Context:
     device: torch.device
     weights: Mapping[tuple[str, str], str | None]
     hardware: str
-    advance: Callable[[int], None]
+    advance: Advance = untold
     workers: int = 0
+    resumable: bool = True
     _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
@@ -87,6 +90,19 @@ class Context:
     def partial(self, stage: Stage) -> Path:
         """A folder that keeps what an interrupted run of ``stage`` has done."""
         return self.store.partial(self.store.path(*stage.place))
+
+    def checkpoints(self, stage: Stage) -> Checkpoints:
+        """Of the training that ``stage`` is."""
+        from bench.training.checkpoints import Checkpoints
+
+        versions = environment.computing_packages().items()
+        origin = {
+            "stage": stage.key,
+            "machine or number of threads": self.hardware,
+            **{f"version of {package}": version for package, version in versions},
+        }
+        folder = self.partial(stage) if self.resumable else None
+        return Checkpoints(folder, f"{stage.kind} {stage.slug}", origin)
 
     def place(self, net: nn.Module) -> nn.Module:
         """``net`` on the device, channels last: several times faster for depthwise convolutions on CPUs."""

@@ -36,7 +36,7 @@ VERSION = 3
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Write the student's state dict and architecture, without the layers that only training needs."""
-    spec = stage.spec
+    spec, checkpoints = stage.spec, context.checkpoints(stage)
     plugin = METHODS.get(spec["method"]["name"])
     params = plugin.Params.of(spec["method"]["params"])
     assert isinstance(params, DistillationParameters)
@@ -71,6 +71,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             batches.show,
             advance=context.advance,
             adjust_gradients=method.adjust_gradients,
+            checkpoints=checkpoints,
+            keeps={"method": method, "teachers": teachers},
         )
         trained, architecture = method.student()
     networks.save(trained, folder / networks.STUDENT)
@@ -119,6 +121,15 @@ class _Teachers:
         online, precision = stage.spec.get("online_teachers", []), stage.spec["precision"]
         self.asked = [FrozenTeacher(one, precision, context) for one in online]
         self._autocast = partial(context.autocast, precision)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of those that are asked: how much they take at a time."""
+        return {"asked": [one.forward.state_dict() for one in self.asked]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Ask them in the same way."""
+        for one, its in zip(self.asked, state["asked"], strict=True):
+            one.forward.load_state_dict(its)
 
     @property
     def widths(self) -> list[int]:

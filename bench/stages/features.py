@@ -86,7 +86,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         teacher.preprocessing,
         teacher.image_size,
     )
-    context.advance(before)
+    context.advance(before, rows.seconds_before)
     for outputs in embedded(teacher.net, inputs, context, spec["precision"]):
         rows.append(_halved(outputs, spec["teacher"]["name"]).numpy())
     rows.finish(folder / FEATURES_FILE)
@@ -127,7 +127,7 @@ class FrozenTeacher:
         with seeded(0, context.device):
             net = plugin.build_classifier() if spec["output"] == "logits" else plugin.build()
         self.net: nn.Module = context.place(folded(net.eval())).requires_grad_(False)
-        self._forward, self._device = Forward(self.net, lambda: context.autocast(precision)), context.device
+        self.forward, self._device = Forward(self.net, lambda: context.autocast(precision)), context.device
 
     @functools.cached_property
     def width(self) -> int:
@@ -136,7 +136,7 @@ class FrozenTeacher:
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Of images that are rendered for it: float32 (n, width) on the device."""
-        return self._forward(inputs)
+        return self.forward(inputs)
 
     def asked(self, pixels: Tensor, crops: NDArray[np.float64]) -> Tensor:
         """What it says of views of ``pixels``, see ``views.render``."""

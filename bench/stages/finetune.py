@@ -24,7 +24,7 @@ from bench.stages.memory import FLOAT, Needs
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
-from bench.types import HashingParameters, HashingTask, ImageSet, Preprocessing
+from bench.types import HashingParameters, HashingTask, ImageSet, Preprocessing, untold
 from models.layers.heads import hash_network
 from models.weights import restore, stored_tensors
 
@@ -34,6 +34,7 @@ VERSION = 3
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Train on the labelled images, in a fresh random view every epoch; never sees a query image."""
+    checkpoints = context.checkpoints(stage)
     spec, seed, before = stage.spec, stage.spec["seed"], networks.taken_up(stage)
     dataset, student = context.dataset(spec["dataset"]), context.student(spec["student"])
     plugin = LOSSES.get(spec["loss"]["name"])
@@ -70,6 +71,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             advance=context.advance,
             begin_epoch=begin_epoch,
             end_of_epoch=best.end_of_epoch,
+            checkpoints=checkpoints,
+            keeps={"loss": loss, "best": best},
         )
     best.restore()
     networks.save(net, folder / networks.NETWORK)
@@ -138,9 +141,17 @@ class _Best:
         self.spec, self.dataset, self.preprocessing = spec, dataset, preprocessing
         self.params, self.net = params, net
         self.epoch = params.epochs
-        self._aside = dataclasses.replace(context, advance=lambda images: None)  # progress counts training
+        self._aside = dataclasses.replace(context, advance=untold)  # progress counts training
         self._score = -1.0
         self._state: dict[str, Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best epoch so far."""
+        return {"epoch": self.epoch, "score": self._score, "weights": self._state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Beat that one."""
+        self.epoch, self._score, self._state = state["epoch"], state["score"], state["weights"]
 
     def end_of_epoch(self, epoch: int) -> dict[str, float]:
         number = epoch + 1

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from bench.data.image_files import ImageFiles
 from bench.errors import BenchError
+from bench.training import signals
 from bench.types import Pixels
 
 Tag = TypeVar("Tag")
@@ -77,6 +78,7 @@ class PixelSource:
             num_workers=workers,
             prefetch_factor=ahead if workers else None,
             pin_memory=self._device.type == "cuda",
+            worker_init_fn=_begin,
             generator=torch.Generator(),  # its own, so that reading draws nothing from that of the training
         )
         for pixels in loader:
@@ -126,6 +128,12 @@ class _Reader:
             return torch.from_numpy(self._pixels[indices])
         except BenchError as error:
             return error  # raised in a worker, it would arrive with a traceback for its message
+
+
+def _begin(worker: int) -> None:
+    """A signal to the group must not end the workers of a training that has a step to finish."""
+    os.setpgid(0, 0)
+    signals.leave_to_parent()
 
 
 def _single_threaded(pixels: Pixels) -> Pixels:

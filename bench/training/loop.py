@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,12 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bench.errors import CellError
+from bench.interfaces import Stateful
 from bench.training import allocator
+from bench.training.checkpoints import Checkpoints
+from bench.training.declared import Declared
 from bench.training.micro_batches import Batch, Passes
-from bench.types import TrainingParameters
+from bench.training.state import Parts, Progress, Randomness, Weights
+from bench.types import Advance, TrainingParameters, untold
+
+log = logging.getLogger(__name__)
 
 #: epoch -> its batches, positions in the training set
 Order = Callable[[int], Iterable[NDArray[np.int64]]]
@@ -34,15 +40,18 @@ class Fitted:
         history: one dict per epoch: mean of every term, and ``lr``.
         images: how many were shown, those of every epoch counted.
         micro_batch: images that the network saw at a time where a batch did not fit into memory.
+        seconds_before: that earlier runs spent on it.
     """
 
     history: list[dict[str, Any]]
     images: int
     micro_batch: int | None
+    seconds_before: float
 
     def summary(self) -> dict[str, Any]:
-        """For the artifact: plain JSON values."""
-        return {"history": self.history, **({"micro_batch": self.micro_batch} if self.micro_batch else {})}
+        """For the artifact, see ``Store.write``: plain JSON values."""
+        sometimes = {"micro_batch": self.micro_batch, "seconds_before": self.seconds_before}
+        return {"history": self.history, **{name: value for name, value in sometimes.items() if value}}
 
 
 @contextmanager
@@ -99,10 +108,12 @@ def fit(
     order: Order,
     show: Show,
     *,
-    advance: Callable[[int], None] = lambda images: None,
+    advance: Advance = untold,
     begin_epoch: Callable[[int], None] = lambda epoch: None,
     adjust_gradients: Callable[[int], None] = lambda epoch: None,
     end_of_epoch: Callable[[int], dict[str, float]] = lambda epoch: {},
+    checkpoints: Checkpoints | None = None,
+    keeps: Mapping[str, Stateful] | None = None,
 ) -> Fitted:
     """Minimise the sum of the terms of every batch.
 
@@ -113,12 +124,16 @@ def fit(
         settings: epochs, optimizer, schedule.
         order: every epoch has as many batches as the first.
         show: makes a batch from its positions.
-        advance: called with the number of images of every batch that is done.
+        advance: called with the number of images of every batch that is done; and before, with those that an
+            earlier run has done and the seconds that it took.
         adjust_gradients: called between backward pass and optimizer.
         end_of_epoch: what it returns joins the history.
+        checkpoints: what to go on from, and where to keep how far this is; None = neither.
+        keeps: by name, what else changes as this goes on.
 
     Raises:
-        CellError: there is no batch, the loss is no longer finite, or memory is not enough.
+        CellError: there is no batch, the loss is no longer finite, memory is not enough, or a checkpoint does
+            not fit.
     """
     optimizer = _optimizer(groups, settings)
     per_epoch = len(list(order(0)))
@@ -127,39 +142,68 @@ def fit(
     schedule, steps = _schedule(settings, per_epoch), settings.epochs * per_epoch
     factors = [_rising(schedule, group.get("warmup", 0.0) * steps) for group in groups]
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
-    batches = show(_every_epoch(order, settings.epochs, per_epoch))
-    history: list[dict[str, Any]] = []
-    images = 0
-    with allocator.kept():
-        for epoch in range(settings.epochs):
+    device = optimizer.param_groups[0]["params"][0].device
+    checkpoints, done = checkpoints or Checkpoints(None), Progress()
+    state = _state(passes, optimizer, scheduler, done, Randomness(device), keeps or {})
+    if found := checkpoints.found(device):
+        done.load_state_dict(found["progress"])
+        log.info("%s goes on at epoch %d of %d", checkpoints.name, done.epoch + 1, settings.epochs)
+        advance(done.images, checkpoints.seconds_before)
+    batches = show(_every_epoch(order, settings.epochs, per_epoch, done.epoch, done.step))
+    with allocator.kept(), checkpoints.kept(state) as step_done:
+        for epoch in range(done.epoch, settings.epochs):
+            done.epoch = epoch
             begin_epoch(epoch)
-            sums: dict[str, Tensor] = {}
-            for batch in itertools.islice(batches, per_epoch):
+            if found:  # what that did belongs to it
+                checkpoints.load(found, state)
+                found = None
+            for batch in itertools.islice(batches, per_epoch - done.step):
                 terms = passes(batch, optimizer.zero_grad)
                 adjust_gradients(epoch)
                 optimizer.step()
                 scheduler.step()
                 for name, term in terms.items():
-                    sums[name] = sums.get(name, torch.zeros_like(term)) + term
-                images += len(batch.inputs)
+                    done.sums[name] = done.sums.get(name, torch.zeros_like(term)) + term
+                done.images += len(batch.inputs)
+                done.step += 1
                 advance(len(batch.inputs))
-            means = {name: float(total) / per_epoch for name, total in sums.items()}
+                step_done()
+            means = {name: float(total) / per_epoch for name, total in done.sums.items()}
             bad = [name for name, mean in means.items() if not math.isfinite(mean)]
             if bad:
                 where = f"in epoch {epoch + 1} of {settings.epochs}"
                 cure = f"lower lr (now {settings.lr:g}) or use precision: fp32"
                 raise CellError(f"loss term '{bad[0]}' is {means[bad[0]]} {where}; {cure}")
-            history.append({**means, "lr": scheduler.get_last_lr()[0], **end_of_epoch(epoch)})
-    return Fitted(history, images, passes.piece)
+            done.history.append({**means, "lr": scheduler.get_last_lr()[0], **end_of_epoch(epoch)})
+            done.step, done.sums = 0, {}
+    return Fitted(done.history, done.images, passes.piece, checkpoints.seconds_before)
 
 
-def _every_epoch(order: Order, epochs: int, per_epoch: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    for epoch in range(epochs):
+def _state(
+    passes: Passes,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LambdaLR,
+    done: Progress,
+    randomness: Randomness,
+    keeps: Mapping[str, Stateful],
+) -> Parts:
+    """All that decides how a training goes on."""
+    weights = Weights(passes.net, optimizer)
+    declared = {name: Declared(one, weights.tensors()) for name, one in keeps.items()}
+    ours = {"progress": done, "weights": weights, "optimizer": optimizer, "schedule": scheduler}
+    return Parts({**ours, "passes": passes, **declared, "randomness": randomness})
+
+
+def _every_epoch(
+    order: Order, epochs: int, per_epoch: int, first: int, done: int
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """All batches, but for those of epochs before ``first``, and the ``done`` first ones of that."""
+    for epoch in range(first, epochs):
         batches = list(order(epoch))
         # Batches are made ahead of time: with another number of them, epochs would run into each other.
         if len(batches) != per_epoch:
             raise CellError(f"epoch {epoch + 1} has {len(batches)} batches, and the first had {per_epoch}")
-        for positions in batches:
+        for positions in batches[done if epoch == first else 0 :]:
             yield epoch, positions
 
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import CellError
+from bench.training.state import random_state, restore_random
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,14 @@ class Forward:
         self._net, self._autocast = net, autocast
         self._piece: int | None = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """How much has fitted: pieces are rounded differently."""
+        return {"piece": self._piece}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with pieces of that size."""
+        self._piece = state["piece"]
+
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Tensor:
         """Float32 (n, d) on the device of ``inputs``."""
@@ -93,6 +102,14 @@ class Passes:
         self.piece: int | None = None
         self._in_loss = False
 
+    def state_dict(self) -> dict[str, Any]:
+        """As that of ``Forward``."""
+        return {"piece": self.piece}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As that of ``Forward``."""
+        self.piece = state["piece"]
+
     def __call__(self, batch: Batch, clear: Callable[[], None]) -> dict[str, Tensor]:
         """Leave the gradients of the sum of the terms where the optimizer finds them.
 
@@ -105,7 +122,7 @@ class Passes:
         Raises:
             CellError: not even one image fits, or the network cannot be shown pieces.
         """
-        random = _random_state(batch.inputs.device)
+        random = random_state(batch.inputs.device)
         while True:
             clear()
             self._in_loss = False
@@ -118,7 +135,7 @@ class Passes:
                     raise
             # Outside of the block above: the traceback of the error holds on to the tensors of the attempt.
             self._shrink(batch)
-            _restore(batch.inputs.device, random)
+            restore_random(batch.inputs.device, random)
 
     def _forward(self, inputs: Tensor) -> Any:
         with self._autocast():
@@ -135,7 +152,7 @@ class Passes:
         pieces, states, found = torch.split(batch.inputs, size), [], []
         with torch.no_grad():
             for piece in pieces:
-                states.append(_random_state(piece.device))
+                states.append(random_state(piece.device))
                 outputs = self._forward(piece)
                 if not isinstance(outputs, Tensor):
                     raise _refusal(batch, "the method looks at more of the network than its output")
@@ -146,11 +163,11 @@ class Passes:
         _sum(terms).backward()  # type: ignore[no-untyped-call]
         self._in_loss = False
         assert outputs.grad is not None
-        after = _random_state(outputs.device)
+        after = random_state(outputs.device)
         for piece, state, gradient in zip(pieces, states, torch.split(outputs.grad, size), strict=True):
-            _restore(piece.device, state)  # so that dropout drops the same
+            restore_random(piece.device, state)  # so that dropout drops the same
             self._forward(piece).backward(gradient)
-        _restore(outputs.device, after)
+        restore_random(outputs.device, after)
         return {name: term.detach() for name, term in terms.items()}
 
     def _shrink(self, batch: Batch) -> None:
@@ -190,14 +207,3 @@ def _meeting(net: nn.Module) -> str | None:
 def _refusal(batch: Batch, reason: str) -> CellError:
     size = f"{len(batch.inputs)} images of {batch.inputs.shape[-1]} pixels"
     return CellError(f"out of memory with a batch of {size}, and {reason}; lower batch_size or image_size")
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _restore(device: torch.device, states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)

@@ -36,9 +36,10 @@ from bench.types.parameters import (
     SharedViewsParameters,
     TrainingParameters,
 )
-from bench.types.training import DistillationBatch, DistillationTask, HashingTask
+from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask, untold
 
 __all__ = [
+    "Advance",
     "Augmentation",
     "BatchSizes",
     "CameraTruth",
@@ -72,4 +73,5 @@ __all__ = [
     "System",
     "TrainingParameters",
     "Truth",
+    "untold",
 ]

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+class Advance(Protocol):
+    """Called with images that are done, and the seconds of the earlier run if that has done them."""
+
+    def __call__(self, images: int, seconds: float = 0.0) -> None: ...  # noqa: D102
+
+
+def untold(images: int, seconds: float = 0.0) -> None:
+    """Tell nobody that images are done."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,6 +50,18 @@ class GradientReset:
         self.masks: dict[str, Tensor] = {}
         self._banks: dict[str, Tensor] = {}
         self._pushed: dict[str, int] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Masks, and what the banks hold."""
+        filled = {name: bank[: self._pushed[name]] for name, bank in self._banks.items()}
+        return {"masks": self.masks, "banks": filled, "pushed": self._pushed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with them, in banks of this size."""
+        self.masks, self._pushed = dict(state["masks"]), dict(state["pushed"])
+        for name, rows in state["banks"].items():
+            self._banks[name] = rows.new_empty(self.bank_size, rows.shape[1])
+            self._banks[name][: len(rows)] = rows
 
     @torch.no_grad()
     def update(self, teacher: Mapping[str, Tensor], student_after: Mapping[str, Tensor]) -> None:

@@ -49,6 +49,23 @@ def test_a_long_stage_says_how_far_it_is(clock, caplog):
     assert caplog.messages[-1].startswith("[1/2] distill x  3 min 20 s, 5 images/s")
 
 
+def test_what_an_earlier_run_has_done_counts_with_its_seconds(clock, caplog):
+    caplog.set_level("INFO", "bench.execution.progress")
+    one = stage("x", 1000)
+    report = report_of(one)
+    report.start(one)
+    clock[0] += 5
+    report.advance(one.key, 500, 95.0)
+    clock[0] += 60
+    report.advance(one.key, 300)
+    (said,) = caplog.messages
+    assert said.startswith("[0/1] distill x  5 images/s, about 40 s left")
+    clock[0] += 40
+    report.advance(one.key, 200)
+    report.finish(one.key, 198.0)  # what its artifact says, those of the earlier run among them
+    assert caplog.messages[-1].startswith("[1/1] distill x  3 min 18 s, 5 images/s")
+
+
 def test_stages_of_no_time_have_no_line_but_in_the_log(clock, caplog):
     caplog.set_level("DEBUG", "bench.execution.progress")
     stages = [stage(name) for name in "abc"]

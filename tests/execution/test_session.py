@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -164,6 +165,7 @@ def test_jobs_refuse_what_they_could_not_end(grid, folder, monkeypatch):
         ({"jobs": 0}, "jobs: 0 is not a whole number from 1 on or auto"),
         ({"jobs": True}, "jobs: True is not a whole number from 1 on or auto"),
         ({"threads": True}, "threads: True is not a whole number from 1 on"),
+        ({"checkpoints": "no"}, "checkpoints: 'no' is neither True nor False"),
         ({"limit": 1}, "limit: 1 is not a whole number from 2 on or None"),
         ({"only": "loss=csq"}, "only: 'loss=csq' is not a list; pass ['loss=csq']"),
     ],
@@ -220,6 +222,25 @@ def test_lists_may_be_anything_that_can_be_walked():
         RunOptions(only=[3])
     with pytest.raises(UsageError, match="plugins: None is no text"):
         RunOptions(plugins=None)
+
+
+@pytest.mark.parametrize("checkpoints", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_a_scheduler_sends_interrupts_and_means_afterwards_what_it_did(
+    grid, folder, monkeypatch, number, checkpoints
+):
+    def ended(loss, codes, labels, index):
+        signal.raise_signal(number)
+        return right(loss, codes, labels, index)
+
+    right = Dch.terms
+    monkeypatch.setattr(Dch, "terms", ended)
+    with pytest.raises(KeyboardInterrupt):
+        library.run(grid, checkpoints=checkpoints, **TINY)
+    assert signal.getsignal(number) is signal.SIG_DFL
+    assert bool(list((folder / "cache").glob("partial/*/checkpoint*"))) == checkpoints
+    monkeypatch.setattr(Dch, "terms", right)
+    assert library.run(grid, checkpoints=checkpoints, **TINY).exit_code == 0
 
 
 def test_a_plugin_that_ends_the_program_ends_the_run_alone(grid, monkeypatch):

@@ -71,6 +71,18 @@ class TinyStudent(_Tiny):
     width = 12
 
 
+@STUDENTS.register_as("tiny_dropping")
+class TinyDropping(_Tiny):
+    """Draws random numbers while it trains."""
+
+    width = 12
+
+    def build(self):
+        from torch import nn
+
+        return nn.Sequential(*super().build(), nn.Dropout(0.2))
+
+
 @STUDENTS.register_as("tiny_tied")
 class TinyTied(BaseNetwork):
     """One layer that is passed twice, and two that share their weight and not their bias."""

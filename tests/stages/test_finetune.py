@@ -80,3 +80,35 @@ def test_only_a_trunk_that_step_one_has_trained_warms_up(tiny):
     assert histories[0, "cukd"] != histories[1, "cukd"]
     rates = [[epoch["lr"] for epoch in histories[warmup, "cukd"]] for warmup in (0, 1)]
     assert rates[0] == rates[1]  # of the head
+
+
+#: A loss that keeps something and does not say so.
+SECRETIVE = """
+from bench.losses.dch import Dch
+from bench.registry import LOSSES
+
+
+@LOSSES.register_as("secretive")
+class Secretive(Dch):
+    def __init__(self, params, task):
+        super().__init__(params, task)
+        self.seen = 0
+
+    def terms(self, codes, labels, index):
+        self.seen += len(codes)
+        return super().terms(codes, labels, index)
+"""
+
+
+def test_a_loss_that_keeps_its_state_to_itself_has_no_checkpoints(tiny, folder, monkeypatch):
+    from bench.training import checkpoints
+
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(checkpoints, "MOST_SHARE", float("inf"))
+    (folder / "secretive.py").write_text(SECRETIVE)
+    only = ("--include", "secretive.py", "--only", "method=none")
+    result = tiny("run", *only, edit=("[csq, dch]", "[secretive, dch]"))
+    assert result.code == 0
+    reason = "Secretive changes 'seen' as it trains and has no state_dict that tells it"
+    assert result.err.count(reason) == 1
+    assert result.err.count("goes on without a checkpoint") == 1

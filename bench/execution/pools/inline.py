@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import deque
-from collections.abc import Callable
 
 from bench.execution.machine import Machine, Weights
 from bench.execution.making import work_on
-from bench.execution.pools.pool import Ended
+from bench.execution.pools.pool import Ended, Told
 from bench.planning.stage import Stage
 
 
@@ -23,10 +23,10 @@ class InlinePool:
         """Put a stage behind those that are to be made."""
         self._begun.append((stage, fresh))
 
-    def listen(self, advance: Callable[[str, int], None]) -> list[Ended]:
+    def listen(self, advance: Told) -> list[Ended]:
         """Make the next one."""
         stage, fresh = self._begun.popleft()
-        context = dataclasses.replace(self._context, advance=lambda images: advance(stage.key, images))
+        context = dataclasses.replace(self._context, advance=functools.partial(advance, stage.key))
         return [work_on(stage, self._machine, context, fresh=fresh)]
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,6 +55,12 @@ class Ended:
     lines: list[str]
 
 
+class Told(Protocol):
+    """Called with the key of a stage and what it tells ``Advance``."""
+
+    def __call__(self, key: str, images: int, seconds: float = 0.0) -> None: ...  # noqa: D102
+
+
 class Pool(Protocol):
     """Makes stages whose inputs are there."""
 
@@ -65,7 +71,7 @@ class Pool(Protocol):
             fresh: make its artifact even if it is there.
         """
 
-    def listen(self, advance: Callable[[str, int], None]) -> list[Ended]:
+    def listen(self, advance: Told) -> list[Ended]:
         """Wait until at least one has ended; ``advance`` is told the images that each is done with.
 
         Raises:

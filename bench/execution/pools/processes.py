@@ -8,19 +8,20 @@ import multiprocessing
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import wait
 
 from bench.errors import BenchError, UsageError
 from bench.execution.machine import Machine, Weights
-from bench.execution.pools.pool import Cause, End, Ended
+from bench.execution.pools.pool import Cause, End, Ended, Told
 from bench.execution.pools.worker import Message, work
 from bench.planning.stage import Stage
+from bench.training import signals
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a worker has to tidy up when the run is interrupted.
-PATIENCE = 10.0
+#: Seconds that a worker has to end a step and tidy up when the run is interrupted; Slurm's own are 30.
+PATIENCE = 25.0
 
 
 class ProcessPool:
@@ -38,7 +39,7 @@ class ProcessPool:
             self._workers.append(idle)
         idle.start(stage, fresh=fresh)
 
-    def listen(self, advance: Callable[[str, int], None]) -> list[Ended]:
+    def listen(self, advance: Told) -> list[Ended]:
         """Take note of what workers say, until one has ended a stage, or several."""
         while True:
             talking = [worker for worker in self._workers if worker.stage]
@@ -54,14 +55,14 @@ class ProcessPool:
         for worker in self._workers:
             worker.join()
 
-    def _hear(self, worker: _Worker, advance: Callable[[str, int], None]) -> Ended | None:
+    def _hear(self, worker: _Worker, advance: Told) -> Ended | None:
         """Everything that a worker has said; how its stage has ended, if it has."""
         stage = worker.stage
         assert stage is not None
         alive = worker.alive()  # before reading, so that nothing it said is lost
         while (message := worker.said()) is not None:
             if message.kind == "images":
-                advance(stage.key, message.value)
+                advance(stage.key, *message.value)
             elif message.kind == "log":
                 log.log(*message.value)
             elif message.kind == "refused":
@@ -90,7 +91,7 @@ class _Worker:
         self.connection, theirs = spawning.Pipe()
         arguments = theirs, self._machine, self._weights, self._job
         self._process = spawning.Process(target=work, args=arguments, name=f"job {self._job}")
-        with _without_script():
+        with _without_script(), signals.born_deaf():
             self._process.start()
         theirs.close()
         self.broken = False

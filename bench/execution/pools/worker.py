@@ -15,14 +15,16 @@ from bench.errors import UsageError
 from bench.execution.machine import Machine, Weights
 from bench.execution.making import prepare_process, work_on
 from bench.execution.pools.pool import Cause
+from bench.training import signals
 
 SECONDS_BETWEEN_COUNTS = 0.2
 
 
 @dataclass(frozen=True)
 class Message:
-    """From worker to parent: ``images`` done, a ``log`` record (level, text), the ``end`` of a stage with the
-    lines it logged, or why it ``refused`` to work, which ends the run.
+    """From worker to parent: ``images`` (how many are done, seconds of earlier runs), a ``log`` record
+    (level, text), the ``end`` of a stage and the lines it logged, or why it ``refused`` to work, which ends
+    the run.
     """
 
     kind: Literal["images", "log", "end", "refused"]
@@ -31,8 +33,8 @@ class Message:
 
 def work(connection: Connection, machine: Machine, weights: Weights, job: int) -> None:
     """Make stages until told to stop with None; each comes as (stage, whether to make it anew)."""
-    # The parent decides what an interruption means; it ends this process with SIGTERM, tidily.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.leave_to_parent()
+    # Tidily, and a training not before it has written how far it is.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     bench = logging.getLogger("bench")
     bench.setLevel(logging.DEBUG)
@@ -45,7 +47,7 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
             ended = work_on(stage, machine, context, fresh=fresh)
             context.advance.tell()
             connection.send(Message("end", (ended.end, ended.lines)))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         return  # there is no parent any more
     except Exception as error:
         connection.send(Message("refused", Cause.of(error)))
@@ -86,18 +88,19 @@ class _Counter:
     """Tells how many images are done, a few times a second: the parent has other things to do."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection, self._images, self._told = connection, 0, 0.0
+        self._connection, self._images, self._seconds, self._told = connection, 0, 0.0, 0.0
 
-    def __call__(self, images: int) -> None:
+    def __call__(self, images: int, seconds: float = 0.0) -> None:
         self._images += images
+        self._seconds += seconds
         if time.perf_counter() - self._told >= SECONDS_BETWEEN_COUNTS:
             self.tell()
 
     def tell(self) -> None:
         """What has not been told yet; at the end of a stage, so that the next one does not get it."""
         if self._images:
-            self._connection.send(Message("images", self._images))
-        self._images, self._told = 0, time.perf_counter()
+            self._connection.send(Message("images", (self._images, self._seconds)))
+        self._images, self._seconds, self._told = 0, 0.0, time.perf_counter()
 
 
 class _Sender(logging.Handler):
