@@ -80,7 +80,7 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
     }
     with store.lock(folder):
         if fresh:
-            shutil.rmtree(store.partial(folder))
+            store.forget_partial(folder)
         found = None if fresh else store.verify(folder)
         if found is not None:
             return End(found)
