@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import grid_options, verb
+from bench.cli.options import grid_options, replace_grid_option, verb
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 @click.option("--overwrite", type=click.Choice(["missing", "failed", "always"]), default="missing",
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
+@click.option("--executor", type=click.Choice(["local", "workers"]), default="local", show_default=True,
+              help="local: this machine; workers: together with every `worker` on the same folders.")  # fmt: skip
+@replace_grid_option
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""

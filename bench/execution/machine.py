@@ -30,6 +30,8 @@ class Machine:
         plugins: files of plug-ins, which other processes import too.
         named: kind and name of the plug-ins that a run needs, which other processes must know then.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
+        failures: where workers that share the work tell one another of stages that have failed; None = the
+            work is shared with nobody.
     """
 
     store: Store
@@ -42,6 +44,7 @@ class Machine:
     plugins: tuple[Path, ...] = ()
     named: tuple[tuple[str, str], ...] = ()
     pool: str | None = None
+    failures: Path | None = None
 
     @property
     def hardware(self) -> str:

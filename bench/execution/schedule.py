@@ -77,6 +77,7 @@ class Schedule:
         self._order = {key: place for place, key in enumerate(self.waiting)}
         self._ready: list[tuple[int, str]] = []
         self._timings: list[tuple[int, str]] = []
+        self._complete: list[str] = []  # cells that have not been told of
         # Inputs that are there already make nothing wait.
         to_come = self.running | self.waiting
         self._inputs: TopologicalSorter[str] = TopologicalSorter()
@@ -101,6 +102,7 @@ class Schedule:
                 opened.timed += stage.timed
                 opened.untimed += not stage.timed
         made._count_due()
+        made._complete = [key for key, opened in made._cells.items() if not opened.untimed + opened.timed]
         return made
 
     def copy(self) -> Schedule:
@@ -126,9 +128,8 @@ class Schedule:
 
     def done(self) -> list[Cell]:
         """Cells that nothing is missing from any more, each told once."""
-        found = [opened.cell for opened in self._cells.values() if not opened.untimed + opened.timed]
-        for cell in found:
-            del self._cells[cell.key]
+        found = [self._cells.pop(key).cell for key in self._complete]
+        self._complete.clear()
         return found
 
     def next(self, free: Callable[[Stage], bool] = _any) -> Stage | None:
@@ -142,7 +143,11 @@ class Schedule:
         if len(self.running) >= self.jobs or any(stage.timed for stage in self.running.values()):
             return None
         if self.running:
-            key = None if self._stopping() else self._first(self._ready, lambda one: self._fits(one) and free(one))
+            key = (
+                None
+                if self._stopping()
+                else self._first(self._ready, lambda one: self._fits(one) and free(one))
+            )
         else:
             timings, ready = map(self._head, (self._timings, self._ready))
             queues = [self._ready, self._timings]
@@ -213,6 +218,8 @@ class Schedule:
                 opened.timed -= stage.timed
                 opened.untimed -= not stage.timed
                 self._due += opened.due - before
+                if not opened.untimed + opened.timed:
+                    self._complete.append(cell)
 
     def _count_due(self) -> None:
         self._due = sum(opened.due for opened in self._cells.values())

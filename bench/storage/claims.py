@@ -31,7 +31,7 @@ LEASE, BEATS = 60.0, 6
 PAUSE = 2.0
 
 
-class ClaimLost(Exception):
+class ClaimLostError(Exception):
     """Another process has taken a claim over, as this one gave no sign of life for too long."""
 
 
@@ -99,16 +99,18 @@ class Claim:
                     os.utime(self._path)  # sets the server's time
         except FileNotFoundError:
             self.lost = True
+        except OSError as error:  # a server that does not answer may do so the next time
+            log.debug("%s: %s", self._path, error)
         return not self.lost
 
     def check(self) -> None:
         """Ask nobody, and go on unless the claim was seen to be lost.
 
         Raises:
-            ClaimLost: it was.
+            ClaimLostError: it was.
         """
         if self.lost:
-            raise ClaimLost
+            raise ClaimLostError
 
     def release(self) -> None:
         """Let others have it."""
@@ -117,11 +119,8 @@ class Claim:
             _take_away(self._path, self.token)
 
     def _beat(self, seconds: float) -> None:
-        while not self._released.wait(seconds):
-            # A server that does not answer may do so the next time.
-            with contextlib.suppress(OSError):
-                if not self.held():
-                    return
+        while not self._released.wait(seconds) and self.held():
+            pass
 
 
 class Claims:
@@ -191,25 +190,32 @@ class Claims:
             secrets.token_hex(8), socket.gethostname(), machine(), _processes(), os.getpid(), now, self.lease,
             about,
         )  # fmt: skip
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            descriptor = self._opened(path)
         except FileExistsError:
             return None
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(vars(holder), file)
         return Claim(path, holder, doubtful=doubtful)
 
+    def _opened(self, path: Path) -> int:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        try:
+            return os.open(path, flags, 0o666)
+        except FileNotFoundError:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return os.open(path, flags, 0o666)
+
     def _judge(self, path: Path) -> tuple[Holder | None, bool]:
         """Who holds a claim, if its file says so, and whether that is nobody any more."""
         try:
             with path.open("rb") as file:
                 holder, touched = _parsed(file.read()), os.fstat(file.fileno()).st_mtime
+            if holder is not None and holder.gone:
+                return holder, True
+            return holder, self._now() - touched > (holder.lease if holder else self.lease)
         except FileNotFoundError:
             return None, True
-        if holder is not None and holder.gone:
-            return holder, True
-        return holder, self._now() - touched > (holder.lease if holder else self.lease)
 
     def _now(self) -> float:
         """The time by the file server's clock."""

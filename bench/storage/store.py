@@ -27,7 +27,7 @@ from platformdirs import user_cache_path
 
 from bench.errors import UsageError
 from bench.storage import claims
-from bench.storage.claims import Claim, ClaimLost, Claims
+from bench.storage.claims import Claim, ClaimLostError, Claims
 from bench.storage.keys import KEY_DIGITS, file_name
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Store:
             behind but the partial folder.
 
         Raises:
-            ClaimLost: another process makes the artifact by now.
+            ClaimLostError: another process makes the artifact by now.
         """
         claim, replacing = self._held.get(folder.name), folder.exists()
         temporary = _own(folder)
@@ -194,7 +194,7 @@ class Store:
             index = {**about, "seconds": seconds, "created": time.time(), "summary": summary, "files": files}
             (temporary / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False), encoding="utf-8")
             if claim is not None and not claim.held():
-                raise ClaimLost
+                raise ClaimLostError
             replaced = folder.with_name(f".{folder.name}.replaced")
             if replacing and folder.exists():
                 folder.rename(replaced)  # not removed yet: who reads it must not find half of it

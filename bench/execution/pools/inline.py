@@ -23,7 +23,7 @@ class InlinePool:
         """Put a stage behind those that are to be made."""
         self._begun.append((stage, fresh))
 
-    def listen(self, advance: Callable[[str, int], None]) -> list[Ended]:
+    def listen(self, advance: Callable[[str, int], None], patience: float | None = None) -> list[Ended]:
         """Make the next one."""
         stage, fresh = self._begun.popleft()
         context = dataclasses.replace(self._context, advance=lambda images: advance(stage.key, images))
