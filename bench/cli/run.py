@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
 @click.option("--executor", type=click.Choice(["local", "workers"]), default="local", show_default=True,
-              help="local: this machine; workers: together with every `worker` on the same folders.")  # fmt: skip
+              help="local: this machine; workers: with every `worker` on the same folders.")  # fmt: skip
 @replace_grid_option
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:

@@ -7,6 +7,7 @@ import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from bench.errors import BenchError
 from bench.execution import quiet
@@ -106,7 +107,7 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
     """
     import torch
 
-    def advance(*told: float) -> None:
+    def advance(*told: Any) -> None:
         claim.check()
         told_of(*told)
 

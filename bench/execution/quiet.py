@@ -45,9 +45,7 @@ class Quiet:
         """Wait until no other worker of this machine makes anything."""
         if self._claim is not None:
             return
-        self._claim = self._claims.wait(
-            name(), lambda: log.info("waiting for timings on this machine to end")
-        )
+        self._claim = self._claims.wait(name(), lambda: log.info("timings: waiting for another worker's"))
         told = False
         while others := self._others():
             if not told:

@@ -185,16 +185,18 @@ def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner,
         named = sorted({plugin for cell in cells for plugin in cell.plugins})
         machine = dataclasses.replace(machine, jobs=schedule.jobs, named=tuple(named))
         preflight.look_around(schedule, machine, weights)
-        costs = estimate.estimate(stages, machine.store, machine.job_hardware)
-        forecast = SharedForecast(schedule, costs) if manner.shared else Forecast(schedule, costs)
+        forecast: Forecast
+        if manner.shared:
+            forecast = SharedForecast(schedule, {})
+        else:
+            forecast = Forecast(schedule, estimate.estimate(stages, machine.store, machine.job_hardware))
         progress = ProgressReport(len(stages), len(cells), forecast)
-        keeping = _Keeping(
-            machine, outcome, {a.key: a for a, b in zip(cells, wanted, strict=True) if a is not b}
-        )
+        whole = {cell.key: cell for cell, other in zip(cells, wanted, strict=True) if cell is not other}
+        recording = _Recording(machine, outcome, whole)
         try:
             for ended in scheduler.run(pool_of(machine, weights), progress):
-                progress.cell(ended.cell.slug, keeping.take(ended))
-            keeping.finish(present)
+                progress.cell(ended.cell.slug, recording.take(ended))
+            recording.finish(present)
         finally:
             outcome.stages_run = scheduler.made
             progress.close()
@@ -216,7 +218,7 @@ def _without_timings(cells: list[Cell], store: Store) -> list[Cell]:
     return made
 
 
-class _Keeping:
+class _Recording:
     """Writes records, unless another worker does.
 
     Args:

@@ -143,11 +143,9 @@ class Schedule:
         if len(self.running) >= self.jobs or any(stage.timed for stage in self.running.values()):
             return None
         if self.running:
-            key = (
-                None
-                if self._stopping()
-                else self._first(self._ready, lambda one: self._fits(one) and free(one))
-            )
+            key = None
+            if not self._stopping():
+                key = self._first(self._ready, lambda stage: self._fits(stage) and free(stage))
         else:
             timings, ready = map(self._head, (self._timings, self._ready))
             queues = [self._ready, self._timings]

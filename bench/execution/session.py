@@ -57,8 +57,8 @@ class RunOptions:
         threads: of each job. Another number rounds differently.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
         overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
-        executor: ``local`` = this machine makes every stage; ``workers`` = whoever runs the same grid into the
-            same folder that way makes its share, on any machine that sees the folder and the cache.
+        executor: ``local`` = this machine makes every stage; ``workers`` = whoever runs the same grid into
+            the same folder that way makes its share, on any machine that sees the folder and the cache.
         timings: whether this machine takes the timings of the grid; only workers leave them to others.
         lease: seconds without a sign of life after which others may make what is at work here.
         replace_grid: whether a folder with results of another grid may become that of this one.

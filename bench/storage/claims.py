@@ -143,7 +143,10 @@ class Claims:
         path = self._path(name)
         if (claim := self._create(path, about, doubtful=False)) is not None:
             return claim
-        holder, stale = self._judge(path)
+        try:
+            holder, stale = self._judge(path)
+        except FileNotFoundError:  # released just now
+            return self._create(path, about, doubtful=False)
         if not stale:
             return None
         if holder is not None and not holder.gone:
@@ -174,12 +177,20 @@ class Claims:
 
     def alive(self, name: str) -> bool:
         """Whether somebody holds ``name`` and has given a sign of life in time."""
-        return not self._judge(self._path(name))[1]
+        try:
+            return not self._judge(self._path(name))[1]
+        except FileNotFoundError:
+            return False
 
     def holders(self) -> list[Holder]:
         """Who holds anything and has given a sign of life in time."""
-        found = (self._judge(self.folder / name) for name in sorted(self.names()))
-        return [holder for holder, stale in found if holder and not stale]
+        found = []
+        for name in sorted(self.names()):
+            with contextlib.suppress(FileNotFoundError):
+                holder, stale = self._judge(self._path(name))
+                if holder is not None and not stale:
+                    found.append(holder)
+        return found
 
     def _path(self, name: str) -> Path:
         return self.folder / name
@@ -207,15 +218,16 @@ class Claims:
             return os.open(path, flags, 0o666)
 
     def _judge(self, path: Path) -> tuple[Holder | None, bool]:
-        """Who holds a claim, if its file says so, and whether that is nobody any more."""
-        try:
-            with path.open("rb") as file:
-                holder, touched = _parsed(file.read()), os.fstat(file.fileno()).st_mtime
-            if holder is not None and holder.gone:
-                return holder, True
-            return holder, self._now() - touched > (holder.lease if holder else self.lease)
-        except FileNotFoundError:
-            return None, True
+        """Who holds a claim, if its file says so, and whether that is nobody any more.
+
+        Raises:
+            FileNotFoundError: there is no such claim.
+        """
+        with path.open("rb") as file:
+            holder, touched = _parsed(file.read()), os.fstat(file.fileno()).st_mtime
+        if holder is not None and holder.gone:
+            return holder, True
+        return holder, self._now() - touched > (holder.lease if holder else self.lease)
 
     def _now(self) -> float:
         """The time by the file server's clock."""

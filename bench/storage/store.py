@@ -4,8 +4,8 @@ An artifact is a folder ``<root>/<kind>/<slug>-<12 hex digits>``. It is written 
 checksummed and renamed, so it is there whole or not at all. What does not match its checksums is set
 aside with a warning and made again. Tensors are safetensors, the rest is JSON; nothing is unpickled.
 
-Who makes an artifact holds the claim on it, see ``claims``. Should two make it all the same, as one was thought
-dead, renaming decides: what the first has put there stays.
+Who makes an artifact holds the claim on it, see ``claims``. Should two make it all the same, as one was
+thought dead, renaming decides: what the first has put there stays.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class Store:
     def partial(self, folder: Path) -> Path:
         """A folder for what an unfinished artifact wants to find again after an interruption.
 
-        It belongs to the claim that this process holds, with what earlier holders have left, and goes when the
-        artifact is there.
+        It belongs to the claim that this process holds, with what earlier holders have left, and goes when
+        the artifact is there.
         """
         claim = self._held.get(folder.name)
         place = self.root / "partial" / f"{folder.name}.{claim.token if claim else 0}"
@@ -237,7 +237,7 @@ class Store:
                 yield index
 
     def names(self, kind: str) -> set[str]:
-        """Names of the folders of a kind's finished artifacts, by one look: which they are, not how intact."""
+        """Names of the folders of a kind's finished artifacts, by one look that opens none."""
         try:
             return {name for name in os.listdir(self.root / kind) if not name.startswith(".")}
         except FileNotFoundError:
