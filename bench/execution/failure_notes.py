@@ -14,7 +14,6 @@ from pathlib import Path
 from bench.execution.pools.pool import Cause
 from bench.planning.stage import Stage
 from bench.storage import atomic
-from bench.storage.keys import file_name
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,13 @@ class FailureNotes:
 
     folder: Path
 
-    def names(self) -> set[str]:
-        """File names of all notes, by one look; ``name`` says whose."""
+    def names(self) -> set[tuple[str, str]]:
+        """Kind and name of the stages that have failed, by one look."""
         try:
-            return set(os.listdir(self.folder))
+            found = [file.removesuffix(".json").partition("-") for file in os.listdir(self.folder)]
         except FileNotFoundError:
             return set()
+        return {(kind, name) for kind, _, name in found}
 
     def has(self, stage: Stage) -> bool:
         """Whether a stage has failed."""
@@ -38,22 +38,19 @@ class FailureNotes:
         """Note why a stage has failed; what others have noted of it stays."""
         atomic.write_new(self._path(stage), json.dumps(vars(cause)) + "\n")
 
-    def load(self, stage: Stage) -> Cause | None:
-        """Why a stage has failed; None if nobody says so."""
+    def load(self, stage: Stage) -> Cause:
+        """Why a stage has failed, as its note says."""
         try:
             return Cause(**json.loads(self._path(stage).read_bytes()))
         except (OSError, ValueError, TypeError):
-            return None
+            return Cause("UnknownError", "another worker has failed, and its note cannot be read", known=True)
 
     def clear(self, stages: Iterable[Stage]) -> None:
         """Have stages tried again."""
-        for name in self.names() & {self.name(stage) for stage in stages}:
-            (self.folder / name).unlink(missing_ok=True)
-
-    @staticmethod
-    def name(stage: Stage) -> str:
-        """File name of the note on a stage."""
-        return f"{file_name(f'{stage.kind}-{stage.slug}', stage.key)}.json"
+        noted = self.names()
+        for stage in stages:
+            if (stage.kind, stage.name) in noted:
+                self._path(stage).unlink(missing_ok=True)
 
     def _path(self, stage: Stage) -> Path:
-        return self.folder / self.name(stage)
+        return self.folder / f"{stage.kind}-{stage.name}.json"

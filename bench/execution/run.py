@@ -208,8 +208,7 @@ def _without_timings(cells: list[Cell], store: Store) -> list[Cell]:
     there = {name for kind in kinds for name in store.names(kind)}
 
     def wanted(stage: Stage) -> bool:
-        folder = store.path(*stage.place)
-        return not stage.timed or (folder.name in there and store.verify(folder) is not None)
+        return not stage.timed or (stage.name in there and store.verify(store.path(*stage.place)) is not None)
 
     made = []
     for cell in cells:

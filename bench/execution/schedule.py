@@ -157,9 +157,15 @@ class Schedule:
         stage = self.running[key] = self.waiting.pop(key)
         return stage
 
-    def ready(self) -> list[Stage]:
-        """What has all its inputs and has not been started."""
-        return [self.waiting[key] for _, key in (*self._ready, *self._timings) if key in self.waiting]
+    def place(self, stage: Stage) -> int:
+        """Where in the order of the plan it is, inputs before what needs them."""
+        return self._order[stage.key]
+
+    def is_ready(self, stage: Stage) -> bool:
+        """Whether a stage waits, and for nothing."""
+        if stage.key not in self.waiting:
+            return False
+        return not any(one.key in self.waiting or one.key in self.running for one in stage.inputs.values())
 
     def put_back(self, stage: Stage) -> None:
         """A stage at work is not made here after all; it is as if it had not been started."""
