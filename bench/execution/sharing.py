@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.execution import quiet
@@ -50,13 +51,14 @@ class SharedScheduler(Scheduler):
         self._quiet = quiet.Quiet(store.claims)
         self._there: dict[str, set[str]] = {}  # kind -> names of artifacts, at the beginning
         super().__init__(cells, store)
-        self._stages = {(stage.kind, stage.name): stage for stage in self.schedule.waiting.values()}
-        self._kinds = sorted({kind for kind, _ in self._stages})
-        self._seen: set[tuple[str, str]] = set()  # kind and name of artifacts, and of what has failed
+        self._stages: dict[str, dict[str, Stage]] = defaultdict(dict)  # kind -> name -> stage
+        for stage in self.schedule.waiting.values():
+            self._stages[stage.kind][stage.name] = stage
+        self._seen: dict[str, set[str]] = defaultdict(set)  # kind -> names of artifacts
         self._seen_failed: set[tuple[str, str]] = set()
         self._news: dict[str, Ended] = {}  # what others have ended, and the schedule has not been told of
         self._claimed: set[str] = set()
-        self._next_look = -math.inf
+        self._next_look = self._next_doubt = -math.inf
         self._among = 1  # any of so many stages is taken
 
     def run(self, pool: Pool, progress: ProgressReport) -> Iterator[CellOutcome]:
@@ -89,25 +91,25 @@ class SharedScheduler(Scheduler):
         began = self._clock()
         # Claims first: what was claimed no more by then has been made, or has failed, and is seen below.
         self._claimed = self._store.claims.names()
-        made = {(kind, name) for kind in self._kinds for name in self._store.names(kind)}
+        for kind in self._stages:
+            names = self._store.names(kind)
+            for name in names - self._seen[kind]:
+                self._hear(kind, name)
+            self._seen[kind] = names
         failed = self._notes.names()
-        for place in made - self._seen:
-            self._hear(place, End(index={}))
-        for place in failed - self._seen_failed:
-            self._hear(place, None)
-        self._seen, self._seen_failed = made, failed
+        for kind, name in failed - self._seen_failed:
+            self._hear(kind, name, failed=True)
+        self._seen_failed = failed
         yield from self._tell(progress)
         now = self._clock()
         self._next_look = now + PARTS * (now - began)
 
-    def _hear(self, place: tuple[str, str], end: End | None) -> None:
-        """Another worker has ended a stage that this one knows, perhaps; why it has failed its note says."""
-        stage = self._stages.get(place)
-        if stage is None or stage.key in self._news:
-            return
-        if end is None:
-            end = End(cause=self._notes.load(stage))
-        self._news[stage.key] = Ended(stage, end, [])
+    def _hear(self, kind: str, name: str, *, failed: bool = False) -> None:
+        """An artifact is there, or a stage has failed: perhaps one that this worker knows."""
+        stage = self._stages.get(kind, {}).get(name)
+        if stage is not None and stage.key in self.schedule.waiting and stage.key not in self._news:
+            end = End(cause=self._notes.load(stage)) if failed else End(index={})
+            self._news[stage.key] = Ended(stage, end, [])
 
     def _tell(self, progress: ProgressReport) -> Iterator[CellOutcome]:
         """Have the schedule know what others have ended, inputs before what needs them."""
@@ -140,18 +142,21 @@ class SharedScheduler(Scheduler):
         skipped = random.randrange(self._among)  # noqa: S311
 
         def free(stage: Stage) -> bool:
+            return stage.name not in self._claimed and stage.key not in self._news
+
+        def any_of_several(stage: Stage) -> bool:
             nonlocal skipped
-            if stage.name in self._claimed or stage.key in self._news:
-                return False
-            skipped -= 1
-            return skipped < 0
+            skipped -= free(stage)
+            return skipped < 0 and free(stage)
 
         def given_up(stage: Stage) -> bool:
-            if stage.key in self._news:
-                return False
-            return stage.name not in self._claimed or not self._store.claims.alive(stage.name)
+            return stage.key not in self._news and not self._store.claims.alive(stage.name)
 
-        return self.schedule.next(free) or self.schedule.next(given_up)
+        stage, now = self.schedule.next(any_of_several) or self.schedule.next(free), self._clock()
+        if stage is None and now >= self._next_doubt:
+            self._next_doubt = now + LONGEST * self._store.claims.lease
+            stage = self.schedule.next(given_up)
+        return stage
 
     def _end(self, ended: Ended, progress: ProgressReport) -> Iterator[CellOutcome]:
         """Take note of how a stage has ended here."""
