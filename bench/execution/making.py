@@ -133,14 +133,11 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
     try:
         with store.write(folder, about) as (temporary, summary):
             summary.update(run(stage, context, temporary))
+    except ClaimLostError:
+        why = "this process was silent for so long that another one has taken it over"
+        log.warning("%s %s: given up: %s", stage.kind, stage.slug, why)
+        raise
     except Exception as error:
-        if isinstance(error, ClaimLostError) or not claim.held():
-            log.warning(
-                "%s %s: given up: this process was silent for so long that another one has taken it over",
-                stage.kind,
-                stage.slug,
-            )
-            raise ClaimLostError from error
         log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
         return End(cause=Cause.of(error))
     index = store.verify(folder)

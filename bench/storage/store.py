@@ -101,10 +101,15 @@ class Store:
 
         It belongs to the claim that this process holds, with what earlier holders have left, and goes when
         the artifact is there.
+
+        Raises:
+            ClaimLostError: another process makes the artifact by now.
         """
         claim = self._held.get(folder.name)
         place = self.root / "partial" / f"{folder.name}.{claim.token if claim else 0}"
         if not place.exists():
+            if claim and not claim.held():  # what is there is another process's
+                raise ClaimLostError
             place.parent.mkdir(parents=True, exist_ok=True)
             left = max(self._left(folder), key=_changed, default=None)
             if left is None:
@@ -201,6 +206,10 @@ class Store:
             _put(temporary, folder)
             shutil.rmtree(replaced, ignore_errors=True)
             self.forget_partial(folder)
+        except Exception as error:
+            if claim is not None and not claim.held():  # who has it now has tidied up below our feet
+                raise ClaimLostError from error
+            raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         self._verified.discard(str(folder))
