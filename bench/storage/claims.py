@@ -92,11 +92,14 @@ class Claim:
         """Ask the file server whether it is still this process's; a sign of life, if it is."""
         try:
             # Opening asks the server, where looking at a path may be answered from memory.
-            with self._path.open("rb") as file:
-                holder = _parsed(file.read())
+            with self._path.open("r+b", buffering=0) as file:
+                content = file.read()
+                holder = _parsed(content)
                 self.lost = holder is None or holder.token != self.token
                 if not self.lost:
-                    os.utime(self._path)  # sets the server's time
+                    # The server notes when that was; a time that is set may be that of a machine.
+                    file.seek(0)
+                    file.write(content[:1])
         except FileNotFoundError:
             self.lost = True
         except OSError as error:  # a server that does not answer may do so the next time
@@ -233,8 +236,7 @@ class Claims:
         """The time by the file server's clock."""
         probe = self.folder / f".{secrets.token_hex(8)}"
         try:
-            probe.touch(exist_ok=False)
-            os.utime(probe)
+            probe.write_bytes(b"?")
             return probe.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
