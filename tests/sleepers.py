@@ -16,9 +16,6 @@ import time
 import types
 from pathlib import Path
 
-# Stages that sleep need no torch, which takes seconds to import.
-sys.modules["torch"] = types.SimpleNamespace(get_num_threads=lambda: 1)  # type: ignore[assignment]
-
 from bench.execution.failure_notes import FailureNotes
 from bench.execution.making import make_if_free
 from bench.execution.pools.pool import Ended, logged
@@ -99,6 +96,8 @@ def record(cell, store: Store, outcome) -> str:
 
 def main() -> None:
     """Make a share of the grid."""
+    # Stages that sleep need no torch, which takes seconds to import.
+    sys.modules["torch"] = types.SimpleNamespace(get_num_threads=lambda: 1)  # type: ignore[assignment]
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--lease", type=float, default=1.0)

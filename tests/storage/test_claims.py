@@ -183,7 +183,7 @@ def test_who_holds_a_claim_is_alone(tmp_path):
 
 
 def test_a_claim_that_was_taken_anew_is_given_back(shared):
-    """Two find the same stale claim; the slower one gets hold of the claim that the faster one has by then."""
+    """Two find the same stale claim; the slower one gets hold of what the faster one has by then."""
     stale = shared.take("stage")
     of_another_machine(shared, "stage")
     aged(shared, "stage", 31)
