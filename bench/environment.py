@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import logging
 import math
 import os
 import platform
@@ -20,6 +21,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 PACKAGES = (
     "torch",
@@ -41,9 +44,10 @@ TIMED_PACKAGES = ("torch", "timm", "faiss-cpu", "onnxruntime")
 #: Where the files are in which the system tells of itself.
 SYSTEM = Path("/")
 
-#: Environment variables that can change a result or a timing; recorded when set. Paths stay out, because
-#: records get published.
-VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+#: Environment variables that can change a result or a timing; recorded when set, the latter of runs on a GPU.
+#: Paths stay out, because records get published.
+VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+GPU_VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES")
 
 
 def hardware(device: str, threads: int) -> dict[str, Any]:
@@ -62,6 +66,7 @@ def hardware(device: str, threads: int) -> dict[str, Any]:
 
 def describe(device: str, threads: int, precision: str) -> dict[str, Any]:
     """The ``environment`` block of a record."""
+    names = (*VARIABLES, *GPU_VARIABLES) if device == "cuda" else VARIABLES
     return {
         **hardware(device, threads),
         "precision": precision,
@@ -69,7 +74,7 @@ def describe(device: str, threads: int, precision: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: version for name in PACKAGES if (version := package_version(name))},
         "git": git_state(),
-        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "variables": {name: os.environ[name] for name in names if name in os.environ},
     }
 
 
@@ -79,7 +84,7 @@ def timed_packages() -> dict[str, str]:
 
 
 def set_variables() -> None:
-    """Set what OpenMP and CUDA read when they start, unless the user has."""
+    """Set what OpenMP and CUDA read when they start, unless the user has; fp32 is float32 in any case."""
     # Threads that wait for others must not spin: on cores that something else uses as well, two spinning
     # threads halve the speed of a training and more. Read when torch is imported: set later, it would be
     # recorded and do nothing.
@@ -87,6 +92,17 @@ def set_variables() -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # GPUs by their place, as nvidia-smi counts them, and not the fastest first.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    # Without this, torch takes matrix products for such as may sum in another order every time.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Else convolutions, and not matrix products, would round what they multiply to 10 bits (TF32): of two
+    # networks in the same precision, one would gain a speed that the other does not.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized() and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0":
+        log.warning(
+            "warning: this program has used a GPU already, and fp32 stays what it was there: TF32, unless "
+            "NVIDIA_TF32_OVERRIDE=0 is set before"
+        )
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 
 
 def default_threads() -> int:

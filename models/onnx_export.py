@@ -8,17 +8,18 @@ saturate on processors without VNNI.
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import require
+from bench.errors import CellError, require, shortened
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,22 +55,29 @@ def write(
         example: an input.
         free: axes of the input that may have any length, and what they are called.
         given, results: names of its input and outputs.
+
+    Raises:
+        CellError: torch cannot write it.
     """
     import torch
 
-    with _quiet(), torch.no_grad():
-        torch.onnx.export(
-            module.eval(),
-            (example,),
-            path,
-            input_names=[given],
-            output_names=results,
-            dynamic_shapes=(free,),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            opset_version=OPSET,
-        )
+    try:
+        # What it has tried, torch prints.
+        with _quiet(), redirect_stderr(io.StringIO()), torch.no_grad():
+            torch.onnx.export(
+                module.eval(),
+                (example,),
+                path,
+                input_names=[given],
+                output_names=results,
+                dynamic_shapes=(free,),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                opset_version=OPSET,
+            )
+    except Exception as error:  # its steps have one each, and networks of users may raise any
+        raise CellError(f"torch cannot write this network as ONNX: {_reason(error)}") from error
     return path
 
 
@@ -77,7 +85,6 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
     """Write the int8 form of ``source`` to ``target``, ranges from the ``calibration`` batches."""
     with _quiet():
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-        from onnxruntime.quantization.shape_inference import quant_pre_process
 
         class Reader(CalibrationDataReader):  # type: ignore[misc]
             batches = iter(calibration)
@@ -87,7 +94,7 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
                 return None if images is None else {"images": images}
 
         prepared = target.with_suffix(".prepared.onnx")
-        quant_pre_process(source, prepared)
+        _prepare(source, prepared)
         quantize_static(
             prepared,
             target,
@@ -100,6 +107,24 @@ def quantise(source: Path, target: Path, calibration: Iterable[Images]) -> Path:
         )
     prepared.unlink()
     return target
+
+
+def _prepare(source: Path, target: Path) -> None:
+    """Write the graph as the quantiser wants it: shapes known, constants folded."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    try:
+        quant_pre_process(source, target)
+    except Exception:  # symbols for sizes are a help; their inference fails on some exports of torch 2.11
+        quant_pre_process(source, target, skip_symbolic_shape=True)
+
+
+def _reason(error: BaseException) -> str:
+    """What the exporter met at first, in a line: what it says itself fills a screen."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return shortened(lines[0]) if lines else type(error).__name__
 
 
 @contextmanager

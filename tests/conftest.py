@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# As the command line does it; torch reads it when it is imported.
+# As the command line does it; torch reads the one when it is imported, the other when it first uses a GPU.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 
 import pytest
 import torch
@@ -72,11 +73,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def bench(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run one command in ``folder``; stages run in this process, unless the test asks for jobs."""
+    """Run one command in ``folder``: in this process and on the CPU, unless the test asks otherwise."""
 
     def call(*arguments: object) -> Result:
         if arguments[:1] == ("run",) and "--jobs" not in arguments:
             arguments = (*arguments, "--jobs", "1")
+        if arguments[:1] in {("run",), ("plan",), ("measure",)} and "--device" not in arguments:
+            arguments = (*arguments, "--device", "cpu")
         code = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import data_root_option, include_option, verb
+from bench.cli.options import FOLDER, data_root_option, include_option, verb
 from bench.errors import DataError, UsageError
 
 
@@ -23,6 +23,8 @@ def data() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="A parameter of the data set, for example folder=flowers; with --grid, of the grid, "
               "as in run.")  # fmt: skip
+@click.option("--list", "listed", type=FOLDER, metavar="FILE",
+              help="Also write which image is which to a CSV file: part, id, label and file.")  # fmt: skip
 @data_root_option
 @include_option
 @verb
@@ -30,18 +32,23 @@ def prepare(
     name: str | None,
     grid: Path | None,
     overrides: Sequence[str],
+    listed: Path | None,
     data_root: Path | None,
     plugins: Sequence[Path],
 ) -> None:
     """Download or check the data set NAME, and show its splits."""
     from bench import registry
     from bench.data import loading
+    from bench.data.listing import listing
     from bench.registry import DATASETS
+    from bench.storage import atomic
 
     if (name is None) == (grid is None):
         raise UsageError("name one data set, or pass --grid FILE; 'ls datasets' lists the names")
     registry.include_all(plugins)
-    asked = _of_grid(grid, overrides) if grid else _of_name(str(name), overrides)
+    asked = list(_of_grid(grid, overrides) if grid else _of_name(str(name), overrides))
+    if listed and len(asked) > 1:
+        raise UsageError(f"--list is for one data set, and {grid} has {len(asked)}; name one of them")
     root, failures = data_root or loading.default_root(), []
     for dataset, params in asked:
         try:
@@ -58,6 +65,8 @@ def prepare(
         if left_out := getattr(loaded.images.pixels, "left_out", 0):
             what = "hidden files and folders" if left_out > 1 else "hidden file or folder"
             click.echo(f"{left_out} {what} left out (its name begins with a dot, or is __MACOSX)")
+        if listed:
+            atomic.write_text(listed, listing(loaded.images, parts))
         copies = loaded.copies().sentences()
         for sentence in copies or ["no query or validation image has an equal picture in another part"]:
             click.echo(f"copies: {sentence}")

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 LISTED, EVERY = 10, 30.0
 
 
+#: More help nobody, and many more than there are cores stop a machine.
+MOST_THREADS = 256
+
+
 @click.command()
 @click.argument("bundle", type=FOLDER)
 @click.argument("images", type=FOLDER, nargs=-1, required=True)
@@ -32,7 +36,7 @@ LISTED, EVERY = 10, 30.0
               help="Where the codes go; images that are there already are not encoded again.")  # fmt: skip
 @click.option("--batch", type=Count(), default=32, show_default=True, metavar="N",
               help="Images computed together; the codes do not depend on it.")  # fmt: skip
-@click.option("--threads", type=Count(), metavar="N",
+@click.option("--threads", type=Count(most=MOST_THREADS), metavar="N",
               help="Threads that read images and compute [default: one a core].")  # fmt: skip
 @click.option("--as-stored", is_flag=True,
               help="Do not turn images as their EXIF orientation says, as data sets do not.")  # fmt: skip

@@ -23,6 +23,9 @@ from bench.results.records import Measured
 from bench.storage.keys import canonical_json
 from bench.types import RankingRule
 
+#: As many ids are told at most.
+_MOST_IDS = 3
+
 _USUAL = {"k": "all", "ties": "expected", "normalizer": "relevant"}
 
 
@@ -64,25 +67,26 @@ class Entry:
         peer = external.peer_of(like) if like else None
         return cls(out, str(name).strip(), seed or 0, stated, dataset or codes.stem, peer)
 
+    def check(self, found: Judged) -> None:
+        """Raise UsageError where the labels are not those of the peer's data set."""
+        if self.peer:
+            self.peer.check(_measured(found))
+
     def save(self, found: Judged) -> Path:
         """Write the record.
 
         Raises:
-            UsageError: the labels are not those of the peer's data set, or the folder holds something else.
+            UsageError: the folder holds something else, or cannot be written.
         """
-        file = found.file
-        metrics = {
-            name: Measured.model_validate(dataclasses.asdict(one)) for name, one in found.metrics.items()
-        }
-        if self.peer:
-            self.peer.check(metrics)
+        file, metrics = found.file, _measured(found)
         size = file.database.shape[1] * file.database.itemsize
         code = Measured(value=size, unit="bytes", higher_is_better=False, noise="exact")
         record = external.external_record(
             self.name,
             self.seed,
             file.bits,
-            {**metrics, "code_bytes": code, **self.costs},
+            file.similarity,
+            {**metrics, external.CODE_BYTES: code, **self.costs},
             dataset=self.dataset,
             rule=dataclasses.asdict(found.rule) | {"k": found.rule.k or "all"},
             peer=self.peer,
@@ -92,6 +96,10 @@ class Entry:
         )
         order = slice(None) if file.query_ids is None else np.argsort(file.query_ids)
         return external.save_external(self.out, record, found.scores[found.main][order])
+
+
+def _measured(found: Judged) -> dict[str, Measured]:
+    return {name: Measured.model_validate(dataclasses.asdict(one)) for name, one in found.metrics.items()}
 
 
 def rule_of(asked: Mapping[str, Any], peer: Peer | None) -> RankingRule:
@@ -139,21 +147,26 @@ def _order(peer: Peer, file: LabelledCodes, side: Side) -> Any:
             return slice(None)
         raise DataError(
             f"{file.path}: no {side}_ids, the place of each row's image in the data set, which pair queries; "
-            f"of {peer.name} they are {_some(wanted)}, in any order"
+            f"of {peer.name} they are {_some(wanted)}, in any order; which is which: python -m bench data "
+            "prepare --grid GRID --list images.csv"
         )
     if ids.dtype.kind not in "iu":
         raise DataError(f"{file.path}: {side}_ids are texts; images of {peer.name} go by their numbers")
     if not np.array_equal(np.sort(ids), wanted):
         stray = np.setdiff1d(ids, wanted)
+        more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
+        is_no = f"are no {side} images" if more else f"is no {side} image"
         raise DataError(
-            f"{file.path}: {len(stray)} of {rows} {side}_ids are no {side} images of {peer.name}, which are "
-            f"{_some(wanted)}; the first is {stray[0]}"
+            f"{file.path}: id {stray[0]}{more} of {side}_ids {is_no} of {peer.name}; those are "
+            f"{_some(wanted)}"
         )
     return np.argsort(ids)
 
 
 def _some(numbers: NDArray[np.int64]) -> str:
-    return f"{', '.join(map(str, numbers[:3]))}, ... ({len(numbers)} of them)"
+    """All of a few numbers, or the first of many."""
+    first = ", ".join(map(str, numbers[:_MOST_IDS]))
+    return first if len(numbers) <= _MOST_IDS else f"{first}, ... ({len(numbers)} of them)"
 
 
 def _truth(file: LabelledCodes) -> str:

@@ -71,8 +71,10 @@ def evaluate(
     file = read_codes(codes, Reading(bits, binarize is not None, distance, named))
     found = evaluation.judge(in_order_of(peer, file) if peer else file, rule)
     if entry:
-        entry.save(found)
+        entry.check(found)
     click.echo(evaluation.as_json(found) if as_json else evaluation.text(found))
+    if entry:  # last, as a full disk must not take the numbers away
+        entry.save(found)
 
 
 def _pair(text: str) -> tuple[str, str]:

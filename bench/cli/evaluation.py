@@ -143,6 +143,7 @@ def _needed_mb(file: LabelledCodes) -> float:
         held += _COUNTED_BYTES * distances
         steps = min(scan.MEMORY_MB, (_SCORED_BYTES * distances + _SCANNED_BYTES * items) / 1e6)
     else:
+        held += 2 * (file.query.nbytes + file.database.nbytes) * (file.similarity == "l2")  # in float64
         steps = max(min(scan.MEMORY_MB, _SCORED_BYTES * queries * items / 1e6), _SCORED_BYTES * items / 1e6)
     return _PROGRAM_MB + steps + held / 1e6
 
@@ -226,16 +227,24 @@ def _of_codes(found: Judged) -> Iterator[str]:
     yield f"{distinct:,.0f} distinct codes among {items:,} items of the database{common}."
     if tied := found.metrics.get("tied_pairs"):
         yield f"{100 * tied.value:.2g} % of the pairs of a relevant and another item are at equal distance."
-    if constant := found.constant_bits:
-        shown = ", ".join(map(str, constant[:_MOST_BITS])) + ", ..." * (len(constant) > _MOST_BITS)
-        same = "is" if len(constant) == 1 else "are"
-        yield f"{len(constant)} of {found.file.bits} bits {same} the same in the whole database: {shown}."
-    else:
-        yield "No bit is the same in the whole database."
+    yield f"{_constant(found.constant_bits, found.file.bits)} the same in the whole database."
+
+
+def _constant(places: tuple[int, ...], bits: int) -> str:
+    """``2 of 32 bits, 0 and 7, are``; a list that stays short."""
+    if not places:
+        return "No bit is"
+    if len(places) == bits:
+        return f"All {bits} bits are" if bits > 1 else "The only bit is"
+    shown = ", ".join(map(str, places[:_MOST_BITS]))
+    rest = len(places) - _MOST_BITS
+    if rest > 0:
+        shown += f" and {rest} more"
+    return f"{len(places)} of {bits} bits ({shown}) {'is' if len(places) == 1 else 'are'}"
 
 
 def _sizes(file: LabelledCodes) -> str:
-    metric = {"cosine": "by cosine", "l2": "by Euclidean distance"}[file.similarity]
+    metric = f"by {wording.SIMILARITIES[file.similarity]}"
     what = (
         f"codes of {file.bits} bits"
         if file.bits

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import FOLDER, Count, Number, data_root_option, include_option, verb
+from bench.cli.options import FOLDER, Number, data_root_option, include_option, verb
 
 
 @click.command()
@@ -21,7 +21,7 @@ from bench.cli.options import FOLDER, Count, Number, data_root_option, include_o
               help="With --best: what it costs least of.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["fp32", "int8"]), default="fp32", show_default=True,
               help="Of the network; int8 is calibrated on training images.")  # fmt: skip
-@click.option("--sample", type=Count(), metavar="N",
+@click.option("--sample", type=click.IntRange(min=100), metavar="N",
               help="Compare codes of at most N queries and N database images [default: all].")  # fmt: skip
 @click.option("--tolerance", nargs=2, type=Number(0), metavar="BITS ACCURACY", default=None,
               help="Share of bits that may differ, and how far the accuracy may be from the cell's [default: "
@@ -40,21 +40,24 @@ def export(places: Sequence[str], best: Path | None, within: float, cost: str, a
     CELL is a record, or its key or readable name, as results/quick/NAME or among all results. The bundle
     encodes the cell's images before anybody has it; one that makes other codes is an error, and not written.
     """
-    from bench import environment, registry
-    from bench.data import loading
-    from bench.deployment.card import agreement_lines
     from bench.deployment.cells import find_cell
-    from bench.deployment.export import ExportOptions
-    from bench.deployment.export import export as make
-    from bench.deployment.proof import Tolerance
 
     if len(places) != (1 if best else 2):
         raise click.UsageError("give CELL and DIR, or --best RESULTS and DIR")
-    registry.include_all(plugins)
     cell, folder = find_cell(None if best else places[0], best, within, cost), Path(places[-1])
     click.echo(f"{cell.path}\n{cell.why}", err=True)
     for sentence in cell.doubts:
         click.echo(f"warning: {sentence}", err=True)
+
+    # Torch is imported here and not above: a typo should cost a second.
+    from bench import environment, registry
+    from bench.data import loading
+    from bench.deployment.card import agreement_lines
+    from bench.deployment.export import ExportOptions
+    from bench.deployment.export import export as make
+    from bench.deployment.proof import Tolerance
+
+    registry.include_all(plugins)
     asked = ExportOptions(
         data_root=data_root or loading.default_root(),
         tolerance=Tolerance(*tolerance) if tolerance else None,

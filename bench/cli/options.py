@@ -41,10 +41,10 @@ class Number(click.FloatRange):
 
 
 class Count(click.IntRange):
-    """A whole number of at least 1, or one of ``words``."""
+    """A whole number of at least 1, and of at most ``most``, or one of ``words``."""
 
-    def __init__(self, *words: str) -> None:
-        super().__init__(min=1)
+    def __init__(self, *words: str, most: int | None = None) -> None:
+        super().__init__(min=1, max=most)
         self._words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -52,10 +52,10 @@ class Count(click.IntRange):
         if value in self._words or isinstance(value, int):
             return value
         if not str(value).isdecimal() or not int(value):
-            name = param.opts[0] if param else "it"
             words = "".join(f"{word} or " for word in self._words)
-            self.fail(f"'{value}' is not {words}a whole number of at least 1; try {name} 2", param, ctx)
-        return int(value)
+            self.fail(f"'{value}' is not {words}a whole number of at least 1", param, ctx)
+        number: int = super().convert(value, param, ctx)
+        return number
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ import click
 
 from bench import environment
 from bench.cli.options import FOLDER, Count, verb
+from bench.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ def search(
     from bench.deployment.search import search as search_images
     from bench.storage import atomic
 
+    if html is not None and html.resolve() in {path.resolve() for path in (index, *images)}:
+        raise UsageError(f"--html {html}: would take the place of what is searched; name another file")
     made = Bundle.read(bundle)
     found = search_images(made, images, index, k, kind, environment.default_threads())
     if as_json:

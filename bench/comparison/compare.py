@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.comparison.choosing import Apart, apart, require_metric
 from bench.comparison.compare_costs import CostChange, FrontChange, changed_costs, front_changes
+from bench.comparison.elsewhere import judge_again, no_counterpart
 from bench.comparison.pairing import Gone, Pair, Pairing, pair
 from bench.comparison.power import POWER
 from bench.comparison.scores import PairedScores, other_meaning, paired_scores
@@ -46,6 +47,7 @@ class Compared:
         name: as the new results call it.
         base_name: as the baseline does.
         metric: full name of the accuracy.
+        judged: that of the accuracy that cells are judged by, of which alone scores by query are kept.
         base: its mean in the baseline, over seeds and the queries that have a score on both sides.
         new: its mean in the new results, over the same.
         difference: ``new`` less ``base``.
@@ -65,6 +67,7 @@ class Compared:
     name: Configuration
     base_name: Configuration
     metric: str
+    judged: str
     base: float
     new: float
     difference: float
@@ -185,9 +188,12 @@ def compare(
         else:
             measured.append(scores)
     if not measured:
-        if elsewhere and not refused:
-            raise NothingToCompareError(_no_length(base, new))
-        raise NothingToCompareError(_why_nothing(pairing, refused, parts))
+        why = _why_nothing(pairing, refused, parts)
+        if elsewhere and pairing.refused:
+            why = "; ".join(filter(None, [why, judge_again(base, new)]))
+        elif elsewhere and not refused:
+            why = no_counterpart(base, new, base_only or {}, new_only or {}) or why
+        raise NothingToCompareError(f"nothing to compare: {why}")
     return Comparison(
         base=Side(str(base.folder), one_line(base.name), dict(base_only or {})),
         new=Side(str(new.folder), one_line(new.name), dict(new_only or {})),
@@ -208,24 +214,13 @@ def compare(
 
 
 def _why_nothing(pairing: Pairing, refused: list[tuple[Configuration, str]], parts: list[Apart]) -> str:
-    nothing = "nothing to compare: "
     if parts:
-        return nothing + "; ".join(map(str, parts)) + _cure(parts)
+        return "; ".join(map(str, parts)) + _cure(parts)
     reasons = [f"{name}: {reason}" for name, reason in refused]
     reasons += [f"{gone.name}: {gone.reason}" for gone in pairing.gone]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     because = f"; {reasons[0]}{more}" if reasons else ""
-    return f"{nothing}no configuration has comparable numbers on both sides{because}"
-
-
-def _no_length(base: Results, new: Results) -> str:
-    """Why what was measured elsewhere has no counterpart, and how to ask for one all the same."""
-    sides = [sorted({record.cell.bits for record in results.records}) for results in (base, new)]
-    said = [", ".join(map(str, lengths)) for lengths in sides]
-    return (
-        f"nothing to compare: A has codes of {said[0]} bits, B of {said[1]}, and of one data set none as "
-        f"long; lengths may be compared: --a bits={sides[0][0]} --b bits={sides[1][0]}"
-    )
+    return f"no configuration has comparable numbers on both sides{because}"
 
 
 def _cure(parts: list[Apart]) -> str:
@@ -318,6 +313,7 @@ def _compared(
         name=one.pair.name,
         base_name=one.pair.base_name,
         metric=one.metric,
+        judged=one.pair.new[0].accuracy or "",
         base=before,
         new=after,
         difference=result.mean,

@@ -16,10 +16,11 @@ from bench.comparison.power import POWER
 from bench.results import catalogue, wording
 from bench.results.names import Configuration, Matched
 
-#: To test anything.
+#: To test anything; of the accuracy that cells are judged by, and of any other.
 WHAT_IT_TAKES = (
     "that takes several seeds whose differences vary, or scores by query, which every new run keeps"
 )
+_SEEDS_ALONE = "that takes several seeds whose differences vary, as scores by query are kept of {} alone"
 #: Names that are listed before the rest is only counted.
 _LISTED = 6
 
@@ -55,7 +56,7 @@ def answer(comparison: Comparison) -> str:
     if all(one.alike for one in pairs):
         return f"A and B have the same scores in {_all(pairs)} ({basis(pairs)})."
     if not tested:
-        return f"Whether B is better than A cannot be told ({basis(pairs)}): {WHAT_IT_TAKES}."
+        return f"Whether B is better than A cannot be told ({basis(pairs)}): {_what_it_takes(pairs)}."
     clauses = [f"{_verdict(tested)} ({basis(tested)}, Holm-corrected p < {LEVEL:g})", *_rest(tested)]
     if untested := len(pairs) - len(tested):
         clauses.append(f"{untested} more cannot be tested, with one seed and no scores by query")
@@ -63,6 +64,12 @@ def answer(comparison: Comparison) -> str:
         which = "one seed" if alone == len(tested) else f"one seed in {alone} of them"
         clauses[-1] += f" ({which}: says something about these trained networks, not about the method)"
     return f"{'; '.join(clauses)}."
+
+
+def _what_it_takes(pairs: Sequence[Compared]) -> str:
+    if any(one.metric == one.judged for one in pairs):
+        return WHAT_IT_TAKES
+    return _SEEDS_ALONE.format(" and ".join(dict.fromkeys(_title(one.judged) for one in pairs)))
 
 
 def _overall(comparison: Comparison) -> str:

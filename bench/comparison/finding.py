@@ -95,7 +95,7 @@ def _labels(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         others = [other.facts for other in groups if other.dataset == group.dataset]
         own = {
-            name: value
+            name: "none" if value is None else value
             for name, value in group.facts.items()
             if any(other.get(name) != value for other in others)
         }
@@ -163,8 +163,7 @@ def _price(found: Comparison, rows: list[Row], group: Group) -> str:
         if all(_counted(row, name) and row.estimates[name].value > 0 for row in compared):
             changes = [[cost for cost in one.costs if cost.metric == name] for one in found.pairs]
             ratios = [cost[0].new / cost[0].base if cost and cost[0].base else 1.0 for cost in changes]
-            shares = dict.fromkeys(_share(ratio) for ratio in (min(ratios), max(ratios)))
-            return f" at {' to '.join(shares)} {title(name)}"
+            return f" at {_shares(min(ratios), max(ratios))} {title(name)}"
     return ""
 
 
@@ -336,5 +335,17 @@ def _share(ratio: float, whose: str = "the") -> str:
     """``the same``, ``13 % of the``, ``2.9 times the``; what is nearly the same keeps more digits."""
     if ratio == 1:
         return "the same"
-    digits = 2 if abs(ratio - 1) > 0.05 else 6
-    return f"{100 * ratio:.{digits}g} % of {whose}" if ratio < 1 else f"{ratio:.{digits}g} times {whose}"
+    return f"{_digits(ratio, 100)} % of {whose}" if ratio < 1 else f"{_digits(ratio)} times {whose}"
+
+
+def _shares(least: float, most: float) -> str:
+    """The same of several: ``13 to 84 % of the``, ``0.84 to 2.9 times the``."""
+    if _share(least) == _share(most):
+        return _share(least)
+    if most < 1:
+        return f"{_digits(least, 100)} to {_digits(most, 100)} % of the"
+    return f"{_digits(least)} to {_digits(most)} times the"
+
+
+def _digits(ratio: float, unit: int = 1) -> str:
+    return f"{unit * ratio:.{2 if abs(ratio - 1) > 0.05 else 6}g}"

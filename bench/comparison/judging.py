@@ -250,5 +250,5 @@ def _samples(records: list[Record], name: str) -> Any:
 
 def _hardware(one: Pair) -> str:
     before, now = hardware(one.base[0]), hardware(one.new[0])
-    facts = {fact: (wording.one_line(before[fact]), wording.one_line(now[fact])) for fact in before}
+    facts = {fact: (wording.brief(before[fact]), wording.brief(now[fact])) for fact in before}
     return ", ".join(f"{fact} {a} against {b}" for fact, (a, b) in facts.items() if a != b) or "unknown"

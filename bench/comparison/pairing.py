@@ -212,8 +212,7 @@ class _Found:
         self.gone, self.added = [], []
 
     def _ambiguous(self, ours: list[_Variant], theirs: list[_Variant]) -> None:
-        counts = f"{len(ours)} in the baseline, {len(theirs)} in the new results"
-        reason = f"not clear which belong together: {counts}"
+        reason = f"not clear which belong together: {len(ours)} against {len(theirs)}"
         self.refused += [(self._base_name(one), reason) for one in ours if one.finished]
         self.refused += [(self._new_name(other), reason) for other in theirs if other.finished]
 
@@ -257,8 +256,8 @@ class _Found:
                 for one, other in chosen
                 if one.cell.seed != other.cell.seed
             ]
-            notes += _lonely([seed for seed in before if seed not in after], "the baseline")
-            notes += _lonely([seed for seed in after if seed not in before], "the new results")
+            notes += _lonely([seed for seed in before if seed not in after], "A")
+            notes += _lonely([seed for seed in after if seed not in before], "B")
             sides = [one for one, _ in chosen], [other for _, other in chosen]
             names = self._new_names(sides[1][0]), self._base_names(sides[0][0])
             self.pairs.append(Pair(*names, *sides, bool(changes), notes))

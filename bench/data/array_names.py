@@ -35,6 +35,8 @@ _KINDS = {
 }
 #: What belongs to both sides, and what nobody needs here of what is often beside it.
 NEIGHBOURS, BITS, NEEDLESS = "neighbors", "bits", "distances"
+#: By these names the codes of images go that ``encode`` writes: one set, without labels.
+_ENCODED = {"paths", "fingerprint", "upright"}
 #: Everything that an array can be.
 ROLES = (*(f"{side}_{kind}" for kind in dict.fromkeys(_KINDS.values()) for side in SIDES), NEIGHBOURS, BITS)
 
@@ -48,8 +50,10 @@ def roles_of(file: ArrayFile, stated: Mapping[str, str]) -> tuple[dict[str, str]
 
     Raises:
         UsageError: ``stated`` has a role or a name that there is not.
-        DataError: an array could be anything, or several could be the same.
+        DataError: an array could be anything, or several could be the same; or it is a file of ``encode``.
     """
+    if file.arrays.keys() >= _ENCODED:
+        raise DataError(f"{file.path}: {_join(file)}")
     for role, name in stated.items():
         if role not in ROLES:
             hint = did_you_mean(role, ROLES) or ";"
@@ -83,6 +87,18 @@ def roles_of(file: ArrayFile, stated: Mapping[str, str]) -> tuple[dict[str, str]
             f"with ROLE one of {', '.join(ROLES)}"
         )
     return found, rest
+
+
+def _join(file: ArrayFile) -> str:
+    """How two files of ``encode`` become one that can be judged."""
+    kind, bits = ("codes", ", bits=q['bits']") if "codes" in file.arrays else ("embeddings", "")
+    made = (
+        f"query_{kind}=q['{kind}'], database_{kind}=d['{kind}']{bits}, query_labels=..., database_labels=..."
+    )
+    return (
+        f"one set of {kind} without labels, as 'encode' writes it; queries, database and the labels of both "
+        f"belong in one file, with q and d from numpy.load of either: numpy.savez('both.npz', {made})"
+    )
 
 
 def listed(file: ArrayFile) -> str:

@@ -146,7 +146,7 @@ class Finder:
 
     def folders(self, folder: Path) -> list[Path]:
         """The folders in ``folder``, by name."""
-        return sorted(Path(entry.path) for entry in self._visible(folder) if entry.is_dir())
+        return sorted(Path(entry.path) for entry in self._visible(folder) if _is_folder(entry))
 
     def images(self, folder: Path, suffixes: Collection[str] = SUFFIXES, *, deep: bool = True) -> list[Path]:
         """The images in ``folder``, and below it if ``deep``, in one order on every machine.
@@ -162,7 +162,7 @@ class Finder:
         def inside(folder: str) -> Iterator[tuple[str, bool]]:
             names = dict[str, bool]()
             for entry in self._visible(folder):
-                if entry.is_dir():
+                if _is_folder(entry):
                     names |= {entry.name: True} if deep and not entry.is_symlink() else {}
                 elif os.path.splitext(entry.name)[1].lower() in suffixes:
                     names[entry.name] = False
@@ -185,6 +185,13 @@ class Finder:
                     self.left_out += 1
                 else:
                     yield entry
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # A link that leads to itself is found to be no image by who opens it.
+    with contextlib.suppress(OSError):
+        return entry.is_dir()
+    return False
 
 
 def hidden(name: str) -> bool:

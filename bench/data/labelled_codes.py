@@ -17,7 +17,7 @@ from bench.data.array_files import ArrayFile, open_arrays
 from bench.data.array_names import BITS, NEIGHBOURS, SIDES, Side, listed, roles_of
 from bench.errors import BenchError, DataError, UsageError
 from bench.hamming import scan
-from bench.hamming.codes import packed_with_length
+from bench.hamming.codes import PACKED_BYTES, holds_bytes, packed_with_length, same_width
 from bench.hamming.relevance import describe, holds_only, relevance
 from bench.types import Similarity
 
@@ -30,6 +30,8 @@ _SIMILARITIES: dict[str, Similarity] = {
 }
 #: Megabytes of embeddings that are looked at at a time.
 _PIECE_MB = 64
+#: What to do with a row that is not of numbers alone.
+_MEND_ROW = "; encode that image again, or leave it out of codes, labels and ids"
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _checked(values: Mapping[str, NDArray[Any]], kind: str, how: Reading, file: 
     if NEIGHBOURS in values:
         query_labels, database_labels = values[NEIGHBOURS], None
     else:
-        query_labels, database_labels = (_labels(values[f"{side}_labels"], side) for side in SIDES)
+        query_labels, database_labels = (_labels(values[f"{side}_labels"]) for side in SIDES)
     relevance(query_labels, database_labels, len(query), len(database))
     query_ids, database_ids = (
         _ids(values.get(f"{side}_ids"), f"{side}_ids", len(part))
@@ -182,8 +184,15 @@ def _absent(file: ArrayFile, roles: list[str]) -> DataError:
 
 
 def _matrix(values: NDArray[Any], name: str) -> NDArray[Any]:
-    if values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
-        raise BenchError(f"{name} must be numbers, a row an image, not {describe(values)}")
+    if values.dtype.kind not in "biuf":
+        raise BenchError(f"{name} must be numbers, not {describe(values)}; write them as such")
+    if not values.size:
+        raise BenchError(f"there are no {name} ({describe(values)}); write a row for each image")
+    if values.ndim != 2:
+        cure = (
+            "if they are of one image, reshape(1, -1)" if values.ndim < 2 else f"reshape({len(values)}, -1)"
+        )
+        raise BenchError(f"{name} must have a row for each image, not {describe(values)}; {cure}")
     return values
 
 
@@ -203,6 +212,8 @@ def _codes(
     sides: Mapping[Side, NDArray[Any]], bits: int | None, notes: list[str], binarize: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
     """Packed codes of both sides, and their length."""
+    for side, values in sides.items():
+        _refuse_nan(values, side)
     if not binarize:
         sides = {side: _plain_bits(values, side, notes) for side, values in sides.items()}
     small = [values for values in sides.values() if values.dtype == np.uint8]
@@ -223,8 +234,8 @@ def _plain_bits(values: NDArray[Any], side: Side, notes: list[str]) -> NDArray[A
         return np.asarray(values > 0)
     if values.dtype.kind != "f" or holds_only(values, -1, 1):
         return values
-    if lost := np.count_nonzero(np.isnan(values)):
-        raise BenchError(f"{lost} of {values.size} values of {side} codes are NaN")
+    if holds_bytes(values):
+        raise BenchError(f"{side} codes are whole numbers held as {describe(values)}{PACKED_BYTES}")
     zeros = np.count_nonzero(values == 0)
     if zeros + np.count_nonzero(np.abs(values) == 1) < values.size:
         raise BenchError(
@@ -233,6 +244,17 @@ def _plain_bits(values: NDArray[Any], side: Side, notes: list[str]) -> NDArray[A
         )
     notes.append(f"{zeros} of {values.size} values of {side} codes are 0, neither -1 nor +1: taken for +1")
     return values
+
+
+def _refuse_nan(values: NDArray[Any], side: Side) -> None:
+    if values.dtype.kind != "f":
+        return
+    for part in scan.chunks(len(values), 2 * values.shape[1], _PIECE_MB):
+        lacking = np.isnan(values[part]).any(axis=1)
+        if lacking.any():
+            raise BenchError(
+                f"row {part.start + int(lacking.argmax())} of the {side} codes holds NaN{_MEND_ROW}"
+            )
 
 
 def _similarity(distance: str) -> Similarity:
@@ -248,6 +270,7 @@ def _embeddings(
     if query.shape[1] != database.shape[1]:
         raise BenchError(
             f"query embeddings have {query.shape[1]} dimensions, database embeddings {database.shape[1]}"
+            + same_width(query, database)
         )
     return query, database
 
@@ -257,25 +280,27 @@ def _vectors(values: NDArray[Any], side: Side, similarity: Similarity) -> NDArra
     vectors = np.empty(values.shape, np.float32)
     for part in scan.chunks(len(values), 12 * values.shape[1], _PIECE_MB):
         exact = values[part].astype(np.float64)
-        lengths = np.linalg.norm(exact, axis=1, keepdims=True)
-        bad = ~np.isfinite(lengths) | ((lengths == 0) & (similarity == "cosine"))
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(exact, axis=1, keepdims=True)
+            divisors = np.where(lengths == 0, 1, lengths) if similarity == "cosine" else 1
+            vectors[part] = exact / divisors
+        finite = np.isfinite(vectors[part]).all(axis=1, keepdims=True) & np.isfinite(lengths)
+        bad = ~finite | ((lengths == 0) & (similarity == "cosine"))
         if bad.any():
             first = int(bad.argmax())
             empty = "has length 0, so that it has no cosine; --distance l2 needs none"
-            what = "holds what is no number" if lengths[first] != 0 else empty
+            large = f"holds what is no number, or too large for float32{_MEND_ROW}"
+            what = empty if lengths[first] == 0 else large
             raise BenchError(f"row {part.start + first} of the {side} embeddings {what}")
-        vectors[part] = exact / lengths if similarity == "cosine" else exact
     return vectors
 
 
-def _labels(values: NDArray[Any], side: Side) -> NDArray[Any]:
+def _labels(values: NDArray[Any]) -> NDArray[Any]:
     """Labels as they are judged; a column of classes is a list of them, and 3.0 is a class."""
     flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     whole = flat.dtype.kind == "f" and flat.ndim == 1 and bool((np.abs(flat) < 2**53).all())
     if whole and np.array_equal(flat, np.floor(flat)):
         return flat.astype(np.int64)
-    if flat.dtype.kind not in "biuf":
-        raise BenchError(f"{side} labels must be whole numbers, or 0/1 by class, not {describe(flat)}")
     return flat
 
 

@@ -174,10 +174,7 @@ class Bundle:
         try:
             data = json.loads(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
-            packed = " (unpack it first)" if folder.suffix == ".zip" else ""
-            raise UsageError(
-                f"{folder}: no bundle{packed}; make one with: python -m bench export CELL DIR"
-            ) from error
+            raise UsageError(_no_bundle(folder)) from error
         except (ValueError, RecursionError) as error:
             reason = "nested too deeply" if isinstance(error, RecursionError) else error
             raise blocks.BlockError(f"not JSON ({reason})") from error
@@ -208,6 +205,15 @@ class Bundle:
         if hashlib.sha256(data).hexdigest() != self.fingerprint:
             raise UsageError(_not_whole(path, "its checksum differs"))
         return data
+
+
+def _no_bundle(folder: Path) -> str:
+    if (folder / MODEL).exists():
+        return f"{folder / FILE}: it is missing; copy the whole bundle again"
+    if folder.name == MODEL:
+        return f"{folder}: the model of a bundle; give the folder that it lies in"
+    packed = " (unpack it first)" if folder.suffix == ".zip" else ""
+    return f"{folder}: no bundle{packed}; make one with: python -m bench export CELL DIR"
 
 
 def _compare(path: Path, entry: FileEntry) -> None:

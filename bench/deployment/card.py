@@ -27,7 +27,7 @@ def text(cell: FoundCell, student: Student, bundle: Bundle, agreement: Agreement
         f"# {bundle.name}",
         _what(bundle, record),
         "## How good it is",
-        "\n".join(_accuracy(record)),
+        "\n".join(_accuracy(record, bundle)),
         "## What it costs",
         "\n".join(_costs(record)),
         "## Whether this file is that network",
@@ -63,7 +63,9 @@ def _what(bundle: Bundle, record: Record) -> str:
     )
 
 
-def _accuracy(record: Record) -> Iterator[str]:
+def _accuracy(record: Record, bundle: Bundle) -> Iterator[str]:
+    if bundle.precision != "fp32":
+        yield f"Of the network in torch, before it became {bundle.precision}, which is compared below.\n"
     main, protocol = record.accuracy, record.cell.protocol
     yield f"| on {record.cell.dataset} | value | 95 % over queries |\n|---|--:|--:|"
     names = [main] if main else []
@@ -112,14 +114,15 @@ def agreement_lines(agreement: Agreement, bits: int) -> dict[str, str]:
             return f"{share:.4%} of the bits of {images} differ"
         return f"{images} are {share:.1e} away by cosine, on average,"
 
+    judged = catalogue.title(agreement.accuracy) + (" within the sample" if agreement.sampled else "")
     accuracy = f"{agreement.bundle:.4f}, in the suite {agreement.suite:.4f}: {agreement.difference:+.4f}"
     if agreement.interval is not None:
-        accuracy += " [{:+.4f}, {:+.4f}]".format(*agreement.interval)
+        accuracy += " [{:+.4f}, {:+.4f}], 95 % over queries".format(*agreement.interval)
     return {
         "codes" if bits else "embeddings": (
             f"{apart(agreement.bits_changed, images)} from those that the cell was judged by ({allowed})"
         ),
-        catalogue.title(agreement.accuracy): f"{accuracy}, 95 % over queries (allowed: {limit.accuracy:g})",
+        judged: f"{accuracy} (allowed: {limit.accuracy:g})",
         "photos": (
             f"{apart(agreement.photo_bits_changed, f'{agreement.photos} photos of many sizes')} from what "
             f"PIL's resizing and torch make of them ({allowed})"
@@ -158,7 +161,7 @@ def _use(bundle: Bundle) -> str:
     return f"""Without torch:
 
 ```
-pip install -r requirements.txt && pip install --no-deps hash-pareto
+pip install -r requirements.txt && pip install --no-deps PATH/TO/hash-pareto   # its checkout
 python -m bench encode . PHOTOS --out {made}.npz
 python -m bench search . PHOTO --index {made}.npz --html found.html
 ```

@@ -38,6 +38,11 @@ _LARGEST_RATIO = 1032
 _FACTS = ("bits", "fingerprint", "upright")
 
 
+def unfinished(path: Path) -> Path:
+    """The folder beside a file of codes that has what an interrupted run has done."""
+    return path.with_name(f"{path.name}.unfinished")
+
+
 @dataclass(frozen=True)
 class Source:
     """What made the codes of a file, all of them.
@@ -90,6 +95,8 @@ class CodeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() and not path.is_file():  # a device has no end to begin to read at
+            raise UsageError(f"{path}: not a file; name one that 'encode' wrote, or a new one")
         with self._told(), zipfile.ZipFile(path) as archive:
             bits = int(self._fact(archive, "bits", "i"))
             values = "codes" if bits else "embeddings"
@@ -174,8 +181,10 @@ class CodeFile:
         try:
             yield
         except FileNotFoundError as error:
+            begun = unfinished(self.path).is_dir()
+            what = "not finished yet; go on" if begun else "no such file; make it"
             raise UsageError(
-                f"{self.path}: no such file; make it: python -m bench encode BUNDLE IMAGES --out {self.path}"
+                f"{self.path}: {what}: python -m bench encode BUNDLE IMAGES --out {self.path}"
             ) from error
         except UsageError:
             raise

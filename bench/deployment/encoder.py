@@ -89,10 +89,10 @@ class Encoder:
         outputs, codes = found["outputs"], found.get("codes")
         if outputs.shape != (count, bundle.dimensions) or not np.isfinite(outputs).all():
             raise self._fault(f"its outputs are not {bundle.dimensions} finite numbers an image")
-        if codes is not None:
-            behind = 0xFF >> (bundle.bits - 1) % 8 + 1
-            if codes.shape != (count, bundle.code_bytes) or (codes[:, -1] & behind).any():
-                raise self._fault(f"its codes are not {bundle.bits} bits an image, filled up with 0")
+        if codes is not None and not np.array_equal(codes, np.packbits(outputs >= 0, axis=1)):
+            raise self._fault(
+                f"its codes are not {bundle.bits} bits an image, the signs of its outputs, filled up with 0"
+            )
         return Encoded(codes, outputs)
 
     def _check(self, inputs: list[NodeArg], outputs: list[NodeArg]) -> None:

@@ -5,11 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import os
-import shutil
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +21,11 @@ from bench.deployment.bundle import Bundle, FileEntry, Origin, Precision, Prepro
 from bench.deployment.cells import FoundCell
 from bench.deployment.encoder import Encoder
 from bench.deployment.graph import write_graph
+from bench.deployment.place import check_place, packed, put_in_place
 from bench.deployment.preprocessing import Fit, View
 from bench.deployment.proof import TOLERANCES, Agreement, Tolerance, prove
 from bench.deployment.requirements import requirements
 from bench.deployment.student import STATE, Student, student_of
-from bench.errors import UsageError
 from models.layers.folding import folded
 from models.onnx_export import Images, require_onnx
 
@@ -85,11 +81,11 @@ def export(cell: FoundCell, folder: Path, options: ExportOptions) -> Exported:
         CellError: the bundle's codes are not those of the cell; nothing was written.
     """
     require_onnx("export")
-    _check_place(folder, options)
+    check_place(folder, options.replace, options.zipped)
     student = student_of(cell, options.data_root)
     precision = student.encode.spec["precision"] if options.precision == "fp32" else options.precision
     tolerance = options.tolerance or TOLERANCES[precision]
-    with _put_in_place(folder) as place:
+    with put_in_place(folder, options.replace) as place:
         log.info("writing the graph")
         _write_model(student, place, options.precision)
         student.save(place)
@@ -104,35 +100,7 @@ def export(cell: FoundCell, folder: Path, options: ExportOptions) -> Exported:
         (place / "requirements.txt").write_text(requirements(), encoding="utf-8")
         bundle = replace(bundle, files=_entries(place))
         _write_json(bundle, place)
-    return Exported(replace(bundle, folder=folder), agreement, _packed(folder) if options.zipped else None)
-
-
-def _check_place(folder: Path, options: ExportOptions) -> None:
-    if not folder.exists():
-        return
-    if not (folder / bundles.FILE).is_file():
-        if folder.is_dir() and not any(folder.iterdir()):
-            return
-        raise UsageError(f"{folder}: there already, and no bundle; give another folder")
-    if not options.replace:
-        raise UsageError(f"{folder}: a bundle is there; give another folder, or --replace it")
-
-
-@contextmanager
-def _put_in_place(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that becomes it if nothing goes wrong, and vanishes otherwise."""
-    folder = folder.absolute()
-    place = folder.with_name(f".{folder.name}.{os.getpid()}")
-    place.mkdir(parents=True)
-    try:
-        yield place
-        older = place.with_name(f"{place.name}.older")
-        if folder.exists():
-            folder.rename(older)
-        place.rename(folder)
-        shutil.rmtree(older, ignore_errors=True)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    return Exported(replace(bundle, folder=folder), agreement, packed(folder) if options.zipped else None)
 
 
 def _write_model(student: Student, place: Path, precision: Precision) -> None:
@@ -228,18 +196,3 @@ def _entries(place: Path) -> dict[str, FileEntry]:
 def _write_json(bundle: Bundle, place: Path) -> None:
     text = json.dumps(bundle.to_json(), indent=1, allow_nan=False)
     (place / bundles.FILE).write_text(f"{text}\n", encoding="utf-8")
-
-
-def _packed(folder: Path) -> Path:
-    """One file beside the folder; weights hardly shrink, so that packing them would cost time alone."""
-    name = folder.absolute().name
-    path = folder.parent / f"{name}.zip"
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(partial, "w") as archive:
-            for file in sorted(folder.rglob("*")):
-                archive.write(file, Path(name) / file.relative_to(folder))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

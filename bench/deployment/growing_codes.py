@@ -47,7 +47,7 @@ class GrowingCodes:
 
     def __init__(self, path: Path, source: Source) -> None:
         self.path, self._source = path, source
-        self._folder = path.with_name(f"{path.name}.unfinished")
+        self._folder = code_files.unfinished(path)
         self._files: list[CodeFile] = []
         # A digest of name, size and time of change takes a fraction of the memory of the three.
         self._known = set[bytes]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -89,6 +90,9 @@ def open_rgb(path: str, upright: bool, least: int | None = None) -> Image.Image:
         upright: turn it as its EXIF orientation says.
         least: pixels that each side needs at least: where decoding fewer is quicker, fewer may come.
     """
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ValueError("not a file")  # of a pipe or a device the end never comes
     with Image.open(path) as file:
         if least is not None:
             file.draft(None, (least, least))

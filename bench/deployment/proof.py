@@ -18,7 +18,7 @@ from bench.comparison.statistics import paired_differences
 from bench.data.image_files import fitted
 from bench.deployment.encoder import Encoder
 from bench.deployment.student import Student
-from bench.errors import CellError
+from bench.errors import CellError, UsageError
 from bench.hamming import pack_signs
 from bench.registry import METRICS
 from bench.results.records import Record
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 TELL_SECONDS = 10.0
 #: Pieces that are cut from every photo, and their least side in pixels.
 PIECES, LEAST_SIDE = 32, 48
+#: How far the same mean may be from itself on another machine.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def prove(
         sample: images of queries and of database to encode at most; None = all.
 
     Raises:
-        CellError: the record has no accuracy that its codes could be judged by.
+        CellError: the record has no accuracy that its codes could be judged by, or another one than theirs.
+        UsageError: nothing in the sample is relevant to any query of it.
         DataError: an image cannot be read.
     """
     chosen = {part: _chosen(len(codes), sample) for part, codes in student.codes.items()}
@@ -137,11 +140,16 @@ def prove(
     resized = np.concatenate([_vectors(encoder, piece[None]) for piece in pieces])
     name = record.accuracy
     before, after = (_scores(student, record, chosen, vectors) for vectors in (suite, bundle))
+    sampled = any(len(places) < len(student.codes[part]) for part, places in chosen.items())
+    if not sampled:
+        _check_record(record, float(before.mean()))
+    elif not (before.any() or after.any()):
+        raise UsageError(f"--sample {sample}: holds nothing that its queries could find; take more images")
     (difference,) = paired_differences([(after - before)[None]])
     return Agreement(
         queries=len(bundle["query"]),
         database=len(bundle["database"]),
-        sampled=any(len(places) < len(student.codes[part]) for part, places in chosen.items()),
+        sampled=sampled,
         bits_changed=float(apart.mean()),
         codes_changed=float((apart > 0).mean()),
         photos=len(pieces),
@@ -218,6 +226,16 @@ def _scores(
     raise CellError(
         f"{record.key[:12]}: the record has no accuracy by query, which a bundle could be judged by"
     )
+
+
+def _check_record(record: Record, found: float) -> None:
+    """The card repeats what the record says: that must be of these codes."""
+    said = record.metrics[str(record.accuracy)].value
+    if not abs(said - found) <= ROUNDING:
+        raise CellError(
+            f"no bundle: the record says that {record.accuracy} is {said:.4f}, and by its codes it is "
+            f"{found:.4f}; run the cell again, or copy the record again from where it was run"
+        )
 
 
 def _pieces() -> Iterator[NDArray[np.uint8]]:

@@ -14,7 +14,7 @@ def requirements() -> str:
         [
             "# To encode and search with this bundle, without torch:",
             "#   pip install -r requirements.txt",
-            "#   pip install --no-deps hash-pareto",
+            "#   pip install --no-deps PATH/TO/hash-pareto (its checkout)",
             *_runtime(),
             "",
         ]

@@ -52,7 +52,8 @@ class Found:
     """What was found, nearest first.
 
     Attributes:
-        queries: path -> hits.
+        queries: path -> hits; a query that is in the index comes first of what is as near.
+        hidden: path -> images as near as the last hit that are none.
         unreadable: queries that cannot be read.
         bits: of a code; 0 where cosines were compared.
         upright: whether images were turned as their EXIF orientation says.
@@ -62,6 +63,7 @@ class Found:
     """
 
     queries: dict[str, list[Hit]]
+    hidden: dict[str, int]
     unreadable: list[Unreadable]
     bits: int
     upright: bool
@@ -78,7 +80,8 @@ def search(bundle: Bundle, images: Sequence[Path], index: Path, k: int, kind: Ki
         images: files, and folders that are searched deep; read as those of the index were.
         index: a file of ``encode``.
         k: images to find for each.
-        kind: ``flat`` is exact, ordered by distance and then row; the others may miss some.
+        kind: ``flat`` is exact, ordered by distance and then row; the others may miss some, and what of them
+            is hidden is not known.
         threads: that read, and that compute codes.
 
     Raises:
@@ -104,9 +107,19 @@ def search(bundle: Bundle, images: Sequence[Path], index: Path, k: int, kind: Ki
     for pictures, some in batches(encoder, names, source.upright, threads, BATCH, unreadable):
         paths += [picture.path for picture in pictures]
         values.append(some)
-    near, rows, settings = _nearest(kind, np.concatenate(values), file.values(), source.bits, k)
+    query, database = np.concatenate(values), file.values()
+    near, rows, settings = _nearest(kind, query, database, source.bits, k)
+    hidden = dict.fromkeys(paths, 0)
+    if kind == "flat":
+        own = _rows_of(file, paths)
+        for number, path in enumerate(paths):
+            everywhere = _closeness(query[number], database, source.bits)
+            _put_first(own.get(path), everywhere, near[number], rows[number])
+            as_near = everywhere == near[number, -1]
+            as_near[rows[number]] = False
+            hidden[path] = int(as_near.sum())
     queries = dict(zip(paths, _hits(file, near, rows), strict=True))
-    return Found(queries, unreadable, source.bits, source.upright, file.rows, kind, settings)
+    return Found(queries, hidden, unreadable, source.bits, source.upright, file.rows, kind, settings)
 
 
 def _nearest(
@@ -143,6 +156,31 @@ def _largest_cosines(
         rows[part] = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         near[part] = np.take_along_axis(cosines, rows[part], axis=1)
     return near, rows
+
+
+def _rows_of(file: CodeFile, paths: Sequence[str]) -> dict[str, int]:
+    """Path -> row of those that are in the index."""
+    wanted, found, start = set(paths), dict[str, int](), 0
+    for block in file.blocks("paths"):
+        found |= {path: start + row for row, path in enumerate(block.tolist()) if path in wanted}
+        start += len(block)
+    return found
+
+
+def _closeness(query: NDArray[Any], database: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Of all items, (n,)."""
+    if not bits:
+        return np.asarray(database @ query)
+    return np.asarray(np.bitwise_count(database ^ query).sum(axis=1, dtype=np.int32))
+
+
+def _put_first(own: int | None, everywhere: NDArray[Any], near: NDArray[Any], rows: NDArray[Any]) -> None:
+    """Have the query's own row come before others as near, in place; the last of them makes room."""
+    if own is None or everywhere[own] not in near:
+        return
+    first = int(np.flatnonzero(near == everywhere[own])[0])
+    last = int(np.flatnonzero(rows == own)[0]) if own in rows else len(rows) - 1
+    rows[first : last + 1] = [own, *rows[first:last]]
 
 
 def _hits(file: CodeFile, near: NDArray[Any], rows: NDArray[np.int64]) -> list[list[Hit]]:

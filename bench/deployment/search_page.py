@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import os
+import warnings
 from html import escape
 from pathlib import Path
 from string import Template
 
 from bench.deployment.images import open_rgb, printable, why_unreadable
 from bench.deployment.search import Found, Hit
-from bench.deployment.search_text import closeness, facts
+from bench.deployment.search_text import closeness, facts, hidden
 
 #: Longest side of a picture on the page in pixels; up to so many it is shown pixel by pixel.
 SIDE, SMALL = 320, 64
@@ -27,7 +28,9 @@ def page(found: Found, name: str, index: Path) -> str:
         name: of the bundle.
         index: that was searched.
     """
-    sections = "\n".join(_section(path, hits, found) for path, hits in found.queries.items())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PIL's, of large images: they are shown small
+        sections = "\n".join(_section(path, hits, found) for path, hits in found.queries.items())
     told = [*facts(found, index), *(f"{bad.path}: cannot be read ({bad.reason})" for bad in found.unreadable)]
     return _PAGE.substitute(
         name=_text(name),
@@ -50,6 +53,7 @@ def _section(path: str, hits: list[Hit], found: Found) -> str:
 {results}
 </ol>
 </div>
+<p class="facts">{_text(hidden(path, found))}</p>
 </section>"""
 
 

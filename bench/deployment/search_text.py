@@ -21,6 +21,8 @@ def lines(found: Found, index: Path) -> Iterator[str]:
         for number, hit in enumerate(hits, 1):
             note = "" if hit.state == "as encoded" else f"  ({hit.state})"
             yield f"  {number:>{rank}}  {closeness(hit, found):>{near}}  {printable(hit.path)}{note}"
+        if more := hidden(path, found):
+            yield f"  {more}"
 
 
 def facts(found: Found, index: Path) -> list[str]:
@@ -31,6 +33,13 @@ def facts(found: Found, index: Path) -> list[str]:
         settings = ", ".join(f"{name} {value}" for name, value in found.settings.items())
         told.append(f"index {found.kind} ({settings}) looks at fewer images and may miss some")
     return told
+
+
+def hidden(path: str, found: Found) -> str:
+    """How many images are as near as the last one and not among the hits; empty if none."""
+    count = found.hidden[path]
+    measure = "distance" if found.bits else "cosine"
+    return f"and {count:,} more at {measure} {closeness(found.queries[path][-1], found)}" if count else ""
 
 
 def closeness(hit: Hit, found: Found) -> str:
@@ -52,6 +61,7 @@ def as_json(found: Found, bundle: Bundle, index: Path) -> dict[str, Any]:
         "queries": [
             {
                 "path": path,
+                "hidden": found.hidden[path],
                 "results": [
                     {
                         "rank": rank,

@@ -18,6 +18,7 @@ from bench.data.image_files import Fit as FitRule
 from bench.data.image_files import ImageFiles
 from bench.data.loading import LoadedDataset
 from bench.deployment.cells import FoundCell
+from bench.deployment.encode import BATCH
 from bench.deployment.weights import stage_of
 from bench.errors import DataError, UsageError
 from bench.interfaces import Network
@@ -34,9 +35,6 @@ from models.weights import restore
 
 #: What a bundle has for torch: the state dict, and how to make the network that it fits.
 STATE, ARCHITECTURE = "model.safetensors", "architecture.json"
-
-#: Images of one size that are handed out at once.
-BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,10 @@ class Student:
         return found
 
     def originals(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """Images as they are without the suite: uint8 (m, h, w, 3), those of files one by one."""
+        """Images as they are without the suite: uint8 (m, h, w, 3), as many as ``encode`` computes together.
+
+        The suite computes others together, and codes must not depend on it. Those of files come one by one.
+        """
         pixels = self.dataset.images.pixels
         if isinstance(pixels, ImageFiles):
             for index in indices.tolist():
@@ -111,6 +112,8 @@ class Student:
             "architecture": networks.architecture(trained, self.context),
         }
         (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=1) + "\n", encoding="utf-8")
+        # As readable as any other file: libraries keep tensors from everybody else.
+        (folder / STATE).chmod((folder / ARCHITECTURE).stat().st_mode)
 
 
 def student_of(cell: FoundCell, data_root: Path) -> Student:
@@ -121,6 +124,7 @@ def student_of(cell: FoundCell, data_root: Path) -> Student:
             with; says which, and how to get them.
     """
     store, encode = stage_of(cell)
+    _check_cell(cell, encode)
     block = networks.student_of(encode)
     plugin = STUDENTS.get(block["name"])
     if plugin.version != block["version"]:
@@ -150,12 +154,29 @@ def student_of(cell: FoundCell, data_root: Path) -> Student:
     return Student(encode, context, net, preprocessing, dataset, codes)
 
 
-def load(bundle: Path) -> nn.Module:
+def _check_cell(cell: FoundCell, encode: Stage) -> None:
+    """Refuse a record that says of itself what is not so of its codes."""
+    made = {
+        "dataset": encode.spec["dataset"]["name"],
+        "student": networks.student_of(encode)["name"],
+        "bits": networks.code_length(encode),
+        "image_size": encode.spec["image_size"],
+    }
+    for name, value in made.items():
+        if (said := getattr(cell.record.cell, name)) != value:
+            raise UsageError(
+                f"{cell.path}: says that {name} is {said}, and its codes were made with {value}; run the cell"
+                " again, or copy the record again from where it was run"
+            )
+
+
+def load(bundle: str | Path) -> nn.Module:
     """The network of a bundle in torch, in eval mode: float (n, 3, s, s), normalised -> float (n, d).
 
     Args:
         bundle: its folder.
     """
+    bundle = Path(bundle)
     made = json.loads((bundle / ARCHITECTURE).read_text(encoding="utf-8"))
     block, size = made["student"], made["image_size"]
     plugin = STUDENTS.get(block["name"])

@@ -25,6 +25,9 @@ from bench.hamming.scan import Codes
 #: Megabytes of unpacked bits that are looked at at a time.
 _PIECE_MB = 16
 
+#: What to do with packed codes of another type.
+PACKED_BYTES = "; if they are packed bytes, hold them as uint8: codes.astype(numpy.uint8)"
+
 #: Real values, in two rows or more, that all being positive is no chance.
 _NO_CHANCE = 64
 
@@ -112,12 +115,26 @@ def packed_with_length(query: ArrayLike, database: ArrayLike, bits: int | None) 
         packed[name] = codes if whole else _packed(codes, f"{name} codes", bits)
         lengths[name] = 0 if whole else codes.shape[1]
     if all(lengths.values()) and lengths["query"] != lengths["database"]:
-        raise BenchError(f"query codes have {lengths['query']} bits, database codes {lengths['database']}")
+        said = f"query codes have {lengths['query']} bits, database codes {lengths['database']}"
+        raise BenchError(said + same_width(**sides))
     if packed["query"].shape[1] != packed["database"].shape[1]:
         widths = [codes.shape[1] for codes in packed.values()]
-        raise BenchError(f"query codes have {widths[0]} bytes, database codes {widths[1]}")
+        raise BenchError(
+            f"query codes have {widths[0]} bytes, database codes {widths[1]}" + same_width(**sides)
+        )
     length = bits or max(lengths.values()) or 8 * packed["query"].shape[1]
     return packed["query"], packed["database"], length
+
+
+def same_width(query: NDArray[Any], database: NDArray[Any]) -> str:
+    """What to do where rows of queries and database are not as long: ``; transpose both``."""
+    (queries, wide), (items, broad) = query.shape, database.shape
+    if queries == items < max(wide, broad):
+        return "; a row must be an image: transpose both"
+    for side, turned in (("query", queries == broad), ("database", items == wide)):
+        if turned:
+            return f"; a row must be an image: transpose those of the {side}"
+    return "; have both made by one network"
 
 
 def _length(bits: object) -> int | None:
@@ -147,6 +164,7 @@ def _is_packed(codes: NDArray[Any], name: str, bits: int | None) -> bool:
     if columns not in {bits, width}:
         raise BenchError(
             f"{name} of {bits} bits have {width} columns packed and {bits} unpacked, not {columns}"
+            + _turned(codes, bits)
         )
     if columns != width or (bits == 1 and holds_only(codes, 0, 1)):
         return False
@@ -162,7 +180,8 @@ def _is_packed(codes: NDArray[Any], name: str, bits: int | None) -> bool:
 def _packed(values: NDArray[Any], name: str, bits: int | None) -> Codes:
     columns = values.shape[1]
     if bits is not None and bits != columns:
-        raise BenchError(f"bits is {bits}, but {name} have {columns} columns, one for each bit")
+        cure = PACKED_BYTES if columns == -(-bits // 8) and holds_bytes(values) else _turned(values, bits)
+        raise BenchError(f"bits is {bits}, but {name} have {columns} columns, one for each bit{cure}")
     if values.dtype == np.bool_ or (bits is not None and holds_only(values, 0, 1)):
         return _pack(values)
     if values.dtype.kind == "f":
@@ -175,10 +194,26 @@ def _packed(values: NDArray[Any], name: str, bits: int | None) -> Codes:
         return _pack(values)
     if holds_only(values, 0, 1):
         raise BenchError(_bare_bits(name, columns))
-    raise BenchError(
-        f"{name} are {describe(values)} of other values than -1 and +1; pass the real-valued outputs as "
-        "floats, or bools"
+    cure = PACKED_BYTES if holds_bytes(values) else "; pass the real-valued outputs as floats, or bools"
+    raise BenchError(f"{name} are {describe(values)} of other values than -1 and +1{cure}")
+
+
+def holds_bytes(values: NDArray[Any]) -> bool:
+    """Whether numbers look like packed bytes of another type: whole ones that a byte holds, and not bits."""
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    signed = values.dtype == np.int8  # the same bytes, the first bit taken for a sign
+    return (
+        (signed or low >= 0)
+        and 1 < max(high, -low) < 256
+        and all(bool((values[part] == np.floor(values[part])).all()) for part in _pieces(values))
     )
+
+
+def _turned(values: NDArray[Any], bits: int) -> str:
+    """What to do with columns that are not as many as bits."""
+    if len(values) in {bits, -(-bits // 8)}:
+        return "; a row must be an image: codes.T"
+    return "; give the length that they have"
 
 
 def _bare_bits(name: str, columns: int) -> str:
@@ -189,10 +224,8 @@ def _bare_bits(name: str, columns: int) -> str:
 
 def _never_negative(name: str, values: NDArray[Any]) -> str:
     found = f"{name} are {describe(values)} without a negative value, so that every bit would be 1"
-    if 1 < values.max() < 256 and all(
-        bool((values[p] == np.floor(values[p])).all()) for p in _pieces(values)
-    ):
-        return f"{found}; if they are packed bytes, hold them as uint8: codes.astype(numpy.uint8)"
+    if holds_bytes(values):
+        return found + PACKED_BYTES
     return (
         f"{found}; subtract the threshold first, 0.5 for sigmoid outputs, or pass bools if every bit is "
         "meant to be 1"

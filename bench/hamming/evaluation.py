@@ -109,7 +109,7 @@ def evaluate(
             for the database, int (q, m): the items that answer each query, -1 where there are fewer.
         bits: length of the codes; needed where they are 0 and 1 alone, see ``pack_codes``. Packed ones have
             eight bits a byte unless it says less.
-        k: rank cut-off of mAP, at most n; None ranks the whole database.
+        k: rank cut-off of mAP, at most n, as its name says it; None ranks the whole database.
         ties, normalizer: of mAP, see ``average_precision``.
         precision_ks, recall_ks: ranks at which precision and recall are taken; those beyond n are left out.
         memory_mb: working memory of a scan, beside arguments and counts.

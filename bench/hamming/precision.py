@@ -50,7 +50,8 @@ def average_precision(
         query_labels, database_labels: int (q,) and (n,), or 0/1 (q, classes) and (n, classes); or, with None
             for the database, int (q, m): the items that answer each query, -1 where there are fewer.
         bits: length of the codes; needed where they are 0 and 1 alone, see ``pack_codes``.
-        k: rank cut-off; None, or more than n, ranks the whole database.
+        k: rank cut-off; None ranks the whole database, and so does more than n, as no item lies beyond.
+            (``evaluate``, whose numbers are called by ``k``, refuses that.)
         ties: order of items at the same distance: ``expected`` is the exact mean over all orders,
             ``index`` the order of the database, ``best`` and ``worst`` relevant items first and last.
         normalizer: ``relevant`` divides by all R relevant items, ``min`` by min(R, k), ``hits`` by the

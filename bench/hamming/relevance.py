@@ -68,20 +68,52 @@ def relevance(
     if database_labels is None:
         return _Listed(as_array("relevant items", query_labels), queries, items)
     query, database = as_array("query labels", query_labels), as_array("database labels", database_labels)
-    for name, labels, codes in (("query", query, queries), ("database", database, items)):
-        single = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
-        if not (single or (labels.ndim == 2 and labels.shape[1] > 0 and holds_only(labels, 0, 1))):
+    for name, labels in (("query", query), ("database", database)):
+        single = labels.ndim == 1 and labels.dtype.kind in "iu"
+        if not (single or _is_by_class(labels)):
             form = f"int (n,) or 0/1 (n, classes), not {describe(labels)}"
-            raise BenchError(f"{name} labels must be {form}")
+            raise BenchError(f"{name} labels must be {form}; {_better_labels(labels)}")
         if single and labels.dtype == np.uint64 and labels.max(initial=0) > np.iinfo(np.int64).max:
-            raise BenchError(f"{name} labels must be below 2^63")
-        if len(labels) != codes:
-            raise BenchError(f"{codes} {name} codes have {len(labels)} labels")
+            raise BenchError(f"{name} labels must be below 2^63; number the classes from 0 on")
+    _check_counts(query, database, queries, items)
     if query.shape[1:] != database.shape[1:]:
+        classes = [labels.shape[1] for labels in (query, database) if labels.ndim == 2]
+        form = f"both as classes, or both as 0/1 by class: numpy.eye({classes[0]}, dtype=bool)[labels]"
+        cure = form if len(classes) == 1 else "both a column for each class of either"
         raise BenchError(
-            f"query labels {describe(query)} and database labels {describe(database)} do not match"
+            f"query labels {describe(query)} and database labels {describe(database)} do not match; give "
+            f"{cure}"
         )
     return _Single(query, database) if query.ndim == 1 else _Multi(query, database)
+
+
+def _is_by_class(labels: NDArray[Any]) -> bool:
+    numbers = labels.dtype.kind in "biuf"
+    return numbers and labels.ndim == 2 and labels.shape[1] > 0 and holds_only(labels, 0, 1)
+
+
+def _better_labels(labels: NDArray[Any]) -> str:
+    """What to do with labels of another form."""
+    if labels.dtype.kind not in "biuf":
+        both = "numpy.unique([*query_labels, *database_labels], return_inverse=True)[1]"
+        return f"number the classes of both sides at once: {both}"
+    if labels.ndim == 2 and labels.shape[1]:
+        return "give 1 where an item has the class and else 0: labels > 0"
+    return "give each class a whole number"
+
+
+def _check_counts(query: NDArray[Any], database: NDArray[Any], queries: int, items: int) -> None:
+    """Refuse more or fewer labels than codes."""
+    if queries != items and (len(query), len(database)) == (items, queries):
+        raise BenchError(
+            f"{queries} queries have {items} labels, and {items} items of the database {queries}; exchange "
+            "the labels, or the codes, of queries and database"
+        )
+    for what, labels, count in (("queries", query, queries), ("items of the database", database, items)):
+        if len(labels) != count:
+            turned = labels.shape[1:] == (count,)
+            cure = "a row must be an image: labels.T" if turned else "give each its own, in the same order"
+            raise BenchError(f"{count} {what} have {len(labels)} labels; {cure}")
 
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import distance
 
 from bench.hamming import distance_histograms, scan
 from bench.hamming.relevance import relevance
@@ -75,9 +77,13 @@ def by_query(subject: Retrieval) -> Iterator[Histograms]:
 
 def similarities(
     query: NDArray[np.float32], database: NDArray[np.float32], kind: Similarity = "cosine"
-) -> NDArray[np.float32]:
-    """Similarities by FAISS: float32 (q, d) and (n, d) -> (q, n), cosines of unit vectors, or -L2^2."""
-    vectors = np.ascontiguousarray(query), np.ascontiguousarray(database)
+) -> NDArray[np.floating[Any]]:
+    """How alike vectors are, (q, d) and (n, d) -> (q, n): cosines of unit vectors, or -L2^2 in float64.
+
+    L2 is summed from differences: from products, as is quicker, vectors far from the origin would lose all
+    digits that tell them apart.
+    """
     if kind == "l2":
-        return np.asarray(-faiss.pairwise_distances(*vectors, faiss.METRIC_L2))
+        return np.asarray(-distance.cdist(query, database, "sqeuclidean"))
+    vectors = np.ascontiguousarray(query), np.ascontiguousarray(database)
     return np.asarray(faiss.pairwise_distances(*vectors, faiss.METRIC_INNER_PRODUCT))

@@ -36,7 +36,8 @@ from torch.utils.flop_counter import flop_registry
 
 #: Operators of torch that multiply no matrices and that no tag says so of, by what they do.
 _HARMLESS = {
-    "elementwise": "glu|hardswish|isin|linalg_cross|log_sigmoid_forward|_?prelu(_kernel)?|rrelu_with_noise",
+    "elementwise": "glu|hardswish|isin|leaky_relu|linalg_cross|log_sigmoid_forward|_?prelu(_kernel)?"
+    "|rrelu_with_noise",
     "reduction": "bincount|col2im|cum(max|min|prod|sum)|histc|index_add"
     "|index_reduce|kthvalue|logcumsumexp|(nan)?median|mode|scatter_(add|reduce)",
     "order": "argsort|bucketize|searchsorted|sort|topk|_?unique\\w*",
@@ -212,13 +213,20 @@ def _harmless(func: Any) -> bool:
     """Whether an operator multiplies no matrices by its nature."""
     if not isinstance(func, torch._ops.OpOverload):
         return False
-    if {torch.Tag.pointwise, torch.Tag.reduction, torch.Tag.inplace_view} & set(func.tags):
+    if {torch.Tag.pointwise, torch.Tag.reduction, torch.Tag.inplace_view} & {*func.tags, *_twin(func).tags}:
         return True
     if func.namespace not in {"aten", "prim"}:
         return False
     name = func._schema.name.partition("::")[2]
     plain = name if name.startswith("__") else name.removesuffix("_")
     return _is_view(func) or func.namespace != "aten" or bool(_HARMLESS_NAMES.fullmatch(plain))
+
+
+def _twin(func: Any) -> Any:
+    """What an operator in place is the in-place form of: torch tags some by that alone."""
+    library, _, name = func._schema.name.partition("::")
+    packet = getattr(getattr(torch.ops, library), name.removesuffix("_"), None)
+    return getattr(packet, func._overloadname, func)
 
 
 # -- Formulas ------------------------------------------------------------------------------------

@@ -74,7 +74,8 @@ def _peak_on_cpu(subject: Deployment, images: Tensor) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    # There is one cycle; without acc_events some versions of torch warn that others would be lost.
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
         _forward(subject, images)
     assert profiler.profiler is not None
     recorded = profiler.profiler.kineto_results.events()

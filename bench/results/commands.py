@@ -34,5 +34,10 @@ def run_again(folder: Path, *options: str) -> str:
     return _bench("run", "--grid", "GRID", "--out", typed(folder), *options)
 
 
+def evaluate_like(out: Path, name: str, like: Path) -> str:
+    """Judge codes again, beside the cells of a results folder; CODES stands for their file."""
+    return _bench("evaluate", "CODES", "--out", typed(out), "--name", name, "--like", typed(like))
+
+
 def _bench(*arguments: str) -> str:
     return shlex.join(["python", "-m", "bench", *arguments])

@@ -20,16 +20,19 @@ from safetensors.numpy import save as tensors
 from bench.errors import RecordError, UsageError, did_you_mean
 from bench.results import catalogue, comparable, records
 from bench.results.entries import DEFAULT_CHARTS
-from bench.results.folder import Results, ResultsFolder, load_results, save_index
+from bench.results.folder import Results, ResultsFolder, load_results, save_index, similar
 from bench.results.records import EXTERNAL, CellInfo, Measured, Record
 from bench.results.wording import one_line
 from bench.storage import atomic
 from bench.storage.keys import KEY_DIGITS, canonical_json, content_key, file_name
+from bench.types import Similarity
 
 log = logging.getLogger(__name__)
 
 #: Where a record says which codes it is of.
 CODES = "codes"
+#: A cost that nobody need state.
+CODE_BYTES = "code_bytes"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def peer_of(path: Path) -> Peer:
     elif path.is_file():
         folder, found = path.parent.parent, [records.load(path)]
     else:
-        raise UsageError(f"{path}: no such results folder or record")
+        cure = similar(path) or "; give the folder of a run, or one of its records"
+        raise UsageError(f"{path}: no such results folder or record{cure}")
     protocols = {canonical_json([one.cell.dataset, *_settings(one)]): one for one in found}
     if len(protocols) != 1:
         what = f"cells of {len(protocols)} data sets or protocols" if found else "no finished cell"
@@ -144,7 +148,8 @@ def stated_costs(texts: Sequence[str]) -> dict[str, Measured]:
         UsageError: a text of another form, or a name that is no such cost.
     """
     exact = [one.name for one in catalogue.entries() if (one.role, one.noise) == ("cost", "exact")]
-    found = {}
+    exact.remove(CODE_BYTES)
+    found: dict[str, Measured] = {}
     for text in texts:
         name, equals, number = map(str.strip, text.partition("="))
         known = catalogue.entry(name)
@@ -152,6 +157,10 @@ def stated_costs(texts: Sequence[str]) -> dict[str, Measured]:
             raise UsageError(f"--cost {one_line(text)}: write NAME=NUMBER, for example params=3.3e6")
         if known and known.noise == "timed":
             raise UsageError(f"--cost {name}: a timing belongs to its machine; give {', '.join(exact)}")
+        if name == CODE_BYTES:
+            raise UsageError(f"--cost {name}: the codes themselves say it; leave it out")
+        if name in found:
+            raise UsageError(f"--cost {name}: given twice; give it once")
         if name not in exact or known is None:
             hint = did_you_mean(name, exact) or ";"
             raise UsageError(f"--cost {one_line(name)}: no such cost{hint} there are {', '.join(exact)}")
@@ -172,7 +181,7 @@ def _cost(number: str, name: str, unit: str) -> Measured:
 
 
 def external_record(
-    name: str, seed: int, bits: int, metrics: Mapping[str, Measured], *, dataset: str,
+    name: str, seed: int, bits: int, similarity: Similarity, metrics: Mapping[str, Measured], *, dataset: str,
     rule: Mapping[str, Any], peer: Peer | None, digests: Mapping[str, str],
     environment: Mapping[str, Any], warnings: Sequence[str],
 ) -> Record:  # fmt: skip
@@ -182,6 +191,7 @@ def external_record(
         name: what the method is called.
         seed: of the training, where there were several.
         bits: of the codes; 0 for embeddings.
+        similarity: by which embeddings were compared; noted where it is not the suite's own, a cosine.
         metrics: found for the codes, and costs that were stated.
         dataset: the name of the data set, where there is no ``peer``.
         rule: ``k``, ``ties`` and ``normalizer`` of mAP.
@@ -202,8 +212,10 @@ def external_record(
         image_size=0,
     )
     _, settings, precision = _settings(peer.record) if peer else ({}, {}, None)
-    params = {"dataset": settings, "precision": precision}
+    params: dict[str, Any] = {"dataset": settings, "precision": precision}
     identity = content_key([cell.model_dump(), params])
+    if not bits and similarity != "cosine":
+        params["similarity"] = similarity
     return Record(
         key=content_key([identity, digests]),
         cell_key=identity,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import RecordError, UsageError
+from bench.errors import RecordError, UsageError, did_you_mean
 from bench.results import catalogue, records
 from bench.results.records import Examples, Record
 from bench.storage import atomic
@@ -226,8 +226,11 @@ def load_results(folder: Path) -> Results:
     """
     place = ResultsFolder(folder)
     if not place.index.is_file():
-        what = f"no results in it (no {place.index.name})" if folder.is_dir() else "no such folder"
-        raise UsageError(f"{folder}: {what}; make it with: python -m bench run --grid GRID --out {folder}")
+        there = folder.is_dir()
+        what = f"no results in it (no {place.index.name})" if there else "no such folder"
+        make = f"; make it with: python -m bench run --grid GRID --out {folder}"
+        cure = make if there else similar(folder) or make
+        raise UsageError(f"{folder}: {what}{cure}")
     try:
         index = _Index.model_validate(records.parse(place.index.read_bytes()))
     except ValidationError as error:
@@ -250,6 +253,13 @@ def load_results(folder: Path) -> Results:
         cells=cells,
         descriptions=[index.description] if index.description else [],
     )
+
+
+def similar(path: Path) -> str:
+    """``; did you mean 'quick'?``, of the results folders and JSON files beside ``path``, if any is alike."""
+    indices = path.parent.glob(str(ResultsFolder(Path("*")).index))
+    there = [*(index.parent for index in indices), *path.parent.glob("*.json")]
+    return did_you_mean(path.name, (one.name for one in there))
 
 
 def _learn(declared: list[MetricEntry], source: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bench.results import pareto
 from bench.results.summary import Group, Row
-from bench.results.wording import PARTIAL, WARNED, one_line
+from bench.results.wording import PARTIAL, WARNED, brief, one_line
 
 #: ``close`` is not on the front, but no row on the front that costs no more is clearly more accurate.
 Standing = Literal["front", "close", "behind"]
@@ -209,13 +209,7 @@ def differences(groups: Sequence[Group]) -> list[str]:
 def _differing(facts: list[dict[str, Any]]) -> list[str]:
     """``threads 2 against 8`` for every fact that is not the same in all groups."""
     names = dict.fromkeys(name for one in facts for name in one)
-    seen = {name: dict.fromkeys(_said(one.get(name)) for one in facts) for name in names}
+    seen = {name: dict.fromkeys(brief(one.get(name)) for one in facts) for name in names}
     return [
         f"{one_line(name)} {' against '.join(values)}" for name, values in seen.items() if len(values) > 1
     ]
-
-
-def _said(value: object) -> str:
-    """A value in a few words; hashes are told apart by their first characters."""
-    text = "none" if value is None else one_line(value)
-    return text if len(text) <= 48 else f"{text[:47]}…"

@@ -15,6 +15,8 @@ from bench.results.records import Measured
 _LONGEST = 80
 #: In place of a code length, where there is no code.
 FLOAT = "float"
+#: By what embeddings are compared.
+SIMILARITIES = {"cosine": "cosine", "l2": "Euclidean distance"}
 #: In place of a method, and of what nobody knows, where something was measured elsewhere.
 ELSEWHERE, UNKNOWN = "measured elsewhere", "–"
 
@@ -71,6 +73,12 @@ def one_line(text: object) -> str:
     if not line.isprintable():
         line = "".join(c if c.isprintable() else " " for c in line)
     return " ".join(line.split())
+
+
+def brief(value: object) -> str:
+    """A value in a few words; hashes are told apart by their first characters."""
+    text = "none" if value is None else one_line(value)
+    return text if len(text) <= 48 else f"{text[:47]}…"
 
 
 def ranking_rule(name: str) -> tuple[str, str] | None:

@@ -198,6 +198,9 @@ class Store:
             seconds = round(time.perf_counter() - started + before, 3)
             index = {**about, "seconds": seconds, "created": time.time(), "summary": summary, "files": files}
             (temporary / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False), encoding="utf-8")
+            # Libraries that write tensors keep them from everybody else, whatever the user's mask says.
+            for name in files:
+                (temporary / name).chmod((temporary / INDEX).stat().st_mode)
             if claim is not None and not claim.held():
                 raise ClaimLostError
             replaced = folder.with_name(f".{folder.name}.replaced")

@@ -114,12 +114,12 @@ def _normalization(preprocessing: Preprocessing, device: torch.device) -> tuple[
 
 
 def _erased(batch: Tensor, boxes: Tensor) -> Tensor:
-    """``batch`` with the mean colour, which is 0 after normalisation, inside ``boxes`` (n, 4)."""
+    """``batch`` itself with the mean colour, 0 after normalisation, inside ``boxes`` (n, 4)."""
     side = batch.shape[-1]
     centres = (torch.arange(side, device=batch.device, dtype=batch.dtype) + 0.5) / side
     left, top, right, bottom = boxes[:, :, None].unbind(1)
     across, down = ((centres >= first) & (centres < last) for first, last in ((left, right), (top, bottom)))
-    return batch.masked_fill((down[:, :, None] & across[:, None, :])[:, None], 0.0)
+    return batch.masked_fill_((down[:, :, None] & across[:, None, :])[:, None], 0.0)
 
 
 def batches(

@@ -7,8 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
+from bench.report.web.site import site
 from bench.results import commands, fronts
 from bench.results.summary import summarise
+from tests.browser import material
+from tests.recorded import cost, make_external
 
 pytestmark = pytest.mark.slow
 
@@ -151,6 +154,19 @@ def test_the_recommendation_follows_the_margin(visit, sites):
         assert str(expected.configuration) in page.inner_text("#recommendation")
         assert page.inner_text("#takeaway code") == commands.export(results, expected.records[0])
         assert page.inner_text("tr:has(.badge.pick) .name") == str(expected.configuration)
+
+
+def test_without_a_student_to_take_the_page_says_why(visit, tmp_path):
+    some = [make_external(name, metrics={"macs": cost(1e6, "multiply-adds")}) for name in ("A", "B")]
+    results = material.write(tmp_path / "results", some)
+    for path, content in site(summarise(results), results, within=0.02, downloads=[]).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    page = visit(tmp_path / "index.html")
+    assert page.inner_text("#recommendation").startswith(
+        "No point shown is a student to take: teachers, what was"
+    )
+    assert page.locator("#takeaway").is_hidden()
 
 
 def test_sorting(visit, sites):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from bench.data import loading
 from tests.conftest import PLUGINS
 
 
@@ -32,6 +35,46 @@ def test_prepare_takes_parameters_of_the_data_set(bench, folder):
         "class 'cat' has 8 images, fewer than query_per_class + train_per_class = 502, and so has 1 more"
         in result.err
     )
+
+
+def test_prepare_lists_which_image_is_which(bench, folder):
+    for label in ("dog", "cat"):
+        for number in range(6):
+            path = folder / "data/pets" / label / f"{'old/' * (number == 5)}{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), (number, 0, 0)).save(path)
+    sizes = ("query_per_class=2", "train_per_class=3", "val_per_class=1")
+    sets = (text for one in ("folder=pets", *sizes) for text in ("--set", one))
+    result = bench("data", "prepare", "image_folder", *sets, "--list", "images.csv")
+    assert result.code == 0, result.err
+    with open("images.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    data = loading.load(
+        "image_folder", {"folder": "pets", "query_per_class": 2, "train_per_class": 3, "val_per_class": 1},
+        folder / "data", None,
+    )  # fmt: skip
+    for part in ("query", "database", "train", "val"):
+        ids = [int(row["id"]) for row in rows if row["part"] == part]
+        assert ids == sorted(getattr(data.splits, part))
+    in_order = {int(row["id"]): (row["label"], row["file"]) for row in rows}
+    assert [in_order[place] for place in range(12)] == [
+        (str(number), str(folder / "data/pets" / label / name))
+        for number, label in enumerate(("cat", "dog"))
+        for name in ("0.png", "1.png", "2.png", "3.png", "4.png", "old/5.png")
+    ]
+
+
+def test_prepare_lists_one_data_set(tiny, bench, folder):
+    tiny("plan")
+    assert bench("data", "prepare", "--grid", "grid.yaml", "--list", "images.csv").code == 0
+    first, *rest = Path("images.csv").read_text().splitlines()
+    assert first == "part,id,label,file"
+    assert all(line.endswith(",") for line in rest)  # its images lie in no files
+    several = ("--grid", "grid.yaml", "--set", "axes.dataset=[digits, synthetic]")
+    result = bench("data", "prepare", *several, "--list", "several.csv")
+    assert result.code == 2
+    assert "--list is for one data set, and grid.yaml has 2; name one of them" in result.err
+    assert not Path("several.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,12 +122,31 @@ def test_the_text_says_it_all(bench, folder):
     assert "1 query with nothing to find: they score 0 and count." in rest
     assert "4 distinct codes among 70 items of the database; " in rest
     assert (
-        "14 of 16 bits are the same in the whole database: 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15."
+        "14 of 16 bits (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15) are the same in the whole database."
         in rest
     )
     assert "Warning: mAP depends on the order of ties" in rest
     assert re.search(r"Took \d+ s and [\d,.]+ [MG]B of memory at most\.$", rest)
     assert re.search(r"codes\.npz: 20 queries .* about \d+ MB of memory at most", result.err)
+
+
+@pytest.mark.parametrize(
+    ("bits", "constant", "told"),
+    [
+        (8, 0, "No bit is the same in the whole database."),
+        (8, 1, "1 of 8 bits (0) is the same in the whole database."),
+        (24, 16, f"16 of 24 bits ({', '.join(map(str, range(16)))}) are the same in the whole database."),
+        (24, 18, f"18 of 24 bits ({', '.join(map(str, range(16)))} and 2 more) are the same in the whole "
+         "database."),
+        (24, 24, "All 24 bits are the same in the whole database."),
+        (1, 1, "The only bit is the same in the whole database."),
+    ],
+)  # fmt: skip
+def test_bits_that_say_nothing_are_told(bench, folder, bits, constant, told):
+    codes = np.random.default_rng(0).integers(2, size=(90, bits)).astype(bool)
+    codes[:, :constant] = True
+    some_codes(folder / "codes.npz", query_codes=codes[:20], database_codes=codes[20:])
+    assert told in bench("evaluate", "codes.npz").out.splitlines()
 
 
 @pytest.mark.parametrize("ties", ["expected", "index", "best", "worst"])
@@ -287,7 +307,17 @@ def test_the_same_name_and_seed_take_the_place_of_earlier_ones(beside):
     ("side", "change", "message"),
     [
         ("query", lambda ids: None, "no query_ids, the place of each row's image in the data set"),
-        ("query", lambda ids: ids + 1000, "query_ids are no query images of synthetic"),
+        (
+            "query",
+            lambda ids: None,
+            "; which is which: python -m bench data prepare --grid GRID --list images.csv",
+        ),
+        ("query", lambda ids: ids + 1000, " more of query_ids are no query images of synthetic"),
+        (
+            "query",
+            lambda ids: np.where(ids == ids.max(), 9999, ids),
+            "id 9999 of query_ids is no query image of",
+        ),
         ("query", lambda ids: ids.astype(str), "query_ids are texts; images of synthetic"),
         ("database", lambda ids: ids + 1000, "database_ids are no database images of synthetic"),
     ],
@@ -366,6 +396,21 @@ def test_compare_pairs_it_with_every_cell_query_by_query(beside, bench, trained)
     assert "What was measured elsewhere is set against each configuration that has codes as long" in text
 
 
+def test_codes_of_their_own_are_brought_beside_the_cells_by_the_command_that_compare_prints(
+    beside, bench, trained
+):
+    assert beside().code == 0
+    assert bench("evaluate", "codes.npz", "--out", "own", "--name", "My method").code == 0
+    refused = bench("compare", TINY, "own")
+    assert refused.code == 4
+    (line,) = lines_of(refused)
+    assert "nothing to compare: A has data set synthetic and B codes; " in line
+    command = shlex.split(line.partition("python -m bench ")[2])
+    again = bench(*("codes.npz" if word == "CODES" else word for word in command))
+    assert again.code == 0, again.err
+    assert bench("compare", TINY, "own").code == 0
+
+
 def test_reports_show_it_beside_the_cells(beside, bench):
     assert beside("--cost", "macs=1000").code == 0
     result = bench("report", TINY, "mine", "--out", "both")
@@ -394,6 +439,17 @@ def test_without_cells_beside_it_it_stands_alone(bench, folder):
     assert "A has student A, B has B" in result.out or "A -> B" in result.out
     assert "paired over 1 seed and 20 queries" in result.out
     assert bench("check", "--baseline", "one", "one").code == 0
+
+
+def test_a_record_of_embeddings_says_by_what_they_were_compared(bench, folder):
+    vectors = np.random.default_rng(0).standard_normal((90, 5))
+    some_codes(folder / "e.npz", query_codes=None, database_codes=None,
+               query_embeddings=vectors[:20], database_embeddings=vectors[20:])  # fmt: skip
+    for distance, noted in (("l2", "l2"), ("cosine", None)):
+        put = bench("evaluate", "e.npz", "--distance", distance, "--out", "e", "--name", "A")
+        assert put.code == 0, put.err
+        (record,) = load_results(Path("e")).records  # in the place of the other
+        assert record.params.get("similarity") == noted
 
 
 def test_ids_pair_queries_whatever_their_order(bench, folder):

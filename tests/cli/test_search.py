@@ -112,6 +112,15 @@ def test_a_query_that_cannot_be_read_is_listed(bench, album):
     assert json.loads(program.out)["unreadable"][0]["reason"] == "PIL knows no such format"
 
 
+@pytest.mark.parametrize("precious", ["codes.npz", "album/00.png"])
+def test_a_page_takes_the_place_of_nothing_that_is_searched(bench, album, folder, precious):
+    before, page = (folder / precious).read_bytes(), f"album/../{precious}"
+    result = bench("search", "bundle", "album/00.png", "--index", "codes.npz", "--html", page)
+    assert result.code == 2
+    assert "would take the place of what is searched; name another file" in result.err
+    assert (folder / precious).read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -120,11 +129,15 @@ def test_a_query_that_cannot_be_read_is_listed(bench, album):
         (["bundle", "absent.png", "--index", "codes.npz"], "absent.png: no such file or folder"),
         (["bundle", "album/00.png", "--index", "absent.npz"], "absent.npz: no such file; make it"),
         (["bundle", "album/00.png", "--index", "bundle/bundle.json"], "not a file of 'encode'"),
-        (["bundle", "album/00.png", "--index", "album"], "album: Is a directory"),
-        (["bundle", "album/00.png", "--index", "codes.npz", "-k", "0"], "-k 2"),
+        (["bundle", "album/00.png", "--index", "album"], "album: not a file"),
+        (
+            ["bundle", "album/00.png", "--index", "codes.npz", "-k", "0"],
+            "is not a whole number of at least 1",
+        ),
         (["bundle", "album/00.png", "--index", "codes.npz", "--index-type", "hnsw"], "is not one of"),
         (["absent", "album/00.png", "--index", "codes.npz"], "absent: no bundle; make one with"),
         (["other", "album/00.png", "--index", "codes.npz"], "made by another bundle than other"),
+        (["bundle", "album/00.png", "--index", "/dev/zero"], "/dev/zero: not a file"),
         (["bundle", "album/00.png", "--index", "codes.npz", "--html", "album"], "album: cannot write"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -48,7 +48,7 @@ def test_cells_that_differ_in_what_is_left_out_are_not_mixed_up(run_records_ever
     both = results(run_records_everywhere)
     found = pair(both, both, {}, {"method": "cukd"})
     assert found.pairs == []
-    why = "not clear which belong together: 2 in the baseline, 1 in the new results"
+    why = "not clear which belong together: 2 against 1"
     assert {reason for _, reason in found.refused} == {why}
     assert len(found.refused) == 12
 

@@ -372,7 +372,7 @@ def test_what_was_measured_elsewhere_is_set_against_every_cell_of_its_length(wri
 
 def test_codes_of_another_length_are_compared_if_somebody_says_so(write):
     run, mine = beside(write, 0.0, bits=48)
-    message = "A has codes of 16, 32 bits, B of 48, .* --a bits=16 --b bits=48$"
+    message = "A has 16 bits, 32 bits and B 48 bits; .* --a bits=16 --b bits=48$"
     with pytest.raises(NothingToCompareError, match=message):
         compare(run, mine)
     assert len(compare(run, mine, base_only={"bits": "16"}, new_only={"bits": "48"}).pairs) == 2

@@ -10,7 +10,8 @@ import pytest
 
 from bench.comparison import compare_text
 from bench.comparison.compare import compare
-from tests.scored import grid
+from tests.recorded import make_record
+from tests.scored import MAP, grid, scores_of
 
 
 def test_the_answer_in_one_sentence(write):
@@ -59,3 +60,34 @@ def test_json_has_everything_and_no_nan(write):
     read = json.loads(compare_text.as_json(found), parse_constant=pytest.fail)
     assert read["pairs"][0]["name"]["loss"] == "csq"
     assert set(read) == {field.name for field in dataclasses.fields(found)}
+
+
+OTHER = "map@all:index:hits"
+
+
+def raised(record, by):
+    other = record.metrics[OTHER]
+    changed = other.model_copy(update={"value": other.value + by})
+    return record.model_copy(update={"metrics": {**record.metrics, OTHER: changed}})
+
+
+def test_what_it_takes_to_test_is_what_is_kept_of_that_metric(write):
+    """Scores by query are kept of the accuracy that cells are judged by, and of no other."""
+    cells = [(raised(make_record(), by), scores_of(0.6, 0)) for by in (0, 0.1)]
+    sides = [write(name, [cell]) for name, cell in zip(("old", "new"), cells, strict=True)]
+    found = compare(*sides, metric=OTHER)
+    assert found.pairs[0].verdict == "not tested"
+    assert found.pairs[0].judged == MAP
+    assert compare_text.answer(found).endswith(
+        "; without scores by query): that takes several seeds whose differences vary, as scores by query are "
+        "kept of mAP@all alone."
+    )
+
+
+def test_notes_call_the_sides_as_the_table_does(write):
+    cells = grid()
+    text = compare_text.text(compare(write("old", cells[1:]), write("new", cells[:2] + cells[3:])))
+    assert "- seed 2 only in A: cukd_v1 · cukd · csq · 16 bit" in text
+    assert "- seed 0 only in B: cukd_v1 · cukd · csq · 16 bit" in text
+    assert "baseline" not in text
+    assert "new results" not in text

@@ -232,6 +232,27 @@ def test_a_price_is_told(write, ratio, words):
     assert re.search(f"{NUMBER} at {re.escape(words)} MACs \\(", only(write(some)))
 
 
+@pytest.mark.parametrize(
+    ("ratios", "words"),
+    [
+        ((0.13, 0.84), "13 to 84 % of the"),
+        ((0.84, 2.92), "0.84 to 2.9 times the"),
+        ((1, 1.0015), "1 to 1.0015 times the"),
+        ((1.00125, 1.0015), "1.00125 to 1.0015 times the"),
+        ((2.91, 2.92), "2.9 times the"),
+    ],
+)
+def test_prices_of_several_configurations_are_told(write, ratios, words):
+    some = []
+    for record, scores in cells({"none": 0, "cdd": 0.05}, bits=(16, 32)):
+        metrics = dict(record.metrics)
+        if record.cell.method == "cdd":
+            value = metrics["macs"].value * ratios[record.cell.bits == 32]
+            metrics["macs"] = metrics["macs"].model_copy(update={"value": value})
+        some.append((record.model_copy(update={"metrics": metrics}), scores))
+    assert re.search(f"{NUMBER} at {re.escape(words)} MACs \\(", only(write(some)))
+
+
 def test_a_gain_here_and_a_loss_there_are_not_nothing(write):
     some = cells({"none": 0, "cukd": 0.05}, bits=(16,)) + cells({"none": 0, "cukd": -0.05}, bits=(32,))
     text = only(write(some))
@@ -429,6 +450,16 @@ def test_more_groups_are_counted(write):
     *texts, last = findings(write(some))
     assert len(texts) == MOST
     assert last == "2 more groups of comparable cells: see the report."
+
+
+def test_groups_of_several_machines_are_told_apart_in_words(write):
+    some = cells({"none": 0, "cukd": 0.05}, bits=(16,))
+    there = {"device": "cuda", "gpu": "Example GPU", "fingerprint": "another"}
+    texts = findings(write(some + cells({"none": 0, "cukd": 0.05}, bits=(16,), environment=there)))
+    assert [text[: text.index(")") + 1].partition("(")[2] for text in texts] == [
+        "gpu=none, device=cpu)",
+        "gpu=Example GPU, device=cuda)",
+    ]
 
 
 def test_several_folders_are_one(write):

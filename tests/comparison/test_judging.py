@@ -172,6 +172,11 @@ def test_the_report_says_which_hardware_kept_timings_from_being_judged():
     assert "not judged: timings: other hardware: cpu Example CPU 16-Core against Another CPU" in text
 
 
+def test_a_machine_without_a_gpu_has_none():
+    found = check(timed(), timed(fingerprint="another", gpu="Example GPU"), Limits(tolerance=0))
+    assert "other hardware: gpu none against Example GPU" in check_text.text(found)
+
+
 @pytest.mark.parametrize("fact", ["unit", "higher_is_better", "noise"])
 @pytest.mark.parametrize("name", [MAP, "macs", "latency_ms@1"])
 def test_a_number_that_means_something_else_now_is_never_green(name, fact):

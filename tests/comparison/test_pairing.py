@@ -32,7 +32,7 @@ def test_only_seeds_that_both_have_are_set_beside_each_other():
     (one,) = found.pairs
     assert one.seeds == [1, 2]
     assert [record.cell.seed for record in one.base] == [1, 2]
-    assert one.notes == ["seed 0 only in the baseline", "seed 3 only in the new results"]
+    assert one.notes == ["seed 0 only in A", "seed 3 only in B"]
     assert [(gone.seeds, gone.status, gone.reason) for gone in found.gone] == [
         ([0], "absent", "there with seeds 1, 2, 3 alone")
     ]
@@ -127,7 +127,7 @@ def test_variants_meet_their_equals_first():
 def test_what_stays_ambiguous_is_refused():
     found = pair(results([rate(0.1), rate(0.2), rate(0.3)]), results([rate(0.3), rate(0.4)]))
     assert len(found.pairs) == 1
-    why = "not clear which belong together: 2 in the baseline, 1 in the new results"
+    why = "not clear which belong together: 2 against 1"
     assert [(name.loss, reason) for name, reason in found.refused] == [
         ("csq[lr=0.1]", why),
         ("csq[lr=0.2]", why),

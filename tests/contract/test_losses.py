@@ -117,3 +117,23 @@ def test_the_seed_decides_everything_that_is_drawn(loss, labels):
     codes = torch.linspace(-2, 2, IMAGES * BITS).reshape(IMAGES, BITS)
     again = type(loss)(loss.params, loss.task)
     assert total(loss, codes, labels) == total(again, codes, labels)
+
+
+@pytest.mark.gpu
+def test_a_gpu_finds_the_same_terms_and_gradients(loss, labels):
+    torch.manual_seed(6)
+    found = []
+    codes = torch.randn(IMAGES, BITS)
+    for device in ("cpu", "cuda"):
+        there = type(loss)(loss.params, loss.task)
+        for parameter in there.parameters():
+            parameter.data = parameter.data.to(device)
+        there.begin_epoch(0)
+        outputs = codes.clone().to(device).requires_grad_()
+        index = torch.arange(IMAGES, device=device)
+        terms = there.terms(outputs, labels.float().to(device), index)
+        torch.stack(list(terms.values())).sum().backward()
+        found.append([*terms.values(), outputs.grad])
+    for one, other in zip(*found, strict=True):
+        assert other.device.type == "cuda"
+        torch.testing.assert_close(other.cpu(), one, rtol=1e-4, atol=1e-5)

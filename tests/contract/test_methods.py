@@ -299,3 +299,28 @@ def test_methods_for_several_teachers_take_any_number(name, teachers):
     method, images = make(name, teachers=teachers)
     net = method.network().train()
     assert torch.isfinite(total(terms_of(method, net, images, epoch_of(method)[0])))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("epoch", [0, 25], ids=["early", "late"])  # some methods do something else then
+def test_a_gpu_finds_the_same_terms_and_gradients(name, epoch):
+    found = []
+    for device in ("cpu", "cuda"):
+        method, images = make(name)
+        net = method.network().to(device).train()
+        for teacher in method.task.networks:
+            teacher.to(device)
+        for tensors in method.task.network_tensors:
+            tensors.update({key: one.to(device) for key, one in tensors.items()})
+        batch = batch_of(method, images.to(device), epoch_of(method)[0], epoch)
+        labels = None if batch.labels is None else batch.labels.to(device)
+        teachers = [outputs.to(device) for outputs in batch.teachers]
+        batch = dataclasses.replace(batch, teachers=teachers, labels=labels)
+        torch.manual_seed(0)
+        terms = method.terms(net(batch.inputs), batch)
+        total(terms).backward()
+        method.adjust_gradients(epoch)
+        found.append([*terms.values(), *(one.grad for one in net.parameters())])
+    for one, other in zip(*found, strict=True):
+        assert other.device.type == "cuda"
+        torch.testing.assert_close(other.cpu(), one, rtol=1e-3, atol=1e-4)

@@ -25,6 +25,10 @@ def both(values: NDArray[Any], kind: str) -> dict[str, NDArray[Any]]:
     return {f"query_{kind}": values[:QUERIES], f"database_{kind}": values[QUERIES:]}
 
 
+def turned(values: NDArray[Any], kind: str) -> dict[str, NDArray[Any]]:
+    return {name: part.T for name, part in both(values, kind).items()}
+
+
 def write(folder: Path, **arrays: Any) -> Path:
     np.savez(folder / "a.npz", **{**both(LABELS, "labels"), **arrays})
     return folder / "a.npz"
@@ -212,22 +216,34 @@ def test_a_role_or_a_name_that_is_none_is_one_line(
 
 NO_CODES = {"query_codes": None, "database_codes": None}
 NAN = np.where(REAL > 1, np.nan, np.where(PLAIN, 1.0, -1.0))
+LACKING = int(np.isnan(NAN).any(axis=1).argmax())
 
 
 @pytest.mark.parametrize(
     ("changes", "how", "message"),
     [
         ({"query_codes": PLAIN[:QUERIES, :11]}, {}, "query codes have 11 bits, database codes 12"),
-        ({"query_codes": PLAIN[0]}, {}, r"query codes must be numbers, a row an image, not bool \(12,\)"),
-        ({"query_codes": PLAIN[:0]}, {}, r"not bool \(0, 12\)"),
-        ({"query_codes": PLAIN[:QUERIES].astype("S1")}, {}, r"query codes must be numbers"),
-        ({"query_codes": PLAIN[:4]}, {}, "4 query codes have 6 labels"),
-        ({"query_labels": LABELS[:5]}, {}, "6 query codes have 5 labels"),
+        ({"query_codes": PLAIN[0]}, {}, r"not bool \(12,\); if they are of one image, reshape\(1, -1\)$"),
+        ({"query_codes": PLAIN[:QUERIES, None]}, {}, r"not bool \(6, 1, 12\); reshape\(6, -1\)$"),
+        ({"query_codes": PLAIN[:0]}, {}, r"no query codes \(bool \(0, 12\)\); write a row for"),
+        ({"query_codes": PLAIN[:QUERIES].astype("S1")}, {}, r"codes must be numbers, not \|S1 .*; write"),
+        ({"query_codes": PLAIN[:4]}, {}, "4 queries have 6 labels"),
+        ({"query_labels": LABELS[:5]}, {}, "6 queries have 5 labels"),
         ({"query_labels": np.eye(4)[LABELS[:QUERIES]]}, {}, "do not match"),
         ({"query_labels": LABELS[:QUERIES] + 0.5}, {}, "query labels must be int"),
-        ({"query_labels": LABELS[:QUERIES].astype(str)}, {}, "query labels must be whole numbers"),
+        ({"query_labels": LABELS[:QUERIES].astype(str)}, {}, r"not <U\d+ \(6,\); number the classes of both"),
         ({"database_labels": np.full(ITEMS, np.nan)}, {}, "database labels must be int"),
-        ({**both(NAN, "codes")}, {}, r"\d+ of 72 values of query codes are NaN"),
+        ({**both(NAN, "codes")}, {}, f"row {LACKING} of the query codes holds NaN; encode"),
+        ({**NO_CODES, **both(NAN, "embeddings")}, {"binarize": True}, f"row {LACKING} of .* codes holds"),
+        ({**both(PACKED.astype(int), "codes"), "bits": BITS}, {}, "one for each bit; if they are packed"),
+        ({**both(PACKED.astype(int), "codes")}, {}, r"of other values .* packed bytes, .*uint8\)$"),
+        ({**both(PACKED.astype(np.float32), "codes")}, {}, "numbers held as float32 .* packed bytes, "),
+        (turned(PLAIN, "codes"), {}, "query codes have 6 bits, database codes 50; .* transpose both$"),
+        ({"query_codes": PLAIN[:QUERIES].T}, {}, "have 6 bits, .* transpose those of the query"),
+        ({**turned(PACKED, "codes"), "bits": BITS}, {}, "of 12 bits have .* not 6; .* codes.T$"),
+        ({**NO_CODES, **turned(REAL, "embeddings")}, {}, "6 dimensions, .* 50; .* transpose both$"),
+        ({"query_labels": LABELS[QUERIES:], "database_labels": LABELS[:QUERIES]}, {},
+         "6 queries have 50 labels, and 50 items of the database 6; exchange"),
         ({**both(np.where(PLAIN, 3, -1), "codes")}, {}, "of other values than -1 and"),
         ({"bits": np.array([1, 2])}, {}, r"bits must be the length of the codes, .* not int64 \(2,\)"),
         ({"bits": np.array(13)}, {}, "bits is 13, but query codes have 12 columns"),
@@ -235,7 +251,13 @@ NAN = np.where(REAL > 1, np.nan, np.where(PLAIN, 1.0, -1.0))
         ({"query_ids": np.arange(5)}, {}, r"query_ids must be 6 whole numbers or texts, not int64 \(5,\)"),
         ({"query_ids": np.zeros(QUERIES, int)}, {}, "query_ids has some twice"),
         ({"query_ids": np.linspace(0, 1, QUERIES)}, {}, "query_ids must be 6 whole numbers or texts"),
-        ({**NO_CODES, **both(NAN, "embeddings")}, {}, "of the query embeddings holds what is no number"),
+        (
+            {**NO_CODES, **both(NAN, "embeddings")},
+            {},
+            f"row {LACKING} of .* holds what is no number, or too large for float32; enc",
+        ),
+        ({**NO_CODES, **both(1e39 * REAL, "embeddings")}, {"similarity": "l2"}, "or too large for float32"),
+        ({**NO_CODES, **both(1e300 * REAL, "embeddings")}, {}, "or too large for float32"),
         ({**NO_CODES, **both(0 * REAL, "embeddings")}, {}, "row 0 of the query embeddings has length 0"),
         ({"query_codes": None, "query_embeddings": REAL[:QUERIES]}, {}, "no query_codes; it has "),
         ({"query_labels": None}, {}, "no query_labels; it has "),

@@ -118,7 +118,7 @@ def test_a_malicious_pickle_is_refused_and_does_nothing(tmp_path, protocol):
         range(3),
         b"".join,
     ],
-    ids=repr,
+    ids=range(11),
 )
 def test_whatever_is_no_data_is_refused(tmp_path, value):
     path = tmp_path / "a.pkl"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -136,3 +137,12 @@ def test_a_model_that_changed_after_reading_is_not_loaded(tmp_path):
     (tmp_path / MODEL).write_bytes(b"another")
     with pytest.raises(UsageError, match="its checksum differs"):
         bundle.model()
+
+
+def test_a_folder_that_lacks_what_makes_it_a_bundle(bundle, tmp_path):
+    half = tmp_path / "half"
+    shutil.copytree(bundle.folder, half)
+    (half / "bundle.json").unlink()
+    for folder, words in ((half, "copy the whole bundle again"), (half / "model.onnx", "give the folder")):
+        with pytest.raises(UsageError, match=words):
+            Bundle.read(folder)

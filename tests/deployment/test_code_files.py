@@ -206,3 +206,9 @@ def test_what_is_no_archive_is_told(tmp_path, content):
         CodeFile(tmp_path / "codes.npz")
     with pytest.raises(UsageError, match=r"absent: no such file; make it: python -m bench encode"):
         CodeFile(tmp_path / "absent")
+
+
+def test_what_is_not_finished_is_not_missing(tmp_path):
+    (tmp_path / "codes.npz.unfinished").mkdir()
+    with pytest.raises(UsageError, match="not finished yet; go on: python -m bench encode"):
+        CodeFile(tmp_path / "codes.npz")

@@ -60,6 +60,7 @@ GOOD = FLOAT, [2, 12], 0
         (with_outputs((UINT8, [2], 0), GOOD), "it must have the input"),
         (with_outputs((UINT8, [2, 3], 0), GOOD), "its codes are not 12 bits"),
         (with_outputs((UINT8, [2, 2], 8), GOOD), "its codes are not 12 bits"),
+        (with_outputs((UINT8, [2, 2], 16), GOOD), "its codes are not 12 bits an image, the signs of its"),
         (with_outputs((UINT8, [2, 2], 0), (FLOAT, [2, 11], 0)), "its outputs are not 12"),
         (with_outputs((UINT8, [2, 2], 0), (FLOAT, [2, 12], np.nan)), "its outputs are not 12"),
     ],

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +20,17 @@ from PIL import Image
 
 from bench.cli import main
 from bench.deployment import export as exporting
+from bench.deployment import proof
 from bench.deployment.bundle import Bundle, FileEntry
+from bench.deployment.card import agreement_lines
 from bench.deployment.cells import find_cell
 from bench.deployment.encoder import Encoder
 from bench.deployment.export import ExportOptions, export
+from bench.deployment.place import put_in_place
 from bench.deployment.proof import TOLERANCES, Agreement, Tolerance
 from bench.deployment.student import load, student_of
 from bench.errors import CellError, DataError, UsageError
+from bench.hamming import pack_signs
 from tests.conftest import PLUGINS, TINY_GRID, Result
 
 NAME = "synthetic__tiny_teacher__tiny_student__cukd__csq__16b__s0"
@@ -113,7 +121,7 @@ def test_golden_codes_come_out_again(within: Path) -> None:
 def test_the_network_in_torch_is_the_same(within: Path, options: ExportOptions) -> None:
     student = student_of(find_cell(f"results/tiny/{NAME}"), options.data_root)
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    net = load(within / "bundle")
+    net = load(str(within / "bundle"))
     with torch.no_grad():
         torch.testing.assert_close(net(images), student.net(images))
     own = student.net.state_dict()
@@ -135,10 +143,10 @@ def test_the_card_says_what_the_record_says(within: Path) -> None:
 
 
 def test_json_is_the_bundle(said: Callable[..., Result], tmp_path: Path) -> None:
-    done = said(f"results/tiny/{NAME}", tmp_path / "b", "--json", "--sample", 20, "--zip")
+    done = said(f"results/tiny/{NAME}", tmp_path / "b", "--json", "--sample", 100, "--zip")
     assert done.code == 0
     told = json.loads(done.out)
-    assert told["agreement"]["queries"] == told["agreement"]["database"] == 20
+    assert told["agreement"]["database"] == 100
     assert told["agreement"]["sampled"]
     with zipfile.ZipFile(tmp_path / "b.zip") as archive:
         assert archive.testzip() is None
@@ -208,6 +216,118 @@ def test_a_folder_that_is_taken(said: Callable[..., Result], within: Path, tmp_p
     assert done.code == 2
     assert "no bundle" in done.err
     assert (tmp_path / "mine/thesis.tex").read_text() == "precious"
+
+
+def test_a_sample_of_a_handful_proves_nothing(said: Callable[..., Result]) -> None:
+    done = said(f"results/tiny/{NAME}", "b", "--sample", 1)
+    assert done.code == 2
+    assert "--sample" in done.err
+
+
+def test_what_a_killed_export_left_is_removed_and_what_is_at_work_is_not(
+    within: Path, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True
+    )
+    left, busy = tmp_path / f".b.{int(ended.stdout)}", tmp_path / f".b.{os.getppid()}"
+    for folder in (left, busy, tmp_path / ".b.notes"):
+        folder.mkdir()
+    with put_in_place(tmp_path / "b", replace=False) as place:
+        (place / "file").write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"b", busy.name, ".b.notes"}
+    assert (tmp_path / "b/file").read_text() == "whole"
+
+
+def test_files_are_as_readable_as_each_other(within: Path) -> None:
+    files = [path for path in (within / "bundle").rglob("*") if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1
+
+
+def test_a_typo_is_told_without_torch(within: Path) -> None:
+    arguments = ["-X", "importtime", "-m", "bench", "export", "results/tiny/nosuch", "b"]
+    done = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert " torch\n" not in done.stderr
+
+
+def edited(home: Path, folder: Path, **changes: object) -> Path:
+    """A copy of the results in which the record of the cell says something else."""
+    shutil.copytree(home / "results/tiny", folder, dirs_exist_ok=True)
+    (path,) = folder.glob(f"records/{NAME}-*.json")
+    record = json.loads(path.read_text())
+    for place, value in changes.items():
+        *blocks, name = place.split("__")
+        functools.reduce(dict.__getitem__, blocks, record)[name] = value
+    path.write_text(json.dumps(record))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("student", "resnet50"), ("bits", 64), ("image_size", 224), ("dataset", "imagenet100")],
+)
+def test_a_record_that_says_something_else_than_its_codes(
+    within: Path, options: ExportOptions, tmp_path: Path, name: str, value: object
+) -> None:
+    path = edited(within, tmp_path / "r", **{f"cell__{name}": value})
+    with pytest.raises(UsageError, match=f"says that {name} is {value}, and its codes were made with"):
+        student_of(find_cell(str(path)), options.data_root)
+
+
+def test_a_record_with_another_accuracy(
+    said: Callable[..., Result], within: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is given a card that repeats it."""
+    monkeypatch.setattr(
+        exporting, "write_graph", lambda *a, **b: shutil.copy(within / "bundle/model.onnx", a[4])
+    )
+    path = edited(within, tmp_path / "r", **{"metrics__map@all:expected:relevant__value": 0.9999})
+    done = said(path, tmp_path / "b")
+    assert done.code == 1
+    assert "the record says that map@all:expected:relevant is 0.9999, and by its codes it is 0." in done.err
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.usefixtures("within")
+def test_codes_that_depend_on_what_is_computed_with_them(
+    options: ExportOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that normalises by its batch has no code of an image; the suite has large batches."""
+
+    class ByBatch(torch.nn.Module):
+        def __init__(self, net: torch.nn.Module) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            outputs = self.net(images)
+            return outputs - outputs.mean(dim=0, keepdim=True)
+
+    found = student_of(find_cell(f"results/tiny/{NAME}"), options.data_root)
+    net, codes = ByBatch(found.net), {}
+    for part in found.codes:
+        with torch.no_grad():
+            outputs = [net(torch.from_numpy(some)) for some in found.inputs(found.places(part))]
+        codes[part] = pack_signs(torch.cat(outputs).numpy())
+    spoilt = dataclasses.replace(found, net=net, codes=codes)
+    monkeypatch.setattr(exporting, "student_of", lambda *arguments: spoilt)
+    monkeypatch.setattr(proof, "_check_record", lambda *arguments: None)
+    with pytest.raises(CellError, match="of what it makes of the cell's images differs"):
+        export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)
+
+
+def test_a_sample_says_that_it_is_one(within: Path, options: ExportOptions) -> None:
+    agreed = agreement(accuracy="map@all:expected:relevant", sampled=True)
+    assert "mAP@all within the sample" in agreement_lines(agreed, 16)
+    assert "mAP@all" in agreement_lines(dataclasses.replace(agreed, sampled=False), 16)
+
+
+def test_a_sample_in_which_nothing_can_be_found(within: Path, options: ExportOptions) -> None:
+    cell = find_cell(f"results/tiny/{NAME}")
+    encoder = Encoder(Bundle.read(within / "bundle"), 1)
+    with pytest.raises(UsageError, match="--sample 1: holds nothing that its queries could find"):
+        proof.prove(student_of(cell, options.data_root), cell.record, encoder, TOLERANCES["fp32"], sample=1)
 
 
 def test_cell_and_folder_are_both_named(said: Callable[..., Result]) -> None:

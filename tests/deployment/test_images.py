@@ -25,6 +25,13 @@ def test_every_image_of_a_folder_comes_once_and_in_order(photos):
     assert finder.left_out == 2
 
 
+def test_a_link_to_itself_does_not_end_the_walk(tmp_path):
+    for name in ("b.jpg", "c"):
+        (tmp_path / name).symlink_to(name)
+    (tmp_path / "d.jpg").write_bytes(b"")
+    assert list(found([tmp_path], Finder())) == [str(tmp_path / name) for name in ("b.jpg", "d.jpg")]
+
+
 def test_a_file_is_taken_whatever_its_name_and_a_missing_one_is_told(tmp_path):
     named = tmp_path / "photo.unusual"
     named.write_bytes(b"")
@@ -94,6 +101,8 @@ def test_damaged_exif_spoils_no_photo(tmp_path):
         (b"text", "PIL knows no such format"),
         (None, "No such file or directory"),
         ("folder", "Is a directory"),
+        ("pipe", "not a file"),
+        ("loop", "Too many levels of symbolic links"),
         ("half", "image file is truncated"),
     ],
 )
@@ -101,6 +110,10 @@ def test_what_cannot_be_read_is_told_in_words(tmp_path, content, reason):
     path = tmp_path / "a.png"
     if content == "folder":
         path.mkdir()
+    elif content == "pipe":
+        os.mkfifo(path)
+    elif content == "loop":
+        path.symlink_to(path)
     elif content == "half":
         Image.fromarray(np.random.default_rng(0).integers(256, size=(50, 50, 3), dtype=np.uint8)).save(path)
         path.write_bytes(path.read_bytes()[:3000])

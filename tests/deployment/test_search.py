@@ -35,10 +35,14 @@ def names_of(index):
 
 
 def by_counting(index, query, k):
-    """The k nearest rows of the row ``query``, and their distances, with Python's integers."""
+    """Distances and rows of the k nearest, ``query`` first of its ties; how many more are as near."""
     codes = [int.from_bytes(code.tobytes()) for code in CodeFile(index).values()]
-    ranked = sorted((bin(code ^ codes[query]).count("1"), row) for row, code in enumerate(codes))
-    return ranked[:k]
+    ranked = sorted(
+        (bin(code ^ codes[query]).count("1"), row != query, row) for row, code in enumerate(codes)
+    )
+    return [(distance, row) for distance, _, row in ranked[:k]], sum(
+        distance == ranked[:k][-1][0] for distance, _, _ in ranked[k:]
+    )
 
 
 @pytest.mark.parametrize("k", [1, 10, 148, 1000])
@@ -47,7 +51,8 @@ def test_flat_finds_what_counting_finds(bundle, index, queries, k):
     names = names_of(index)
     assert list(found.queries) == [str(query) for query in queries]
     for path, hits in found.queries.items():
-        expected = by_counting(index, names.index(path), k)
+        expected, hidden = by_counting(index, names.index(path), k)
+        assert found.hidden[path] == hidden
         assert [(hit.closeness, hit.row) for hit in hits] == expected
         assert [hit.path for hit in hits] == [names[row] for _, row in expected]
         assert {hit.state for hit in hits} == {"as encoded"}
@@ -62,13 +67,13 @@ def test_other_indexes_miss_some_and_make_up_none(bundle, index, queries, kind):
     assert found.settings
     names, right, asked = names_of(index), 0, 0
     for path, hits in found.queries.items():
-        distances = {row: distance for distance, row in by_counting(index, names.index(path), 148)}
+        distances = {row: distance for distance, row in by_counting(index, names.index(path), 148)[0]}
         assert all(hit.closeness == distances[hit.row] for hit in hits)
         order = [(hit.closeness, hit.row) for hit in hits]
         assert order == sorted(order)
         assert len({hit.row for hit in hits}) == len(hits) <= 10
         assert hits[0].closeness == 0
-        nearest = {row for _, row in by_counting(index, names.index(path), 10)}
+        nearest = {row for _, row in by_counting(index, names.index(path), 10)[0]}
         right, asked = right + len(nearest & {hit.row for hit in hits}), asked + 10
     assert right > 0.3 * asked
 

@@ -125,6 +125,15 @@ def test_large_photos_are_made_small_and_turned(tmp_path, bundle):
     assert len(text) < 20_000
 
 
+def test_very_large_images_are_shown_without_a_warning(tmp_path, bundle):
+    """PIL warns from 90 million pixels on; here warnings are errors."""
+    Image.new("1", (10_000, 9_500)).save(tmp_path / "plan.png")
+    index = tmp_path / "codes.npz"
+    encode(bundle, [tmp_path / "plan.png"], index, threads=1)
+    _, text = shown(bundle, tmp_path, index, tmp_path / "plan.png")
+    assert {picture.size for picture in Elements(text).pictures()} == {(320, 304)}
+
+
 def test_small_images_stay_exact_and_unsmoothed(tmp_path, bundle):
     noise = np.random.default_rng(0).integers(256, size=(28, 28, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "small.png")

@@ -265,3 +265,13 @@ def test_a_filter_spares_one_the_data_of_the_other_cells(tiny, monkeypatch):
     only = ("--only", "dataset=synthetic", "--only", "loss=csq", "--only", "method=none")
     assert tiny("run", *only, edit=two).code == 0
     assert len(loaded(Path("results/tiny"))) == 1
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_numbers_again(tiny, folder):
+    maps = []
+    for out in ("one", "two"):
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        assert tiny("run", "--device", "cuda", "--out", out).code == 0
+        maps.append({r.cell_key: r.metrics["map@all:expected:relevant"].value for r in loaded(Path(out))})
+    assert maps[0] == maps[1]

@@ -74,7 +74,8 @@ def artifact(folder: Path, record: records.Record, kind: str) -> Path:
     return path
 
 
-def test_every_method_works_with_and_without_codes(grid):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_every_method_works_with_and_without_codes(grid, device):
     small = "params: {embedding: 8, images_per_identity: 4}"
     methods = ["none", *(name for name in LABEL_FREE if name != "whiten_mtd")]
     more = """\
@@ -86,12 +87,14 @@ include:
     student: [tiny_residual]
 """
     names = f"[{', '.join(methods)}, {{name: retrieval, {small}}}]"
-    result = grid("run", *WITHOUT_MACS, method=names, loss="[csq, none]", more=more)
+    result = grid("run", "--device", device, *WITHOUT_MACS, method=names, loss="[csq, none]", more=more)
     assert result.code == 0, result.err
     found = {(record.cell.method, record.cell.loss): record for record in loaded()}
     assert found.keys() == {(method, loss) for method in METHODS.names() for loss in ("csq", "none")}
     for (method, loss), record in found.items():
         assert record.status == "ok"
+        assert record.environment["device"] == device
+        assert bool(record.environment["gpu"]) == (device == "cuda")
         assert 0 <= record.metrics["map@all:expected:relevant"].value <= 1
         assert record.cell.bits == (16 if loss == "csq" else 0)
         assert ("distill" in record.stages) == METHODS.get(method).trains

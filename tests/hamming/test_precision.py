@@ -47,6 +47,14 @@ class TestAveragePrecision:
             ranking = (database_labels[order] == query_labels[row]).astype(int)
             assert got[row] == pytest.approx(score(ranking, k or 90, normalizer))
 
+    @pytest.mark.parametrize("normalizer", NORMALIZERS)
+    @pytest.mark.parametrize("ties", TIES)
+    def test_a_cut_beyond_the_last_item_is_none(self, ties: Any, normalizer: Any) -> None:
+        rule = {"ties": ties, "normalizer": normalizer}
+        whole = average_precision(*problem(0), **rule)
+        for k in (90, 91, 10**6):
+            np.testing.assert_array_equal(average_precision(*problem(0), k=k, **rule), whole)
+
     @some
     @given(
         st.integers(0, 2**32 - 1),
@@ -112,7 +120,7 @@ class TestAveragePrecision:
             ({"database_codes": np.zeros(5, np.uint8)}, "database codes must be .* not uint8 .5,."),
             ({"database_codes": [["1"]]}, "database codes must be floats, bools or -1 and .1"),
             ({"database_codes": [[1], [1, 2]]}, "database codes are nothing that numpy can read"),
-            ({"query_labels": np.zeros(6, int)}, "7 query codes have 6 labels"),
+            ({"query_labels": np.zeros(6, int)}, "7 queries have 6 labels"),
             ({"query_labels": np.zeros(7)}, "query labels must be int .* not float64 .7,."),
             ({"query_labels": np.full((7, 3), 2)}, "query labels must be int"),
             ({"query_labels": np.zeros((7, 3), int)}, "do not match"),

@@ -42,14 +42,47 @@ def test_blocks_against_sets_of_labels(seed: int, several: bool, classes: int) -
 @pytest.mark.parametrize(
     ("query", "database", "message"),
     [
-        ([0.5, 1.0], [0, 1], "query labels must be int .n,. or 0/1 .n, classes., not float64 .2,."),
-        ([0, 1, 2], [0, 1], "2 query codes have 3 labels"),
-        ([0, 1], [[0, 1], [1, 0]], "query labels int64 .2,. and database labels int64 .2, 2. do not match"),
-        ([[0, 2], [1, 0]], [[0, 1], [1, 0]], "query labels must be int"),
-        ([0, 1], np.array([0, 2**63], np.uint64), "database labels must be below 2.63"),
-        ([[0], [0, 1]], [0, 1], "query labels are nothing that numpy can read"),
+        (
+            [0.5, 1.0],
+            [0, 1, 2],
+            "must be int .n,. or 0/1 .n, classes., not float64 .2,.; give each class a whole number$",
+        ),
+        ([0, 1, 2], [0, 1, 2], "2 queries have 3 labels; give each its own, in the same order$"),
+        (
+            [0, 1],
+            [[0, 1, 0]] * 3,
+            "query labels int64 .2,. and database labels int64 .3, 3. do not match; give "
+            r"both as classes, or both as 0/1 by class: numpy\.eye\(3, dtype=bool\)\[labels\]$",
+        ),
+        ([[0, 1]] * 2, [[0, 1, 0]] * 3, "do not match; give both a column for each class of either$"),
+        (
+            [[0, 2], [1, 0]],
+            [[0, 1]] * 3,
+            "query labels must be int .* where an item has the class .* labels > 0$",
+        ),
+        ([0, 1, 2], [0, 1], "2 queries have 3 labels, and 3 items of the database 2; exchange the labels"),
+        ([0, 1], [[0, 1, 0]], "3 items of the database have 1 labels; a row must be an image: labels.T$"),
+        (["a", "b"], ["a"] * 3, r"not <U1 .2,.; number the classes of both sides at once: numpy\.unique"),
+        ([0, 1], np.array([0, 2**63, 1], np.uint64), "database labels must be below 2.63"),
+        ([[0], [0, 1]], [0, 1, 2], "query labels are nothing that numpy can read"),
     ],
 )
 def test_labels_that_cannot_be_are_one_line(query: Any, database: Any, message: str) -> None:
-    with pytest.raises(BenchError, match=message):
-        relevance(query, database, 2, 2)
+    with pytest.raises(BenchError, match=message) as refused:
+        relevance(query, database, 2, 3)
+    assert "\n" not in str(refused.value)
+
+
+def test_names_of_classes_are_numbered_as_the_message_says() -> None:
+    """One numbering for both sides, although the queries lack a class."""
+    query_labels, database_labels = np.array(["b", "c"]), np.array(["a", "b", "c"])
+    with pytest.raises(BenchError) as refused:
+        relevance(query_labels, database_labels, 2, 3)
+    cure = str(refused.value).partition("at once: ")[2]
+    names = {"numpy": np, "query_labels": query_labels, "database_labels": database_labels}
+    numbers = eval(cure, names)
+    judged = relevance(numbers[:2], numbers[2:], 2, 3).block(slice(0, 3))
+    assert [judged.relevant(query).tolist() for query in range(2)] == [
+        [False, True, False],
+        [False, False, True],
+    ]

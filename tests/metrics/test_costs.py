@@ -61,6 +61,7 @@ def test_batches_have_an_image_at_least(metric, size):
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of torch's compiler
 def test_on_a_gpu():
     subject = student("cukd_v1", 64)
     subject = Deployment(subject.net.cuda(), 64, torch.device("cuda"), "bf16", 16)

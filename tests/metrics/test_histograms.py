@@ -88,3 +88,13 @@ def test_precision_of_embeddings():
         nearest = np.argsort(-(subject.database @ subject.query[query]))[:5]
         expected = relevance_of(subject, query)[nearest].mean()
         assert measured.per_query["precision_at_k@5"][query] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1, 1e5), (2.0**80, 0), (2.0**-80, 0)])
+def test_euclidean_distances_are_exact_wherever_vectors_lie(scale, offset):
+    """Whole numbers that are moved and stretched have the distances that they had, ties included."""
+    rng = np.random.default_rng(0)
+    query, database = (rng.integers(0, 4, (n, 5)).astype(np.float64) for n in (6, 300))
+    moved = ((vectors * scale + offset).astype(np.float32) for vectors in (query, database))
+    found = histograms.similarities(*moved, "l2")
+    np.testing.assert_array_equal(found / scale**2, -((query[:, None] - database) ** 2).sum(axis=2))

@@ -76,6 +76,22 @@ def test_int8_outputs_are_close_and_weights_smaller(system: System, tmp_path) ->
         assert np.abs(outputs - exact).max() < tolerance * np.abs(exact).max()
 
 
+def test_int8_needs_no_symbols_for_sizes(system: System, tmp_path, monkeypatch) -> None:
+    """Their inference fails on graphs that some versions of torch export."""
+    from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
+
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    net, images = system.deployment.net, next(system.batches("train")).numpy()
+    single = onnx_export.export(net, SIZE, tmp_path / "fp32.onnx")
+    usual = onnx_export.quantise(single, tmp_path / "int8.onnx", [images])
+    monkeypatch.setattr(SymbolicShapeInference, "infer_shapes", fail)
+    other = onnx_export.quantise(single, tmp_path / "other.onnx", [images])
+    outputs = [OnnxSession(path, 1)(images) for path in (usual, other)]
+    np.testing.assert_array_equal(*outputs)
+
+
 def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(

@@ -127,6 +127,21 @@ HARMLESS = {
             )
         ]
     ),
+    "activations in place": nn.Sequential(
+        nn.ReLU(True),
+        nn.ReLU6(True),
+        nn.LeakyReLU(inplace=True),
+        nn.ELU(inplace=True),
+        nn.CELU(inplace=True),
+        nn.SELU(True),
+        nn.SiLU(True),
+        nn.Mish(True),
+        nn.Hardswish(True),
+        nn.Hardsigmoid(True),
+        nn.Hardtanh(inplace=True),
+        nn.Threshold(0.1, 0.0, True),
+        nn.RReLU(inplace=True),
+    ),
     "normalisation": nn.Sequential(
         nn.BatchNorm2d(3), nn.InstanceNorm2d(3), nn.GroupNorm(3, 3), nn.LayerNorm(32), nn.LocalResponseNorm(2)
     ),

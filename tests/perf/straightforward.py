@@ -7,7 +7,6 @@ of the same distribution, losses and optimizers, so that speed and accuracy can 
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from bench import environment
 from bench.data.loading import LoadedDataset
 from bench.hamming import average_precision, pack_codes
 
-WORKERS = os.cpu_count() or 1
+WORKERS = environment.cores()
 
 
 class Images(Dataset[tuple[Tensor, Tensor, int]]):

@@ -40,7 +40,7 @@ def apart(one, other) -> set[str]:
         ({"environment": {"waiting": "active", "fingerprint": "another"}}, {TIMING, TABLE}),
         ({"params": {"dataset": {"split_seed": 1}}}, {TABLE}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_keeps_two_records_apart(change, expected):
     assert apart(make_record(), make_record(**change)) == expected

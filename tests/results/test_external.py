@@ -166,6 +166,15 @@ def test_a_peer_says_which_images_are_asked_for(tmp_path):
         assert peer.name == "fashion_mnist (drawn)"
 
 
+def test_a_peer_that_is_not_there_may_be_one_beside_it(tmp_path):
+    folder = run_into(tmp_path / "run", make_record(), make_record(seed=1))
+    for near, meant in (("runn", "run"), ("run/records/c0-00000000000.json", "c0-000000000000.json")):
+        with pytest.raises(UsageError, match=f"no such results folder or record; did you mean '{meant}'"):
+            external.peer_of(tmp_path / near)
+    with pytest.raises(UsageError, match="or record; give the folder of a run, or one of its records$"):
+        external.peer_of(folder / "elsewhere/x")
+
+
 @pytest.mark.parametrize(
     ("some", "message"),
     [

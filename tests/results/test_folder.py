@@ -113,3 +113,12 @@ def test_a_folder_without_results_is_refused(tmp_path):
         load_results(tmp_path)
     with pytest.raises(UsageError, match="no such folder; make it with"):
         load_results(tmp_path / "absent")
+
+
+def test_a_folder_that_is_not_there_may_be_one_beside_it(tmp_path):
+    save_index(tmp_path / "quick", "quick", [], {})
+    (tmp_path / "quack").mkdir()  # holds no results
+    with pytest.raises(UsageError, match=r"quik: no such folder; did you mean 'quick'\?$"):
+        load_results(tmp_path / "quik")
+    with pytest.raises(UsageError, match="quack: no results in it"):
+        load_results(tmp_path / "quack")

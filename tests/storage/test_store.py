@@ -202,3 +202,13 @@ def test_a_copy_that_fails_leaves_nothing(artifact, tmp_path, monkeypatch, fault
     with pytest.raises(OSError, match=said):
         made.copy(folder, Store(tmp_path / "other"))
     assert not [path for path in (tmp_path / "other").rglob("*") if path.name != "encode"]
+
+
+def test_files_are_as_readable_as_each_other(tmp_path):
+    """Some libraries write files that only their owner may read."""
+    store = Store(tmp_path)
+    folder = store.path("kind", "slug", "0" * 64)
+    with store.write(folder, {}) as (temporary, _):
+        (temporary / "tensors").write_bytes(b"")
+        (temporary / "tensors").chmod(0o600)
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1

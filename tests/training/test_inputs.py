@@ -131,3 +131,13 @@ def test_a_gpu_gets_the_same_pixels(files, monkeypatch, share):
     for (_, pixels), chosen in zip(ask(source), ORDER, strict=True):
         assert pixels.device.type == "cuda"
         np.testing.assert_array_equal(pixels.cpu().numpy(), array[chosen])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_gpu_gets_files_in_order_whoever_decodes_them(files, workers):
+    for (_, pixels), chosen in zip(
+        ask(PixelSource(files, torch.device("cuda"), workers)), ORDER, strict=True
+    ):
+        assert pixels.device.type == "cuda"
+        np.testing.assert_array_equal(pixels.cpu().numpy(), files[chosen])

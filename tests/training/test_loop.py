@@ -6,9 +6,11 @@ import contextlib
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from bench.errors import CellError
+from bench.training import loop
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes
 from bench.types import TrainingParameters
@@ -115,3 +117,37 @@ def test_seeding_leaves_the_global_generator_alone():
     torch.testing.assert_close(torch.rand(2), expected)
     with seeded(7, torch.device("cpu")):
         torch.testing.assert_close(torch.rand(2), inside)
+
+
+def test_what_a_gpu_is_asked_for_is_taken_back():
+    def asked():
+        deterministic = torch.utils.deterministic.fill_uninitialized_memory
+        return torch.are_deterministic_algorithms_enabled(), deterministic
+
+    before = asked()
+    with contextlib.suppress(KeyError), loop._repeatable(torch.device("cuda")):
+        assert asked() == (True, False)
+        raise KeyError
+    assert asked() == before
+    with loop._repeatable(torch.device("cpu")):  # sums in one order as it is, in another one if asked for it
+        assert asked() == before
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
+def test_the_seed_decides_on_a_gpu_too(half):
+    device, found = torch.device("cuda"), []
+    settings = TrainingParameters(epochs=2, batch_size=64, optimizer="adamw", lr=1e-3)
+    for _ in range(2):
+        with seeded(1, device):
+            net = timm.create_model("test_resnet", num_classes=32).to(device).train()
+
+            def show(asked):
+                for _ in asked:
+                    images = torch.rand(64, 3, 32, 32, device=device)
+                    yield Batch(images, lambda outputs: {"norm": (outputs.square() - 1).square().mean()})
+
+            passes = Passes(net, lambda: torch.autocast("cuda", torch.bfloat16, enabled=half))
+            fit(passes, [{"params": list(net.parameters())}], settings, shuffled(640, 64, 0), show)
+        found.append([tensor.clone() for tensor in net.state_dict().values()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))

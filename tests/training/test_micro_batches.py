@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from bench.errors import CellError
 from bench.stages.embedding import embed
-from bench.training.micro_batches import Batch, Passes
+from bench.training.micro_batches import Batch, Forward, Passes
 
 IMAGES = 12
 
@@ -193,3 +193,40 @@ def test_without_training_a_batch_goes_in_pieces(caplog):
     assert caplog.text.count("out of memory") == 2
     with pytest.raises(torch.OutOfMemoryError):
         embed(Scarce(0), inputs, context, "fp32")
+
+
+@pytest.fixture
+def scarce_gpu():
+    """A GPU on which this process may take 300 MB more than it has."""
+    torch.cuda.empty_cache()
+    _, total = torch.cuda.mem_get_info()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 300e6) / total)
+    yield torch.device("cuda")
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    torch.cuda.empty_cache()
+
+
+@pytest.mark.gpu
+def test_pieces_of_a_batch_that_does_not_fit_on_a_gpu(scarce_gpu):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(48, 8192), nn.GELU(), nn.Linear(8192, 16))
+    inputs = torch.randn(4096, 48)
+    found = []
+    for device in (torch.device("cpu"), scarce_gpu):
+        passes = Passes(net.to(device), contextlib.nullcontext)
+        terms = passes(
+            Batch(inputs.to(device), lambda outputs: {"norm": outputs.square().mean()}), net.zero_grad
+        )
+        found.append([terms["norm"], *(parameter.grad for parameter in net.parameters())])
+        found[-1] = [tensor.clone().cpu() for tensor in found[-1]]
+    assert passes.piece is not None
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_networks_that_are_asked_go_in_pieces_on_a_gpu(scarce_gpu):
+    net = nn.Sequential(nn.Linear(48, 8192), nn.GELU(), nn.Linear(8192, 16)).to(scarce_gpu)
+    inputs = torch.randn(20000, 48, device=scarce_gpu)
+    outputs = Forward(net, contextlib.nullcontext)(inputs)
+    torch.testing.assert_close(outputs[-9:], net(inputs[-9:]))

@@ -140,3 +140,26 @@ def test_boxes_are_erased_with_the_mean_colour_in_the_published_sizes():
 
 def test_evaluation_erases_nothing():
     assert views.centre_crops(image_set(erase=1.0)).shape == (50, 4)
+
+
+@pytest.mark.parametrize("augmentation", [{}, {"crop": 0.875, "flip": True}, {"erase": 0.5}])
+def test_batches_lie_in_memory_as_networks_want_them(augmentation):
+    images = image_set(**augmentation)
+    crops = views.random_crops(images, 1, 0, 0)
+    rendered = views.render(torch.from_numpy(images.pixels), crops, Preprocessing(), 16)
+    assert rendered.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [8, 24])
+def test_a_gpu_renders_the_same(mode, size):
+    images = image_set(crop=0.875, flip=True, erase=0.5)
+    crops = views.random_crops(images, 1, 0, 0)
+    pixels, wanted = torch.from_numpy(images.pixels), Preprocessing(interpolation=mode)
+    found = views.render(pixels.cuda(), crops, wanted, size)
+    assert found.device.type == "cuda"
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    different = (found.cpu() - views.render(pixels, crops, wanted, size)).abs() > 1e-3
+    # Rounding decides where a point lies between two pixels, or on the edge of a box.
+    assert different.float().mean() < (0.01 if mode == "nearest" else 1e-3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bench.results import catalogue, pareto, wording
@@ -69,8 +69,8 @@ class Scale:
 
 #: Below tables in which somebody else's method stands.
 EXTERNAL_NOTE = (
-    "Measured elsewhere: codes that somebody brought to the suite, which judged them; their costs are those "
-    "that were stated, and they have no timings."
+    "Measured elsewhere: codes or embeddings that somebody brought to the suite, which judged them; their "
+    "costs are those that were stated, and they have no timings."
 )
 
 # -- One group -----------------------------------------------------------------------------------
@@ -108,8 +108,7 @@ def group_notes(group: Group) -> list[str]:
     notes = [f"Image size: {wording.pixels(group.image_sizes)}."] if len(group.image_sizes) == 1 else []
     if accuracy := group.accuracy:
         notes += filter(None, [wording.definition(accuracy)])
-        if any(row.configuration.bits == 0 for row in group.rows):
-            notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
+        notes += float_notes(group)
         spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
         notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
         if group.resolve(f"{accuracy.partition(':')[0]}:best"):
@@ -129,6 +128,23 @@ def group_notes(group: Group) -> list[str]:
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
     return notes + warning_notes(group)
+
+
+def float_notes(group: Group) -> Iterator[str]:
+    """What the rows without binary codes are: networks after step 1, or what somebody brought."""
+    floats = [row for row in group.rows if row.configuration.bits == 0]
+    if any(row.role != "external" for row in floats):
+        yield f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes."
+    brought: dict[str, list[str]] = defaultdict(list)
+    for row in floats:
+        if row.role == "external":
+            brought[str(row.records[0].params.get("similarity", "cosine"))].append(row.configuration.student)
+    for similarity, names in brought.items():
+        which = f" ({', '.join(names)})" if len(brought) > 1 else ""
+        yield (
+            f"{wording.FLOAT}, {wording.ELSEWHERE}{which}: embeddings that somebody brought, compared by "
+            f"{wording.SIMILARITIES.get(similarity, wording.one_line(similarity))}; no binary codes."
+        )
 
 
 def warning_notes(group: Group) -> list[str]:

@@ -22,6 +22,8 @@ _STEPS = {"distill": "Step 1: distillation", "finetune": "Step 2: hashing"}
 _CURVES = {"radius": "by Hamming radius", "rank": "by rank"}
 _CELL = ("student", "method", "loss", "bits", "seed", "image_size")
 _KNOWN_ELSEWHERE = ("dataset", "student", "method", "bits", "seed")
+#: Above the environment of what was measured elsewhere, which says nothing of where it was made.
+_JUDGED_ON = "Environment of the judging"
 _CONDITIONS = ("device", "precision", "threads")
 _UNREADABLE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\n\t -~\xa0-\ud7ff\ue000-\U0010ffff]")
 
@@ -57,7 +59,7 @@ class CellPages:
                 "Cell": self._pairs(settings),
                 "Protocol": self._pairs(cell.protocol),
                 "Parameters, all of them": self._pairs(record.params),
-                "Environment": self._pairs(record.environment),
+                _JUDGED_ON if record.status == EXTERNAL else "Environment": self._pairs(record.environment),
             },
             "stages": _joined(starmap(self._stage, stages.items())),
             "seconds": sum(stage.seconds or 0.0 for stage in stages.values() if not stage.cached),

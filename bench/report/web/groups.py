@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.report.charts.styles import Look, Styles
-from bench.report.tables.columns import EXTERNAL_NOTE, Scale
+from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.records import Measured, Record
@@ -140,8 +140,7 @@ class GroupView:
             notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
         if self.bounds:
             notes.append("Worst and best ties: relevant items last or first among equal distances.")
-        if any(row.configuration.bits == 0 for row in group.rows):
-            notes.append(f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes.")
+        notes += float_notes(group)
         if any(row.role == "external" for row in group.rows):
             notes.append(EXTERNAL_NOTE)
         notes += [wording.definition(cost) for cost in self.costs]

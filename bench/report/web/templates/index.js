@@ -117,7 +117,7 @@
   }
 
   function recommendation(group, now) {
-    if (!now.advice) return "";
+    if (!now.advice) return now.points.length ? "No point shown is a student to take: teachers, what was measured elsewhere and what is marked ‡ or § never are." : "";
     const { top, pick } = now.advice;
     const [x, y] = [group.metrics[state.x], group.metrics[state.y]];
     const said = (metric, one) => `${Report.chart.words(metric, one)}`;
