@@ -51,7 +51,7 @@ class SharedScheduler(Scheduler):
         self._quiet = quiet.Quiet(store.claims)
         self._there: dict[str, set[str]] = {}  # kind -> names of artifacts, at the beginning
         super().__init__(cells, store)
-        self._stages: dict[str, dict[str, Stage]] = defaultdict(dict)  # kind -> name -> stage
+        self._stages: dict[str, dict[str, Stage]] = defaultdict(dict)  # kind -> name -> to come
         for stage in self.schedule.waiting.values():
             self._stages[stage.kind][stage.name] = stage
         self._seen: dict[str, set[str]] = defaultdict(set)  # kind -> names of artifacts
@@ -91,7 +91,7 @@ class SharedScheduler(Scheduler):
         began = self._clock()
         # Claims first: what was claimed no more by then has been made, or has failed, and is seen below.
         self._claimed = self._store.claims.names()
-        for kind in self._stages:
+        for kind in [kind for kind, stages in self._stages.items() if stages]:
             names = self._store.names(kind)
             for name in names - self._seen[kind]:
                 self._hear(kind, name)
@@ -117,7 +117,7 @@ class SharedScheduler(Scheduler):
             stage = ended.stage
             if not self.schedule.is_ready(stage):
                 continue
-            del self._news[stage.key]
+            del self._news[stage.key], self._stages[stage.kind][stage.name]
             if ended.end.cause is None:
                 self.schedule.ended(stage)
                 progress.drop(stage.key)
@@ -167,6 +167,7 @@ class SharedScheduler(Scheduler):
             progress.stop(stage.key)
             self._claimed.add(stage.name)
             return
+        del self._stages[stage.kind][stage.name]
         if end.cause is not None:
             self._notes.save(stage, end.cause)  # the process that made it may be no more
         yield from self._take(ended, progress)
