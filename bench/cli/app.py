@@ -27,6 +27,7 @@ from bench.cli.plan import plan
 from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.search import search
+from bench.cli.worker import worker
 from bench.errors import BenchError, told_to_people
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def cli() -> None:
     """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
 
 
-_RESULTS = run, plan, report, compare, check, evaluate
+_RESULTS = run, worker, plan, report, compare, check, evaluate
 _STUDENTS = export, encode, search
 _SURROUNDINGS = measure, list_plugins, data, doctor
 for _verb in (*_RESULTS, *_STUDENTS, *_SURROUNDINGS):

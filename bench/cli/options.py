@@ -106,6 +106,13 @@ include_option = click.option(
 )
 
 
+replace_grid_option = click.option(
+    "--replace-grid",
+    is_flag=True,
+    help="Run into a folder with results of another grid, whose records no report shows then.",
+)
+
+
 def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say which cells of which grid."""
     options = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import grid_options, verb
+from bench.cli.options import grid_options, replace_grid_option, verb
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
     default=True,
     help="Keep nothing of unfinished trainings: interrupted ones begin anew.",
 )
+@click.option("--executor", type=click.Choice(["local", "workers"]), default="local", show_default=True,
+              help="local: this machine; workers: with every `worker` on the same folders.")  # fmt: skip
+@replace_grid_option
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""

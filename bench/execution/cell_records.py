@@ -10,7 +10,8 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import timing
-from bench.execution.pools.pool import Cause
+from bench.errors import UsageError
+from bench.execution.outcomes import StageFailed
 from bench.planning.plan import Cell
 from bench.planning.stage import SCORES_FILE, Stage, walk
 from bench.results import records
@@ -24,28 +25,30 @@ CURVE_DIGITS = 5
 
 
 def save_finished(
-    cell: Cell, store: Store, indices: dict[str, dict[str, Any]], described: dict[str, Any], made: set[str],
-    out: Path,
-) -> Record:  # fmt: skip
+    cell: Cell, store: Store, described: dict[str, Any], made: set[str], out: Path, *, first: bool = False
+) -> Record:
     """Write the record of a cell whose stages are all there, its scores by query and its examples.
 
     Args:
-        indices: role of each of the cell's leaves -> index of its artifact.
         described: the environment.
         made: keys of the stages that were made for this cell.
         out: the results folder.
+        first: leave a record that is there as it is.
+
+    Raises:
+        UsageError: an artifact is no more.
     """
     metrics: dict[str, Measured] = {}
     per_query: dict[str, ArtifactReference] = {}
     for role in (role for role, stage in cell.leaves.items() if stage.kind == "measure"):
-        summary = indices[role]["summary"]
+        summary = _index(store, cell.leaves[role])["summary"]
         metrics |= {name: Measured.model_validate(value) for name, value in summary["values"].items()}
         artifact = str(_folder(store, cell.leaves[role]).relative_to(store.root))
         per_query |= {
             name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
         }
     metrics |= _whole_query(metrics)
-    stages, threads = {}, set()
+    stages, threads, machines = {}, set(), {}
     warnings: list[str] = []
     for name, stage in _by_name(cell).items():
         found = store.index(_folder(store, stage))
@@ -60,36 +63,59 @@ def save_finished(
         warnings += summary.get("warnings", [])
         if found and stage.images:
             threads.add(found.get("threads"))
+            machines[name] = found.get("hardware")
     if threads:  # of what was cached, too
         described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
+    if len(set(machines.values())) > 1:
+        described = {**described, "made_on": machines}
     parts = {"metrics": metrics, "per_query": per_query, "stages": stages}
     record = _record(cell, described, warnings, status="ok", **parts)
     place, stem = ResultsFolder(out), Path(cell.record_file).stem
     _save_scores(record, store, place.scores(stem))
     if examples := cell.leaves.get("examples"):
-        for file in indices["examples"]["files"]:
+        for file in _index(store, examples)["files"]:
             content = (_folder(store, examples) / file).read_bytes()
             atomic.write_bytes(place.examples(stem, Path(file).suffix), content)
-    records.save(record, place.record(stem))
+    _save(record, place.record(stem), first=first)
     return record
 
 
 def save_unfinished(
-    cell: Cell, stage: Stage, cause: Cause, described: dict[str, Any], out: Path, *, first: bool
+    cell: Cell, failure: StageFailed, described: dict[str, Any], out: Path, *, first: bool = False
 ) -> Record:
-    """``failed`` for the cell that met the error, ``skipped`` for later ones that need the same stage."""
+    """``failed`` for the cell that met the error, ``skipped`` for later ones that need the same stage.
+
+    Args:
+        described, out, first: as of a cell that is finished.
+    """
+    stage, cause = failure.stage, failure.cause
     lines = cause.message.strip().splitlines() or [cause.type]
     message = lines[0][:500]
     if not cause.known and "out of memory" in message.lower():
         message = f"out of memory; lower batch_size or image_size ({message[:200]})"
     elif not cause.known:
         message = f"{cause.type}: {message}; the log has the traceback"
-    if not first:
+    if not failure.first:
         message = f"needs {stage.kind} {stage.slug}, which failed: {message}"
     error = Failure(type=cause.type, stage=stage.kind, message=message)
-    record = _record(cell, described, [], status="failed" if first else "skipped", error=error)
-    records.save(record, ResultsFolder(out).record(Path(cell.record_file).stem))
+    record = _record(cell, described, [], status="failed" if failure.first else "skipped", error=error)
+    _save(record, ResultsFolder(out).record(Path(cell.record_file).stem), first=first)
     return record
+
+
+def _save(record: Record, path: Path, *, first: bool) -> None:
+    if first:
+        atomic.write_new(path, records.text(record))
+    else:
+        records.save(record, path)
+
+
+def _index(store: Store, stage: Stage) -> dict[str, Any]:
+    """Of an artifact that was there a moment ago."""
+    index = store.index(_folder(store, stage))
+    if index is None:
+        raise UsageError(f"{_folder(store, stage)} is no more; run again, and let the cache be meanwhile")
+    return index
 
 
 def _by_name(cell: Cell) -> dict[str, Stage]:

@@ -138,6 +138,14 @@ class Forecast:
         return _Expectation(seen, kinds, self._history, spent / expected)
 
 
+class SharedForecast(Forecast):
+    """Of a worker among others: how long they all will take is not known here."""
+
+    def time_left(self) -> float | None:
+        """Nobody knows."""
+        return None
+
+
 @dataclass(frozen=True)
 class _Expectation:
     """What stages should take, as far as is known at one moment."""

@@ -28,6 +28,8 @@ class Machine:
         named: kind and name of the plug-ins that a run needs, which other processes must know then.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
         resumable: whether trainings keep checkpoints and go on from them.
+        failures: where workers that share the work tell one another of stages that have failed; None = the
+            work is shared with nobody.
     """
 
     store: Store
@@ -41,6 +43,7 @@ class Machine:
     named: tuple[tuple[str, str], ...] = ()
     pool: str | None = None
     resumable: bool = True
+    failures: Path | None = None
 
     @property
     def hardware(self) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.errors import BenchError
+from bench.execution import quiet
+from bench.execution.failure_notes import FailureNotes
 from bench.execution.machine import Machine
 from bench.execution.pools.pool import Cause, End, Ended, logged
 from bench.planning.stage import Stage
 from bench.stages.context import Context
+from bench.storage.claims import Claim, ClaimLostError
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +54,10 @@ def work_on(stage: Stage, machine: Machine, context: Context, *, fresh: bool) ->
     """``make`` a stage with the threads that it should have; how it ended and what was logged meanwhile."""
     prepare_process(machine.threads if stage.timed else machine.job_threads)
     with logged() as lines:
-        end = make(stage, context, fresh=fresh)
+        if machine.failures is None:
+            end = make(stage, context, fresh=fresh)
+        else:
+            end = make_if_free(stage, context, FailureNotes(machine.failures))
     return Ended(stage, end, lines)
 
 
@@ -64,8 +70,47 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
     Raises:
         UsageError: the store cannot be written.
     """
+    store = context.store
+    while True:
+        with store.lock(store.path(*stage.place)) as claim:
+            try:
+                return _make(stage, context, claim, fresh=fresh)
+            except ClaimLostError:
+                continue  # and wait for who makes it now
+
+
+def make_if_free(stage: Stage, context: Context, notes: FailureNotes) -> End:
+    """The same beside other workers: what another one has claimed, or has failed at, is left alone.
+
+    Raises:
+        UsageError: the store cannot be written.
+    """
+    store = context.store
+    with store.claim(store.path(*stage.place)) as claim:
+        if claim is None or notes.has(stage) or (not stage.timed and quiet.asked_for(store.claims)):
+            return End()
+        try:
+            end = _make(stage, context, claim, fresh=False)
+        except ClaimLostError:
+            return End()
+        if end.cause is not None:
+            notes.save(stage, end.cause)  # before others can claim it
+        return end
+
+
+def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
+    """Make what this process has claimed.
+
+    Raises:
+        ClaimLostError: another process makes it by now; what was done here is no more.
+    """
     import torch
 
+    def advance(images: int, seconds: float = 0.0) -> None:
+        claim.check()
+        told_of(images, seconds)
+
+    told_of, context = context.advance, dataclasses.replace(context, advance=advance)
     store = context.store
     folder = store.path(*stage.place)
     about = {
@@ -78,20 +123,23 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         "spec": stage.spec,
         "inputs": {role: needed.key for role, needed in stage.inputs.items()},
     }
-    with store.lock(folder):
-        if fresh:
-            shutil.rmtree(store.partial(folder))
-        found = None if fresh else store.verify(folder)
-        if found is not None:
-            return End(found)
-        run = importlib.import_module(f"bench.stages.{stage.kind}").run
-        try:
-            with store.write(folder, about) as (temporary, summary):
-                summary.update(run(stage, context, temporary))
-        except Exception as error:
-            log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
-            return End(cause=Cause.of(error))
-        index = store.verify(folder)
-        if index is None:
-            return End(cause=Cause("OSError", f"{folder} cannot be read back; check the disk", known=True))
-        return End(index, made=True)
+    if fresh:
+        store.forget_partial(folder)
+    found = None if fresh else store.verify(folder)
+    if found is not None:
+        return End(found)
+    run = importlib.import_module(f"bench.stages.{stage.kind}").run
+    try:
+        with store.write(folder, about) as (temporary, summary):
+            summary.update(run(stage, context, temporary))
+    except ClaimLostError:
+        why = "this process was silent for so long that another one has taken it over"
+        log.warning("%s %s: given up: %s", stage.kind, stage.slug, why)
+        raise
+    except Exception as error:
+        log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
+        return End(cause=Cause.of(error))
+    index = store.verify(folder)
+    if index is None:
+        return End(cause=Cause("OSError", f"{folder} cannot be read back; check the disk", known=True))
+    return End(index, made=True)

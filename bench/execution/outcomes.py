@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from bench.execution.pools.pool import Cause
 from bench.planning.plan import Cell
@@ -24,13 +23,13 @@ class CellOutcome:
     """What became of a cell.
 
     Attributes:
-        indices: role of each of its leaves -> index of the artifact; empty if it failed.
         made: keys of the stages that were made for it, not for an earlier cell or run.
         lines: what was logged meanwhile.
+        here: whether it ended by what this run did, not by what another worker has.
     """
 
     cell: Cell
-    indices: dict[str, dict[str, Any]] = field(default_factory=dict)
     failure: StageFailed | None = None
     made: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
+    here: bool = True

@@ -184,9 +184,13 @@ class ProgressReport:
     def drop(self, key: str) -> None:
         """A stage will not run, or not to its end: it was there after all, or something has failed."""
         if key in self._running:
-            self._remove(key)
-            self._forecast.drop(key)
+            self.stop(key)
         self._count_stages(1)
+
+    def stop(self, key: str) -> None:
+        """A stage is not made here after all; it still is to come."""
+        self._remove(key)
+        self._forecast.drop(key)
 
     def cell(self, slug: str, what: str) -> None:
         """A cell has ended: ``what`` says how."""

@@ -6,24 +6,32 @@ import dataclasses
 import datetime
 import json
 import logging
+import secrets
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench.errors import RecordError, UsageError
+from bench.errors import UsageError
+from bench.execution.at_work import AtWork, at_work
 from bench.execution.cell_records import save_finished, save_unfinished
-from bench.execution.forecast import Forecast
+from bench.execution.failure_notes import FailureNotes
+from bench.execution.forecast import Forecast, SharedForecast
 from bench.execution.keeping import Kept, keep
 from bench.execution.machine import Machine
 from bench.execution.pools import pool_of
 from bench.execution.progress import ProgressReport
+from bench.execution.recorded import Recorded
 from bench.execution.run_log import run_log
 from bench.planning import advice, estimate
 from bench.planning.plan import Cell, Plan
+from bench.planning.stage import Stage, walk
 from bench.results import records
-from bench.results.folder import ResultsFolder, save_index
+from bench.results.folder import ResultsFolder, grid_of, save_index
 from bench.storage import atomic
+from bench.storage.store import Store
 
 if TYPE_CHECKING:
     from bench.execution.outcomes import CellOutcome
@@ -31,6 +39,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Overwrite = Literal["missing", "failed", "always"]
+
+#: Seconds that a worker at its end leaves to others for the records of what they have just made.
+GRACE = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a plan is executed.
+
+    Attributes:
+        overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
+        shared: whether other workers make stages of the same cells.
+        timings: whether this one takes timings; else they are left to a worker that does.
+        replace_grid: whether a folder with results of another grid may become that of this one.
+    """
+
+    overwrite: Overwrite = "missing"
+    shared: bool = False
+    timings: bool = True
+    replace_grid: bool = False
 
 
 @dataclass
@@ -41,6 +69,9 @@ class Outcome:
         out: the results folder.
         present: cells that had a record with numbers already.
         attempted: cells that were run; ``ok`` of them have numbers now.
+        elsewhere: how many of those were recorded by other workers.
+        untimed: cells that wait for nothing but timings, which this worker does not take.
+        timers: other workers at work at the end that take timings.
         failed, skipped: slugs of cells without numbers, earlier ones included.
         warnings: sentence -> cells whose records carry it, earlier ones included.
         kept: networks and codes that are copied to the results, where the grid asks for it.
@@ -51,7 +82,10 @@ class Outcome:
     present: int = 0
     attempted: int = 0
     ok: int = 0
+    elsewhere: int = 0
     stages_run: int = 0
+    untimed: list[Cell] = field(default_factory=list, repr=False)
+    timers: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
@@ -59,7 +93,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """1 if any cell has no numbers."""
+        """1 if any cell has no numbers, or will have none."""
         return 1 if self.failed or self.skipped else 0
 
     def count(self, cell: Cell, record: records.Record) -> None:
@@ -69,97 +103,183 @@ class Outcome:
         self.warnings.update(record.warnings)
 
 
-def run_plan(plan: Plan, machine: Machine, out: Path, overwrite: Overwrite = "missing") -> Outcome:
+def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = None) -> Outcome:
     """Execute the selected cells of ``plan``; records and logs go to ``out``.
 
     Raises:
-        UsageError: data or weights are missing, or a folder cannot be written; nothing was started.
+        UsageError: data or weights are missing, a folder cannot be written, or it is another grid's; nothing
+            was started.
     """
+    manner = manner or Manner()
     if plan.missing:
         raise UsageError("\n".join(plan.missing))
+    earlier = grid_of(out)
+    if earlier not in {None, plan.name} and not manner.replace_grid:
+        raise UsageError(
+            f"{out}: the results of another grid, '{earlier}', and not of '{plan.name}'; name another --out, "
+            "or pass --replace-grid, which leaves its records there and out of all reports"
+        )
     cells = {cell.key: cell.slug for cell in plan.cells}
     save_index(out, plan.name, plan.pareto, cells, plan.description, plan.entries)
     for name, manifest in plan.manifests.items():
         atomic.write_text(ResultsFolder(out).split(name), json.dumps(manifest) + "\n")
-    outcome = Outcome(plan, out)
-    todo = _to_do(outcome, overwrite)
-    outcome.attempted = len(todo)
-    if todo:
-        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-        with run_log(ResultsFolder(out).log(f"run-{stamp}")):
-            for line in advice.warnings(plan):
-                log.warning("warning: %s", line)
-            _make(todo, machine, outcome, fresh=overwrite == "always")
-    outcome.kept = keep(plan.keep, machine.store, out)
+    role: Literal["run", "worker"] = "worker" if manner.shared else "run"
+    with at_work(out, role, machine.store.claims.lease, timings=manner.timings) as present:
+        outcome = Outcome(plan, out)
+        todo = _to_do(outcome, manner)
+        outcome.attempted = len(todo)
+        if todo:
+            stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+            with run_log(ResultsFolder(out).log(f"{role}-{stamp}-{secrets.token_hex(2)}")):
+                for line in advice.warnings(plan):
+                    log.warning("warning: %s", line)
+                _make(todo, machine, outcome, manner, present)
+        outcome.kept = keep(plan.keep, machine.store, out)
+        if outcome.untimed:
+            outcome.timers = [str(other) for other in present.others() if other.about.get("timings")]
     return outcome
 
 
-def _to_do(outcome: Outcome, overwrite: Overwrite) -> list[Cell]:
+def _to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
     """Selected cells that are to be run; those that are not are counted."""
-    todo = []
+    todo, out = [], outcome.out
+    recorded = Recorded(out, anywhere=not manner.timings)
     for cell in outcome.plan.selected:
-        record = _present(outcome.out, cell)
-        if overwrite == "always" or record is None or (overwrite == "failed" and record.status != "ok"):
+        record = recorded.of(cell)
+        again = record is not None and record.status != "ok" and manner.overwrite == "failed"
+        if manner.overwrite == "always" or record is None or again:
             todo.append(cell)
+            if again and manner.shared:  # the first one that is written is to stay
+                ResultsFolder(out).record(Path(cell.record_file).stem).unlink(missing_ok=True)
         else:
             outcome.present += record.status == "ok"
             outcome.count(cell, record)
+    if manner.overwrite != "missing":
+        stages = walk(leaf for cell in todo for leaf in cell.leaves.values())
+        FailureNotes(ResultsFolder(out).failures).clear(stages.values())
     return todo
 
 
-def _make(cells: list[Cell], machine: Machine, outcome: Outcome, *, fresh: bool) -> None:
+def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner, present: AtWork) -> None:
     """Make what ``cells`` need, and their records as they end."""
     # Torch is imported here and not above: a run that finds everything done should end at once.
     from bench.execution import preflight
     from bench.execution.making import prepare_process, threads_kept
     from bench.execution.scheduler import Scheduler
+    from bench.execution.sharing import SharedScheduler
 
     preflight.check_device(machine)
     with threads_kept():
         prepare_process(machine.job_threads)
-        scheduler = Scheduler(cells, machine.store, fresh=fresh)
+        scheduler: Scheduler
+        if manner.shared:
+            notes = FailureNotes(ResultsFolder(outcome.out).failures)
+            machine = dataclasses.replace(machine, failures=notes.folder)
+            wanted = cells if manner.timings else _without_timings(cells, machine.store)
+            scheduler = SharedScheduler(wanted, machine.store, notes)
+        else:
+            wanted, scheduler = cells, Scheduler(cells, machine.store, fresh=manner.overwrite == "always")
         schedule = scheduler.schedule
         stages, weights = list(schedule.waiting.values()), outcome.plan.weights
         schedule.jobs = min(machine.jobs, schedule.useful_jobs())
         named = sorted({plugin for cell in cells for plugin in cell.plugins})
         machine = dataclasses.replace(machine, jobs=schedule.jobs, named=tuple(named))
         preflight.look_around(schedule, machine, weights)
-        costs = estimate.estimate(stages, machine.store, machine.job_hardware)
-        progress = ProgressReport(len(stages), len(cells), Forecast(schedule, costs))
-        described = machine.described()
+        forecast: Forecast
+        if manner.shared:
+            forecast = SharedForecast(schedule, {})
+        else:
+            forecast = Forecast(schedule, estimate.estimate(stages, machine.store, machine.job_hardware))
+        progress = ProgressReport(len(stages), len(cells), forecast)
+        whole = {cell.key: cell for cell, other in zip(cells, wanted, strict=True) if cell is not other}
+        recording = _Recording(machine, outcome, whole)
         try:
             for ended in scheduler.run(pool_of(machine, weights), progress):
-                progress.cell(ended.cell.slug, _save(ended, machine, described, outcome))
+                progress.cell(ended.cell.slug, recording.take(ended))
+            recording.finish(present)
         finally:
             outcome.stages_run = scheduler.made
             progress.close()
 
 
-def _save(ended: CellOutcome, machine: Machine, described: dict[str, Any], outcome: Outcome) -> str:
-    """Write the record of a cell and its log; its status."""
-    cell, failure, out = ended.cell, ended.failure, outcome.out
-    if failure is None:
-        record = save_finished(cell, machine.store, ended.indices, described, ended.made, out)
-        outcome.ok += 1
-    else:
-        record = save_unfinished(cell, failure.stage, failure.cause, described, out, first=failure.first)
-        assert record.error is not None
-        line = f"{cell.slug} {record.status}: {record.error.message}"
-        log.error(line)
-        ended.lines.append(line)
-    outcome.count(cell, record)
-    text = "".join(f"{line}\n" for line in ended.lines)
-    atomic.write_text(ResultsFolder(out).log(Path(cell.record_file).stem), text)
-    return record.status
+def _without_timings(cells: list[Cell], store: Store) -> list[Cell]:
+    """Each of ``cells`` as it is if its timings are there, else another one without those that are not."""
+    kinds = {leaf.kind for cell in cells for leaf in cell.leaves.values() if leaf.timed}
+    there = {name for kind in kinds for name in store.names(kind)}
+
+    def wanted(stage: Stage) -> bool:
+        return not stage.timed or (stage.name in there and store.verify(store.path(*stage.place)) is not None)
+
+    made = []
+    for cell in cells:
+        leaves = {role: leaf for role, leaf in cell.leaves.items() if wanted(leaf)}
+        made.append(cell if len(leaves) == len(cell.leaves) else dataclasses.replace(cell, leaves=leaves))
+    return made
 
 
-def _present(out: Path, cell: Cell) -> records.Record | None:
-    """The cell's record; None if there is none, or none that can be used."""
-    path = ResultsFolder(out).record(Path(cell.record_file).stem)
-    if not path.is_file():
-        return None
-    try:
-        return records.load(path)
-    except RecordError as error:
-        log.warning("%s; the cell is run again", error)
-        return None
+class _Recording:
+    """Writes records, unless another worker does.
+
+    Args:
+        untimed: key -> cell that some timings are missing from, which are not taken here.
+    """
+
+    def __init__(self, machine: Machine, outcome: Outcome, untimed: dict[str, Cell]) -> None:
+        self._machine, self._outcome, self._untimed = machine, outcome, untimed
+        self._described = machine.described()
+        self._elsewhere: list[CellOutcome] = []
+
+    def take(self, ended: CellOutcome) -> str:
+        """Write the record of a cell, or leave it to who has ended it; how that was."""
+        if ended.failure is None and ended.cell.key in self._untimed:
+            self._outcome.untimed.append(self._untimed[ended.cell.key])
+            return "ok but for timings"
+        if not ended.here:
+            self._elsewhere.append(ended)
+            return "made elsewhere" if ended.failure is None else "failed elsewhere"
+        return self._save(ended)
+
+    def finish(self, present: AtWork, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Write what others have left, and count what they have not."""
+        out, waited = self._outcome.out, 0.0
+        recorded = Recorded(out)
+        while waited < GRACE and not all(recorded.has(ended.cell) for ended in self._elsewhere):
+            if not present.others():
+                break
+            sleep(0.5)
+            waited += 0.5
+            recorded = Recorded(out)
+        for ended in self._elsewhere:
+            if not recorded.has(ended.cell):
+                self._save(ended)
+            elif ended.failure is None:
+                self._outcome.elsewhere += 1
+                self._outcome.ok += 1
+            else:
+                first = ended.failure.first
+                (self._outcome.failed if first else self._outcome.skipped).append(ended.cell.slug)
+        if self._outcome.untimed:
+            timed = Recorded(out, anywhere=True)
+            left = [cell for cell in self._outcome.untimed if not timed.has(cell)]
+            done = len(self._outcome.untimed) - len(left)
+            self._outcome.ok += done
+            self._outcome.elsewhere += done
+            self._outcome.untimed = left
+
+    def _save(self, ended: CellOutcome) -> str:
+        """Write the record of a cell and its log; its status."""
+        cell, failure, out, described = ended.cell, ended.failure, self._outcome.out, self._described
+        first = self._machine.failures is not None
+        if failure is None:
+            record = save_finished(cell, self._machine.store, described, ended.made, out, first=first)
+            self._outcome.ok += 1
+        else:
+            record = save_unfinished(cell, failure, described, out, first=first)
+            assert record.error is not None
+            line = f"{cell.slug} {record.status}: {record.error.message}"
+            log.error(line)
+            ended.lines.append(line)
+        self._outcome.count(cell, record)
+        text = "".join(f"{line}\n" for line in ended.lines)
+        atomic.write_text(ResultsFolder(out).log(Path(cell.record_file).stem), text)
+        return record.status

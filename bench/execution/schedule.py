@@ -26,6 +26,11 @@ SHORT = 8
 IDLE = 0.03
 
 
+def _any(stage: Stage) -> bool:
+    """Every stage may be started."""
+    return True
+
+
 @dataclass
 class _Open:
     """A cell that is not done: what it needs of the stages to come, and how many of them are left."""
@@ -72,6 +77,7 @@ class Schedule:
         self._order = {key: place for place, key in enumerate(self.waiting)}
         self._ready: list[tuple[int, str]] = []
         self._timings: list[tuple[int, str]] = []
+        self._complete: list[str] = []  # cells that have not been told of
         # Inputs that are there already make nothing wait.
         to_come = self.running | self.waiting
         self._inputs: TopologicalSorter[str] = TopologicalSorter()
@@ -96,6 +102,7 @@ class Schedule:
                 opened.timed += stage.timed
                 opened.untimed += not stage.timed
         made._count_due()
+        made._complete = [key for key, opened in made._cells.items() if not opened.untimed + opened.timed]
         return made
 
     def copy(self) -> Schedule:
@@ -121,31 +128,53 @@ class Schedule:
 
     def done(self) -> list[Cell]:
         """Cells that nothing is missing from any more, each told once."""
-        found = [opened.cell for opened in self._cells.values() if not opened.untimed + opened.timed]
-        for cell in found:
-            del self._cells[cell.key]
+        found = [self._cells.pop(key).cell for key in self._complete]
+        self._complete.clear()
         return found
 
-    def next(self) -> Stage | None:
-        """Start a stage; None if there is none, or none that may run beside those at work."""
+    def next(self, free: Callable[[Stage], bool] = _any) -> Stage | None:
+        """Start a stage; None if there is none, or none that may run beside those at work.
+
+        Args:
+            free: whether a stage may be started from here.
+        """
         if self._since is None:
             self._since = self.clock()
         if len(self.running) >= self.jobs or any(stage.timed for stage in self.running.values()):
             return None
         if self.running:
-            key = None if self._stopping() else self._fitting()
-        elif self._timings and (self.jobs > 1 or not self._ready or self._timings[0] < self._ready[0]):
-            key = heapq.heappop(self._timings)[1]
+            key = None
+            if not self._stopping():
+                key = self._first(self._ready, lambda stage: self._fits(stage) and free(stage))
         else:
-            key = heapq.heappop(self._ready)[1] if self._ready else None
+            timings, ready = map(self._head, (self._timings, self._ready))
+            queues = [self._ready, self._timings]
+            if timings and (self.jobs > 1 or not ready or timings < ready):
+                queues.reverse()
+            key = self._first(queues[0], free) or self._first(queues[1], free)
         if key is None:
             return None
         stage = self.running[key] = self.waiting.pop(key)
         return stage
 
+    def place(self, stage: Stage) -> int:
+        """Where in the order of the plan it is, inputs before what needs them."""
+        return self._order[stage.key]
+
+    def is_ready(self, stage: Stage) -> bool:
+        """Whether a stage waits, and for nothing."""
+        if stage.key not in self.waiting:
+            return False
+        return not any(one.key in self.waiting or one.key in self.running for one in stage.inputs.values())
+
+    def put_back(self, stage: Stage) -> None:
+        """A stage at work is not made here after all; it is as if it had not been started."""
+        self.waiting[stage.key] = self.running.pop(stage.key)
+        self._push(stage.key)
+
     def ended(self, stage: Stage) -> None:
-        """A stage at work is there now."""
-        del self.running[stage.key]
+        """A stage at work is there now, or one that was ready and is made elsewhere."""
+        self._remove(stage)
         if stage.timed:
             self._since = self.clock()
         self._inputs.done(stage.key)
@@ -153,8 +182,8 @@ class Schedule:
         self._count_down(stage)
 
     def failed(self, stage: Stage) -> tuple[list[Cell], list[Stage]]:
-        """A stage at work will never be there: the cells that need it, and stages that only they wanted."""
-        del self.running[stage.key]
+        """A stage will never be there: the cells that need it, and stages that only they wanted."""
+        self._remove(stage)
         lost = [opened.cell for opened in self._cells.values() if stage.key in opened.needed]
         for cell in lost:
             del self._cells[cell.key]
@@ -172,8 +201,15 @@ class Schedule:
         """Queue what has all its inputs now, unless it was dropped meanwhile."""
         for key in self._inputs.get_ready():
             if key in self.waiting:
-                queue = self._timings if self.waiting[key].timed else self._ready
-                heapq.heappush(queue, (self._order[key], key))
+                self._push(key)
+
+    def _push(self, key: str) -> None:
+        queue = self._timings if self.waiting[key].timed else self._ready
+        heapq.heappush(queue, (self._order[key], key))
+
+    def _remove(self, stage: Stage) -> None:
+        """Its place in a queue is passed over when it comes up."""
+        (self.running if stage.key in self.running else self.waiting).pop(stage.key)
 
     def _wanted(self, key: str) -> bool:
         return any(cell in self._cells for cell in self._owners.get(key, ()))
@@ -186,6 +222,8 @@ class Schedule:
                 opened.timed -= stage.timed
                 opened.untimed -= not stage.timed
                 self._due += opened.due - before
+                if not opened.untimed + opened.timed:
+                    self._complete.append(cell)
 
     def _count_due(self) -> None:
         self._due = sum(opened.due for opened in self._cells.values())
@@ -198,20 +236,30 @@ class Schedule:
         assert self._since is not None
         return idle <= IDLE * (self.clock() - self._since)
 
-    def _fitting(self) -> str | None:
-        """The first ready stage whose memory is free."""
-        free = None if self.room is None else self.room - sum(map(self._need, self.running))
+    def _head(self, queue: list[tuple[int, str]]) -> tuple[int, str] | None:
+        """The first entry of a queue whose stage still waits."""
+        while queue and queue[0][1] not in self.waiting:
+            heapq.heappop(queue)
+        return queue[0] if queue else None
+
+    def _first(self, queue: list[tuple[int, str]], fits: Callable[[Stage], bool]) -> str | None:
+        """Take the first stage that fits out of a queue."""
         passed: list[tuple[int, str]] = []
         found = None
-        while self._ready and found is None:
-            entry = heapq.heappop(self._ready)
-            if free is None or self._need(entry[1]) <= free:
+        while found is None and self._head(queue):
+            entry = heapq.heappop(queue)
+            if fits(self.waiting[entry[1]]):
                 found = entry[1]
             else:
                 passed.append(entry)
         for entry in passed:
-            heapq.heappush(self._ready, entry)
+            heapq.heappush(queue, entry)
         return found
+
+    def _fits(self, stage: Stage) -> bool:
+        """Whether its memory is free."""
+        taken = sum(map(self._need, self.running))
+        return self.room is None or self._need(stage.key) <= self.room - taken
 
     def _need(self, key: str) -> int:
         return self.needs.get(key, 0)

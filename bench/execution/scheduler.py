@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from bench.execution.outcomes import CellOutcome, StageFailed
 from bench.execution.pools.pool import Ended, Pool, logged
@@ -27,7 +26,6 @@ class Scheduler:
 
     def __init__(self, cells: Sequence[Cell], store: Store, *, fresh: bool = False) -> None:
         self._store, self._fresh = store, fresh
-        self._indices: dict[str, dict[str, Any]] = {}  # of every artifact that is there
         self._untold: dict[str, Ended] = {}  # what has ended and is in the outcome of no cell yet
         self.made = 0
         self.schedule = Schedule.of(cells, self._is_there)
@@ -49,10 +47,7 @@ class Scheduler:
 
     def _is_there(self, stage: Stage) -> bool:
         """Whether nobody has to make it."""
-        index = None if self._fresh else self._store.verify(self._store.path(*stage.place))
-        if index is not None:
-            self._indices[stage.key] = index
-        return index is not None
+        return not self._fresh and self._store.verify(self._store.path(*stage.place)) is not None
 
     def _take(self, ended: Ended, progress: ProgressReport) -> list[CellOutcome]:
         """Note how a stage has ended; the outcome of cells that cannot be made any more."""
@@ -66,8 +61,6 @@ class Scheduler:
                 lost = [(cell, StageFailed(stage, end.cause, first=cell is cells[0])) for cell in cells]
                 for one in dropped:
                     progress.drop(one.key)
-            if end.index is not None:
-                self._indices[stage.key] = end.index
             if end.index is not None and end.made:
                 self.made += 1
                 progress.finish(stage.key, end.index["seconds"])
@@ -84,6 +77,4 @@ class Scheduler:
                 outcome.lines += ended.lines
                 if ended.end.made:
                     outcome.made.add(key)
-        if failure is None:
-            outcome.indices = {role: self._indices[leaf.key] for role, leaf in cell.leaves.items()}
         return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,14 +17,14 @@ from bench.data import copies, loading
 from bench.errors import UsageError, did_you_mean, told_to_people
 from bench.execution.machine import Machine
 from bench.execution.pools import POOLS
-from bench.execution.run import Outcome, Overwrite, run_plan
+from bench.execution.run import Manner, Outcome, Overwrite, run_plan
 from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.planning.plan import Plan
 from bench.planning.points import Choice
 from bench.registry import DATASETS
 from bench.results.folder import ResultsFolder
-from bench.storage import keys, store
+from bench.storage import claims, keys, store
 from bench.training import signals
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 _AT_WORK = threading.Lock()
 
 Device = Literal["auto", "cpu", "cuda"]
+Executor = Literal["local", "workers"]
+
+#: Seconds that a lease has at least: signs of life are a part of it apart.
+SHORTEST_LEASE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,11 @@ class RunOptions:
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
         overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
         checkpoints: whether a training that is interrupted goes on where it stopped (``--no-checkpoints``).
+        executor: ``local`` = this machine makes every stage; ``workers`` = whoever runs the same grid into
+            the same folder that way makes its share, on any machine that sees the folder and the cache.
+        timings: whether this machine takes the timings of the grid; only workers leave them to others.
+        lease: seconds without a sign of life after which others may make what is at work here.
+        replace_grid: whether a folder with results of another grid may become that of this one.
 
     Raises:
         UsageError: a value that no run can have.
@@ -71,6 +81,10 @@ class RunOptions:
     pool: str | None = None
     overwrite: Overwrite = "missing"
     checkpoints: bool = True
+    executor: Executor = "local"
+    timings: bool = True
+    lease: float = claims.LEASE
+    replace_grid: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what the command line would refuse."""
@@ -83,7 +97,12 @@ class RunOptions:
             if unfit := [one for one in values if not isinstance(one, of)]:
                 raise UsageError(f"{name}: {unfit[0]!r} is no text; pass a list of texts")
             object.__setattr__(self, name, values)
-        choices = {"device": get_args(Device), "overwrite": get_args(Overwrite), "pool": (None, *POOLS)}
+        choices = {
+            "device": get_args(Device),
+            "overwrite": get_args(Overwrite),
+            "pool": (None, *POOLS),
+            "executor": get_args(Executor),
+        }
         for name, values in choices.items():
             if (value := getattr(self, name)) not in values:
                 raise UsageError(f"{name}: {value!r} is none of {', '.join(map(str, values))}")
@@ -95,6 +114,15 @@ class RunOptions:
             if not whole and value not in words:
                 wanted = " or ".join([f"a whole number from {least} on", *map(str, words)])
                 raise UsageError(f"{name}: {value!r} is not {wanted}")
+        if not (isinstance(self.lease, int | float) and SHORTEST_LEASE <= self.lease < math.inf):
+            raise UsageError(f"lease: {self.lease!r} is not a number of seconds from {SHORTEST_LEASE:g} on")
+        if self.executor == "workers" and self.overwrite == "always":
+            raise UsageError(
+                "overwrite: with workers nothing is made anew, as each would make it; name another --out and "
+                "BENCH_CACHE, or pass failed"
+            )
+        if self.executor == "local" and not self.timings:
+            raise UsageError("timings: a run takes them itself; executor='workers' may leave them to others")
 
 
 def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outcome:
@@ -118,7 +146,13 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
     with _alone(), told_to_people(), signals.interrupting():
         plan, machine = prepare(grid, asked, fetch=True)
         folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
-        return run_plan(plan, machine, folder, asked.overwrite)
+        manner = Manner(
+            overwrite=asked.overwrite,
+            shared=asked.executor == "workers",
+            timings=asked.timings,
+            replace_grid=asked.replace_grid,
+        )
+        return run_plan(plan, machine, folder, manner)
 
 
 def prepare(grid: str | Path, options: RunOptions, *, fetch: bool) -> tuple[Plan, Machine]:
@@ -165,7 +199,7 @@ def _machine(options: RunOptions, precision: str) -> Machine:
         asked = f"--jobs {count} with --threads {threads} on {cores} cores"
         log.warning("warning: %s: they will wait for each other", asked)
     return Machine(
-        store=store.Store(store.default_root()),
+        store=store.Store(store.default_root(), options.lease),
         data_root=Path(options.data_root) if options.data_root else loading.default_root(),
         device=device,
         threads=cores,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.storage.keys import content_key
+from bench.storage.keys import content_key, file_name
 
 #: Where each kind of stage has a module of its name, with ``VERSION`` and ``run``.
 MODULES = Path(__file__).parents[1] / "stages"
@@ -71,6 +71,11 @@ class Stage:
     def place(self) -> tuple[str, str, str]:
         """Where the store has its artifact: kind, slug and key."""
         return self.kind, self.slug, self.key
+
+    @functools.cached_property
+    def name(self) -> str:
+        """Of its artifact: what the folder is called that the store has it in."""
+        return file_name(self.slug, self.key)
 
     @property
     def timed(self) -> bool:

@@ -76,6 +76,16 @@ class ResultsFolder:
         """What was logged, of a cell or of a whole run."""
         return self.path / "logs" / f"{stem}.log"
 
+    @property
+    def failures(self) -> Path:
+        """Why stages have failed, for other workers that need them."""
+        return self.path / "failures"
+
+    @property
+    def at_work(self) -> Path:
+        """Claims of the runs and workers that are at work on it; there while they are."""
+        return self.path / "at-work"
+
     def split(self, name: str) -> Path:
         """The manifest of a split."""
         return self.path / "splits" / f"{name}.json"
@@ -259,6 +269,14 @@ def _learn(declared: list[MetricEntry], source: str) -> None:
             log.warning("warning: %s; it is shown as that says", differing)
         else:
             catalogue.learn([one], source)
+
+
+def grid_of(folder: Path) -> str | None:
+    """Name of the grid whose results a folder holds; None where there are none, or none that can be read."""
+    try:
+        return _Index.model_validate(records.parse(ResultsFolder(folder).index.read_bytes())).name
+    except (ValidationError, *records.UNREADABLE):
+        return None
 
 
 def latest_folder() -> Path:

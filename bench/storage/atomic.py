@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def written(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -40,3 +41,22 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8; see ``written``."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_new(path: Path, text: str) -> bool:
+    """Write ``text`` as UTF-8 unless there is such a file: of several who try, the first one does.
+
+    Returns:
+        Whether it was written.
+    """
+    own = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    write_text(own, text)
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    except OSError:  # not every file system has links
+        own.replace(path)
+    finally:
+        own.unlink(missing_ok=True)
+    return True

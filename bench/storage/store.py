@@ -3,6 +3,9 @@
 An artifact is a folder ``<root>/<kind>/<slug>-<12 hex digits>``. It is written under a temporary name,
 checksummed and renamed, so it is there whole or not at all. What does not match its checksums is set
 aside with a warning and made again. Tensors are safetensors, the rest is JSON; nothing is unpickled.
+
+Who makes an artifact holds the claim on it, see ``claims``. Should two make it all the same, as one was
+thought dead, renaming decides: what the first has put there stays.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,10 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from bench.errors import UsageError
+from bench.storage import claims
+from bench.storage.claims import Claim, ClaimLostError, Claims
 from bench.storage.keys import KEY_DIGITS, file_name
 
 log = logging.getLogger(__name__)
@@ -36,11 +41,20 @@ def default_root() -> Path:
 
 
 class Store:
-    """Artifacts below ``root``; several processes may use one store at a time."""
+    """Artifacts below ``root``; processes of several machines may use one store at a time.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        lease: seconds of silence after which what a process makes may be made by another one.
+    """
+
+    def __init__(self, root: Path, lease: float = claims.LEASE) -> None:
+        self.root, self.claims = root, Claims(root / "claims", lease)
         self._verified: set[str] = set()
+        self._held: dict[str, Claim] = {}
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path, float]]:
+        """What this process holds, another one does not."""
+        return Store, (self.root, self.claims.lease)
 
     def path(self, kind: str, slug: str, key: str) -> Path:
         """Folder of an artifact, whether it exists or not."""
@@ -65,9 +79,9 @@ class Store:
         """The index of an intact artifact; None if there is none. A damaged one is set aside first."""
         index = self.intact(folder)
         if index is None and folder.exists():
-            with self.lock(folder):  # it looks damaged while another run puts it there
+            with self.claim(folder) as claim:  # it looks damaged while another run puts it there
                 index = self.intact(folder)
-                if index is None and folder.exists():
+                if claim is not None and index is None and folder.exists():
                     self._set_aside(folder)
         return index
 
@@ -85,45 +99,91 @@ class Store:
     def partial(self, folder: Path) -> Path:
         """A folder for what an unfinished artifact wants to find again after an interruption.
 
-        It belongs to who holds the lock, and goes when the artifact is there.
+        It belongs to the claim that this process holds, with what earlier holders have left, and goes when
+        the artifact is there.
+
+        Raises:
+            ClaimLostError: another process makes the artifact by now.
         """
-        place = self.root / "partial" / folder.name
-        place.mkdir(parents=True, exist_ok=True)
+        claim = self._held.get(folder.name)
+        place = self.root / "partial" / f"{folder.name}.{claim.token if claim else 0}"
+        if not place.exists():
+            if claim and not claim.held():  # what is there is another process's
+                raise ClaimLostError
+            place.parent.mkdir(parents=True, exist_ok=True)
+            left = max(self._left(folder), key=_changed, default=None)
+            if left is None:
+                place.mkdir(exist_ok=True)
+            elif claim and claim.doubtful:
+                # Who may be at work still has these files open: they must not be ours.
+                theirs = left.rename(left.with_name(f".{place.name}"))
+                shutil.copytree(theirs, place)
+            else:
+                left.rename(place)
         return place
 
+    def forget_partial(self, folder: Path) -> None:
+        """Remove what unfinished artifacts have left."""
+        for left in (*self._left(folder), *self._left(folder, hidden=True)):
+            shutil.rmtree(left, ignore_errors=True)
+
     @contextmanager
-    def lock(self, folder: Path) -> Iterator[None]:
+    def lock(self, folder: Path) -> Iterator[Claim]:
         """Hold the artifact, also twice: a second process waits here and then finds the work done."""
-        path = self.root / "locks" / f"{folder.name}.lock"
+        with self._holding(folder, wait=True) as claim:
+            assert claim is not None
+            yield claim
+
+    @contextmanager
+    def claim(self, folder: Path) -> Iterator[Claim | None]:
+        """The same, but None at once while another process holds it."""
+        with self._holding(folder, wait=False) as claim:
+            yield claim
+
+    @contextmanager
+    def _holding(self, folder: Path, *, wait: bool) -> Iterator[Claim | None]:
+        name = folder.name
+        if name in self._held:
+            yield self._held[name]
+            return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path, is_singleton=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                log.info("waiting for another run that makes %s", folder.name)
-                lock.acquire()
+            claim = (
+                self.claims.wait(name, lambda: log.info("waiting for another run that makes %s", name))
+                if wait
+                else self.claims.take(name)
+            )
         except OSError as error:
             raise UsageError(
                 f"{self.root}: cannot write ({error.strerror or error}); set BENCH_CACHE to a writable folder"
             ) from error
+        if claim is None:
+            yield None
+            return
+        self._held[name] = claim
         try:
-            yield
+            yield claim
         finally:
-            lock.release()
+            del self._held[name]
+            claim.release()
 
     @contextmanager
     def write(self, folder: Path, about: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Fill a temporary folder, then make it the artifact at once; hold the lock.
 
+        What is there when this begins is replaced; what another process puts there meanwhile stays.
+
         Yields:
             The folder to write files into, and a dict to put the artifact's JSON summary into, with
             ``seconds_before`` if earlier runs had a share in it. If the block raises, nothing is left
             behind but the partial folder.
+
+        Raises:
+            ClaimLostError: another process makes the artifact by now.
         """
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-        for left_by_a_killed_run in folder.parent.glob(f".{folder.name}.*"):
-            shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+        claim, replacing = self._held.get(folder.name), folder.exists()
+        temporary = _own(folder)
+        for left_by_who_has_lost_it in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(left_by_who_has_lost_it, ignore_errors=True)
         temporary.mkdir(parents=True)
         summary: dict[str, Any] = {}
         started = time.perf_counter()
@@ -141,15 +201,20 @@ class Store:
             # Libraries that write tensors keep them from everybody else, whatever the user's mask says.
             for name in files:
                 (temporary / name).chmod((temporary / INDEX).stat().st_mode)
+            if claim is not None and not claim.held():
+                raise ClaimLostError
             replaced = folder.with_name(f".{folder.name}.replaced")
-            if folder.exists():
+            if replacing and folder.exists():
                 folder.rename(replaced)  # not removed yet: who reads it must not find half of it
-            temporary.rename(folder)
-            for done_with in (replaced, self.root / "partial" / folder.name):
-                shutil.rmtree(done_with, ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _put(temporary, folder)
+            shutil.rmtree(replaced, ignore_errors=True)
+            self.forget_partial(folder)
+        except Exception as error:
+            if claim is not None and not claim.held():  # who has it now has tidied up below our feet
+                raise ClaimLostError from error
             raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         self._verified.discard(str(folder))
 
     def copy(self, folder: Path, to: Store) -> None:
@@ -159,7 +224,7 @@ class Store:
             OSError: it cannot be read or written, or the copy is not what its checksums say.
         """
         copied = to.root / folder.relative_to(self.root)
-        temporary = copied.with_name(f".{copied.name}.{os.getpid()}")
+        temporary = _own(copied)
         for left_by_a_killed_run in copied.parent.glob(f".{copied.name}.*"):
             shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
         index = self.index(folder) or {"files": {}}
@@ -183,13 +248,45 @@ class Store:
             if index is not None:
                 yield index
 
+    def names(self, kind: str) -> set[str]:
+        """Names of the folders of a kind's finished artifacts, by one look that opens none."""
+        try:
+            return {name for name in os.listdir(self.root / kind) if not name.startswith(".")}
+        except FileNotFoundError:
+            return set()
+
+    def _left(self, folder: Path, *, hidden: bool = False) -> list[Path]:
+        return list((self.root / "partial").glob(f"{'.' if hidden else ''}{folder.name}.*"))
+
     def _set_aside(self, folder: Path) -> None:
         aside = self.root / "damaged" / f"{folder.name}-{time.time_ns()}"
         aside.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(aside)
         # Rows that an interrupted run has left may be the same file by another name.
-        shutil.rmtree(self.root / "partial" / folder.name, ignore_errors=True)
+        self.forget_partial(folder)
         log.warning("%s is damaged or incomplete; set aside as %s and made again", folder.name, aside)
+
+
+def _own(folder: Path) -> Path:
+    """A name beside ``folder`` that no other process has, on whichever machine."""
+    return folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    """Rename, unless another process was first."""
+    try:
+        temporary.rename(folder)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        log.info("%s has been made by another process meanwhile; that is taken", folder.name)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _sha256(path: Path) -> str | None:

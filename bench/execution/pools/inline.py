@@ -23,7 +23,7 @@ class InlinePool:
         """Put a stage behind those that are to be made."""
         self._begun.append((stage, fresh))
 
-    def listen(self, advance: Told) -> list[Ended]:
+    def listen(self, advance: Told, patience: float | None = None) -> list[Ended]:
         """Make the next one."""
         stage, fresh = self._begun.popleft()
         context = dataclasses.replace(self._context, advance=functools.partial(advance, stage.key))

@@ -45,6 +45,11 @@ class End:
     made: bool = False
     cause: Cause | None = None
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether nothing came of it here, as another worker is at it."""
+        return self.index is None and self.cause is None
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -71,8 +76,11 @@ class Pool(Protocol):
             fresh: make its artifact even if it is there.
         """
 
-    def listen(self, advance: Told) -> list[Ended]:
+    def listen(self, advance: Told, patience: float | None = None) -> list[Ended]:
         """Wait until at least one has ended; ``advance`` is told the images that each is done with.
+
+        Args:
+            patience: seconds after which it may be none, where others make stages as well.
 
         Raises:
             BenchError: no stage can be made at all, which ends the run.

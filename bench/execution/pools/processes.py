@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import signal
 import sys
+import time
 import types
 from collections.abc import Iterator
 from multiprocessing.connection import wait
@@ -39,13 +41,15 @@ class ProcessPool:
             self._workers.append(idle)
         idle.start(stage, fresh=fresh)
 
-    def listen(self, advance: Told) -> list[Ended]:
+    def listen(self, advance: Told, patience: float | None = None) -> list[Ended]:
         """Take note of what workers say, until one has ended a stage, or several."""
+        until = math.inf if patience is None else time.monotonic() + patience
         while True:
             talking = [worker for worker in self._workers if worker.stage]
-            wait([end for worker in talking for end in (worker.connection, worker.sentinel)])
+            left = None if patience is None else max(0.0, until - time.monotonic())
+            wait([end for worker in talking for end in (worker.connection, worker.sentinel)], left)
             ended = [self._hear(worker, advance) for worker in talking]
-            if any(ended):
+            if any(ended) or time.monotonic() >= until:
                 return [one for one in ended if one]
 
     def close(self) -> None:

@@ -1,0 +1,62 @@
+"""``worker``: make records of a grid together with other machines that share its folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import Number, grid_options, replace_grid_option, verb
+
+if TYPE_CHECKING:
+    from bench.execution.run import Outcome
+
+
+@click.command()
+@grid_options
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder [default: results/<grid name>].")
+@click.option("--overwrite", type=click.Choice(["missing", "failed"]), default="missing", show_default=True,
+              help="missing: run cells without a record; failed: and those that failed before.")  # fmt: skip
+@click.option("--timings", is_flag=True, help="Take the timings of the grid on this machine, while no other "
+              "worker of it works; without, they are left to a worker that does.")  # fmt: skip
+@click.option("--lease", type=Number(1), default=60.0, show_default=True, metavar="SECONDS",
+              help="Others may make what is at work here after so long without a sign of life.")  # fmt: skip
+@replace_grid_option
+@verb
+def worker(grid: Path, out: Path | None, **options: Any) -> int:
+    """Make a share of a grid, with every other worker on the same folders.
+
+    Start it as often as you like, on any machine that sees the same --out and the same cache (BENCH_CACHE):
+    each worker makes what no other one does, and ends when nothing is left. One that dies loses what it was
+    at; another takes it over.
+    """
+    from bench.execution import session
+
+    outcome = session.run(grid, out, executor="workers", **options)
+    cells = len(outcome.plan.selected)
+    text = f"{outcome.present + outcome.ok} of {cells} cells ok in {outcome.out}"
+    made = f"{outcome.stages_run} {'stage' if outcome.stages_run == 1 else 'stages'} made here"
+    click.echo(f"{text}; {made}" if outcome.attempted else f"{text}; nothing to do, every cell has a record")
+    for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
+        for slug in slugs:
+            click.echo(f"{label}: {slug}")
+    if outcome.untimed:
+        click.echo(_timings(outcome, grid))
+    if outcome.exit_code:
+        click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
+    return outcome.exit_code
+
+
+def _timings(outcome: Outcome, grid: Path) -> str:
+    """Which timings are left, and who takes them."""
+    count = len(outcome.untimed)
+    cells = f"{count} {'cell waits' if count == 1 else 'cells wait'}"
+    roles = (role for cell in outcome.untimed for role, leaf in cell.leaves.items() if leaf.timed)
+    what = ", ".join(sorted({role.removeprefix("measure/") for role in roles}))
+    if outcome.timers:
+        return f"{cells} for {what}, taken by: {'; '.join(outcome.timers)}"
+    return (
+        f"{cells} for {what}; on the machine whose times are wanted, run: "
+        f"python -m bench worker --grid {grid} --out {outcome.out} --timings"
+    )

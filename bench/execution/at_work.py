@@ -1,0 +1,55 @@
+"""Who is at work on a results folder: runs and workers say so there, and see one another."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import UsageError
+from bench.results.folder import ResultsFolder
+from bench.storage.claims import Claims, Holder
+
+log = logging.getLogger(__name__)
+
+Role = Literal["run", "worker"]
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """The others on one folder."""
+
+    _claims: Claims
+    _token: str
+
+    def others(self) -> list[Holder]:
+        """Those that give signs of life."""
+        return [holder for holder in self._claims.holders() if holder.token != self._token]
+
+
+@contextlib.contextmanager
+def at_work(out: Path, role: Role, lease: float, *, timings: bool) -> Iterator[AtWork]:
+    """Be seen at work inside, and say who else is.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    claims = Claims(ResultsFolder(out).at_work, lease)
+    try:
+        claim = claims.take(secrets.token_hex(8), role=role, timings=timings)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot write ({error.strerror or error}); choose another --out") from error
+    assert claim is not None
+    try:
+        present = AtWork(claims, claim.token)
+        for other in present.others():
+            log.info("at work on %s, too: a %s, %s", out, other.about.get("role", "run"), other)
+        yield present
+    finally:
+        claim.release()
+        with contextlib.suppress(OSError):  # others are still at work
+            claims.folder.rmdir()
