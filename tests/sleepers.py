@@ -109,14 +109,7 @@ def main() -> None:
     folder = asked.folder
     store, notes = Store(folder / "cache", asked.lease), FailureNotes(folder / "failures")
     Sleeping(folder, asked.seconds, asked.slow, asked.wrong)
-    context = Context(
-        store,
-        folder,
-        None,
-        {},
-        "x",
-        advance=lambda images: None,  # type: ignore[arg-type]
-    )
+    context = Context(store, folder, None, {}, "x")  # type: ignore[arg-type]
     outcomes = []
     for outcome in SharedScheduler(cells(), store, notes).run(Pool(context, notes), Silent()):  # type: ignore[arg-type]
         outcomes.append(outcome)
