@@ -47,9 +47,8 @@ def test_without_slurm_one_learns_where_to_submit(bench, folder, programs):
 
 def test_partitions_and_what_becomes_of_jobs_that_have_to_go(bench, folder, programs):
     config = CONFIG.format(wait=30, mode="REQUEUE").replace("\n", "\\n")
-    programs(
-        sbatch="", sinfo="echo 'gpu, up, at most 2-00:00:00, 4 nodes, gpu:8'", scontrol=f"printf '{config}'"
-    )
+    line = "gpu, up, at most 2-00:00:00, 4 nodes, gpu:8"
+    programs(sbatch="", sinfo=f"echo '{line}'", scontrol=f"printf '{config}'")
     found = slurm(bench, folder, 0)
     assert found["partition"] == ("ok", line)
     assert found["version"] == ("ok", "22.05.8")
