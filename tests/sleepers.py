@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import sys
 import time
 import types
@@ -38,8 +39,9 @@ def cells():
 class Sleeping:
     """Stages that sleep in small steps and write what they are made from."""
 
-    def __init__(self, folder: Path, seconds: float, slow: str, wrong: str) -> None:
-        self._folder, self._seconds, self._slow, self._wrong = folder, seconds, slow, wrong
+    def __init__(self, folder: Path, asked: argparse.Namespace) -> None:
+        self._folder, self._seconds, self._slow = folder, asked.seconds, asked.slow
+        self._wrong, self._deadly, self._lasting = asked.wrong, asked.deadly, asked.lasting
         for kind in simulated.SECONDS:
             sys.modules[f"bench.stages.{kind}"] = types.SimpleNamespace(run=self.run)  # type: ignore[assignment]
 
@@ -52,6 +54,10 @@ class Sleeping:
             context.advance(1)
         if stage.kind == self._wrong:
             raise ValueError("it had to fail")
+        if stage.kind == self._deadly:
+            if self._lasting:
+                (context.store.partial(context.store.path(*stage.place)) / FILE).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         made = hashlib.sha256(stage.key.encode())
         for needed in stage.inputs.values():
             made.update((context.store.path(*needed.place) / FILE).read_bytes())
@@ -104,11 +110,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.05)
     parser.add_argument("--slow", default="")
     parser.add_argument("--wrong", default="")
+    parser.add_argument("--deadly", default="", help="kind of stage that has its process killed")
+    parser.add_argument("--lasting", default="", help="anything, if it leaves unfinished work then")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = asked.folder
     store, notes = Store(folder / "cache", asked.lease), FailureNotes(folder / "failures")
-    Sleeping(folder, asked.seconds, asked.slow, asked.wrong)
+    Sleeping(folder, asked)
     context = Context(store, folder, None, {}, "x")  # type: ignore[arg-type]
     outcomes = []
     for outcome in SharedScheduler(cells(), store, notes).run(Pool(context, notes), Silent()):  # type: ignore[arg-type]

@@ -16,8 +16,13 @@ from bench.execution.pools.pool import Cause, End, Ended, logged
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.storage.claims import Claim, ClaimLostError
+from bench.storage.store import Store
 
 log = logging.getLogger(__name__)
+
+#: So many workers in a row may end in the middle of one stage until nobody tries it any more: few where each
+#: began anew, many where they have left unfinished work to go on with.
+MOST_DEATHS, MOST_INTERRUPTIONS = 5, 100
 
 
 def prepare_process(threads: int) -> None:
@@ -90,12 +95,25 @@ def make_if_free(stage: Stage, context: Context, notes: FailureNotes) -> End:
         if claim is None or notes.has(stage) or (not stage.timed and quiet.asked_for(store.claims)):
             return End()
         try:
-            end = _make(stage, context, claim, fresh=False)
+            end = _given_up(stage, store, claim) or _make(stage, context, claim, fresh=False)
         except ClaimLostError:
             return End()
         if end.cause is not None:
             notes.save(stage, end.cause)  # before others can claim it
         return end
+
+
+def _given_up(stage: Stage, store: Store, claim: Claim) -> End | None:
+    """How it ends if it has ended too many workers."""
+    folder = store.path(*stage.place)
+    if claim.deaths < MOST_DEATHS or store.verify(folder) is not None:
+        return None
+    if claim.deaths < MOST_INTERRUPTIONS and store.unfinished(folder):
+        return None
+    text = (
+        f"{claim.deaths} workers in a row have ended while they made it; lower batch_size if memory was short"
+    )
+    return End(cause=Cause("WorkerDied", text, known=True))
 
 
 def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:

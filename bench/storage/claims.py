@@ -44,6 +44,7 @@ class Holder:
         processes: where ``pid`` is the number of a process; empty where nobody can tell.
         lease: seconds of silence that it allows itself.
         about: what else it says.
+        deaths: how many have held the claim before it, one after the other, and gone without releasing it.
     """
 
     token: str
@@ -54,6 +55,7 @@ class Holder:
     started: str
     lease: float
     about: dict[str, Any]
+    deaths: int = 0
 
     def __str__(self) -> str:
         return f"{self.host}, process {self.pid}, since {self.started}"
@@ -78,11 +80,12 @@ class Claim:
     Attributes:
         token: of this claim alone.
         doubtful: whether it was taken over from a process that may still be at work.
+        deaths: how many have held it just before, and gone without releasing it.
         lost: whether another process was seen to have it.
     """
 
     def __init__(self, path: Path, holder: Holder, *, doubtful: bool) -> None:
-        self.token, self.doubtful, self.lost = holder.token, doubtful, False
+        self.token, self.doubtful, self.deaths, self.lost = holder.token, doubtful, holder.deaths, False
         self._path = path
         self._released = threading.Event()
         beat = threading.Thread(target=self._beat, args=(holder.lease / BEATS,), daemon=True)
@@ -144,18 +147,18 @@ class Claims:
             OSError: the folder cannot be written.
         """
         path = self._path(name)
-        if (claim := self._create(path, about, doubtful=False)) is not None:
+        if (claim := self._create(path, about)) is not None:
             return claim
         try:
             holder, stale = self._judge(path)
         except FileNotFoundError:  # released just now
-            return self._create(path, about, doubtful=False)
+            return self._create(path, about)
         if not stale:
             return None
         if holder is not None and not holder.gone:
             log.warning("%s: no sign of life from %s; it is taken over", name, holder)
         _take_away(path, holder.token if holder else "")
-        return self._create(path, about, doubtful=holder is not None and not holder.gone)
+        return self._create(path, about, after=holder)
 
     def wait(self, name: str, waiting: Callable[[], None] = lambda: None, **about: Any) -> Claim:
         """The claim on ``name``, as soon as nobody else has it; ``waiting`` is called once if somebody does.
@@ -198,11 +201,11 @@ class Claims:
     def _path(self, name: str) -> Path:
         return self.folder / name
 
-    def _create(self, path: Path, about: dict[str, Any], *, doubtful: bool) -> Claim | None:
+    def _create(self, path: Path, about: dict[str, Any], after: Holder | None = None) -> Claim | None:
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")  # for people
         holder = Holder(
             secrets.token_hex(8), socket.gethostname(), machine(), _processes(), os.getpid(), now, self.lease,
-            about,
+            about, after.deaths + 1 if after else 0,
         )  # fmt: skip
         try:
             descriptor = self._opened(path)
@@ -210,7 +213,7 @@ class Claims:
             return None
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(vars(holder), file)
-        return Claim(path, holder, doubtful=doubtful)
+        return Claim(path, holder, doubtful=after is not None and not after.gone)
 
     def _opened(self, path: Path) -> int:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY

@@ -122,6 +122,10 @@ class Store:
                 left.rename(place)
         return place
 
+    def unfinished(self, folder: Path) -> bool:
+        """Whether somebody has begun with an artifact and left what the next one can go on with."""
+        return any(any(left.iterdir()) for left in self._left(folder))
+
     def forget_partial(self, folder: Path) -> None:
         """Remove what unfinished artifacts have left."""
         for left in (*self._left(folder), *self._left(folder, hidden=True)):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.execution import making
 from bench.planning.stage import walk
 from tests.sleepers import cells
 
@@ -166,6 +167,26 @@ def test_a_stage_that_fails_is_tried_once_and_all_learn_of_it(tmp_path):
     assert sorted(key for key, *_ in workers.lines("began") if key in distills) == sorted(distills)
     records = {name: json.loads(text)["ok"] for name, text in workers.records().items()}
     assert records == {"none-0-0": True, "none-1-0": True, "cukd-0-0": False, "cukd-1-0": False}
+
+
+@pytest.mark.parametrize("lasting", ["", "yes"])
+def test_a_stage_that_ends_every_worker_fails_at_last_if_it_gets_nowhere(tmp_path, lasting):
+    workers = Workers(tmp_path / "shared", lease=20, deadly="distill", seconds=0, lasting=lasting)
+    deadly = [key for key, stage in STAGES.items() if stage.kind == "distill"]
+    most = making.MOST_DEATHS * len(deadly)
+    codes = [workers.start().wait(PATIENCE) for _ in range(most + 1)]
+    assert codes[:most] == [-signal.SIGKILL] * most
+    if lasting:  # a machine may be taken away often, and what it was at goes on elsewhere
+        assert codes[most] == -signal.SIGKILL
+        return
+    assert codes[most] == 0
+    tried = [key for key, *_ in workers.lines("began") if key in deadly]
+    assert sorted(tried) == sorted(making.MOST_DEATHS * deadly)
+    notes = [path.read_text() for path in (tmp_path / "shared/failures").iterdir()]
+    assert len(notes) == len(deadly)
+    assert all(
+        f"{making.MOST_DEATHS} workers in a row have ended while they made it" in note for note in notes
+    )
 
 
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="needs the program faketime")

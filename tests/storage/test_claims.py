@@ -65,6 +65,21 @@ def test_who_is_silent_for_too_long_is_followed_and_notices(shared):
     second.release()
 
 
+def test_those_that_have_died_with_a_claim_are_counted_until_one_releases_it(shared):
+    for deaths in range(3):
+        claim = shared.take("stage")
+        assert claim.deaths == deaths
+        claim._released.set()  # no more signs of life
+        of_another_machine(shared, "stage")
+        aged(shared, "stage", 31)
+    claim = shared.take("stage")
+    assert claim.deaths == 3
+    claim.release()
+    claim = shared.take("stage")
+    assert claim.deaths == 0
+    claim.release()
+
+
 def test_a_claim_says_itself_how_long_its_holder_may_be_silent(shared):
     patient = Claims(shared.folder, lease=1000)
     claim = patient.take("stage")
