@@ -87,7 +87,7 @@ def submitted(outcome: Outcome) -> str:
         [
             *lines,
             f"{done}; logs: {folder}; cache: {default_root()}",
-            f"to look: squeue --jobs {ids}; or the same command again, which asks for what is missing then, and "
-            "stays with --wait until all is done",
+            f"to look: squeue --jobs {ids}; or the same command again, which asks for what is missing then "
+            "and stays, with --wait, until all is done",
         ]
     )

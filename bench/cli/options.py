@@ -118,7 +118,7 @@ cluster_option = click.option(
     "--cluster",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The workers that a cluster is asked for; see bench/grids/cluster.yaml.",
+    help="The workers that a cluster is asked for; see bench/execution/cluster.yaml.",
 )
 
 replace_grid_option = click.option(

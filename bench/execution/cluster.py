@@ -66,12 +66,10 @@ def _options(value: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
         plain = name.replace("_", "-")
         if plain in NAMED:
             raise ValueError(f"sbatch: '{name}' is written as '{NAMED[plain]}' of a worker")
-        if plain in FIXED or not re.fullmatch(r"[a-z][a-z-]*", plain):
-            fixed = plain in FIXED
-            why = (
-                "the suite sets itself" if fixed else "is no option: write it in full, without dashes before"
-            )
-            raise ValueError(f"sbatch: '{name}' {why}")
+        if plain in FIXED:
+            raise ValueError(f"sbatch: '{name}' is what the suite sets itself")
+        if not re.fullmatch(r"[a-z][a-z-]*", plain):
+            raise ValueError(f"sbatch: '{name}' is no option: write it in full, without dashes before")
     return {name.replace("_", "-"): option for name, option in value.items()}
 
 
@@ -114,7 +112,7 @@ class Worker(Strict):
 
 
 class Cluster(Strict):
-    """What a cluster is asked for; ``bench/grids/cluster.yaml`` is an example with all of it."""
+    """What a cluster is asked for; ``bench/execution/cluster.yaml`` is an example with all of it."""
 
     setup: list[str] = Field(default_factory=list, description="shell lines before every worker")
     sbatch: Options = Field(default_factory=dict, description="options of sbatch for all workers")
@@ -167,7 +165,7 @@ def load_cluster(path: Path) -> ClusterFile:
         ) from error
     document = yaml_nodes.parse(text, str(path))
     if not isinstance(document.value, dict):
-        shape = document.problem((), "a cluster is a mapping; see bench/grids/cluster.yaml")
+        shape = document.problem((), "a cluster is a mapping; see bench/execution/cluster.yaml")
         raise ConfigError([*document.problems, shape])
     try:
         cluster = Cluster.model_validate_json(json.dumps(document.value))

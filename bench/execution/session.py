@@ -161,7 +161,7 @@ class RunOptions:
             )
         if self.executor == "slurm" and self.cluster is None:
             raise UsageError(
-                "--executor slurm: which workers? Pass --cluster FILE; bench/grids/cluster.yaml is an example"
+                "--executor slurm: pass --cluster FILE; bench/execution/cluster.yaml is an example of one"
             )
         if self.executor == "slurm" and self.jobs not in {1, "auto"}:
             raise UsageError("--jobs: of workers that a cluster is asked for, --cluster says it (jobs, cpus)")
