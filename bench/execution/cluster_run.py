@@ -101,10 +101,17 @@ def _watch(crew: _Crew, left: Left, outcome: Outcome, asked: Asked) -> None:
     told, when = "", -math.inf
     try:
         while left.cells:
-            told, when = _say(crew, told, when)
-            if crew.lacking(left, again=True):
-                for jobs in crew.complete(left, again=True):
-                    log.info("submitted, as something is left: %s", jobs)
+            try:
+                text = crew.look() or "no worker is queued or at work"
+                lacking = crew.lacking(left, again=True)
+            except UsageError as error:  # Slurm may answer the next time
+                text, lacking = str(error), []
+            now = time.monotonic()
+            if text != told or (now - when >= SECONDS_BETWEEN_LINES and not bars_wanted()):
+                log.info("[%d/%d] %s", stages - len(left.schedule.waiting), stages, text)
+                told, when = text, now
+            for jobs in crew.complete(left, again=True) if lacking else []:
+                log.info("submitted, as something is left: %s", jobs)
             time.sleep(PAUSE)
             before, left = left, left_of(left.cells, asked.machine.store, asked.out)
             for key in before.schedule.waiting.keys() - left.schedule.waiting.keys():
@@ -119,26 +126,14 @@ def _watch(crew: _Crew, left: Left, outcome: Outcome, asked: Asked) -> None:
         progress.close()
 
 
-def _say(crew: _Crew, told: str, when: float) -> tuple[str, float]:
-    """Say what Slurm does, if that is news or a minute has passed; what was said last, and when."""
-    try:
-        text = crew.look() or "no worker is queued or at work"
-    except UsageError as error:  # it may answer the next time
-        text = str(error)
-    now = time.monotonic()
-    if text != told or (now - when >= SECONDS_BETWEEN_LINES and not bars_wanted()):
-        log.info("%s", text)
-        return text, now
-    return told, when
-
-
 def _count(before: Left, left: Left, outcome: Outcome, progress: ProgressReport) -> None:
     """Take note of cells that have a record now."""
     still = {cell.key for cell in left.cells}
-    done = [cell for cell in before.cells if cell.key not in still]
-    recorded = Recorded(outcome.out, anywhere=True) if done else None
+    if not (done := [cell for cell in before.cells if cell.key not in still]):
+        return
+    recorded = Recorded(outcome.out, anywhere=True)
     for cell in done:
-        record = recorded.of(cell) if recorded else None
+        record = recorded.of(cell)
         if record is not None:
             outcome.count(cell, record)
             outcome.ok += record.status == "ok"

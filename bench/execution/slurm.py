@@ -6,7 +6,6 @@ What has become of a job says nothing of the work: that is seen in the store and
 from __future__ import annotations
 
 import contextlib
-import getpass
 import io
 import json
 import os
@@ -114,7 +113,7 @@ class Slurm:
         Raises:
             UsageError: Slurm does not answer.
         """
-        command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%F|%T|%r"]
+        command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%j|%T|%r"]
         try:
             asked = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)  # noqa: S603
         except (OSError, subprocess.SubprocessError) as error:
@@ -123,8 +122,9 @@ class Slurm:
         by_id = {jobs.id: jobs for jobs in self.submitted()}
         found: dict[Jobs, Counter[str]] = {}
         for line in asked.stdout.splitlines():
-            number, state, reason = (*line.strip().split("|"), "", "")[:3]
-            if number in by_id:
+            number, name, state, reason = (*line.strip().split("|"), "", "", "")[:4]
+            # Numbers begin anew when Slurm does.
+            if number in by_id and name == _job_name(by_id[number].worker):
                 shown = state.lower() if reason in {"", "None"} else f"{state.lower()} ({reason})"
                 found.setdefault(by_id[number], Counter())[shown] += 1
         return found
@@ -142,7 +142,7 @@ def _parameters(name: str, worker: Worker, cluster: Cluster, after: Sequence[str
     """What submitit is to tell sbatch, in its words."""
     options = {**cluster.sbatch, **worker.sbatch}
     parameters = {
-        "job_name": f"bench-{name}",
+        "job_name": _job_name(name),
         "time": minutes(worker.time),
         "nodes": 1,
         "ntasks_per_node": 1,
@@ -174,6 +174,10 @@ def _exports() -> list[str]:
     if path := os.environ.get("PYTHONPATH"):
         kept["PYTHONPATH"] = path
     return [f"export {name}={shlex.quote(value)}" for name, value in kept.items()]
+
+
+def _job_name(worker: str) -> str:
+    return f"bench-{worker}"
 
 
 @contextlib.contextmanager

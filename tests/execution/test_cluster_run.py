@@ -115,7 +115,12 @@ def test_the_device_of_a_worker_is_that_of_its_kind(programs, folder, tiny):
 def test_workers_that_are_there_are_not_asked_for_again(ask, programs):
     assert ask().code == 0
     programs.queue(
-        "1|RUNNING|None", "1|PENDING|Priority", "2|RUNNING|None", "2|RUNNING|None", "77|RUNNING|None"
+        "1|bench-train|RUNNING|None",
+        "1|bench-train|PENDING|Priority",
+        "2|bench-rest|RUNNING|None",
+        "2|bench-rest|RUNNING|None",
+        "77|bench-train|RUNNING|None",
+        "3|something-else|RUNNING|None",
     )
     again = ask()
     assert again.code == 0
@@ -124,7 +129,11 @@ def test_workers_that_are_there_are_not_asked_for_again(ask, programs):
     ]
     assert programs.options()[3]["array"] == "0-1%2"
     assert programs.options()[4]["dependency"] == "afterany:1:2:4"
-    programs.queue(*["1|RUNNING|None"] * 4, *["2|RUNNING|None"] * 2, "3|PENDING|Dependency")
+    programs.queue(
+        *["1|bench-train|RUNNING|None"] * 4,
+        *["2|bench-rest|RUNNING|None"] * 2,
+        "3|bench-timings|PENDING|Dependency",
+    )
     third = ask()
     assert len(programs.scripts()) == 5
     assert "submitted" not in third.out
@@ -184,7 +193,7 @@ def test_who_waits_asks_again_but_not_for_ever(ask, programs, folder):
     assert (result.code, result.out) == (2, "")
     said = result.err.splitlines()
     assert said[0].startswith("submitted: train: 4 workers as 1: ")
-    assert "no worker is queued or at work" in said
+    assert "[0/52] no worker is queued or at work" in said
     assert said[-2].startswith("submitted, as something is left: timings: 1 worker as 9: ")
     assert said[-1].startswith("error: workers.train: asked for 3 times, and nothing has come of it; ")
     assert said[-1].endswith("7_0_log.out ends with: ModuleNotFoundError: No module named 'bench'")
@@ -201,10 +210,18 @@ def test_who_stops_waiting_leaves_the_jobs_alone(ask, programs, monkeypatch):
         return look(*about)
 
     monkeypatch.setattr(cluster_run, "left_of", stop)
-    programs.queue("1|PENDING|Priority", "1|RUNNING|None", "2|RUNNING|None", "3|PENDING|Dependency")
+    programs.queue(
+        "1|bench-train|PENDING|Priority",
+        "1|bench-train|RUNNING|None",
+        "2|bench-rest|RUNNING|None",
+        "3|bench-timings|PENDING|Dependency",
+    )
     result = ask("--wait")
     assert result.code == 130
-    assert "train: 1 pending (Priority), 1 running" in result.err
+    assert (
+        "[0/52] train: 1 pending (Priority), 1 running; rest: 1 running; timings: 1 pending (Depende"
+        in result.err
+    )
     assert "the jobs go on without being watched; to end them: scancel 1 2 3\n" in result.err
 
 
