@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -105,9 +106,20 @@ def test_slurm_is_asked_for_the_workers_that_can_be_of_use(ask, programs, folder
     assert "60.0" in worker("3").arguments
 
 
-def test_the_device_of_a_worker_is_that_of_its_kind(programs, folder, tiny):
+def test_from_python_the_outcome_says_what_was_asked_for(programs, folder, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("bench"), "handlers", [])
     (folder / "grid.yaml").write_text(TINY_GRID)
-    library.run("grid.yaml", executor="slurm", cluster="cluster.yaml", plugins=[PLUGINS / "tiny.py"])
+    outcome = library.run(
+        "grid.yaml", executor="slurm", cluster="cluster.yaml", plugins=[PLUGINS / "tiny.py"]
+    )
+    assert [(jobs.worker, jobs.count) for jobs in outcome.submitted] == [
+        ("train", 4),
+        ("rest", 2),
+        ("timings", 1),
+    ]
+    assert outcome.jobs == outcome.submitted
+    assert (outcome.attempted, outcome.ok, outcome.exit_code) == (4, 0, 0)
+    # With GPUs and without, as nobody says otherwise.
     devices = [worker(id).arguments[worker(id).arguments.index("--device") + 1] for id in ("1_0", "2_0", "3")]
     assert devices == ["cuda", "cpu", "cpu"]
 
