@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bench.execution.pools.pool import Cause, End, Ended
+from bench.execution.schedule import any_stage
 from bench.execution.sharing import SharedScheduler
 from bench.planning.plan import Cell
 from bench.planning.stage import Stage, walk
@@ -211,17 +213,25 @@ class Played:
 
 def play(
     cells: Sequence[Cell], workers: int, seconds: Callable[[Stage], float],
-    fails: Callable[[Stage], bool] = lambda stage: False,
+    fails: Callable[[Stage], bool] = lambda stage: False, takes: Sequence[Callable[[Stage], bool]] = (),
+    patience: float = math.inf,
 ) -> Played:  # fmt: skip
-    """Have so many workers make everything that ``cells`` need."""
+    """Have so many workers make everything that ``cells`` need.
+
+    Args:
+        takes: of one worker after the other, what it makes; everything, where there are none.
+    """
     world, ended = World(), []
     server = Server(world)
+    shares = itertools.cycle(takes or [any_stage])
 
     def worker() -> None:
         scheduler = SharedScheduler(
             cells,
             server,
             Notes(server),
+            next(shares),
+            patience,
             clock=lambda: world.now,
             sleep=world.sleep,  # type: ignore[arg-type]
         )

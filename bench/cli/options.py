@@ -106,11 +106,31 @@ include_option = click.option(
 )
 
 
+checkpoints_option = click.option(
+    "--no-checkpoints",
+    "checkpoints",
+    flag_value=False,
+    default=True,
+    help="Keep nothing of unfinished trainings: interrupted ones begin anew.",
+)
+
+cluster_option = click.option(
+    "--cluster",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The workers that a cluster is asked for; see bench/execution/cluster.yaml.",
+)
+
 replace_grid_option = click.option(
     "--replace-grid",
     is_flag=True,
     help="Run into a folder with results of another grid, whose records no report shows then.",
 )
+
+
+def listed(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """The parts of a text that commas divide."""
+    return tuple(filter(None, map(str.strip, (value or "").split(","))))
 
 
 def grid_options(function: Callable[..., Any]) -> Callable[..., Any]:

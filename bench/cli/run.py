@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import grid_options, replace_grid_option, verb
+from bench.cli.options import checkpoints_option, cluster_option, grid_options, replace_grid_option, verb
 
 log = logging.getLogger(__name__)
 
@@ -19,15 +19,14 @@ log = logging.getLogger(__name__)
 @click.option("--overwrite", type=click.Choice(["missing", "failed", "always"]), default="missing",
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
+@checkpoints_option
+@click.option("--executor", type=click.Choice(["local", "workers", "slurm"]), default="local",
+              show_default=True, help="local: this machine; workers: with every `worker` on the same "
+              "folders; slurm: workers that Slurm is asked for, as --cluster says.")  # fmt: skip
+@cluster_option
 @click.option(
-    "--no-checkpoints",
-    "checkpoints",
-    flag_value=False,
-    default=True,
-    help="Keep nothing of unfinished trainings: interrupted ones begin anew.",
+    "--wait", is_flag=True, help="Stay until the cluster's workers are done, and show what they make."
 )
-@click.option("--executor", type=click.Choice(["local", "workers"]), default="local", show_default=True,
-              help="local: this machine; workers: with every `worker` on the same folders.")  # fmt: skip
 @replace_grid_option
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:
@@ -38,6 +37,11 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
 
     outcome = session.run(grid, out, **options)
     plan, out = outcome.plan, outcome.out
+    if outcome.jobs:
+        from bench.cli.cluster_text import submitted
+
+        click.echo(submitted(outcome))
+        return outcome.exit_code
     text = f"{outcome.present + outcome.ok} of {len(plan.selected)} cells ok in {out}"
     if not outcome.attempted:
         text += "; nothing to do, every cell has a record"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import Number, grid_options, replace_grid_option, verb
+from bench.cli.options import Number, checkpoints_option, grid_options, listed, replace_grid_option, verb
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.execution.run import Outcome
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
               "worker of it works; without, they are left to a worker that does.")  # fmt: skip
 @click.option("--lease", type=Number(1), default=60.0, show_default=True, metavar="SECONDS",
               help="Others may make what is at work here after so long without a sign of life.")  # fmt: skip
+@click.option("--stages", callback=listed, metavar="KIND,...", help="Make stages of these kinds only, "
+              "timings is one of them, and end when none is to come [default: all but timings].")  # fmt: skip
+@click.option("--patience", type=Number(1), metavar="SECONDS",
+              help="End after so long without anything to do [default: wait for others].")  # fmt: skip
+@checkpoints_option
 @replace_grid_option
 @verb
 def worker(grid: Path, out: Path | None, **options: Any) -> int:
@@ -33,6 +39,8 @@ def worker(grid: Path, out: Path | None, **options: Any) -> int:
     """
     from bench.execution import session
 
+    if options["timings"] and options["stages"]:
+        raise UsageError("--timings: name timings in --stages instead")
     outcome = session.run(grid, out, executor="workers", **options)
     cells = len(outcome.plan.selected)
     text = f"{outcome.present + outcome.ok} of {cells} cells ok in {outcome.out}"
@@ -41,8 +49,13 @@ def worker(grid: Path, out: Path | None, **options: Any) -> int:
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
             click.echo(f"{label}: {slug}")
-    if outcome.untimed:
+    left = [f"{count} {share}" for share, count in sorted(outcome.left.items())]
+    if outcome.untimed and not options["stages"]:
         click.echo(_timings(outcome, grid))
+    elif outcome.untimed:
+        left.append(f"timings of {_cells(len(outcome.untimed))}")
+    if left:
+        click.echo(f"left to other workers: {', '.join(left)}")
     if outcome.exit_code:
         click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code
@@ -51,7 +64,7 @@ def worker(grid: Path, out: Path | None, **options: Any) -> int:
 def _timings(outcome: Outcome, grid: Path) -> str:
     """Which timings are left, and who takes them."""
     count = len(outcome.untimed)
-    cells = f"{count} {'cell waits' if count == 1 else 'cells wait'}"
+    cells = f"{_cells(count)} {'waits' if count == 1 else 'wait'}"
     roles = (role for cell in outcome.untimed for role, leaf in cell.leaves.items() if leaf.timed)
     what = ", ".join(sorted({role.removeprefix("measure/") for role in roles}))
     if outcome.timers:
@@ -60,3 +73,7 @@ def _timings(outcome: Outcome, grid: Path) -> str:
         f"{cells} for {what}; on the machine whose times are wanted, run: "
         f"python -m bench worker --grid {grid} --out {outcome.out} --timings"
     )
+
+
+def _cells(count: int) -> str:
+    return f"{count} {'cell' if count == 1 else 'cells'}"

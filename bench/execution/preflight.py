@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -39,17 +39,20 @@ def check_device(machine: Machine) -> None:
         log.warning("precision: bf16 is emulated on this processor, many times slower than precision: fp32")
 
 
-def look_around(schedule: Schedule, machine: Machine, weights: Weights) -> None:
+def look_around(schedule: Schedule, stages: Mapping[str, Stage], machine: Machine, weights: Weights) -> None:
     """Try every network, keep what will be at work inside the memory, and say what is left unused.
+
+    Args:
+        stages: key -> what is to be made on this machine.
 
     Raises:
         UsageError: a network cannot be built; names it.
     """
     context = machine.context(weights)
-    _check_networks(schedule.waiting.values(), context)
+    _check_networks(stages.values(), context)
     if machine.device == "cpu":
         if machine.jobs > 1:  # else nothing waits for anything, and this process has networks to train
-            _look_at_memory(schedule, context)
+            _look_at_memory(schedule, stages, context)
         _look_at_cores(machine)
 
 
@@ -74,16 +77,16 @@ def _check_networks(stages: Iterable[Stage], context: Context) -> None:
             METHODS.get(method["name"]).check_network(context.student(student).build())
 
 
-def _look_at_memory(schedule: Schedule, context: Context) -> None:
+def _look_at_memory(schedule: Schedule, stages: Mapping[str, Stage], context: Context) -> None:
     """Have stages wait for one another where they would not fit into memory together, and say so."""
     room = environment.available_memory()
-    if room is None or not schedule.waiting:
+    if room is None or not stages:
         return
-    schedule.room, schedule.needs = round(USABLE * room), Needs(context).of(schedule.waiting.values())
+    schedule.room, schedule.needs = round(USABLE * room), Needs(context).of(stages.values())
     key = max(schedule.needs, key=lambda key: schedule.needs[key], default=None)
     if key is None:
         return
-    most, stage = schedule.needs[key], schedule.waiting[key]
+    most, stage = schedule.needs[key], stages[key]
     need = f"{stage.kind} {stage.slug} needs about {most / 1e9:.1f} GB of {schedule.room / 1e9:.1f} GB"
     if most > schedule.room:
         log.warning("warning: %s; it runs alone and may fail: lower batch_size or image_size", need)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import RecordError
@@ -32,15 +33,27 @@ class Recorded:
 
     def has(self, cell: Cell) -> bool:
         """Whether there is one, of whatever use."""
-        return _stem(cell) in self._stems or self._elsewhere(cell) is not None
+        return _stem(cell) in self._stems or self.of(cell) is not None
 
     def of(self, cell: Cell) -> Record | None:
-        """The cell's record; None if there is none, or none that can be used."""
-        return self._load(_stem(cell)) if _stem(cell) in self._stems else self._elsewhere(cell)
+        """The cell's record, of several one with numbers; None if there is none that can be used."""
+        found = (record for _, record in self._found(cell))
+        return min(found, key=lambda record: record.status != "ok", default=None)
 
-    def _elsewhere(self, cell: Cell) -> Record | None:
-        found = map(self._load, self._alike.get(_stem(cell).rpartition("-")[0], ()))
-        return next((record for record in found if record and record.cell_key == cell.key), None)
+    def forget_unfinished(self, cell: Cell) -> None:
+        """Remove the cell's records that have no numbers."""
+        for stem, record in self._found(cell):
+            if record.status != "ok":
+                self._place.record(stem).unlink(missing_ok=True)
+
+    def _found(self, cell: Cell) -> Iterator[tuple[str, Record]]:
+        """Stem and record of the cell, those of this hardware first."""
+        own = _stem(cell)
+        alike = [stem for stem in self._alike.get(own.rpartition("-")[0], ()) if stem != own]
+        for stem in [*([own] if own in self._stems else []), *alike]:
+            record = self._load(stem)
+            if record is not None and (stem == own or record.cell_key == cell.key):
+                yield stem, record
 
     def _load(self, stem: str) -> Record | None:
         try:

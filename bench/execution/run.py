@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 import logging
+import math
 import secrets
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ from bench.storage.store import Store
 
 if TYPE_CHECKING:
     from bench.execution.outcomes import CellOutcome
+    from bench.execution.slurm import Jobs
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +54,21 @@ class Manner:
         overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
         shared: whether other workers make stages of the same cells.
         timings: whether this one takes timings; else they are left to a worker that does.
+        shares: what this one makes, see ``Stage.share``; None = everything, and timings if it takes them.
+        patience: seconds that a worker waits for something to do.
         replace_grid: whether a folder with results of another grid may become that of this one.
     """
 
     overwrite: Overwrite = "missing"
     shared: bool = False
     timings: bool = True
+    shares: frozenset[str] | None = None
+    patience: float = math.inf
     replace_grid: bool = False
+
+    def takes(self, stage: Stage) -> bool:
+        """Whether a stage is one that is made here."""
+        return self.shares is None or stage.share in self.shares
 
 
 @dataclass
@@ -72,6 +82,9 @@ class Outcome:
         elsewhere: how many of those were recorded by other workers.
         untimed: cells that wait for nothing but timings, which this worker does not take.
         timers: other workers at work at the end that take timings.
+        left: share of the work -> stages that are left to workers who take it.
+        submitted: workers that a cluster was asked for now.
+        jobs: those that are queued or at work there, unless they were waited for.
         failed, skipped: slugs of cells without numbers, earlier ones included.
         warnings: sentence -> cells whose records carry it, earlier ones included.
         kept: networks and codes that are copied to the results, where the grid asks for it.
@@ -86,6 +99,9 @@ class Outcome:
     stages_run: int = 0
     untimed: list[Cell] = field(default_factory=list, repr=False)
     timers: list[str] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)
+    submitted: list[Jobs] = field(default_factory=list)
+    jobs: list[Jobs] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
@@ -93,8 +109,8 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """1 if any cell has no numbers, or will have none."""
-        return 1 if self.failed or self.skipped else 0
+        """1 if any cell has no numbers, or will have none; 0 while a cluster is at work on it."""
+        return 1 if (self.failed or self.skipped) and not self.jobs else 0
 
     def count(self, cell: Cell, record: records.Record) -> None:
         """Count a cell without numbers, and what its record warns of."""
@@ -111,23 +127,10 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
             was started.
     """
     manner = manner or Manner()
-    if plan.missing:
-        raise UsageError("\n".join(plan.missing))
-    earlier = grid_of(out)
-    if earlier not in {None, plan.name} and not manner.replace_grid:
-        raise UsageError(
-            f"{out}: the results of another grid, '{earlier}', and not of '{plan.name}'; name another --out, "
-            "or pass --replace-grid, which leaves its records there and out of all reports"
-        )
-    cells = {cell.key: cell.slug for cell in plan.cells}
-    save_index(out, plan.name, plan.pareto, cells, plan.description, plan.entries)
-    for name, manifest in plan.manifests.items():
-        atomic.write_text(ResultsFolder(out).split(name), json.dumps(manifest) + "\n")
+    outcome = opened(plan, out, manner)
     role: Literal["run", "worker"] = "worker" if manner.shared else "run"
     with at_work(out, role, machine.store.claims.lease, timings=manner.timings) as present:
-        outcome = Outcome(plan, out)
-        todo = _to_do(outcome, manner)
-        outcome.attempted = len(todo)
+        todo = to_do(outcome, manner)
         if todo:
             stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
             with run_log(ResultsFolder(out).log(f"{role}-{stamp}-{secrets.token_hex(2)}")):
@@ -140,7 +143,28 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
     return outcome
 
 
-def _to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
+def opened(plan: Plan, out: Path, manner: Manner) -> Outcome:
+    """Make ``out`` the results folder of a plan; nothing has come of that yet.
+
+    Raises:
+        UsageError: data or weights are missing, the folder cannot be written, or it is another grid's.
+    """
+    if plan.missing:
+        raise UsageError("\n".join(plan.missing))
+    earlier = grid_of(out)
+    if earlier not in {None, plan.name} and not manner.replace_grid:
+        raise UsageError(
+            f"{out}: the results of another grid, '{earlier}', and not of '{plan.name}'; name another --out, "
+            "or pass --replace-grid, which leaves its records there and out of all reports"
+        )
+    cells = {cell.key: cell.slug for cell in plan.cells}
+    save_index(out, plan.name, plan.pareto, cells, plan.description, plan.entries)
+    for name, manifest in plan.manifests.items():
+        atomic.write_text(ResultsFolder(out).split(name), json.dumps(manifest) + "\n")
+    return Outcome(plan, out)
+
+
+def to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
     """Selected cells that are to be run; those that are not are counted."""
     todo, out = [], outcome.out
     recorded = Recorded(out, anywhere=not manner.timings)
@@ -149,11 +173,14 @@ def _to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
         again = record is not None and record.status != "ok" and manner.overwrite == "failed"
         if manner.overwrite == "always" or record is None or again:
             todo.append(cell)
-            if again and manner.shared:  # the first one that is written is to stay
-                ResultsFolder(out).record(Path(cell.record_file).stem).unlink(missing_ok=True)
         else:
             outcome.present += record.status == "ok"
             outcome.count(cell, record)
+    outcome.attempted = len(todo)
+    if manner.overwrite == "failed" and manner.shared:
+        everywhere = Recorded(out, anywhere=True)
+        for cell in todo:  # the first one that is written is to stay
+            everywhere.forget_unfinished(cell)
     if manner.overwrite != "missing":
         stages = walk(leaf for cell in todo for leaf in cell.leaves.values())
         FailureNotes(ResultsFolder(out).failures).clear(stages.values())
@@ -176,27 +203,30 @@ def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner,
             notes = FailureNotes(ResultsFolder(outcome.out).failures)
             machine = dataclasses.replace(machine, failures=notes.folder)
             wanted = cells if manner.timings else _without_timings(cells, machine.store)
-            scheduler = SharedScheduler(wanted, machine.store, notes)
+            scheduler = SharedScheduler(wanted, machine.store, notes, manner.takes, manner.patience)
         else:
             wanted, scheduler = cells, Scheduler(cells, machine.store, fresh=manner.overwrite == "always")
         schedule = scheduler.schedule
-        stages, weights = list(schedule.waiting.values()), outcome.plan.weights
-        schedule.jobs = min(machine.jobs, schedule.useful_jobs())
+        stages = {key: stage for key, stage in schedule.waiting.items() if manner.takes(stage)}
+        schedule.jobs = min(machine.jobs, schedule.useful_jobs(manner.takes))
         named = sorted({plugin for cell in cells for plugin in cell.plugins})
         machine = dataclasses.replace(machine, jobs=schedule.jobs, named=tuple(named))
-        preflight.look_around(schedule, machine, weights)
+        weights = outcome.plan.weights
+        preflight.look_around(schedule, stages, machine, weights)
         forecast: Forecast
         if manner.shared:
             forecast = SharedForecast(schedule, {})
         else:
-            forecast = Forecast(schedule, estimate.estimate(stages, machine.store, machine.job_hardware))
-        progress = ProgressReport(len(stages), len(cells), forecast)
+            costs = estimate.estimate(stages.values(), machine.store, machine.job_hardware)
+            forecast = Forecast(schedule, costs)
+        progress = ProgressReport(len(schedule.waiting), len(cells), forecast)
         whole = {cell.key: cell for cell, other in zip(cells, wanted, strict=True) if cell is not other}
         recording = _Recording(machine, outcome, whole)
         try:
             for ended in scheduler.run(pool_of(machine, weights), progress):
                 progress.cell(ended.cell.slug, recording.take(ended))
             recording.finish(present)
+            outcome.left = Counter(stage.share for stage in schedule.waiting.values())
         finally:
             outcome.stages_run = scheduler.made
             progress.close()
@@ -242,15 +272,15 @@ class _Recording:
     def finish(self, present: AtWork, sleep: Callable[[float], None] = time.sleep) -> None:
         """Write what others have left, and count what they have not."""
         out, waited = self._outcome.out, 0.0
-        recorded = Recorded(out)
-        while waited < GRACE and not all(recorded.has(ended.cell) for ended in self._elsewhere):
+        recorded = _recorded(out)
+        while waited < GRACE and not all(map(recorded, self._elsewhere)):
             if not present.others():
                 break
             sleep(0.5)
             waited += 0.5
-            recorded = Recorded(out)
+            recorded = _recorded(out)
         for ended in self._elsewhere:
-            if not recorded.has(ended.cell):
+            if not recorded(ended):
                 self._save(ended)
             elif ended.failure is None:
                 self._outcome.elsewhere += 1
@@ -283,3 +313,9 @@ class _Recording:
         text = "".join(f"{line}\n" for line in ended.lines)
         atomic.write_text(ResultsFolder(out).log(Path(cell.record_file).stem), text)
         return record.status
+
+
+def _recorded(out: Path) -> Callable[[CellOutcome], bool]:
+    """Whether what became of a cell is on record; that it failed, on whichever hardware."""
+    here, anywhere = Recorded(out), Recorded(out, anywhere=True)
+    return lambda ended: (here if ended.failure is None else anywhere).has(ended.cell)

@@ -26,7 +26,7 @@ SHORT = 8
 IDLE = 0.03
 
 
-def _any(stage: Stage) -> bool:
+def any_stage(stage: Stage) -> bool:
     """Every stage may be started."""
     return True
 
@@ -114,14 +114,18 @@ class Schedule:
             _cells={key: copy.copy(opened) for key, opened in self._cells.items()},
         )
 
-    def useful_jobs(self) -> int:
-        """How many stages can be at work at once, about: the most that are as far from the start."""
+    def useful_jobs(self, counts: Callable[[Stage], bool] = any_stage) -> int:
+        """How many stages can be at work at once, about: the most that are as far from the start.
+
+        Args:
+            counts: whether a stage is one of those that are asked for.
+        """
         depth: dict[str, int] = {}
         found: dict[tuple[int, bool], int] = {}
         for key, stage in self.waiting.items():  # inputs first
             needed = [depth[one.key] for one in stage.inputs.values() if one.key in depth]
             depth[key] = level = max(needed, default=-1) + 1
-            if not stage.timed:
+            if not stage.timed and counts(stage):
                 at = level, stage.images > 0
                 found[at] = found.get(at, 0) + 1
         return max((n if long else -(-n // SHORT) for (_, long), n in found.items()), default=1)
@@ -132,7 +136,7 @@ class Schedule:
         self._complete.clear()
         return found
 
-    def next(self, free: Callable[[Stage], bool] = _any) -> Stage | None:
+    def next(self, free: Callable[[Stage], bool] = any_stage) -> Stage | None:
         """Start a stage; None if there is none, or none that may run beside those at work.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import math
@@ -22,6 +23,7 @@ from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.planning.plan import Plan
 from bench.planning.points import Choice
+from bench.planning.stage import TIMINGS, kinds
 from bench.registry import DATASETS
 from bench.results.folder import ResultsFolder
 from bench.storage import claims, keys, store
@@ -32,10 +34,10 @@ log = logging.getLogger(__name__)
 _AT_WORK = threading.Lock()
 
 Device = Literal["auto", "cpu", "cuda"]
-Executor = Literal["local", "workers"]
+Executor = Literal["local", "workers", "slurm"]
 
-#: Seconds that a lease has at least: signs of life are a part of it apart.
-SHORTEST_LEASE = 1.0
+#: Seconds that a lease has at least: signs of life are a part of it apart. Patience, too.
+SHORTEST = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,13 @@ class RunOptions:
         overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
         checkpoints: whether a training that is interrupted goes on where it stopped (``--no-checkpoints``).
         executor: ``local`` = this machine makes every stage; ``workers`` = whoever runs the same grid into
-            the same folder that way makes its share, on any machine that sees the folder and the cache.
+            the same folder that way makes its share, on any machine that sees the folder and the cache;
+            ``slurm`` = workers that Slurm is asked for.
+        cluster: the file that says which workers Slurm is asked for.
+        wait: whether to stay until they are done; else the outcome says which were asked for.
+        stages: shares of the work that a worker takes, kinds of stages or ``timings``; none = everything, and
+            timings as ``timings`` says.
+        patience: seconds after which a worker ends that has nothing to do; None = it waits.
         timings: whether this machine takes the timings of the grid; only workers leave them to others.
         lease: seconds without a sign of life after which others may make what is at work here.
         replace_grid: whether a folder with results of another grid may become that of this one.
@@ -82,13 +90,23 @@ class RunOptions:
     overwrite: Overwrite = "missing"
     checkpoints: bool = True
     executor: Executor = "local"
+    cluster: str | Path | None = None
+    wait: bool = False
+    stages: Sequence[str] = ()
+    patience: float | None = None
     timings: bool = True
     lease: float = claims.LEASE
     replace_grid: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what the command line would refuse."""
-        for name, of in (("plugins", str | Path), ("overrides", str), ("only", str), ("skip", str)):
+        for name, of in (
+            ("plugins", str | Path),
+            ("overrides", str),
+            ("only", str),
+            ("skip", str),
+            ("stages", str),
+        ):
             value = getattr(self, name)
             if isinstance(value, str | Path):
                 raise UsageError(f"{name}: {str(value)!r} is not a list; pass [{str(value)!r}]")
@@ -106,23 +124,47 @@ class RunOptions:
         for name, values in choices.items():
             if (value := getattr(self, name)) not in values:
                 raise UsageError(f"{name}: {value!r} is none of {', '.join(map(str, values))}")
-        if not isinstance(self.checkpoints, bool):
-            raise UsageError(f"checkpoints: {self.checkpoints!r} is neither True nor False")
+        for name in ("checkpoints", "wait"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name}: {getattr(self, name)!r} is neither True nor False")
         for name, least, words in (("jobs", 1, ("auto",)), ("threads", 1, ()), ("limit", 2, (None,))):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
             if not whole and value not in words:
                 wanted = " or ".join([f"a whole number from {least} on", *map(str, words)])
                 raise UsageError(f"{name}: {value!r} is not {wanted}")
-        if not (isinstance(self.lease, int | float) and SHORTEST_LEASE <= self.lease < math.inf):
-            raise UsageError(f"lease: {self.lease!r} is not a number of seconds from {SHORTEST_LEASE:g} on")
-        if self.executor == "workers" and self.overwrite == "always":
+        for name, words in (("lease", ()), ("patience", (None,))):
+            value = getattr(self, name)
+            fits = isinstance(value, int | float) and SHORTEST <= value < math.inf
+            if not fits and value not in words:
+                raise UsageError(f"{name}: {value!r} is not a number of seconds from {SHORTEST:g} on")
+        self._check_executor()
+
+    def _check_executor(self) -> None:
+        """Refuse what cannot be asked of who makes the stages."""
+        if self.executor != "local" and self.overwrite == "always":
             raise UsageError(
                 "overwrite: with workers nothing is made anew, as each would make it; name another --out and "
                 "BENCH_CACHE, or pass failed"
             )
         if self.executor == "local" and not self.timings:
             raise UsageError("timings: a run takes them itself; executor='workers' may leave them to others")
+        if self.executor != "workers" and (self.stages or self.patience is not None):
+            raise UsageError("stages, patience: of a worker; executor='workers' makes this one")
+        known = [*kinds(), TIMINGS]
+        if unknown := [share for share in self.stages if share not in known]:
+            hint = f"{did_you_mean(unknown[0], known)} (choices: {', '.join(known)})"
+            raise UsageError(f"stages: unknown kind of stage '{unknown[0]}'{hint}")
+        if self.executor != "slurm" and (self.cluster is not None or self.wait):
+            raise UsageError(
+                "--cluster, --wait: of workers that a cluster is asked for; pass --executor slurm"
+            )
+        if self.executor == "slurm" and self.cluster is None:
+            raise UsageError(
+                "--executor slurm: pass --cluster FILE; bench/execution/cluster.yaml is an example of one"
+            )
+        if self.executor == "slurm" and self.jobs not in {1, "auto"}:
+            raise UsageError("--jobs: of workers that a cluster is asked for, --cluster says it (jobs, cpus)")
 
 
 def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outcome:
@@ -148,10 +190,14 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
         folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
         manner = Manner(
             overwrite=asked.overwrite,
-            shared=asked.executor == "workers",
-            timings=asked.timings,
+            shared=asked.executor != "local",
+            timings=TIMINGS in asked.stages if asked.stages else asked.timings,
+            shares=frozenset(asked.stages) or None,
+            patience=math.inf if asked.patience is None else asked.patience,
             replace_grid=asked.replace_grid,
         )
+        if asked.executor == "slurm":
+            return _run_on_cluster(Path(grid), asked, plan, machine, folder, manner)
         return run_plan(plan, machine, folder, manner)
 
 
@@ -168,6 +214,34 @@ def prepare(grid: str | Path, options: RunOptions, *, fetch: bool) -> tuple[Plan
         _download(plan, machine.data_root)
         plan = build_plan(file, machine.data_root, machine.hardware, choice, most_files=most)
     return plan, machine
+
+
+def _run_on_cluster(
+    grid: Path, options: RunOptions, plan: Plan, machine: Machine, out: Path, manner: Manner
+) -> Outcome:
+    """Have the workers of ``options.cluster`` make a plan."""
+    from bench.execution.cluster import load_cluster
+    from bench.execution.cluster_run import Asked, run_on_cluster
+
+    assert options.cluster is not None
+    chosen = [("--only", options.only), ("--skip", options.skip), ("--include", machine.plugins)]
+    arguments = [part for name, values in chosen for value in values for part in (name, str(value))]
+    arguments += ["--limit", str(options.limit)] if options.limit else []
+    arguments += [] if options.checkpoints else ["--no-checkpoints"]
+    arguments += ["--lease", str(options.lease)]
+    asked = Asked(
+        plan=plan,
+        machine=machine,
+        file=load_cluster(Path(options.cluster)),
+        out=out,
+        manner=dataclasses.replace(manner, timings=False),
+        arguments=arguments,
+        device=options.device,
+        threads=options.threads,
+    )
+    # Overridden and with absolute paths: workers begin elsewhere, and the file may say something else then.
+    whole = load_grid(grid.absolute(), options.overrides).document.value
+    return run_on_cluster(asked, whole, wait=options.wait)
 
 
 @contextlib.contextmanager

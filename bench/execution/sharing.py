@@ -18,6 +18,7 @@ from bench.execution.failure_notes import FailureNotes
 from bench.execution.outcomes import CellOutcome
 from bench.execution.pools.pool import End, Ended, Pool
 from bench.execution.progress import ProgressReport
+from bench.execution.schedule import any_stage
 from bench.execution.scheduler import Scheduler
 from bench.planning.plan import Cell
 from bench.planning.stage import Stage
@@ -36,6 +37,8 @@ class SharedScheduler(Scheduler):
 
     Args:
         notes: of what has failed, which no other worker tries.
+        takes: whether a stage is one that this worker makes; it ends when none of those is to come.
+        patience: seconds that it waits for something to do.
         clock, sleep: seconds since whenever, and how to let some pass.
     """
 
@@ -44,10 +47,13 @@ class SharedScheduler(Scheduler):
         cells: Sequence[Cell],
         store: Store,
         notes: FailureNotes,
+        takes: Callable[[Stage], bool] = any_stage,
+        patience: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._notes, self._clock, self._sleep = notes, clock, sleep
+        self._takes, self._patience = takes, patience
         self._quiet = quiet.Quiet(store.claims)
         self._there: dict[str, set[str]] = {}  # kind -> names of artifacts, at the beginning
         super().__init__(cells, store)
@@ -63,10 +69,10 @@ class SharedScheduler(Scheduler):
 
     def run(self, pool: Pool, progress: ProgressReport) -> Iterator[CellOutcome]:
         """The outcome of every cell, as they end here or elsewhere."""
-        schedule, pause = self.schedule, PAUSE
+        schedule, pause, busy = self.schedule, PAUSE, self._clock()
         try:
             yield from _elsewhere(map(self._outcome, schedule.done()))
-            while schedule.waiting or schedule.running:
+            while schedule.running or any(map(self._takes, schedule.waiting.values())):
                 left = len(schedule.waiting)
                 if self._clock() >= self._next_look:
                     yield from _elsewhere(self._look(progress))
@@ -76,12 +82,18 @@ class SharedScheduler(Scheduler):
                     idle = len(schedule.running) < schedule.jobs and schedule.waiting
                     for ended in pool.listen(progress.advance, patience if idle else None):
                         yield from self._end(ended, progress)
-                elif schedule.waiting:
+                    busy = self._clock()
+                elif self._clock() - busy >= self._patience:
+                    break
+                else:
                     self._quiet.end()
                     self._sleep(patience)
                     self._next_look = -math.inf
                 longest = LONGEST * self._store.claims.lease
                 pause = PAUSE if len(schedule.waiting) < left else min(longest, 1.5 * pause)
+            if schedule.waiting:
+                # Whoever ends the last stage of a cell sees that it is, as everybody looks after their own.
+                yield from _elsewhere(self._look(progress))
         finally:
             self._quiet.end()
             pool.close()
@@ -142,7 +154,8 @@ class SharedScheduler(Scheduler):
         skipped = random.randrange(self._among)  # noqa: S311
 
         def free(stage: Stage) -> bool:
-            return stage.name not in self._claimed and stage.key not in self._news
+            unclaimed = stage.name not in self._claimed and stage.key not in self._news
+            return unclaimed and self._takes(stage)
 
         def any_of_several(stage: Stage) -> bool:
             nonlocal skipped
@@ -150,7 +163,8 @@ class SharedScheduler(Scheduler):
             return skipped < 0 and free(stage)
 
         def given_up(stage: Stage) -> bool:
-            return stage.key not in self._news and not self._store.claims.alive(stage.name)
+            theirs = stage.key in self._news or not self._takes(stage)
+            return not theirs and not self._store.claims.alive(stage.name)
 
         stage, now = self.schedule.next(any_of_several) or self.schedule.next(free), self._clock()
         if stage is None and now >= self._next_doubt:

@@ -22,14 +22,14 @@ class Cost:
     bytes: float | None
 
 
-def estimate(stages: Iterable[Stage], store: Store, hardware: str) -> dict[str, Cost]:
+def estimate(stages: Iterable[Stage], store: Store, hardware: str | None) -> dict[str, Cost]:
     """Stage key -> expected cost: the median per image of its class times its images.
 
     While its data are missing, the images of a stage are not known: what others took tells nothing of it.
 
     Args:
         hardware: fingerprint; seconds count where they were spent on the same processor with as many
-            threads, bytes wherever they were written.
+            threads, bytes wherever they were written; None = all count.
     """
     seconds: dict[_Group, list[float]] = defaultdict(list)
     sizes: dict[_Group, list[float]] = defaultdict(list)
@@ -37,7 +37,7 @@ def estimate(stages: Iterable[Stage], store: Store, hardware: str) -> dict[str, 
         looked_at = int(index.get("images", 0))
         group, images = _group(index.get("kind"), index.get("cost_class"), looked_at), max(looked_at, 1)
         sizes[group].append(sum(file["bytes"] for file in index["files"].values()) / images)
-        if index.get("hardware") == hardware:
+        if hardware in {None, index.get("hardware")}:
             seconds[group].append(float(index["seconds"]) / images)
 
     def expected(known: dict[_Group, list[float]], stage: Stage) -> float | None:

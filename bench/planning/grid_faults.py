@@ -119,12 +119,10 @@ def _known_keys(schema: type[BaseModel], location: Path) -> list[str]:
 def _inside(definition: dict[str, Any], part: str | int, full: dict[str, Any]) -> dict[str, Any]:
     """What ``definition`` says of one of its keys or items."""
     definition = _follow(definition, full)
-    found = (
-        definition.get("items", {})
-        if isinstance(part, int)
-        else definition.get("properties", {}).get(part, {})
-    )
-    return dict(found)
+    if isinstance(part, int):
+        return dict(definition.get("items", {}))
+    named, others = definition.get("properties", {}), definition.get("additionalProperties")
+    return dict(named.get(part, others if isinstance(others, dict) else {}))
 
 
 def _follow(definition: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:

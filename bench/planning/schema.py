@@ -18,7 +18,9 @@ GRID_SCHEMA = 1
 FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A mapping of a file that people write: no other keys, no other types."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -43,7 +45,7 @@ def _as_folder(value: str) -> str:
     return value
 
 
-class NamedPlugin(_Strict):
+class NamedPlugin(Strict):
     """A plug-in and its parameters."""
 
     name: str
@@ -72,7 +74,7 @@ def _no_teacher() -> list[list[NamedPlugin]]:
     return [[]]
 
 
-class Axes(_Strict):
+class Axes(Strict):
     """The full product of these lists; an entry is a name, or a name with params."""
 
     dataset: Entries
@@ -87,7 +89,7 @@ class Axes(_Strict):
     seed: Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)] = [0]
 
 
-class Overlay(_Strict):
+class Overlay(Strict):
     """Extra cells: the axes with some of them replaced, and on wish another image size."""
 
     dataset: Entries | None = None
@@ -100,7 +102,7 @@ class Overlay(_Strict):
     image_size: ImageSize | None = None
 
 
-class Match(_Strict):
+class Match(Strict):
     """Cells to leave out: all that agree with every key given."""
 
     dataset: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)] | None = None
@@ -112,7 +114,7 @@ class Match(_Strict):
     seed: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)] | None = None
 
 
-class Defaults(_Strict):
+class Defaults(Strict):
     """Settings that all cells share."""
 
     image_size: ImageSize = Field(224, description="input side of the student, pixels")
@@ -123,7 +125,7 @@ class Defaults(_Strict):
     finetune: HashingParameters = Field(HashingParameters(), description="for every loss")
 
 
-class RankingProtocol(_Strict):
+class RankingProtocol(Strict):
     """How mAP is computed; see ``bench.hamming``. ``k: null`` is the data set's own cut-off."""
 
     k: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
@@ -135,7 +137,7 @@ class RankingProtocol(_Strict):
 Keep = Literal["none", "front", "all"]
 
 
-class ReportOptions(_Strict):
+class ReportOptions(Strict):
     """What results show and keep: pairs of metrics to chart, accuracy first; queries with their results."""
 
     pareto: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = [*map(list, DEFAULT_CHARTS)]
@@ -149,7 +151,7 @@ class ReportOptions(_Strict):
     )
 
 
-class Grid(_Strict):
+class Grid(Strict):
     """One benchmark grid, checked; see ``bench/grids`` for examples."""
 
     grid_schema: Literal[1] = Field(alias="schema", description="version of this file format")

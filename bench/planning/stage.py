@@ -23,6 +23,17 @@ MODULES = Path(__file__).parents[1] / "stages"
 SCORES_FILE = "per_query.safetensors"
 
 
+#: What timings, of whatever kind, count as where work is shared out: they are taken elsewhere than the rest.
+TIMINGS = "timings"
+
+
+@functools.cache
+def kinds() -> tuple[str, ...]:
+    """Every kind of stage that there is."""
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in MODULES.glob("*.py")}
+    return tuple(sorted(kind for kind, source in sources.items() if _versions(source)))
+
+
 @functools.cache
 def version(kind: str) -> int:
     """The ``VERSION`` of the stages of one kind.
@@ -34,10 +45,14 @@ def version(kind: str) -> int:
     """
     path = MODULES / f"{kind}.py"
     source = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = re.findall(r"^VERSION = (\d+)$", source, re.MULTILINE)
+    found = _versions(source)
     if len(found) != 1:
         raise BenchError(f"{path}: no stage that names its version; write one line VERSION = 1 above its run")
     return int(found[0])
+
+
+def _versions(source: str) -> list[str]:
+    return re.findall(r"^VERSION = (\d+)$", source, re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,11 @@ class Stage:
     def timed(self) -> bool:
         """Whether it measures time, so that its result belongs to one machine, and must be measured alone."""
         return "hardware" in self.spec
+
+    @property
+    def share(self) -> str:
+        """What it counts as where work is shared out: its kind, or timings."""
+        return TIMINGS if self.timed else self.kind
 
     def settled(self, name: str) -> Mapping[str, Any]:
         """The spec that has ``name``: of this stage, or of the nearest one it is made from; empty if none.

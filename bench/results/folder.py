@@ -82,6 +82,11 @@ class ResultsFolder:
         return self.path / "failures"
 
     @property
+    def jobs(self) -> Path:
+        """Logs of workers that a cluster was asked for, and which those are."""
+        return self.path / "jobs"
+
+    @property
     def at_work(self) -> Path:
         """Claims of the runs and workers that are at work on it; there while they are."""
         return self.path / "at-work"

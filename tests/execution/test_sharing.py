@@ -50,6 +50,26 @@ def test_what_fails_is_tried_by_one_worker_and_costs_its_cells_alone():
     assert played.ended == [well] * 8
 
 
+@pytest.mark.parametrize("workers", [3, 12])
+def test_workers_that_take_shares_of_the_work_make_all_of_it_together(workers):
+    """Whoever ends the last stage of a cell knows that it is the last: somebody writes every record."""
+    shares = [{"distill", "finetune"}, {"encode", "examples"}, {"measure"}]
+    takes = [lambda stage, of=of: stage.share in of for of in shares]
+    cells = cells_of(60)
+    played = play(cells, workers, simulated.seconds, lambda stage: stage.slug == "c35", takes)
+    assert set(played.made.values()) == {1}
+    assert len(played.made) == played.stages - 3  # what would need the one that fails
+    told = {cell: well for ended in played.ended for cell, well in ended.items()}
+    assert told == {str(number): number != 35 for number in range(60)}
+
+
+def test_a_worker_without_patience_ends_when_it_has_nothing_to_do():
+    takes = [lambda stage: stage.kind == "encode"]
+    played = play(cells_of(3), 1, simulated.seconds, takes=takes, patience=100.0)
+    assert (played.ended, dict(played.made)) == ([{}], {})
+    assert 100 <= played.makespan <= 120
+
+
 def accuracies(folder="results/tiny"):
     """What must not depend on who makes it: numbers, and keys of stages, but for timings."""
     return {
@@ -88,6 +108,44 @@ def test_a_worker_without_timings_counts_records_with_those_of_other_hardware(ti
     monkeypatch.setenv("OMP_NUM_THREADS", "7")  # other hardware
     assert "nothing to do" in tiny("worker", "--jobs", "1").out
     assert "nothing to do" not in tiny("run", "--only", "method=none", "--only", "loss=csq").out
+
+
+def test_workers_by_kinds_of_stages_make_the_same(tiny, folder):
+    assert tiny("run", "--out", "alone").code == 0
+    shutil.rmtree(folder / "cache")
+    first = tiny("worker", "--jobs", "1", "--stages", "features,distill,finetune")
+    assert first.code == 0, first.err
+    assert first.out.splitlines() == [
+        "0 of 4 cells ok in results/tiny; 7 stages made here",
+        "left to other workers: 4 encode, 4 examples, 31 measure",
+    ]
+    impatient = tiny("worker", "--jobs", "1", "--stages", "timings,measure", "--patience", "1")
+    assert impatient.code == 0, impatient.err
+    assert (
+        impatient.out.splitlines()[1] == "left to other workers: 4 encode, 4 examples, 28 measure, 4 timings"
+    )
+    third = tiny("worker", "--jobs", "1", "--stages", "encode,examples,measure")
+    assert third.out.splitlines()[1] == "left to other workers: timings of 4 cells"
+    last = tiny("worker", "--jobs", "1", "--stages", "timings")
+    assert last.out == "4 of 4 cells ok in results/tiny; 4 stages made here\n"
+    assert accuracies() == accuracies("alone")
+    refused = tiny("worker", "--stages", "encode", "--timings")
+    assert (refused.code, refused.err) == (2, "error: --timings: name timings in --stages instead\n")
+
+
+def test_a_failure_on_other_hardware_is_the_same_failure(tiny, folder, monkeypatch):
+    """Kinds of workers of a cluster differ in their hardware, which is in the names of records."""
+    boom = ("{views: 2,", "{lr: 1.0e+30, optimizer: sgd, views: 2,")
+    assert tiny("worker", "--jobs", "1", "--stages", "features,distill,finetune", edit=boom).code == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert tiny("worker", "--jobs", "1", "--timings", edit=boom).code == 1
+    statuses = sorted((r.cell.method, r.status) for r in load_results(Path("results/tiny")).records)
+    assert statuses == [("cukd", "failed"), ("cukd", "skipped"), ("none", "ok"), ("none", "ok")]
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    only = ("--only", "method=cukd", "--timings", "--overwrite", "failed")
+    assert tiny("worker", "--jobs", "1", *only, edit=boom).code == 1
+    cukd = [r for r in load_results(Path("results/tiny")).records if r.cell.method == "cukd"]
+    assert sorted(record.status for record in cukd) == ["failed", "skipped"]
 
 
 def test_a_worker_with_jobs_makes_the_same(tiny, folder):
@@ -171,7 +229,7 @@ def test_a_claim_in_the_way_of_a_run_is_waited_for_and_of_a_worker_not(tiny, fol
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"executor": "clouds"}, "executor: 'clouds' is none of local, workers"),
+        ({"executor": "clouds"}, "executor: 'clouds' is none of local, workers, slurm"),
         ({"lease": 0.5}, "lease: 0.5 is not a number of seconds from 1 on"),
         ({"lease": float("nan")}, "lease: nan is not a number of seconds from 1 on"),
         ({"timings": False}, "timings: a run takes them itself; executor='workers' may leave them to others"),
