@@ -26,8 +26,11 @@ log = logging.getLogger(__name__)
     default=True,
     help="Keep nothing of unfinished trainings: interrupted ones begin anew.",
 )
-@click.option("--executor", type=click.Choice(["local", "workers"]), default="local", show_default=True,
-              help="local: this machine; workers: with every `worker` on the same folders.")  # fmt: skip
+@click.option("--executor", type=click.Choice(["local", "workers", "ray"]), default="local",
+              show_default=True, help="local: this machine; workers: with every `worker` on the same "
+              "folders; ray: nodes of a Ray cluster, with folders of their own.")  # fmt: skip
+@click.option("--address", metavar="HOST:PORT",
+              help="The Ray cluster [default: $RAY_ADDRESS or the one of this machine].")  # fmt: skip
 @replace_grid_option
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:
