@@ -72,8 +72,8 @@ def connected(machine: Machine) -> Iterator[Machine]:
         slots = _slots(machine)
         if not slots:
             raise UsageError(f"no node of the Ray cluster has {_wanted(machine)}; start one that has")
-        nodes = sum(node["Alive"] for node in ray.nodes())
-        log.info("ray: %d %s, %d stages at once", nodes, "node" if nodes == 1 else "nodes", slots)
+        nodes = len(_fitting(machine))
+        log.info("ray: %s, %s", _count(nodes, "node"), _count(slots, "stage") + " at once")
         yield dataclasses.replace(machine, jobs=machine.jobs or slots)
 
 
@@ -148,8 +148,8 @@ class RayPool:
             heard = ray.get(self._depot.heard.options(concurrency_group="talk").remote())
         except RayActorError as error:
             raise UsageError(
-                "the process on this machine that has what nodes read and write has died; it may be out of "
-                "memory; the same command goes on"
+                f"the process of this machine that nodes read from has died: {_last_line(error)}; the same "
+                "command goes on"
             ) from error
         by_ticket = {attempt.ticket: attempt for attempt in self._attempts.values()}
         for ticket, message in heard:
@@ -181,8 +181,9 @@ class RayPool:
         ) as error:
             return self._again(attempt, error, advance)
         except exceptions.RayError as error:  # nothing of ours could begin
-            lines = str(error).strip().splitlines()
-            raise UsageError(f"a node could not work: {lines[-1]}; it needs what this machine has") from error
+            raise UsageError(
+                f"a node could not work: {_last_line(error)}; it needs what this machine has installed"
+            ) from error
         if message.kind == "refused":
             cause: Cause = message.value
             raise UsageError(cause.message if cause.known else f"{cause.type}: {cause.message}")
@@ -308,6 +309,15 @@ def _slots(machine: Machine) -> int:
     """How many stages the nodes can make at once."""
     each, gpus = machine.job_threads, machine.device == "cuda"
     return sum(int(min(node["CPU"] // each, node["GPU"] if gpus else math.inf)) for node in _fitting(machine))
+
+
+def _last_line(error: Exception) -> str:
+    """Of a remote traceback: what went wrong."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip().rstrip(".")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _wanted(machine: Machine) -> str:

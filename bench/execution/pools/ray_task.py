@@ -13,6 +13,7 @@ import gc
 import hashlib
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -107,9 +108,13 @@ def work(job: Job, order: Order, depot: Any) -> Message:
     line = Line(depot, order.ticket)
     node = ray.get_runtime_context().get_node_id()
     line.send(Message("began", node))
+    line.flush()  # should the process die at once, it is known where
     try:
         with _telling(line):
             return _work(job, order, depot, line)
+    except KeyboardInterrupt:  # the run is over, and Ray would have this process work for the next one
+        # What it was just importing is half there, and stays so.
+        os._exit(128 + signal.SIGINT)
     except Exception as error:
         cause = Cause.of(error)
         name = f"node {socket.gethostname()} ({ray.util.get_node_ip_address()})"
@@ -132,7 +137,7 @@ def _work(job: Job, order: Order, depot: Any, line: Line) -> Message:
     for place, content in order.inputs:
         carrier.fetch(place, content)
     otherwise = "executor='local', jobs=1"
-    context = context_of(line, machine, job.weights, _gpu(machine.device), otherwise)
+    context = context_of(line, machine, job.weights, gpu_number(machine.device), otherwise)
     check_data(stage, context)
     check_weights(stage, context)
     ended = work_on(stage, machine, context, fresh=order.fresh)
@@ -243,7 +248,7 @@ def check_weights(stage: Stage, context: Context) -> None:
             )
 
 
-def _gpu(device: str) -> int:
+def gpu_number(device: str) -> int:
     """Number, among those that torch sees, of the GPU that Ray has given to this task."""
     import ray
 
