@@ -19,6 +19,7 @@ from bench.execution.machine import Machine
 from bench.execution.pools import ray as pool
 from bench.execution.pools import reached
 from bench.execution.session import RunOptions
+from bench.planning.stage import Stage
 from bench.results.folder import load_results
 from bench.storage import freight
 from bench.storage.freight import content
@@ -338,6 +339,26 @@ def test_an_address_that_does_not_answer_is_told_at_once(alone, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     assert refused(alone()).startswith("--address 127.0.0.1:9: no Ray cluster answers (")
     assert "start the run on a machine of the cluster" in refused(alone("ray://head:10001"))
+
+
+@pytest.mark.parametrize(("slots", "why"), [(0, "is left"), (2, "is free")])
+def test_waiting_for_nodes_is_told_once_until_something_happens(alone, monkeypatch, caplog, slots, why):
+    monkeypatch.setattr(pool, "_slots", lambda machine: slots)
+    caplog.set_level("WARNING", "bench")
+    waiting = pool.RayPool(alone(), {})
+    attempt = waiting._attempts["task"] = pool._Attempt(Stage("features", "f", {}), fresh=False)
+    waiting._look_for_nodes()
+    assert caplog.messages == []
+    for _ in range(3):
+        waiting._moved -= pool.STUCK + 1
+        waiting._look_for_nodes()
+    said = f"ray: no node that has a CPU {why}; the run waits for one"
+    assert caplog.messages == [said]
+    attempt.node = "somewhere"
+    waiting._look_for_nodes()
+    waiting._moved -= pool.STUCK + 1
+    waiting._look_for_nodes()
+    assert caplog.messages == [said]
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,8 @@ def work(job: Job, order: Order, depot: Any) -> Message:
 def _work(job: Job, order: Order, depot: Any, line: Line) -> Message:
     import ray
 
-    _check_release(job.release)
-    machine, stage = _on_this_node(job), order.stage
+    check_release(job.release)
+    machine, stage = on_this_node(job), order.stage
 
     def call(name: str, *arguments: Any, **more: Any) -> Any:
         return getattr(depot, name).remote(*arguments, **more)
@@ -158,7 +158,7 @@ def release() -> dict[str, str]:
     return {**environment.computing_packages(), "sources of hash-pareto": sources.hexdigest()[:12]}
 
 
-def _check_release(wanted: Mapping[str, str]) -> None:
+def check_release(wanted: Mapping[str, str]) -> None:
     """Refuse to compute with other versions than the run: its numbers would not be those of one machine.
 
     Raises:
@@ -173,7 +173,7 @@ def _check_release(wanted: Mapping[str, str]) -> None:
         raise UsageError(f"{said}; install the same there as on the machine of the run")
 
 
-def _on_this_node(job: Job) -> Machine:
+def on_this_node(job: Job) -> Machine:
     """The machine that this node is to the stages of a run."""
     store = _store(default_root(), job.machine.store.claims.lease)
     root = Path(os.environ["BENCH_DATA"]) if os.environ.get("BENCH_DATA") else job.data_root
