@@ -97,8 +97,8 @@ def ray() -> list[Finding]:
         text = f"{address}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return [Finding("cluster", "bad", text)]
     try:
-        alive = [node for node in engine.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        total = engine.cluster_resources()  # type: ignore[no-untyped-call]
+        alive = [node for node in engine.nodes() if node["Alive"]]
+        total = engine.cluster_resources()
     finally:
         engine.shutdown()
     text = f"{len(alive)} nodes, {total.get('CPU', 0):.0f} CPUs, {total.get('GPU', 0):.0f} GPUs"

@@ -20,13 +20,16 @@ log = logging.getLogger(__name__)
               show_default=True, help="missing: run cells without a record; failed: and those that failed; "
               "always: make everything anew.")  # fmt: skip
 @checkpoints_option
-@click.option("--executor", type=click.Choice(["local", "workers", "slurm"]), default="local",
+@click.option("--executor", type=click.Choice(["local", "workers", "slurm", "ray"]), default="local",
               show_default=True, help="local: this machine; workers: with every `worker` on the same "
-              "folders; slurm: workers that Slurm is asked for, as --cluster says.")  # fmt: skip
+              "folders; slurm: workers that Slurm is asked for, as --cluster says; ray: nodes of a Ray "
+              "cluster, with folders of their own.")  # fmt: skip
 @cluster_option
 @click.option(
     "--wait", is_flag=True, help="Stay until the cluster's workers are done, and show what they make."
 )
+@click.option("--address", metavar="HOST:PORT",
+              help="The Ray cluster [default: $RAY_ADDRESS or the one of this machine].")  # fmt: skip
 @replace_grid_option
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:

@@ -15,6 +15,9 @@ from bench.registry import DATASETS
 from bench.storage import store
 from bench.types import ImageSet, Splits
 
+#: Of a cache, where data sets are without ``BENCH_DATA``.
+FOLDER = "data"
+
 
 @dataclass(frozen=True)
 class LoadedDataset:
@@ -37,7 +40,7 @@ class LoadedDataset:
 
 def default_root() -> Path:
     """``$BENCH_DATA`` or the folder ``data`` in the cache."""
-    return Path(os.environ.get("BENCH_DATA") or store.default_root() / "data")
+    return Path(os.environ.get("BENCH_DATA") or store.default_root() / FOLDER)
 
 
 def load(name: str, params: dict[str, Any], root: Path, limit: int | None) -> LoadedDataset:

@@ -22,7 +22,7 @@ class Machine:
 
     Attributes:
         threads: that may compute at once; what is timed runs alone and has them all.
-        jobs: stages at work at once at most.
+        jobs: stages at work at once at most; 0 = as many as its cluster has room for.
         job_threads: of one job. Another number rounds differently: it does not follow from that of the cores.
         plugins: files of plug-ins, which other processes import too.
         named: kind and name of the plug-ins that a run needs, which other processes must know then.
@@ -30,6 +30,7 @@ class Machine:
         resumable: whether trainings keep checkpoints and go on from them.
         failures: where workers that share the work tell one another of stages that have failed; None = the
             work is shared with nobody.
+        cluster: address of the Ray cluster whose nodes make what is not timed; None = this machine makes all.
     """
 
     store: Store
@@ -44,6 +45,7 @@ class Machine:
     pool: str | None = None
     resumable: bool = True
     failures: Path | None = None
+    cluster: str | None = None
 
     @property
     def hardware(self) -> str:

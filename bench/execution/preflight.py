@@ -50,7 +50,7 @@ def look_around(schedule: Schedule, stages: Mapping[str, Stage], machine: Machin
     """
     context = machine.context(weights)
     _check_networks(stages.values(), context)
-    if machine.device == "cpu":
+    if machine.device == "cpu" and machine.cluster is None:  # else Ray looks at what its nodes have
         if machine.jobs > 1:  # else nothing waits for anything, and this process has networks to train
             _look_at_memory(schedule, stages, context)
         _look_at_cores(machine)

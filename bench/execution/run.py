@@ -22,7 +22,7 @@ from bench.execution.failure_notes import FailureNotes
 from bench.execution.forecast import Forecast, SharedForecast
 from bench.execution.keeping import Kept, keep
 from bench.execution.machine import Machine
-from bench.execution.pools import pool_of
+from bench.execution.pools import pool_of, reached
 from bench.execution.progress import ProgressReport
 from bench.execution.recorded import Recorded
 from bench.execution.run_log import run_log
@@ -136,7 +136,8 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
             with run_log(ResultsFolder(out).log(f"{role}-{stamp}-{secrets.token_hex(2)}")):
                 for line in advice.warnings(plan):
                     log.warning("warning: %s", line)
-                _make(todo, machine, outcome, manner, present)
+                with reached(machine) as there:
+                    _make(todo, there, outcome, manner, present)
         outcome.kept = keep(plan.keep, machine.store, out)
         if outcome.untimed:
             outcome.timers = [str(other) for other in present.others() if other.about.get("timings")]

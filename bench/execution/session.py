@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _AT_WORK = threading.Lock()
 
 Device = Literal["auto", "cpu", "cuda"]
-Executor = Literal["local", "workers", "slurm"]
+Executor = Literal["local", "workers", "slurm", "ray"]
 
 #: Seconds that a lease has at least: signs of life are a part of it apart. Patience, too.
 SHORTEST = 1.0
@@ -56,19 +56,21 @@ class RunOptions:
         only, skip: ``key=pattern`` texts that choose cells.
         limit: images per split at most; such records are marked as not comparable.
         jobs: stages at work at once; ``auto`` = as many as cores and memory allow, one a GPU. With one,
-            everything is made in this process.
+            everything is made in this process. Of ``ray``, ``auto`` is as many as its CPUs or GPUs allow.
         threads: of each job. Another number rounds differently.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
         overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
         checkpoints: whether a training that is interrupted goes on where it stopped (``--no-checkpoints``).
         executor: ``local`` = this machine makes every stage; ``workers`` = whoever runs the same grid into
             the same folder that way makes its share, on any machine that sees the folder and the cache;
-            ``slurm`` = workers that Slurm is asked for.
+            ``slurm`` = workers that Slurm is asked for; ``ray`` = nodes of a Ray cluster make them, in their
+            own caches, and this machine the timings.
         cluster: the file that says which workers Slurm is asked for.
         wait: whether to stay until they are done; else the outcome says which were asked for.
         stages: shares of the work that a worker takes, kinds of stages or ``timings``; none = everything, and
             timings as ``timings`` says.
         patience: seconds after which a worker ends that has nothing to do; None = it waits.
+        address: ``HOST:PORT`` of the Ray cluster; None = ``$RAY_ADDRESS``, or the one of this machine.
         timings: whether this machine takes the timings of the grid; only workers leave them to others.
         lease: seconds without a sign of life after which others may make what is at work here.
         replace_grid: whether a folder with results of another grid may become that of this one.
@@ -94,6 +96,7 @@ class RunOptions:
     wait: bool = False
     stages: Sequence[str] = ()
     patience: float | None = None
+    address: str | None = None
     timings: bool = True
     lease: float = claims.LEASE
     replace_grid: bool = False
@@ -118,7 +121,7 @@ class RunOptions:
         choices = {
             "device": get_args(Device),
             "overwrite": get_args(Overwrite),
-            "pool": (None, *POOLS),
+            "pool": (None, *(name for name in POOLS if name != "ray")),  # that needs more than a name
             "executor": get_args(Executor),
         }
         for name, values in choices.items():
@@ -142,12 +145,12 @@ class RunOptions:
 
     def _check_executor(self) -> None:
         """Refuse what cannot be asked of who makes the stages."""
-        if self.executor != "local" and self.overwrite == "always":
+        if self.executor in {"workers", "slurm"} and self.overwrite == "always":
             raise UsageError(
                 "overwrite: with workers nothing is made anew, as each would make it; name another --out and "
                 "BENCH_CACHE, or pass failed"
             )
-        if self.executor == "local" and not self.timings:
+        if self.executor != "workers" and not self.timings:
             raise UsageError("timings: a run takes them itself; executor='workers' may leave them to others")
         if self.executor != "workers" and (self.stages or self.patience is not None):
             raise UsageError("stages, patience: of a worker; executor='workers' makes this one")
@@ -165,6 +168,10 @@ class RunOptions:
             )
         if self.executor == "slurm" and self.jobs not in {1, "auto"}:
             raise UsageError("--jobs: of workers that a cluster is asked for, --cluster says it (jobs, cpus)")
+        if self.executor == "ray" and self.pool is not None:
+            raise UsageError(f"pool: {self.pool!r} and executor 'ray' exclude each other; pass one of them")
+        if self.executor != "ray" and self.address is not None:
+            raise UsageError(f"address: {self.address!r} is of a Ray cluster; pass executor 'ray', too")
 
 
 def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outcome:
@@ -268,8 +275,10 @@ def _asked(options: Mapping[str, Any]) -> RunOptions:
 def _machine(options: RunOptions, precision: str) -> Machine:
     device, cores = environment.chosen_device(options.device), environment.default_threads()
     jobs, threads = options.jobs, options.threads
-    count = environment.default_jobs(device, cores, threads) if jobs == "auto" else jobs
-    if device == "cpu" and count * threads > cores:
+    ray = options.executor == "ray"
+    auto = 0 if ray else environment.default_jobs(device, cores, threads)
+    count = auto if jobs == "auto" else jobs
+    if device == "cpu" and not ray and count * threads > cores:
         asked = f"--jobs {count} with --threads {threads} on {cores} cores"
         log.warning("warning: %s: they will wait for each other", asked)
     return Machine(
@@ -283,6 +292,7 @@ def _machine(options: RunOptions, precision: str) -> Machine:
         plugins=tuple(Path(path).resolve() for path in options.plugins),
         pool=options.pool,
         resumable=options.checkpoints,
+        cluster=(options.address or "auto") if ray else None,
     )
 
 

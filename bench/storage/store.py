@@ -185,7 +185,7 @@ class Store:
             ClaimLostError: another process makes the artifact by now.
         """
         claim, replacing = self._held.get(folder.name), folder.exists()
-        temporary = _own(folder)
+        temporary = own_name(folder)
         for left_by_who_has_lost_it in folder.parent.glob(f".{folder.name}.*"):
             shutil.rmtree(left_by_who_has_lost_it, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -207,11 +207,7 @@ class Store:
                 (temporary / name).chmod((temporary / INDEX).stat().st_mode)
             if claim is not None and not claim.held():
                 raise ClaimLostError
-            replaced = folder.with_name(f".{folder.name}.replaced")
-            if replacing and folder.exists():
-                folder.rename(replaced)  # not removed yet: who reads it must not find half of it
-            _put(temporary, folder)
-            shutil.rmtree(replaced, ignore_errors=True)
+            self.put(temporary, folder, replacing=replacing)
             self.forget_partial(folder)
         except Exception as error:
             if claim is not None and not claim.held():  # who has it now has tidied up below our feet
@@ -219,6 +215,18 @@ class Store:
             raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def put(self, temporary: Path, folder: Path, *, replacing: bool) -> None:
+        """Make a folder beside ``folder`` the artifact at once, unless another process was first.
+
+        Args:
+            replacing: whether what is there has to go.
+        """
+        replaced = folder.with_name(f".{folder.name}.replaced")
+        if replacing and folder.exists():
+            folder.rename(replaced)  # not removed yet: who reads it must not find half of it
+        _put(temporary, folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         self._verified.discard(str(folder))
 
     def copy(self, folder: Path, to: Store) -> None:
@@ -228,7 +236,7 @@ class Store:
             OSError: it cannot be read or written, or the copy is not what its checksums say.
         """
         copied = to.root / folder.relative_to(self.root)
-        temporary = _own(copied)
+        temporary = own_name(copied)
         for left_by_a_killed_run in copied.parent.glob(f".{copied.name}.*"):
             shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
         index = self.index(folder) or {"files": {}}
@@ -271,7 +279,7 @@ class Store:
         log.warning("%s is damaged or incomplete; set aside as %s and made again", folder.name, aside)
 
 
-def _own(folder: Path) -> Path:
+def own_name(folder: Path) -> Path:
     """A name beside ``folder`` that no other process has, on whichever machine."""
     return folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
 

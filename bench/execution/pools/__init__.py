@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,12 +15,30 @@ if TYPE_CHECKING:
 POOLS = {
     "inline": "bench.execution.pools.inline:InlinePool",
     "processes": "bench.execution.pools.processes:ProcessPool",
+    "ray": "bench.execution.pools.ray:RayPool",
 }
 
 
+@contextlib.contextmanager
+def reached(machine: Machine) -> Iterator[Machine]:
+    """``machine`` with the jobs that it has, connected inside to the cluster that it names, if any.
+
+    Raises:
+        UsageError: there is no such cluster, or nothing that can make a stage.
+    """
+    if machine.cluster is None:
+        yield machine
+        return
+    from bench.execution.pools import ray
+
+    with ray.connected(machine) as connected:
+        yield connected
+
+
 def pool_of(machine: Machine, weights: Weights) -> Pool:
-    """The pool that ``machine`` names; if it names none, this process for one job, several for more."""
-    name = machine.pool or ("inline" if machine.jobs == 1 else "processes")
+    """The pool that ``machine`` names; if none, that of its cluster, this process, or several for jobs."""
+    alone = "inline" if machine.jobs == 1 else "processes"
+    name = machine.pool or ("ray" if machine.cluster else alone)
     module, _, attribute = POOLS[name].partition(":")
     pool: Pool = getattr(importlib.import_module(module), attribute)(machine, weights)
     return pool

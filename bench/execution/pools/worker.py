@@ -6,9 +6,10 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from bench import registry
 from bench.errors import UsageError
@@ -22,13 +23,19 @@ SECONDS_BETWEEN_COUNTS = 0.2
 
 @dataclass(frozen=True)
 class Message:
-    """From worker to parent: ``images`` (how many are done, seconds of earlier runs), a ``log`` record
-    (level, text), the ``end`` of a stage and the lines it logged, or why it ``refused`` to work, which ends
-    the run.
+    """From worker to parent: that a stage has ``began`` on a node of a cluster, ``images`` (how many are
+    done, seconds of earlier runs), a ``log`` record (level, text), the ``end`` of a stage and the lines it
+    logged, or why it ``refused`` to work, which ends the run.
     """
 
-    kind: Literal["images", "log", "end", "refused"]
+    kind: Literal["began", "images", "log", "end", "refused"]
     value: Any
+
+
+class Line(Protocol):
+    """What a worker says things into."""
+
+    def send(self, message: Message, /) -> None: ...  # noqa: D102
 
 
 def work(connection: Connection, machine: Machine, weights: Weights, job: int) -> None:
@@ -39,9 +46,9 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
     bench = logging.getLogger("bench")
     bench.setLevel(logging.DEBUG)
     bench.propagate = False
-    bench.addHandler(_Sender(connection))
+    bench.addHandler(Sender(connection))
     try:
-        context = _context(connection, machine, weights, job)
+        context = context_of(connection, machine, weights, job)
         while (task := connection.recv()) is not None:
             stage, fresh = task
             ended = work_on(stage, machine, context, fresh=fresh)
@@ -56,12 +63,21 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _context(connection: Connection, machine: Machine, weights: Weights, job: int) -> Any:
-    """What stages see of this process, which has its threads, the user's plug-ins and its device then."""
+def context_of(line: Line, machine: Machine, weights: Weights, job: int, otherwise: str = "jobs=1") -> Any:
+    """What stages see of this process, which has its threads, the user's plug-ins and its device then.
+
+    Args:
+        line: told of images that are done.
+        job: number of the job; GPUs are given to jobs in turn.
+        otherwise: how to do without other processes.
+
+    Raises:
+        UsageError: a plug-in of the run is not known in this process.
+    """
     prepare_process(machine.job_threads)
     registry.include_all(machine.plugins)
-    _look_for_plugins(machine)
-    context = machine.context(weights, _Counter(connection), job)
+    _look_for_plugins(machine.named, otherwise)
+    context = machine.context(weights, _Counter(line), job)
     if context.device.type == "cuda":
         import torch
 
@@ -69,26 +85,26 @@ def _context(connection: Connection, machine: Machine, weights: Weights, job: in
     return context
 
 
-def _look_for_plugins(machine: Machine) -> None:
+def _look_for_plugins(named: Iterable[tuple[str, str]], otherwise: str) -> None:
     """Refuse to begin what must fail in the end: the calling program may know more plug-ins than its files.
 
     Raises:
         UsageError: a plug-in of the run is not known in this process.
     """
-    for kind, name in machine.named:
+    for kind, name in named:
         known = registry.REGISTRIES[kind]
         if name not in known:
             raise UsageError(
                 f"{known.kind} '{name}' is known to the calling program alone, not to jobs in other "
-                "processes; name the file that registers it in plugins=[...], or run with jobs=1"
+                f"processes; name the file that registers it in plugins=[...], or run with {otherwise}"
             )
 
 
 class _Counter:
     """Tells how many images are done, a few times a second: the parent has other things to do."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection, self._images, self._seconds, self._told = connection, 0, 0.0, 0.0
+    def __init__(self, line: Line) -> None:
+        self._line, self._images, self._seconds, self._told = line, 0, 0.0, 0.0
 
     def __call__(self, images: int, seconds: float = 0.0) -> None:
         self._images += images
@@ -99,16 +115,17 @@ class _Counter:
     def tell(self) -> None:
         """What has not been told yet; at the end of a stage, so that the next one does not get it."""
         if self._images:
-            self._connection.send(Message("images", (self._images, self._seconds)))
+            self._line.send(Message("images", (self._images, self._seconds)))
         self._images, self._seconds, self._told = 0, 0.0, time.perf_counter()
 
 
-class _Sender(logging.Handler):
+class Sender(logging.Handler):
     """Sends what is logged to the parent, tracebacks written out."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, line: Line) -> None:
         super().__init__()
-        self._connection = connection
+        self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._connection.send(Message("log", (record.levelno, self.format(record))))
+        """Say it."""
+        self._line.send(Message("log", (record.levelno, self.format(record))))
