@@ -197,7 +197,7 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
         folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
         manner = Manner(
             overwrite=asked.overwrite,
-            shared=asked.executor != "local",
+            shared=asked.executor in {"workers", "slurm"},
             timings=TIMINGS in asked.stages if asked.stages else asked.timings,
             shares=frozenset(asked.stages) or None,
             patience=math.inf if asked.patience is None else asked.patience,
