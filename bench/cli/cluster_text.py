@@ -65,15 +65,16 @@ def cluster_text(summary: dict[str, Any]) -> str:
         others = f"{unknown} stages of kinds that have not run anywhere yet"
         known = unknown < sum(row["stages"] for row in summary["jobs"])
         closing = f"{closing}, and {others}" if known else f"On the cluster: time not known for {others}"
-    return f"{tabulate(rows, HEADS)}\n\n{closing}"
+    table = tabulate(rows, HEADS, floatfmt=".2f")
+    return f"{table}\n\n{closing}"
 
 
-def _hours(row: dict[str, Any]) -> list[str]:
+def _hours(row: dict[str, Any]) -> list[str | float]:
     """What is known of the time of a kind of workers."""
     if row["unknown"] == row["stages"]:
         return ["not known"] * 4
     seconds = [human_seconds(row[name]) for name in ("seconds", "until")]
-    return [*seconds, *(f"{row[name]:.2f}" for name in ("worker_hours", "gpu_hours"))]
+    return [*seconds, row["worker_hours"], row["gpu_hours"]]
 
 
 def submitted(outcome: Outcome) -> str:
