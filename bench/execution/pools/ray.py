@@ -42,7 +42,7 @@ POLL, PATIENCE = 0.2, 25.0
 STUCK = 30.0
 #: Times that a stage may end its process on nodes that live on, and that it is tried at all.
 ATTEMPTS, MOST_ATTEMPTS = 3, 20
-#: Calls that the depot answers at once; each holds a piece or two.
+#: Calls that the depot answers at once; each holds a piece twice at most, as it is and on its way.
 CALLS = 4
 #: Bytes to which the memory of tasks is rounded up: Ray queues those of equal needs together.
 STEP = 2**28
@@ -343,13 +343,17 @@ def _connect(address: str) -> None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
         except OSError as error:
-            raise UsageError(f"--address {address}: no Ray cluster answers ({error})") from error
+            raise UsageError(
+                f"no Ray cluster answers at {address} (--address, RAY_ADDRESS): {error}"
+            ) from error
     # What Ray says of processes that have died would go to stdout, where results go.
     _worker()._worker_logs_enabled = False
     answer = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, configure_logging=False, log_to_driver=False)
     except ConnectionError as error:
+        if address != AUTO:
+            raise UsageError(f"no Ray cluster answers at {address} (--address, RAY_ADDRESS)") from error
         raise UsageError(
             "--executor ray: no Ray cluster runs on this machine; start one (ray start --head), have the "
             "machine join one (ray start --address HOST:PORT), or pass --address HOST:PORT"

@@ -105,6 +105,8 @@ def work(job: Job, order: Order, depot: Any) -> Message:
     import ray
 
     environment.set_variables()  # before torch is imported
+    # Ray ends a task by what Ctrl+C does, which is ignored where nodes were started in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     line = Line(depot, order.ticket)
     node = ray.get_runtime_context().get_node_id()
     line.send(Message("began", node))
