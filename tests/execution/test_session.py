@@ -161,7 +161,7 @@ def test_jobs_refuse_what_they_could_not_end(grid, folder, monkeypatch):
     [
         ({"device": "gpu"}, "device: 'gpu' is none of auto, cpu, cuda"),
         ({"overwrite": True}, "overwrite: True is none of missing, failed, always"),
-        ({"pool": "clouds"}, f"pool: 'clouds' is none of None, {', '.join(POOLS)}"),
+        ({"pool": "clouds"}, "pool: 'clouds' is none of None, inline, processes"),
         ({"jobs": 0}, "jobs: 0 is not a whole number from 1 on or auto"),
         ({"jobs": True}, "jobs: True is not a whole number from 1 on or auto"),
         ({"threads": True}, "threads: True is not a whole number from 1 on"),
