@@ -17,7 +17,6 @@ from PIL import Image
 
 import bench as library
 from bench.errors import BenchError, UsageError
-from bench.execution.pools import POOLS
 from bench.execution.session import RunOptions
 from bench.losses.dch import Dch
 from bench.registry import LOSSES
