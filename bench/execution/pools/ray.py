@@ -114,22 +114,23 @@ class RayPool:
 
     def close(self) -> None:
         """End what is at work, trainings after they have written where they are."""
+        self._here.close()
+        if "_depot" not in vars(self):  # nothing was ever begun
+            return
         import ray
         from ray.exceptions import RayError
 
-        self._here.close()
-        if self._attempts and ray.is_initialized():
-            for force in (False, True):
-                for one in self._attempts:
-                    ray.cancel(one, force=force, recursive=False)
-                _, left = ray.wait(list(self._attempts), num_returns=len(self._attempts), timeout=PATIENCE)
-                if not left:
-                    break
-        self._attempts.clear()
-        if "_depot" in vars(self):
-            with contextlib.suppress(RayError):
-                ray.get(self._depot.close.remote(), timeout=PATIENCE)
-            ray.kill(self._depot)
+        for force in (False, True):
+            if not self._attempts:
+                break
+            for one in self._attempts:
+                ray.cancel(one, force=force, recursive=False)
+            tasks = list(self._attempts)
+            _, left = ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE)
+            self._attempts = {one: self._attempts[one] for one in left}
+        with contextlib.suppress(RayError):
+            ray.get(self._depot.close.remote(), timeout=PATIENCE)
+        ray.kill(self._depot)
 
     def _send(self, attempt: _Attempt) -> None:
         stage, store = attempt.stage, self._machine.store
@@ -353,7 +354,7 @@ def _connect(address: str) -> None:
         ray.init(address, configure_logging=False, log_to_driver=False)
     except ConnectionError as error:
         if address != AUTO:
-            raise UsageError(f"no Ray cluster answers at {address} (--address, RAY_ADDRESS)") from error
+            raise _silent(address) from error
         raise UsageError(
             "--executor ray: no Ray cluster runs on this machine; start one (ray start --head), have the "
             "machine join one (ray start --address HOST:PORT), or pass --address HOST:PORT"
@@ -363,6 +364,10 @@ def _connect(address: str) -> None:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, answer)  # Ray has put its own there
+
+
+def _silent(address: str, why: str = "") -> UsageError:
+    return UsageError(f"no Ray cluster answers at {address} (--address, RAY_ADDRESS){why}")
 
 
 def _disconnect() -> None:
