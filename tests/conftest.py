@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 
+import hypothesis
 import pytest
 import torch
 
@@ -20,6 +21,10 @@ from bench.results.folder import save_index
 from tests import recorded
 
 PLUGINS = Path(__file__).parent / "plugins"
+
+# How long an example takes says something of the machine; what a test may take is limited elsewhere.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 TINY_GRID = """\
 schema: 1

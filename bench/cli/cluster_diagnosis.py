@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -83,24 +81,16 @@ def ray() -> list[Finding]:
     """Whether Ray is installed, and the cluster that this machine belongs to."""
     if missing := _missing("ray", "ray"):
         return missing
-    import ray as engine
+    from bench.execution.pools.ray_connection import AUTO, connection
 
-    if engine.is_initialized():
-        return [Finding("cluster", "ok", "this process is connected")]
-    address = os.environ.get("RAY_ADDRESS", "auto")
     try:
-        engine.init(address, logging_level=logging.CRITICAL, log_to_driver=False, configure_logging=False)
-    except ConnectionError:
-        text = "none on this machine; start one (ray start --head), or pass --address"
-        return [Finding("cluster", "doubt", text)]
-    except Exception as error:
-        text = f"{address}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        return [Finding("cluster", "bad", text)]
-    try:
-        alive = [node for node in engine.nodes() if node["Alive"]]
-        total = engine.cluster_resources()
-    finally:
-        engine.shutdown()
+        with connection(AUTO):
+            import ray as engine
+
+            alive = [node for node in engine.nodes() if node["Alive"]]
+            total = engine.cluster_resources()
+    except UsageError as error:
+        return [Finding("cluster", "doubt", str(error))]
     text = f"{len(alive)} nodes, {total.get('CPU', 0):.0f} CPUs, {total.get('GPU', 0):.0f} GPUs"
     return [Finding("cluster", "ok", text)]
 

@@ -19,7 +19,7 @@ SLURM_VERSION           = 22.05.8
 def programs(tmp_path, monkeypatch):
     """Put scripts where programs are looked for: name -> what each does."""
     monkeypatch.setenv("PATH", str(tmp_path / "programs"))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     (tmp_path / "programs").mkdir()
 
     def put(**scripts: str) -> None:
@@ -91,7 +91,10 @@ def test_what_is_printed_says_what_will_not_work(bench, folder, programs, monkey
     assert done.code == 1
     assert f"shared folder {folder / 'shared'}\n  file system: " in done.out
     assert "  sinfo: will not work: exit code 3\n" in done.out
-    assert "ray (--executor ray)\n" in done.out
+    assert (
+        "ray (--executor ray)\n  cluster: note: --executor ray: no Ray cluster runs on this machine"
+        in done.out
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_a_line(bench, folder, programs):

@@ -229,7 +229,7 @@ def test_a_claim_in_the_way_of_a_run_is_waited_for_and_of_a_worker_not(tiny, fol
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"executor": "clouds"}, "executor: 'clouds' is none of local, workers, slurm"),
+        ({"executor": "clouds"}, "executor: 'clouds' is none of local, workers, slurm, ray"),
         ({"lease": 0.5}, "lease: 0.5 is not a number of seconds from 1 on"),
         ({"lease": float("nan")}, "lease: nan is not a number of seconds from 1 on"),
         ({"timings": False}, "timings: a run takes them itself; executor='workers' may leave them to others"),

@@ -12,21 +12,17 @@ import dataclasses
 import functools
 import logging
 import math
-import os
 import secrets
-import signal
-import socket
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.errors import UsageError, require
+from bench.errors import UsageError
 from bench.execution.machine import Machine, Weights
 from bench.execution.pools.inline import InlinePool
 from bench.execution.pools.pool import Cause, End, Ended, Told
+from bench.execution.pools.ray_connection import connection
 from bench.execution.pools.ray_task import Job, Order, work
 from bench.execution.pools.worker import Message
 from bench.planning.stage import Stage
@@ -34,8 +30,6 @@ from bench.storage.freight import Depot, content
 
 log = logging.getLogger(__name__)
 
-#: Stands for the cluster that Ray finds: ``RAY_ADDRESS``, or the one that this machine is a node of.
-AUTO = "auto"
 #: Seconds between two looks at what tasks say, and that they have to end when the run is interrupted.
 POLL, PATIENCE = 0.2, 25.0
 #: Seconds without a node for anything after which that is said.
@@ -46,8 +40,6 @@ ATTEMPTS, MOST_ATTEMPTS = 3, 20
 CALLS = 4
 #: Bytes to which the memory of tasks is rounded up: Ray queues those of equal needs together.
 STEP = 2**28
-#: Seconds that the address of a cluster has to answer: Ray itself would wait for minutes.
-ANSWER = 5.0
 
 
 @contextlib.contextmanager
@@ -57,18 +49,8 @@ def connected(machine: Machine) -> Iterator[Machine]:
     Raises:
         UsageError: there is no such cluster, or no node of it can make a stage.
     """
-    require("--executor ray", "ray", "ray")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
     assert machine.cluster is not None
-    theirs = ray.is_initialized()
-    if theirs and machine.cluster != AUTO:
-        raise UsageError("address: this program is connected to a Ray cluster already; leave the address out")
-    with contextlib.ExitStack() as stack:
-        if not theirs:
-            stack.callback(_disconnect)
-            _connect(machine.cluster)
+    with connection(machine.cluster):
         slots = _slots(machine)
         if not slots:
             raise UsageError(f"no node of the Ray cluster has {_wanted(machine)}; start one that has")
@@ -324,59 +306,3 @@ def _count(number: int, what: str) -> str:
 def _wanted(machine: Machine) -> str:
     cpus = "a CPU" if machine.job_threads == 1 else f"{machine.job_threads} CPUs (--threads)"
     return f"{cpus} and a GPU" if machine.device == "cuda" else cpus
-
-
-def _connect(address: str) -> None:
-    """To a cluster, without a word of Ray's.
-
-    Raises:
-        UsageError: it is not there, or has another release of Ray or Python.
-    """
-    import ray
-
-    address = (os.environ.get("RAY_ADDRESS") or AUTO) if address == AUTO else address
-    if "://" in address:
-        raise UsageError(
-            f"--address {address}: start the run on a machine of the cluster, with HOST:PORT or nothing"
-        )
-    host, _, port = address.rpartition(":")
-    if port.isdigit():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
-        except OSError as error:
-            raise UsageError(
-                f"no Ray cluster answers at {address} (--address, RAY_ADDRESS): {error}"
-            ) from error
-    # What Ray says of processes that have died would go to stdout, where results go.
-    _worker()._worker_logs_enabled = False
-    answer = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address, configure_logging=False, log_to_driver=False)
-    except ConnectionError as error:
-        if address != AUTO:
-            raise _silent(address) from error
-        raise UsageError(
-            "--executor ray: no Ray cluster runs on this machine; start one (ray start --head), have the "
-            "machine join one (ray start --address HOST:PORT), or pass --address HOST:PORT"
-        ) from error
-    except RuntimeError as error:
-        raise UsageError(f"--executor ray: {' '.join(str(error).split())}") from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, answer)  # Ray has put its own there
-
-
-def _silent(address: str, why: str = "") -> UsageError:
-    return UsageError(f"no Ray cluster answers at {address} (--address, RAY_ADDRESS){why}")
-
-
-def _disconnect() -> None:
-    import ray
-
-    ray.shutdown()
-    _worker()._worker_logs_enabled = True
-
-
-def _worker() -> Any:
-    """Where Ray has what it prints; there is no public way to have it be quiet."""
-    return sys.modules["ray._private.worker"]
