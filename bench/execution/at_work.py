@@ -45,6 +45,7 @@ def at_work(out: Path, role: Role, lease: float, *, timings: bool) -> Iterator[A
         raise UsageError(f"{out}: cannot write ({error.strerror or error}); choose another --out") from error
     assert claim is not None
     try:
+        claims.clear()  # of those that were killed
         present = AtWork(claims, claim.token)
         for other in present.others():
             log.info("at work on %s, too: a %s, %s", out, other.about.get("role", "run"), other)
