@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.execution import quiet
 from bench.execution.failure_notes import FailureNotes
 from bench.execution.machine import Machine
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 #: So many workers in a row may end in the middle of one stage until nobody tries it any more: few where each
 #: began anew, many where they have left unfinished work to go on with.
 MOST_DEATHS, MOST_INTERRUPTIONS = 5, 100
+#: What the system says when there is no room any more, by whichever library.
+FULL = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
 
 
 def prepare_process(threads: int) -> None:
@@ -121,6 +125,7 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
 
     Raises:
         ClaimLostError: another process makes it by now; what was done here is no more.
+        UsageError: the disk is full.
     """
     import torch
 
@@ -155,6 +160,11 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
         log.warning("%s %s: given up: %s", stage.kind, stage.slug, why)
         raise
     except Exception as error:
+        # No fault of the stage, and every other one would fail of it, too.
+        if full := [text for text in FULL if text in str(error)]:
+            raise UsageError(
+                f"{stage.kind} {stage.slug}: {full[0]}; make room in {store.root}, and run the same command again"
+            ) from error
         log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
         return End(cause=Cause.of(error))
     index = store.verify(folder)
