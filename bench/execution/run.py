@@ -174,13 +174,15 @@ def to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
         again = record is not None and record.status != "ok" and manner.overwrite == "failed"
         if manner.overwrite == "always" or record is None or again:
             todo.append(cell)
+            if record is None and manner.shared:  # the first one that is written is to stay
+                recorded.forget_damaged(cell)
         else:
             outcome.present += record.status == "ok"
             outcome.count(cell, record)
     outcome.attempted = len(todo)
     if manner.overwrite == "failed" and manner.shared:
         everywhere = Recorded(out, anywhere=True)
-        for cell in todo:  # the first one that is written is to stay
+        for cell in todo:  # the same
             everywhere.forget_unfinished(cell)
     if manner.overwrite != "missing":
         stages = walk(leaf for cell in todo for leaf in cell.leaves.values())

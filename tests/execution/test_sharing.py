@@ -15,6 +15,7 @@ import pytest
 
 import bench as library
 from bench.errors import UsageError
+from bench.execution.run import _Recording
 from bench.execution.session import RunOptions
 from bench.results.folder import load_results
 from bench.storage.claims import Claims
@@ -175,6 +176,34 @@ def test_failures_are_records_and_tried_again_when_asked(tiny, folder):
     assert third.code == 1
     assert "lower lr" in third.err
     assert "2 of 4 cells ok" in third.out
+
+
+def test_a_worker_replaces_records_that_cannot_be_read_or_have_no_numbers(tiny, folder, monkeypatch):
+    only = ("--only", "method=none", "--jobs", "1", "--timings")
+    assert tiny("worker", *only).code == 0
+    damaged, failed = sorted(Path("results/tiny/records").iterdir())
+    right = damaged.read_text()
+    damaged.write_text(right[:100])
+    # Another worker, which had seen a failure that this one tries again, has come first.
+    content = json.loads(failed.read_text()) | {"status": "failed", "metrics": {}, "per_query": {}}
+    content["error"] = {"type": "OSError", "stage": "finetune", "message": "it broke"}
+    take = _Recording.take
+
+    def late(recording, ended):
+        failed.write_text(json.dumps(content))
+        return take(recording, ended)
+
+    monkeypatch.setattr(_Recording, "take", late)
+    failed.unlink()
+    (encoded,) = (folder / "cache/encode").glob("*none__dch*")
+    (measured,) = (folder / "cache/measure").glob("map__*none__dch*")
+    shutil.rmtree(encoded)
+    shutil.rmtree(measured)
+    again = tiny("worker", *only)
+    assert (again.code, again.out.splitlines()[0].partition(";")[0]) == (0, "2 of 2 cells ok in results/tiny")
+    found = load_results(Path("results/tiny")).records
+    assert [record.status for record in found] == ["ok", "ok"]
+    assert accuracies().keys() == {("none", "csq"), ("none", "dch")}
 
 
 def test_what_is_at_work_on_a_folder_is_told(tiny, folder):
