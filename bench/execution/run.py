@@ -32,6 +32,7 @@ from bench.planning.stage import Stage, walk
 from bench.results import records
 from bench.results.folder import ResultsFolder, grid_of, save_index
 from bench.storage import atomic
+from bench.storage.keys import content_key
 from bench.storage.store import Store
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
     manner = manner or Manner()
     outcome = opened(plan, out, manner)
     role: Literal["run", "worker"] = "worker" if manner.shared else "run"
-    with at_work(out, role, machine.store.claims.lease, timings=manner.timings) as present:
+    cells = content_key(sorted(cell.key for cell in plan.cells))
+    lease = machine.store.claims.lease
+    with at_work(out, role, lease, timings=manner.timings, cells=cells) as present:
         todo = to_do(outcome, manner)
         if todo:
             stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")

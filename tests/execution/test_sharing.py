@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import bench as library
+from bench.cli import main
 from bench.errors import UsageError
 from bench.execution.run import _Recording
 from bench.execution.session import RunOptions
@@ -24,6 +26,7 @@ from tests.conftest import PLUGINS, TINY_GRID
 from tests.simulated_workers import cells_of, play
 
 ROOT = Path(__file__).parents[2]
+TINY = PLUGINS / "tiny.py"
 
 
 @pytest.mark.parametrize(("cells", "workers"), [(30, 1), (100, 8), (300, 24)])
@@ -89,7 +92,7 @@ def test_workers_leave_timings_to_one_that_takes_them(tiny, folder):
     assert said[0].startswith("0 of 4 cells ok in results/tiny; ")
     assert said[1] == (
         "4 cells wait for latency, peak_memory, search; on the machine whose times are wanted, run: "
-        "python -m bench worker --grid grid.yaml --out results/tiny --timings"
+        f"python -m bench worker --grid grid.yaml --out results/tiny --include {TINY} --timings"
     )
     assert not list((folder / "results/tiny").glob("records/*"))
     second = tiny("worker", "--jobs", "1", "--timings")
@@ -102,6 +105,15 @@ def test_workers_leave_timings_to_one_that_takes_them(tiny, folder):
     assert tiny("run", "--out", "anew").code == 0
     assert accuracies() == accuracies("alone") == accuracies("anew")
     assert not (folder / "results/tiny/at-work").exists()
+
+
+def test_the_command_that_takes_timings_is_about_the_same_cells(tiny, folder):
+    chosen = ("--only", "method=none", "--only", "loss=csq", "--set", "axes.bits=[ 8 ]", "--limit", "60")
+    first = tiny("worker", "--jobs", "1", "--out", "my results", *chosen)
+    command = shlex.split(first.out.partition("run: ")[2])
+    assert command[:3] == ["python", "-m", "bench"]
+    assert main([*command[3:], "--jobs", "1"]) == 0
+    assert [record.cell.bits for record in load_results(Path("my results")).records] == [8]
 
 
 def test_a_worker_without_timings_counts_records_with_those_of_other_hardware(tiny, monkeypatch):
@@ -216,6 +228,23 @@ def test_what_is_at_work_on_a_folder_is_told(tiny, folder):
     assert f"process {os.getpid()}" in result.err
 
 
+def test_who_is_at_work_with_other_cells_is_warned_of(tiny, folder, monkeypatch):
+    """As with an edited grid, or with another release: each makes what the other has no use for."""
+    take, told = Claims.take, []
+    monkeypatch.setattr(
+        Claims, "take", lambda self, name, **about: told.append(about) or take(self, name, **about)
+    )
+    assert tiny("run").code == 0
+    (mine,) = [about for about in told if "role" in about]
+    claims = Claims(folder / "results/tiny/at-work")
+    for about, warned in ((mine, False), (mine | {"cells": "other"}, True)):
+        claim = claims.take("other", **about)
+        result = tiny("run")
+        claim.release()
+        assert "at work on results/tiny, too: a run, " in result.err
+        assert ("that run has other cells than this one" in result.err) == warned
+
+
 @pytest.mark.parametrize("verb", ["run", "worker"])
 def test_a_folder_of_another_grid_is_refused_unless_it_is_to_be_replaced(tiny, verb):
     only = ("--only", "method=none", "--only", "loss=csq", "--jobs", "1")
@@ -258,7 +287,7 @@ def test_a_claim_in_the_way_of_a_run_is_waited_for_and_of_a_worker_not(tiny, fol
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"executor": "clouds"}, "executor: 'clouds' is none of local, workers, slurm"),
+        ({"executor": "clouds"}, "executor: 'clouds' is none of local, workers, slurm, ray"),
         ({"lease": 0.5}, "lease: 0.5 is not a number of seconds from 1 on"),
         ({"lease": float("nan")}, "lease: nan is not a number of seconds from 1 on"),
         ({"timings": False}, "timings: a run takes them itself; executor='workers' may leave them to others"),
