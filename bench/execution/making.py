@@ -163,7 +163,7 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
         # No fault of the stage, and every other one would fail of it, too.
         if full := [text for text in FULL if text in str(error)]:
             raise UsageError(
-                f"{stage.kind} {stage.slug}: {full[0]}; make room in {store.root}, and run the same command again"
+                f"{stage.kind} {stage.slug}: {full[0]}; make room in {store.root}, and run the same again"
             ) from error
         log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
         return End(cause=Cause.of(error))

@@ -218,7 +218,7 @@ def test_a_full_disk_ends_a_run_and_fails_no_cell(tiny, monkeypatch, folder, ver
     line = result.err.splitlines()[-1]
     assert line.startswith("error: finetune synthetic__")
     assert line.endswith(
-        f": No space left on device; make room in {folder / 'cache'}, and run the same command again"
+        f": No space left on device; make room in {folder / 'cache'}, and run the same again"
     )
     assert not list(Path("results/tiny").glob("records/*"))
     assert not list(Path("results/tiny").glob("failures/*"))
