@@ -8,7 +8,7 @@ import importlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from bench.errors import BenchError, UsageError
 from bench.execution import quiet
@@ -73,6 +73,8 @@ def work_on(stage: Stage, machine: Machine, context: Context, *, fresh: bool) ->
 def make(stage: Stage, context: Context, *, fresh: bool) -> End:
     """Make the artifact of ``stage``, unless another run has in the meantime; logs what goes wrong.
 
+    Timings wait for what workers of this machine are at, and those for them, as among workers.
+
     Args:
         fresh: make it even if it is there.
 
@@ -80,12 +82,20 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         UsageError: the store cannot be written.
     """
     store = context.store
-    while True:
-        with store.lock(store.path(*stage.place)) as claim:
-            try:
-                return _make(stage, context, claim, fresh=fresh)
-            except ClaimLostError:
-                continue  # and wait for who makes it now
+    silence = quiet.Quiet(store.claims)
+    try:
+        while True:
+            if stage.timed:
+                silence.begin()
+            else:
+                quiet.wait(store.claims)
+            with store.lock(store.path(*stage.place)) as claim:
+                if stage.timed or not quiet.asked_for(store.claims):
+                    # Else wait for who makes it now.
+                    with suppress(ClaimLostError):
+                        return _make(stage, context, claim, fresh=fresh)
+    finally:
+        silence.end()
 
 
 def make_if_free(stage: Stage, context: Context, notes: FailureNotes) -> End:

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 import bench as library
 from bench.cli import main
 from bench.errors import UsageError
+from bench.execution import making, quiet
 from bench.execution.run import _Recording
 from bench.execution.session import RunOptions
 from bench.results.folder import load_results
@@ -105,6 +107,46 @@ def test_workers_leave_timings_to_one_that_takes_them(tiny, folder):
     assert tiny("run", "--out", "anew").code == 0
     assert accuracies() == accuracies("alone") == accuracies("anew")
     assert not (folder / "results/tiny/at-work").exists()
+
+
+def beside(claims, seconds, begun, name):
+    """Hold a claim of this machine for a while, as a worker does that is at something."""
+    claim = claims.take(name)
+
+    def release():
+        time.sleep(seconds)
+        begun.append(time.monotonic())
+        claim.release()
+
+    threading.Thread(target=release).start()
+
+
+def test_a_run_and_workers_of_its_machine_wait_for_each_others_timings(tiny, folder, monkeypatch):
+    only = ("--only", "method=none", "--only", "loss=csq")
+    make, made = making._make, []
+
+    def noted(stage, *arguments, **more):
+        made.append((stage.timed, time.monotonic()))
+        return make(stage, *arguments, **more)
+
+    monkeypatch.setattr(making, "_make", noted)
+    claims, ended = Claims(folder / "cache/claims"), []
+    beside(claims, 3, ended, quiet.name())
+    first = tiny("run", *only)
+    assert first.code == 0
+    assert "waiting for another worker of this machine, which takes timings" in first.err
+    assert min(when for _, when in made) >= ended[0]
+    for path in (*(folder / "cache/measure").glob("latency*"), *(folder / "results/tiny/records").iterdir()):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    made.clear()
+    beside(claims, 3, ended, "a-stage")
+    second = tiny("run", *only)
+    assert second.code == 0
+    assert "timings: waiting for stages of this machine to end: " in second.err
+    ((timed, when),) = made
+    assert timed
+    assert when >= ended[1]
+    assert claims.names() == set()
 
 
 def test_the_command_that_takes_timings_is_about_the_same_cells(tiny, folder):
