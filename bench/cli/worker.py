@@ -51,7 +51,7 @@ def worker(grid: Path, out: Path | None, **options: Any) -> int:
             click.echo(f"{label}: {slug}")
     left = [f"{count} {share}" for share, count in sorted(outcome.left.items())]
     if outcome.untimed and not options["stages"]:
-        click.echo(_timings(outcome, grid))
+        click.echo(_timings(outcome, grid, options))
     elif outcome.untimed:
         left.append(f"timings of {_cells(len(outcome.untimed))}")
     if left:
@@ -61,18 +61,24 @@ def worker(grid: Path, out: Path | None, **options: Any) -> int:
     return outcome.exit_code
 
 
-def _timings(outcome: Outcome, grid: Path) -> str:
+def _timings(outcome: Outcome, grid: Path, options: dict[str, Any]) -> str:
     """Which timings are left, and who takes them."""
+    from bench.results import commands
+
     count = len(outcome.untimed)
     cells = f"{_cells(count)} {'waits' if count == 1 else 'wait'}"
     roles = (role for cell in outcome.untimed for role, leaf in cell.leaves.items() if leaf.timed)
     what = ", ".join(sorted({role.removeprefix("measure/") for role in roles}))
     if outcome.timers:
         return f"{cells} for {what}, taken by: {'; '.join(outcome.timers)}"
-    return (
-        f"{cells} for {what}; on the machine whose times are wanted, run: "
-        f"python -m bench worker --grid {grid} --out {outcome.out} --timings"
-    )
+    # The same cells: those of the grid alone would be others.
+    names = {"--set": "overrides", "--only": "only", "--skip": "skip", "--include": "plugins"}
+    same = [
+        part for name, option in names.items() for value in options[option] for part in (name, str(value))
+    ]
+    same += ["--limit", str(options["limit"])] if options["limit"] else []
+    command = commands.take_timings(grid, outcome.out, *same)
+    return f"{cells} for {what}; on the machine whose times are wanted, run: {command}"
 
 
 def _cells(count: int) -> str:

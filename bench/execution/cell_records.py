@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import timing
-from bench.errors import UsageError
+from bench.errors import RecordError, UsageError
 from bench.execution.outcomes import StageFailed
 from bench.planning.plan import Cell
 from bench.planning.stage import SCORES_FILE, Stage, walk
@@ -33,7 +33,7 @@ def save_finished(
         described: the environment.
         made: keys of the stages that were made for this cell.
         out: the results folder.
-        first: leave a record that is there as it is.
+        first: leave a record that is there as it is, if it has numbers.
 
     Raises:
         UsageError: an artifact is no more.
@@ -86,7 +86,8 @@ def save_unfinished(
     """``failed`` for the cell that met the error, ``skipped`` for later ones that need the same stage.
 
     Args:
-        described, out, first: as of a cell that is finished.
+        described, out: as of a cell that is finished.
+        first: leave a record that is there as it is.
     """
     stage, cause = failure.stage, failure.cause
     lines = cause.message.strip().splitlines() or [cause.type]
@@ -104,10 +105,16 @@ def save_unfinished(
 
 
 def _save(record: Record, path: Path, *, first: bool) -> None:
-    if first:
-        atomic.write_new(path, records.text(record))
-    else:
+    if not first or (not atomic.write_new(path, records.text(record)) and _better(record, path)):
         records.save(record, path)
+
+
+def _better(record: Record, path: Path) -> bool:
+    """Whether a record has numbers, and the one that is there has none."""
+    try:
+        return record.status == "ok" and records.load(path).status != "ok"
+    except RecordError:
+        return True
 
 
 def _index(store: Store, stage: Stage) -> dict[str, Any]:

@@ -61,6 +61,12 @@ def _share(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[\w-]+", value, re.ASCII):
+        raise ValueError(f"'{value}' is a part of the name of a job: letters, digits, - and _ only")
+    return value
+
+
 def _options(value: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
     for name in value:
         plain = name.replace("_", "-")
@@ -116,7 +122,7 @@ class Cluster(Strict):
 
     setup: list[str] = Field(default_factory=list, description="shell lines before every worker")
     sbatch: Options = Field(default_factory=dict, description="options of sbatch for all workers")
-    workers: dict[str, Worker] = Field(min_length=1)
+    workers: dict[Annotated[str, AfterValidator(_name)], Worker] = Field(min_length=1)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.execution import quiet
 from bench.execution.failure_notes import FailureNotes
 from bench.execution.machine import Machine
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 #: So many workers in a row may end in the middle of one stage until nobody tries it any more: few where each
 #: began anew, many where they have left unfinished work to go on with.
 MOST_DEATHS, MOST_INTERRUPTIONS = 5, 100
+#: What the system says when there is no room any more, by whichever library.
+FULL = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
 
 
 def prepare_process(threads: int) -> None:
@@ -69,6 +73,8 @@ def work_on(stage: Stage, machine: Machine, context: Context, *, fresh: bool) ->
 def make(stage: Stage, context: Context, *, fresh: bool) -> End:
     """Make the artifact of ``stage``, unless another run has in the meantime; logs what goes wrong.
 
+    Timings wait for what workers of this machine are at, and those for them, as among workers.
+
     Args:
         fresh: make it even if it is there.
 
@@ -76,12 +82,20 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
         UsageError: the store cannot be written.
     """
     store = context.store
-    while True:
-        with store.lock(store.path(*stage.place)) as claim:
-            try:
-                return _make(stage, context, claim, fresh=fresh)
-            except ClaimLostError:
-                continue  # and wait for who makes it now
+    silence = quiet.Quiet(store.claims)
+    try:
+        while True:
+            if stage.timed:
+                silence.begin()
+            else:
+                quiet.wait(store.claims)
+            with store.lock(store.path(*stage.place)) as claim:
+                if stage.timed or not quiet.asked_for(store.claims):
+                    # Else wait for who makes it now.
+                    with suppress(ClaimLostError):
+                        return _make(stage, context, claim, fresh=fresh)
+    finally:
+        silence.end()
 
 
 def make_if_free(stage: Stage, context: Context, notes: FailureNotes) -> End:
@@ -121,6 +135,7 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
 
     Raises:
         ClaimLostError: another process makes it by now; what was done here is no more.
+        UsageError: the disk is full.
     """
     import torch
 
@@ -155,6 +170,11 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
         log.warning("%s %s: given up: %s", stage.kind, stage.slug, why)
         raise
     except Exception as error:
+        # No fault of the stage, and every other one would fail of it, too.
+        if full := [text for text in FULL if text in str(error)]:
+            raise UsageError(
+                f"{stage.kind} {stage.slug}: {full[0]}; make room in {store.root}, and run the same again"
+            ) from error
         log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
         return End(cause=Cause.of(error))
     index = store.verify(folder)

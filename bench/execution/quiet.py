@@ -29,6 +29,16 @@ def asked_for(shared: Claims) -> bool:
     return shared.alive(name())
 
 
+def wait(shared: Claims) -> None:
+    """Return as soon as nobody does."""
+    told = False
+    while asked_for(shared):
+        if not told:
+            log.info("waiting for another worker of this machine, which takes timings")
+        told = True
+        time.sleep(PAUSE)
+
+
 class Quiet:
     """Silence on this machine, from ``begin`` to ``end``."""
 

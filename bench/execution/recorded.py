@@ -40,6 +40,11 @@ class Recorded:
         found = (record for _, record in self._found(cell))
         return min(found, key=lambda record: record.status != "ok", default=None)
 
+    def forget_damaged(self, cell: Cell) -> None:
+        """Remove the file of a cell that has no record ``of`` use: by its name it would be taken for one."""
+        if _stem(cell) in self._stems:
+            self._place.record(_stem(cell)).unlink(missing_ok=True)
+
     def forget_unfinished(self, cell: Cell) -> None:
         """Remove the cell's records that have no numbers."""
         for stem, record in self._found(cell):

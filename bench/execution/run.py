@@ -32,6 +32,7 @@ from bench.planning.stage import Stage, walk
 from bench.results import records
 from bench.results.folder import ResultsFolder, grid_of, save_index
 from bench.storage import atomic
+from bench.storage.keys import content_key
 from bench.storage.store import Store
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
     manner = manner or Manner()
     outcome = opened(plan, out, manner)
     role: Literal["run", "worker"] = "worker" if manner.shared else "run"
-    with at_work(out, role, machine.store.claims.lease, timings=manner.timings) as present:
+    cells = content_key(sorted(cell.key for cell in plan.cells))
+    lease = machine.store.claims.lease
+    with at_work(out, role, lease, timings=manner.timings, cells=cells) as present:
         todo = to_do(outcome, manner)
         if todo:
             stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -174,13 +177,15 @@ def to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
         again = record is not None and record.status != "ok" and manner.overwrite == "failed"
         if manner.overwrite == "always" or record is None or again:
             todo.append(cell)
+            if record is None and manner.shared:  # the first one that is written is to stay
+                recorded.forget_damaged(cell)
         else:
             outcome.present += record.status == "ok"
             outcome.count(cell, record)
     outcome.attempted = len(todo)
     if manner.overwrite == "failed" and manner.shared:
         everywhere = Recorded(out, anywhere=True)
-        for cell in todo:  # the first one that is written is to stay
+        for cell in todo:  # the same
             everywhere.forget_unfinished(cell)
     if manner.overwrite != "missing":
         stages = walk(leaf for cell in todo for leaf in cell.leaves.values())

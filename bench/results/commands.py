@@ -44,6 +44,11 @@ def run_again(folder: Path, *options: str) -> str:
     return _bench("run", "--grid", "GRID", "--out", typed(folder), *options)
 
 
+def take_timings(grid: Path, out: Path, *options: str) -> str:
+    """Take the timings of a grid whose other numbers are there."""
+    return _bench("worker", "--grid", typed(grid), "--out", typed(out), *options, "--timings")
+
+
 def evaluate_like(out: Path, name: str, like: Path) -> str:
     """Judge codes again, beside the cells of a results folder; CODES stands for their file."""
     return _bench("evaluate", "CODES", "--out", typed(out), "--name", name, "--like", typed(like))

@@ -18,7 +18,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,13 +190,13 @@ class Claims:
 
     def holders(self) -> list[Holder]:
         """Who holds anything and has given a sign of life in time."""
-        found = []
-        for name in sorted(self.names()):
-            with contextlib.suppress(FileNotFoundError):
-                holder, stale = self._judge(self._path(name))
-                if holder is not None and not stale:
-                    found.append(holder)
-        return found
+        return [holder for _, holder, stale in self._judged() if holder is not None and not stale]
+
+    def clear(self) -> None:
+        """Remove the claims of those who have given no sign of life in time, which nobody would take over."""
+        for path, holder, stale in self._judged():
+            if stale:
+                _take_away(path, holder.token if holder else "")
 
     def _path(self, name: str) -> Path:
         return self.folder / name
@@ -211,8 +211,12 @@ class Claims:
             descriptor = self._opened(path)
         except FileExistsError:
             return None
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(vars(holder), file)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(vars(holder), file)
+        except OSError:  # the disk is full: nobody has it
+            path.unlink(missing_ok=True)
+            raise
         return Claim(path, holder, doubtful=after is not None and not after.gone)
 
     def _opened(self, path: Path) -> int:
@@ -223,8 +227,18 @@ class Claims:
             self.folder.mkdir(parents=True, exist_ok=True)
             return os.open(path, flags, 0o666)
 
-    def _judge(self, path: Path) -> tuple[Holder | None, bool]:
+    def _judged(self) -> Iterator[tuple[Path, Holder | None, bool]]:
+        """Every claim with its holder, if its file says who, and whether that is nobody any more."""
+        now = functools.cache(self._now)  # asked once, however many there are
+        for name in sorted(self.names()):
+            with contextlib.suppress(FileNotFoundError):
+                yield self._path(name), *self._judge(self._path(name), now)
+
+    def _judge(self, path: Path, now: Callable[[], float] | None = None) -> tuple[Holder | None, bool]:
         """Who holds a claim, if its file says so, and whether that is nobody any more.
+
+        Args:
+            now: the time by the file server's clock; None = it is asked.
 
         Raises:
             FileNotFoundError: there is no such claim.
@@ -233,7 +247,7 @@ class Claims:
             holder, touched = _parsed(file.read()), os.fstat(file.fileno()).st_mtime
         if holder is not None and holder.gone:
             return holder, True
-        return holder, self._now() - touched > (holder.lease if holder else self.lease)
+        return holder, (now or self._now)() - touched > (holder.lease if holder else self.lease)
 
     def _now(self) -> float:
         """The time by the file server's clock."""
@@ -267,17 +281,24 @@ def _take_away(path: Path, token: str) -> None:
     """Remove the claim that has ``token``; of several who try, one can rename it."""
     own = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
+        if _of_another(path, token):  # who would find it gone for a moment, and give up
+            return
         path.rename(own)
     except FileNotFoundError:
         return
     try:
-        found = _parsed(own.read_bytes())
-        if found is not None and found.token != token:  # claimed anew a moment ago
+        if _of_another(own, token):  # claimed anew a moment ago
             # Where this fails, its holder will notice.
             with contextlib.suppress(OSError):
                 os.link(own, path)
     finally:
         own.unlink()
+
+
+def _of_another(path: Path, token: str) -> bool:
+    """Whether a claim's file says that somebody has it who has another token."""
+    found = _parsed(path.read_bytes())
+    return found is not None and found.token != token
 
 
 def _parsed(content: bytes) -> Holder | None:

@@ -43,6 +43,11 @@ def test_the_example_loads_and_leaves_nothing_to_nobody():
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
+        (
+            "train:",
+            "tr|ain:",
+            "cluster.yaml:2:11: 'tr|ain' is a part of the name of a job: letters, digits, -",
+        ),
         ("workers:", "wrokers:", "cluster.yaml:1:1: unknown key 'wrokers'; did you mean 'workers'?"),
         ("gpus: 1", "gpu: 1", "cluster.yaml:2:50: unknown key 'gpu'; did you mean 'gpus'?"),
         ("cpus: 4, ", "", "cluster.yaml:3:9: missing key 'cpus' in workers.rest"),

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from bench.comparison import finding
 from bench.deployment.cells import offers
@@ -197,6 +198,32 @@ def test_an_unforeseen_error_keeps_its_traceback_in_the_log_only(tiny, monkeypat
     assert "RuntimeError: a defect" in result.err
     (log,) = Path("results/tiny/logs").glob("run-*.log")
     assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("verb", ["run", "worker"])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), SafetensorError("I/O error: No space left on device")]
+)
+def test_a_full_disk_ends_a_run_and_fails_no_cell(tiny, monkeypatch, folder, verb, error):
+    """A worker that went on would make failures of all that is left, for everybody, in seconds."""
+    from bench.stages import networks
+
+    def full(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(networks, "save", full)
+        result = tiny(verb, "--jobs", "1")
+    assert result.code == 2
+    line = result.err.splitlines()[-1]
+    assert line.startswith("error: finetune synthetic__")
+    assert line.endswith(
+        f": No space left on device; make room in {folder / 'cache'}, and run the same again"
+    )
+    assert not list(Path("results/tiny").glob("records/*"))
+    assert not list(Path("results/tiny").glob("failures/*"))
+    assert not list((folder / "cache/claims").iterdir())
+    assert tiny(verb, "--jobs", "1").code == 0
 
 
 def test_an_interrupt_keeps_finished_cells_and_the_next_run_goes_on(tiny, monkeypatch, folder):

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 import bench as library
+from bench.cli import main
 from bench.errors import UsageError
+from bench.execution import making, quiet
+from bench.execution.run import _Recording
 from bench.execution.session import RunOptions
 from bench.results.folder import load_results
 from bench.storage.claims import Claims
@@ -23,6 +28,7 @@ from tests.conftest import PLUGINS, TINY_GRID
 from tests.simulated_workers import cells_of, play
 
 ROOT = Path(__file__).parents[2]
+TINY = PLUGINS / "tiny.py"
 
 
 @pytest.mark.parametrize(("cells", "workers"), [(30, 1), (100, 8), (300, 24)])
@@ -88,7 +94,7 @@ def test_workers_leave_timings_to_one_that_takes_them(tiny, folder):
     assert said[0].startswith("0 of 4 cells ok in results/tiny; ")
     assert said[1] == (
         "4 cells wait for latency, peak_memory, search; on the machine whose times are wanted, run: "
-        "python -m bench worker --grid grid.yaml --out results/tiny --timings"
+        f"python -m bench worker --grid grid.yaml --out results/tiny --include {TINY} --timings"
     )
     assert not list((folder / "results/tiny").glob("records/*"))
     second = tiny("worker", "--jobs", "1", "--timings")
@@ -101,6 +107,55 @@ def test_workers_leave_timings_to_one_that_takes_them(tiny, folder):
     assert tiny("run", "--out", "anew").code == 0
     assert accuracies() == accuracies("alone") == accuracies("anew")
     assert not (folder / "results/tiny/at-work").exists()
+
+
+def beside(claims, seconds, begun, name):
+    """Hold a claim of this machine for a while, as a worker does that is at something."""
+    claim = claims.take(name)
+
+    def release():
+        time.sleep(seconds)
+        begun.append(time.monotonic())
+        claim.release()
+
+    threading.Thread(target=release).start()
+
+
+def test_a_run_and_workers_of_its_machine_wait_for_each_others_timings(tiny, folder, monkeypatch):
+    only = ("--only", "method=none", "--only", "loss=csq")
+    make, made = making._make, []
+
+    def noted(stage, *arguments, **more):
+        made.append((stage.timed, time.monotonic()))
+        return make(stage, *arguments, **more)
+
+    monkeypatch.setattr(making, "_make", noted)
+    claims, ended = Claims(folder / "cache/claims"), []
+    beside(claims, 3, ended, quiet.name())
+    first = tiny("run", *only)
+    assert first.code == 0
+    assert "waiting for another worker of this machine, which takes timings" in first.err
+    assert min(when for _, when in made) >= ended[0]
+    for path in (*(folder / "cache/measure").glob("latency*"), *(folder / "results/tiny/records").iterdir()):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    made.clear()
+    beside(claims, 3, ended, "a-stage")
+    second = tiny("run", *only)
+    assert second.code == 0
+    assert "timings: waiting for stages of this machine to end: " in second.err
+    ((timed, when),) = made
+    assert timed
+    assert when >= ended[1]
+    assert claims.names() == set()
+
+
+def test_the_command_that_takes_timings_is_about_the_same_cells(tiny, folder):
+    chosen = ("--only", "method=none", "--only", "loss=csq", "--set", "axes.bits=[ 8 ]", "--limit", "60")
+    first = tiny("worker", "--jobs", "1", "--out", "my results", *chosen)
+    command = shlex.split(first.out.partition("run: ")[2])
+    assert command[:3] == ["python", "-m", "bench"]
+    assert main([*command[3:], "--jobs", "1"]) == 0
+    assert [record.cell.bits for record in load_results(Path("my results")).records] == [8]
 
 
 def test_a_worker_without_timings_counts_records_with_those_of_other_hardware(tiny, monkeypatch):
@@ -177,6 +232,34 @@ def test_failures_are_records_and_tried_again_when_asked(tiny, folder):
     assert "2 of 4 cells ok" in third.out
 
 
+def test_a_worker_replaces_records_that_cannot_be_read_or_have_no_numbers(tiny, folder, monkeypatch):
+    only = ("--only", "method=none", "--jobs", "1", "--timings")
+    assert tiny("worker", *only).code == 0
+    damaged, failed = sorted(Path("results/tiny/records").iterdir())
+    right = damaged.read_text()
+    damaged.write_text(right[:100])
+    # Another worker, which had seen a failure that this one tries again, has come first.
+    content = json.loads(failed.read_text()) | {"status": "failed", "metrics": {}, "per_query": {}}
+    content["error"] = {"type": "OSError", "stage": "finetune", "message": "it broke"}
+    take = _Recording.take
+
+    def late(recording, ended):
+        failed.write_text(json.dumps(content))
+        return take(recording, ended)
+
+    monkeypatch.setattr(_Recording, "take", late)
+    failed.unlink()
+    (encoded,) = (folder / "cache/encode").glob("*none__dch*")
+    (measured,) = (folder / "cache/measure").glob("map__*none__dch*")
+    shutil.rmtree(encoded)
+    shutil.rmtree(measured)
+    again = tiny("worker", *only)
+    assert (again.code, again.out.splitlines()[0].partition(";")[0]) == (0, "2 of 2 cells ok in results/tiny")
+    found = load_results(Path("results/tiny")).records
+    assert [record.status for record in found] == ["ok", "ok"]
+    assert accuracies().keys() == {("none", "csq"), ("none", "dch")}
+
+
 def test_what_is_at_work_on_a_folder_is_told(tiny, folder):
     assert tiny("run").code == 0
     claims = Claims(folder / "results/tiny/at-work")
@@ -185,6 +268,23 @@ def test_what_is_at_work_on_a_folder_is_told(tiny, folder):
     claim.release()
     assert "at work on results/tiny, too: a worker, " in result.err
     assert f"process {os.getpid()}" in result.err
+
+
+def test_who_is_at_work_with_other_cells_is_warned_of(tiny, folder, monkeypatch):
+    """As with an edited grid, or with another release: each makes what the other has no use for."""
+    take, told = Claims.take, []
+    monkeypatch.setattr(
+        Claims, "take", lambda self, name, **about: told.append(about) or take(self, name, **about)
+    )
+    assert tiny("run").code == 0
+    (mine,) = [about for about in told if "role" in about]
+    claims = Claims(folder / "results/tiny/at-work")
+    for about, warned in ((mine, False), (mine | {"cells": "other"}, True)):
+        claim = claims.take("other", **about)
+        result = tiny("run")
+        claim.release()
+        assert "at work on results/tiny, too: a run, " in result.err
+        assert ("that run has other cells than this one" in result.err) == warned
 
 
 @pytest.mark.parametrize("verb", ["run", "worker"])

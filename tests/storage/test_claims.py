@@ -275,3 +275,51 @@ def test_a_store_whose_artifact_is_made_anew_elsewhere_does_not_wait(tmp_path):
     with other.lock(folder):
         assert store.verify(folder) is None
         assert folder.is_dir()  # who holds it sets it aside
+
+
+def test_claims_of_the_dead_that_nobody_wants_are_cleared(shared):
+    living, dead = shared.take("living"), shared.take("dead")
+    of_another_machine(shared, "dead")
+    aged(shared, "dead", 40)
+    shared.clear()
+    assert shared.names() == {"living"}
+    assert living.held()
+    assert not dead.held()
+    living.release()
+
+
+def test_many_claims_are_looked_at_with_one_question_about_the_time(shared, monkeypatch):
+    held = [shared.take(str(number)) for number in range(5)]
+    asked, now = [], Claims._now
+    monkeypatch.setattr(Claims, "_now", lambda claims: asked.append(1) or now(claims))
+    assert len(shared.holders()) == 5
+    assert len(asked) == 1
+    for claim in held:
+        claim.release()
+
+
+def test_a_full_disk_leaves_no_claim_that_nobody_holds(shared, monkeypatch):
+    shared.folder.mkdir()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr(claims.json, "dump", full)
+        shared.take("stage")
+    assert list(shared.folder.iterdir()) == []
+    shared.take("stage").release()
+
+
+def test_who_has_lost_a_claim_leaves_that_of_the_next_one_where_it_is(shared, monkeypatch):
+    first = shared.take("stage")
+    of_another_machine(shared, "stage")
+    aged(shared, "stage", 40)
+    second = shared.take("stage")
+    renamed = []
+    monkeypatch.setattr(Path, "rename", lambda path, to: renamed.append(path))
+    first.release()
+    monkeypatch.undo()
+    assert renamed == []  # it would be gone for a moment, and its holder would give up
+    assert second.held()
+    second.release()
