@@ -94,6 +94,8 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
                     # Else wait for who makes it now.
                     with suppress(ClaimLostError):
                         return _make(stage, context, claim, fresh=fresh)
+    except OSError as error:
+        raise store.unwritable(error) from error
     finally:
         silence.end()
 

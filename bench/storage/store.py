@@ -144,6 +144,11 @@ class Store:
         with self._holding(folder, wait=False) as claim:
             yield claim
 
+    def unwritable(self, error: OSError) -> UsageError:
+        """What is told when claims cannot be made, or looked at."""
+        why = error.strerror or error
+        return UsageError(f"{self.root}: cannot write ({why}); set BENCH_CACHE to a writable folder")
+
     @contextmanager
     def _holding(self, folder: Path, *, wait: bool) -> Iterator[Claim | None]:
         name = folder.name
@@ -157,9 +162,7 @@ class Store:
                 else self.claims.take(name)
             )
         except OSError as error:
-            raise UsageError(
-                f"{self.root}: cannot write ({error.strerror or error}); set BENCH_CACHE to a writable folder"
-            ) from error
+            raise self.unwritable(error) from error
         if claim is None:
             yield None
             return
