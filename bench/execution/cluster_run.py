@@ -119,8 +119,8 @@ def _watch(crew: _Crew, left: Left, outcome: Outcome, asked: Asked) -> None:
             _count(before, left, outcome, progress)
         outcome.stages_run = stages
     except KeyboardInterrupt:
-        ids = " ".join(jobs.id for jobs in crew.jobs())
-        log.info("the jobs go on without being watched; to end them: scancel %s", ids)
+        if ids := " ".join(jobs.id for jobs in crew.jobs()):
+            log.info("the jobs go on without being watched; to end them: scancel %s", ids)
         raise
     finally:
         progress.close()

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 LEASE, BEATS = 60.0, 6
 #: Seconds between two looks at a claim that is waited for: more and more, up to this.
 PAUSE = 2.0
+#: Times that the folder of claims is made, should another process remove it each time as it has become empty.
+TRIES = 3
 
 
 class ClaimLostError(Exception):
@@ -221,11 +223,11 @@ class Claims:
 
     def _opened(self, path: Path) -> int:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-        try:
-            return os.open(path, flags, 0o666)
-        except FileNotFoundError:
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(path, flags, 0o666)
             self.folder.mkdir(parents=True, exist_ok=True)
-            return os.open(path, flags, 0o666)
+        return os.open(path, flags, 0o666)
 
     def _judged(self) -> Iterator[tuple[Path, Holder | None, bool]]:
         """Every claim with its holder, if its file says who, and whether that is nobody any more."""

@@ -165,7 +165,8 @@ def _clock(place: Path) -> Finding:
     if step > COARSE:
         return Finding("signs of life", "doubt", f"{said}: pass --lease 60 or more")
     harm = ", which does no harm" if abs(skew) > SKEW else ""
-    return Finding("signs of life", "ok", f"{said}; the server's clock is {skew:+.2f} s off{harm}")
+    off = f"{skew:+.1f} s off{harm}" if abs(skew) >= 0.05 else "right"
+    return Finding("signs of life", "ok", f"{said}; the server's clock is {off}")
 
 
 def _speed(place: Path) -> Finding:

@@ -117,7 +117,11 @@ class Store:
             elif claim and claim.doubtful:
                 # Who may be at work still has these files open: they must not be ours.
                 theirs = left.rename(left.with_name(f".{place.name}"))
-                shutil.copytree(theirs, place)
+                try:
+                    shutil.copytree(theirs, place)
+                except OSError:  # it is at work, and has taken files away meanwhile
+                    shutil.rmtree(place, ignore_errors=True)
+                    place.mkdir()
             else:
                 left.rename(place)
         return place

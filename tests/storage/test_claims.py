@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -266,6 +267,40 @@ def test_unfinished_work_of_who_may_live_is_copied_and_of_the_dead_taken(tmp_pat
         with last.write(folder, {}):
             pass
     assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_unfinished_work_that_goes_while_it_is_copied_is_begun_anew(tmp_path, monkeypatch):
+    store, other = Store(tmp_path, lease=30), Store(tmp_path, lease=30)
+    folder = store.path("features", "x", "ab" * 32)
+    copied = shutil.copytree
+
+    def vanishing(source: Path, to: Path) -> Path:
+        (source / "rows").unlink()
+        (source / "rows").symlink_to("nowhere")
+        return copied(source, to)
+
+    with store.lock(folder):
+        (store.partial(folder) / "rows").write_text("12")
+        of_another_machine(store.claims, folder.name)
+        aged(store.claims, folder.name, 31)
+        monkeypatch.setattr(shutil, "copytree", vanishing)
+        with other.lock(folder):
+            assert list(other.partial(folder).iterdir()) == []
+
+
+def test_a_folder_of_claims_that_another_process_takes_away_is_made_again(tmp_path, monkeypatch):
+    shared, made = Claims(tmp_path / "claims"), Path.mkdir
+    times = iter(range(10))
+
+    def taken_away(path: Path, *mode: object, **options: bool) -> None:
+        made(path, *mode, **options)
+        if next(times) < 2:
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", taken_away)
+    claim = shared.take("stage")
+    assert claim is not None
+    claim.release()
 
 
 def test_a_store_whose_artifact_is_made_anew_elsewhere_does_not_wait(tmp_path):
