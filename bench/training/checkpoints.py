@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import torch
@@ -23,8 +25,9 @@ log = logging.getLogger(__name__)
 #: So far apart at least, as a training of five minutes must not lose ten seconds; farther where writing would
 #: take a larger share of the time.
 SECONDS_BETWEEN, MOST_SHARE = 5.0, 0.01
-#: Bytes a second that the first one should be written at; later ones should take what the others have taken.
-EXPECTED_SPEED = 500e6
+#: Bytes a second that one should be written at. The next one should take what is in the middle of that and of
+#: what the last ones have taken: a single one that other work has held up says little.
+EXPECTED_SPEED, LAST = 500e6, 4
 #: Raised by one when earlier files are no longer understood.
 FORMAT = 1
 FILE = "checkpoint.safetensors"
@@ -47,8 +50,8 @@ class Checkpoints:
         self._path = folder / FILE if folder else None
         self._origin = {"format": FORMAT, **(origin or {})}
         self._started = self._last = time.perf_counter()
-        self._spent, self._times = 0.0, 0  # on writing
-        self._expected: float | None = None
+        self._expected: float | None = None  # seconds, by the size
+        self._took: deque[float] = deque(maxlen=LAST)
         self._failed = False
 
     def found(self, device: torch.device) -> Any:
@@ -105,9 +108,9 @@ class Checkpoints:
             yield step_done
 
     def _due(self) -> bool:
-        now = time.perf_counter()
-        affordable = self._spent + (self._expected or 0.0) <= MOST_SHARE * (now - self._started)
-        return affordable and now - self._last >= SECONDS_BETWEEN
+        known = [*self._took] if self._expected is None else [self._expected, *self._took]
+        wanted = max(SECONDS_BETWEEN, median_low(known or [0.0]) / MOST_SHARE)
+        return time.perf_counter() - self._last >= wanted
 
     def _write(self, state: Stateful, *, urgent: bool) -> None:
         assert self._path is not None
@@ -129,5 +132,4 @@ class Checkpoints:
             tell("%s goes on without a checkpoint, which cannot be written: %s", self.name, error)
             self._failed = True
         self._last = time.perf_counter()
-        self._spent, self._times = self._spent + self._last - began, self._times + 1
-        self._expected = self._spent / self._times
+        self._took.append(self._last - began)

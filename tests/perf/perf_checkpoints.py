@@ -53,9 +53,9 @@ class Watched(Checkpoints):
         self.spans: list[tuple[float, float]] = []
 
     def _write(self, state: Any, *, urgent: bool) -> None:
-        began, times = time.perf_counter(), self._times
+        began, last = time.perf_counter(), self._last
         super()._write(state, urgent=urgent)
-        if self._times > times:  # it was not put off
+        if self._last > last:  # it was not put off
             self.spans.append((began, time.perf_counter()))
 
 
