@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 STAGES = walk(leaf for cell in cells() for leaf in cell.leaves.values())
 #: Seconds that anything may take on a machine that does other things as well.
 PATIENCE = 120.0
+#: Runs with workers that are killed and stopped at random: as many as the variable says.
+KILLS = int(os.environ.get("KILLS", "6"))
 
 
 class Workers:
@@ -233,7 +235,9 @@ def disturbed(workers: Workers, seed: int) -> None:
     workers.end()
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 30))])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, KILLS))]
+)
 def test_workers_that_are_killed_and_stopped_at_random_end_with_the_same_records(tmp_path, right, seed):
     workers = Workers(tmp_path / "shared", lease=2, seconds=0.1)
     disturbed(workers, seed)
