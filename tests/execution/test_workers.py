@@ -25,6 +25,7 @@ STAGES = walk(leaf for cell in cells() for leaf in cell.leaves.values())
 PATIENCE = 120.0
 #: Runs with workers that are killed and stopped at random: as many as the variable says.
 KILLS = int(os.environ.get("KILLS", "6"))
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, KILLS))]
 
 
 class Workers:
@@ -235,9 +236,7 @@ def disturbed(workers: Workers, seed: int) -> None:
     workers.end()
 
 
-@pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, KILLS))]
-)
+@pytest.mark.parametrize("seed", SEEDS)
 def test_workers_that_are_killed_and_stopped_at_random_end_with_the_same_records(tmp_path, right, seed):
     workers = Workers(tmp_path / "shared", lease=2, seconds=0.1)
     disturbed(workers, seed)
