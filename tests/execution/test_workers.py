@@ -1,4 +1,7 @@
-"""Workers as processes on one folder: killed, stopped and started at any moment, the same comes out."""
+"""Workers as processes on one folder: killed, stopped and started at any moment, the same comes out.
+
+    KILLS=30 python -m pytest -m "" tests/execution/test_workers.py
+"""
 
 from __future__ import annotations
 
