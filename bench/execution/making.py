@@ -94,6 +94,8 @@ def make(stage: Stage, context: Context, *, fresh: bool) -> End:
                     # Else wait for who makes it now.
                     with suppress(ClaimLostError):
                         return _make(stage, context, claim, fresh=fresh)
+    except ConnectionError:  # of this process to who has asked it, and no matter of the store
+        raise
     except OSError as error:
         raise store.unwritable(error) from error
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
@@ -57,7 +58,8 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
     except (EOFError, ConnectionError):
         return  # there is no parent any more
     except Exception as error:
-        connection.send(Message("refused", Cause.of(error)))
+        with contextlib.suppress(ConnectionError):  # the parent may end at the same time
+            connection.send(Message("refused", Cause.of(error)))
     finally:
         # Nothing is left to tidy up: who is ended while it goes need not say so.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
