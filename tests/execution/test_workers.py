@@ -1,6 +1,6 @@
 """Workers as processes on one folder: killed, stopped and started at any moment, the same comes out.
 
-    KILLS=30 python -m pytest -m "" tests/execution/test_workers.py
+KILLS=30 python -m pytest -m "" tests/execution/test_workers.py
 """
 
 from __future__ import annotations
