@@ -22,10 +22,12 @@ def examine(folders: Sequence[Path]) -> dict[str, list[Finding]]:
     """Section -> what was found.
 
     Raises:
-        UsageError: a folder cannot be written.
+        UsageError: a folder is not there, or cannot be written.
     """
     found = {}
     for folder in folders:
+        if not folder.is_dir():  # a typo must not be found to work
+            raise UsageError(f"{folder}: no such folder; name one that machines share, or make it first")
         try:
             found[f"shared folder {folder}"] = shared_folder.examine(folder)
         except OSError as error:

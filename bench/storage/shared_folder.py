@@ -51,9 +51,8 @@ def examine(folder: Path) -> list[Finding]:
     """Try everything in a folder of its own inside ``folder``, and leave nothing there; takes seconds.
 
     Raises:
-        OSError: the folder cannot be written at all.
+        OSError: there is no such folder, or it cannot be written at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     place = folder / f".doctor.{secrets.token_hex(8)}"
     place.mkdir()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def programs(tmp_path, monkeypatch):
     """Put scripts where programs are looked for: name -> what each does."""
     monkeypatch.setenv("PATH", str(tmp_path / "programs"))
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    (tmp_path / "programs").mkdir()
+    for name in ("programs", "shared"):
+        (tmp_path / name).mkdir(exist_ok=True)
 
     def put(**scripts: str) -> None:
         for name, script in scripts.items():
@@ -94,8 +96,18 @@ def test_what_is_printed_says_what_will_not_work(bench, folder, programs, monkey
     assert "ray (--executor ray)\n  cluster: note: no Ray cluster answers at 127.0.0.1:1 " in done.out
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_a_line(bench, folder, programs):
-    (folder / "file").write_text("")
-    done = bench("doctor", "--cluster", str(folder / "file"))
+def test_a_folder_that_is_not_there_is_not_found_to_work(bench, folder, programs):
+    done = bench("doctor", "--cluster", str(folder / "shraed"))
     assert done.code == 2
-    assert "cannot write (File exists); name one that all machines may write" in done.err
+    assert f"{folder / 'shraed'}: no such folder; name one that machines share" in done.err
+    assert not (folder / "shraed").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_a_line(bench, folder, programs, monkeypatch):
+    def refused(*given: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("bench.storage.shared_folder.Path.mkdir", refused)
+    done = bench("doctor", "--cluster", str(folder))
+    assert done.code == 2
+    assert "cannot write (Read-only file system); name one that all machines may write" in done.err

@@ -17,18 +17,20 @@ def found(folder: Path) -> dict[str, shared_folder.Finding]:
 
 def test_a_folder_of_this_machine_keeps_every_promise_but_that_others_see_it(tmp_path, monkeypatch):
     monkeypatch.setattr(shared_folder, "LOCAL", {shared_folder.file_system(tmp_path)})
-    findings = found(tmp_path / "new/one")
+    findings = found(tmp_path)
     assert findings.pop("file system").verdict == "doubt"
     findings.pop("room")  # as may be
     findings.pop("speed")
     assert {finding.verdict for finding in findings.values()} == {"ok"}
-    assert list((tmp_path / "new/one").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_is_no_finding(tmp_path):
+@pytest.mark.parametrize("name", ["file", "nowhere"])
+def test_what_is_no_folder_is_no_finding(tmp_path, name):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(OSError, match="file"):
-        shared_folder.examine(tmp_path / "file")
+    with pytest.raises(OSError, match=name):
+        shared_folder.examine(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_creation_that_several_win(tmp_path, monkeypatch):
