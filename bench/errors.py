@@ -26,8 +26,23 @@ class BenchError(Exception):
 
 def path_fault(error: OSError) -> str:
     """What the system said of a path that a user gave: which, what is wrong, and the cure."""
-    path = shortened(str(error.filename))
+    path = escaped(shortened(str(error.filename)))
     return f"{path}: {error.strerror or error}; give another path, or the permission to use this one"
+
+
+def escaped(text: str, but: str = "") -> str:
+    """``text`` with every character that shows nothing, or that something acts on, as its escape.
+
+    Names of files, classes and plug-ins may hold any: control characters, marks that turn the direction of
+    what follows, breaks of lines, halves of surrogate pairs.
+
+    Args:
+        text: what is to be shown.
+        but: characters that stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in but else c.encode("unicode_escape").decode() for c in text)
 
 
 def shortened(text: str, most: int = 200) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import close, did_you_mean
+from bench.errors import close, did_you_mean, escaped
 
 ZOO = [
     *("resnet18", "resnet18d", "resnet34", "resnet50", "resnet101", "tresnet_m", "tresnet_l", "test_resnet"),
@@ -66,3 +68,12 @@ def test_one_slip_is_understood(name, data):
     dropped = name[:place] + name[place + 1 :]
     for slip in {swapped, dropped} - {name}:
         assert close(slip, [name, "0" * 20]) == [name]
+
+
+@given(st.text() | st.binary().map(os.fsdecode))
+def test_what_is_escaped_needs_no_terminal_that_obeys(text):
+    shown = escaped(text)
+    assert shown.isprintable()
+    shown.encode()
+    if text.isprintable():
+        assert shown == text

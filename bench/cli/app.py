@@ -6,6 +6,7 @@ Results go to stdout, progress and logs to stderr. Heavy imports happen inside t
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from bench.cli.options import details_shown
 from bench.cli.plan import plan
 from bench.cli.report import report
 from bench.cli.run import run
+from bench.cli.saying import say
 from bench.cli.search import search
 from bench.cli.worker import worker
 from bench.errors import BenchError, told_to_people
@@ -40,18 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with told_to_people():
             return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         return error.exit_code
     except BenchError as error:
         _show(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; what is finished is kept, run the same command to go on", err=True)
+        say("interrupted; what is finished is kept, run the same command to go on", err=True)
         return 130
     except Exception as error:
         _show(error)
         if not details_shown():
-            click.echo("this is a defect of hash-pareto; run again with -v for the traceback", err=True)
+            say("this is a defect of hash-pareto; run again with -v for the traceback", err=True)
         return 1
 
 
@@ -59,7 +61,14 @@ def _show(error: Exception) -> None:
     """One line (a grid may have several faults); the traceback only with -v."""
     log.debug("traceback", exc_info=error)
     text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-    click.echo(click.style("error: ", fg="red", bold=True) + text, err=True, color=_color())
+    say(text, err=True, label="error: ", color=_color())
+
+
+def _show_usage(error: click.ClickException) -> None:
+    """What click says of a command line, which holds words of the user's."""
+    text = io.StringIO()
+    error.show(text)
+    say(text.getvalue().rstrip("\n"), err=True)
 
 
 def _color() -> bool | None:

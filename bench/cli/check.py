@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bench.cli.options import FOLDER, Number, verb
+from bench.cli.saying import say
 from bench.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -59,17 +60,15 @@ def check(
     known = index.is_file()
     if update and not known:
         summary, *others = write_baseline(candidate, baseline, asked)
-        click.echo(summary)
-        click.echo(
-            f"{baseline} is made of {candidate.folder}, {len(others)} files; review {summary}", err=True
-        )
+        say(summary)
+        say(f"{baseline} is made of {candidate.folder}, {len(others)} files; review {summary}", err=True)
         return 0
     if not known:
         what = f"no baseline in it (no {index.name})" if baseline.is_dir() else "no such folder"
         cure = f"make it with: python -m bench check --baseline {baseline} {candidate.folder} --update"
         raise UsageError(f"{baseline}: {what}; {cure}")
     verdict = check(load_results(baseline), candidate, asked)
-    click.echo(check_text.as_json(verdict) if as_json else check_text.text(verdict))
+    say(check_text.as_json(verdict) if as_json else check_text.text(verdict))
     if junit:
         atomic.write_bytes(junit, check_text.junit(verdict))
     if markdown:
@@ -84,5 +83,5 @@ def check(
     if not update:
         return verdict.exit_code
     write_baseline(candidate, baseline, asked)
-    click.echo(f"{baseline} is now {candidate.folder}; review it: git diff {baseline}", err=True)
+    say(f"{baseline} is now {candidate.folder}; review it: git diff {baseline}", err=True)
     return 0

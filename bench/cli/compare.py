@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import FOLDER, verb
+from bench.cli.saying import say
 from bench.errors import UsageError
 
 
@@ -42,4 +43,4 @@ def compare(
     base = load_results(a)
     new = base if b is None else load_results(b)
     result = compare(base, new, metric=metric, cost=cost, base_only=filters(only_a), new_only=filters(only_b))
-    click.echo(compare_text.as_json(result) if as_json else compare_text.text(result))
+    say(compare_text.as_json(result) if as_json else compare_text.text(result))

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench.cli.options import FOLDER, data_root_option, include_option, verb
+from bench.cli.saying import say
 from bench.errors import DataError, UsageError
 
 
@@ -52,7 +53,7 @@ def prepare(
     root, failures = data_root or loading.default_root(), []
     for dataset, params in asked:
         try:
-            click.echo(DATASETS.get(dataset)(params).prepare(root))
+            say(DATASETS.get(dataset)(params).prepare(root))
             loaded = loading.load(dataset, params.model_dump(mode="json"), root, None)
         except DataError as error:
             failures.append(str(error))
@@ -61,15 +62,15 @@ def prepare(
         sizes = ", ".join(
             f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
         )
-        click.echo(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
+        say(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
         if left_out := getattr(loaded.images.pixels, "left_out", 0):
             what = "hidden files and folders" if left_out > 1 else "hidden file or folder"
-            click.echo(f"{left_out} {what} left out (its name begins with a dot, or is __MACOSX)")
+            say(f"{left_out} {what} left out (its name begins with a dot, or is __MACOSX)")
         if listed:
             atomic.write_text(listed, listing(loaded.images, parts))
         copies = loaded.copies().sentences()
         for sentence in copies or ["no query or validation image has an equal picture in another part"]:
-            click.echo(f"copies: {sentence}")
+            say(f"copies: {sentence}")
     if failures:
         raise DataError("\n".join(dict.fromkeys(failures)))
 

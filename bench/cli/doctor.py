@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import data_root_option, include_option, verb
+from bench.cli.saying import say
 
 #: What stands before a finding, by its verdict.
 MARKS = {"ok": "", "doubt": "note: ", "bad": "will not work: "}
@@ -34,12 +35,12 @@ def doctor(cluster: Sequence[Path], data_root: Path | None, plugins: Sequence[Pa
     registry.include_all(plugins)
     findings = examine(data_root or loading.default_root())
     if as_json:
-        click.echo(json.dumps(findings, indent=1))
+        say(json.dumps(findings, indent=1))
     else:
         for section, lines in findings.items():
-            click.echo(section)
+            say(section)
             for name, text in lines.items():
-                click.echo(f"  {name}: {text}")
+                say(f"  {name}: {text}")
     return 0
 
 
@@ -50,10 +51,10 @@ def _of_cluster(folders: Sequence[Path], as_json: bool) -> int:
     findings = examine(folders)
     if as_json:
         found = {section: list(map(asdict, lines)) for section, lines in findings.items()}
-        click.echo(json.dumps(found, indent=1))
+        say(json.dumps(found, indent=1))
     else:
         for section, lines in findings.items():
-            click.echo(section)
+            say(section)
             for line in lines:
-                click.echo(f"  {line.name}: {MARKS[line.verdict]}{line.text}")
+                say(f"  {line.name}: {MARKS[line.verdict]}{line.text}")
     return 1 if any(line.verdict == "bad" for lines in findings.values() for line in lines) else 0

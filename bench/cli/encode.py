@@ -14,6 +14,8 @@ import click
 
 from bench import environment
 from bench.cli.options import FOLDER, Count, verb
+from bench.cli.saying import say
+from bench.errors import escaped
 
 if TYPE_CHECKING:
     from bench.deployment.encode import Progress
@@ -69,22 +71,21 @@ def encode(
     what = f"codes of {made.bits} bits" if made.bits else f"embeddings of {made.dimensions} dimensions"
     rate = f" in {done.seconds:.1f} s ({done.encoded / done.seconds:,.0f}/s)" if done.encoded else ""
     if not done.rows:
-        click.echo(f"no image could be read: {out} was not written")
+        say(f"no image could be read: {out} was not written")
         return _tell_unreadable(done.unreadable, out)
-    click.echo(f"{out}: {done.rows:,} {what}, {done.encoded:,} of them new{rate}")
+    say(f"{out}: {done.rows:,} {what}, {done.encoded:,} of them new{rate}")
     return _tell_unreadable(done.unreadable, out)
 
 
 def _tell_unreadable(unreadable: Sequence[Unreadable], out: Path) -> int:
     """List them on stderr and in a file beside ``out``; returns the exit code."""
-    from bench.deployment.images import printable
     from bench.storage import atomic
 
     path = out.with_name(f"{out.name}.unreadable.txt")
     if not unreadable:
         path.unlink(missing_ok=True)
         return 0
-    lines = [printable(f"{image.path}: {image.reason}") for image in unreadable]
+    lines = [escaped(f"{image.path}: {image.reason}") for image in unreadable]
     atomic.write_text(path, "".join(f"{line}\n" for line in lines))
     for line in lines[:LISTED]:
         log.warning("left out: %s", line)

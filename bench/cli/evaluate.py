@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench.cli.options import FOLDER, Count, verb
+from bench.cli.saying import say
 from bench.errors import UsageError
 
 
@@ -72,7 +73,7 @@ def evaluate(
     found = evaluation.judge(in_order_of(peer, file) if peer else file, rule)
     if entry:
         entry.check(found)
-    click.echo(evaluation.as_json(found) if as_json else evaluation.text(found))
+    say(evaluation.as_json(found) if as_json else evaluation.text(found))
     if entry:  # last, as a full disk must not take the numbers away
         entry.save(found)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import FOLDER, Number, data_root_option, include_option, verb
+from bench.cli.saying import say
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +76,11 @@ def export(places: Sequence[str], best: Path | None, within: float | None, cost:
     )
     exported = make(cell, folder, asked)
     if as_json:
-        click.echo(json.dumps({"bundle": str(folder), **exported.bundle.to_json()}, indent=1))
+        say(json.dumps({"bundle": str(folder), **exported.bundle.to_json()}, indent=1))
         return
-    click.echo(f"{folder}: {exported.bundle.name}")
+    say(f"{folder}: {exported.bundle.name}")
     for name, found in agreement_lines(exported.agreement, exported.bundle.bits).items():
-        click.echo(f"  {name}: {found}")
+        say(f"  {name}: {found}")
     if exported.packed:
-        click.echo(f"the same in one file: {exported.packed}")
+        say(f"the same in one file: {exported.packed}")
     log.info("encode images with it: %s", commands.encode(folder))

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from bench.cli.options import include_option, verb
+from bench.cli.saying import say
 
 KINDS = ("datasets", "teachers", "students", "methods", "losses", "metrics")
 
@@ -35,11 +36,11 @@ def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
         for family in registry.families
     }
     if as_json:
-        click.echo(json.dumps(summaries, indent=1))
+        say(json.dumps(summaries, indent=1))
         return
     width = max(map(len, summaries))
     for name, summary in summaries.items():
-        click.echo(f"{name:{width}}  {summary}")
+        say(f"{name:{width}}  {summary}")
 
 
 def _summary(name: str, plugin: type) -> str:

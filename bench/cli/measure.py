@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bench.cli.options import Number, include_option, verb
+from bench.cli.saying import say
 
 
 @click.command()
@@ -35,4 +36,4 @@ def measure(model: str, as_json: bool, device: str, plugins: Sequence[Path], **o
 
     registry.include_all(plugins)
     card = cost_card(model, device=environment.chosen_device(device), **options)
-    click.echo(json.dumps(card, indent=1) if as_json else cost_text(card))
+    say(json.dumps(card, indent=1) if as_json else cost_text(card))

@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from bench.cli.saying import shown
+
 FOLDER = click.Path(path_type=Path)
 
 
@@ -24,8 +26,8 @@ class _StderrHandler(logging.Handler):
         if sys.stderr is None:  # closed, and print would take stdout
             return
         # Whoever read this has gone: that ends no run, and its log has the line.
-        with contextlib.suppress(OSError):
-            print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201
+        with contextlib.suppress(OSError, ValueError):
+            print(shown(self.format(record)), file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Number(click.FloatRange):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bench.cli.options import cluster_option, grid_options, verb
+from bench.cli.saying import say
 from bench.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -45,4 +46,4 @@ def plan(grid: Path, cluster: Path | None, out: Path | None, as_json: bool, **op
         asked = expected(planned, file, machine.store, folder, options["threads"])
         summary["cluster"] = cluster_summary(asked)
         text = f"{text}\n\n{cluster_text(summary['cluster'])}"
-    click.echo(json.dumps(summary, indent=1) if as_json else text)
+    say(json.dumps(summary, indent=1) if as_json else text)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bench.cli.options import FOLDER, Number, verb
+from bench.cli.saying import say
 from bench.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def report(folders: Sequence[Path], out: Path | None, within: float, formats: Se
     finally:
         gc.enable()
     for line in (*made.findings, *made.advice, *made.paths):
-        click.echo(line)
+        say(line)
     if made.problems:
         rest = f"; everything else is in {made.paths[0].parent}"
         raise UsageError("\n".join(made.problems) + rest)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench.cli.options import checkpoints_option, cluster_option, grid_options, replace_grid_option, verb
+from bench.cli.saying import say
 
 log = logging.getLogger(__name__)
 
@@ -43,31 +44,31 @@ def run(grid: Path, out: Path | None, **options: Any) -> int:
     if outcome.jobs:
         from bench.cli.cluster_text import submitted
 
-        click.echo(submitted(outcome))
+        say(submitted(outcome))
         return outcome.exit_code
     text = f"{outcome.present + outcome.ok} of {len(plan.selected)} cells ok in {out}"
     if not outcome.attempted:
         text += "; nothing to do, every cell has a record"
     elif not outcome.stages_run and outcome.ok == outcome.attempted:
         text += "; all from cache"
-    click.echo(text)
+    say(text)
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
-            click.echo(f"{label}: {slug}")
+            say(f"{label}: {slug}")
     for sentence, count in outcome.warnings.items():
-        click.echo(f"warning: {_cells(count)}: {sentence}")
+        say(f"warning: {_cells(count)}: {sentence}")
     if kept := outcome.kept:
         what = f"networks and codes of {_cells(kept.cells)}"
-        click.echo(f"kept: {what} in {kept.folder}, {kept.bytes / 1e6:.1f} MB")
+        say(f"kept: {what} in {kept.folder}, {kept.bytes / 1e6:.1f} MB")
     if said := _findings(out):
         chosen = {cell.key for cell in plan.selected}
         rest = [cell for cell in plan.cells if cell.key not in chosen]
         if any(ResultsFolder(out).record(Path(cell.record_file).stem).is_file() for cell in rest):
             said = [f"what all cells in {out} say, those of other runs among them:", *said]
-        click.echo("\n".join(said))
-    click.echo(f"tables, charts and web page of them: {commands.report(out)}", err=True)
+        say("\n".join(said))
+    say(f"tables, charts and web page of them: {commands.report(out)}", err=True)
     if outcome.exit_code:
-        click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
+        say("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code
 
 

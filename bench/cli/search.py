@@ -12,7 +12,8 @@ import click
 
 from bench import environment
 from bench.cli.options import FOLDER, Count, verb
-from bench.errors import UsageError
+from bench.cli.saying import say
+from bench.errors import UsageError, escaped
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ def search(
     """Find the images nearest to IMAGES, files or folders of them, among those that BUNDLE encoded."""
     from bench.deployment import search_page, search_text
     from bench.deployment.bundle import Bundle
-    from bench.deployment.images import printable
     from bench.deployment.search import search as search_images
     from bench.storage import atomic
 
@@ -43,15 +43,15 @@ def search(
     made = Bundle.read(bundle)
     found = search_images(made, images, index, k, kind, environment.default_threads())
     if as_json:
-        click.echo(json.dumps(search_text.as_json(found, made, index), indent=1))
+        say(json.dumps(search_text.as_json(found, made, index), indent=1))
     else:
         for line in search_text.lines(found, index):
-            click.echo(line)
+            say(line)
     if k > found.rows:
         log.warning("-k is %d, but %s holds %d images: all are shown", k, index, found.rows)
     if html is not None:
         atomic.write_text(html, search_page.page(found, made.name, index))
         log.info("page: %s", html)
     for image in found.unreadable:
-        log.warning("left out: %s", printable(f"{image.path}: {image.reason}"))
+        log.warning("left out: %s", escaped(f"{image.path}: {image.reason}"))
     return 1 if found.unreadable else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.options import Number, checkpoints_option, grid_options, listed, replace_grid_option, verb
+from bench.cli.saying import say
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,19 +46,19 @@ def worker(grid: Path, out: Path | None, **options: Any) -> int:
     cells = len(outcome.plan.selected)
     text = f"{outcome.present + outcome.ok} of {cells} cells ok in {outcome.out}"
     made = f"{outcome.stages_run} {'stage' if outcome.stages_run == 1 else 'stages'} made here"
-    click.echo(f"{text}; {made}" if outcome.attempted else f"{text}; nothing to do, every cell has a record")
+    say(f"{text}; {made}" if outcome.attempted else f"{text}; nothing to do, every cell has a record")
     for label, slugs in (("failed", outcome.failed), ("skipped", outcome.skipped)):
         for slug in slugs:
-            click.echo(f"{label}: {slug}")
+            say(f"{label}: {slug}")
     left = [f"{count} {share}" for share, count in sorted(outcome.left.items())]
     if outcome.untimed and not options["stages"]:
-        click.echo(_timings(outcome, grid, options))
+        say(_timings(outcome, grid, options))
     elif outcome.untimed:
         left.append(f"timings of {_cells(len(outcome.untimed))}")
     if left:
-        click.echo(f"left to other workers: {', '.join(left)}")
+        say(f"left to other workers: {', '.join(left)}")
     if outcome.exit_code:
-        click.echo("their records hold the reason; --overwrite failed runs them again", err=True)
+        say("their records hold the reason; --overwrite failed runs them again", err=True)
     return outcome.exit_code
 
 

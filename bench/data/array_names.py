@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from bench.data.array_files import ArrayFile
-from bench.errors import DataError, UsageError, did_you_mean, shortened
+from bench.errors import DataError, UsageError, did_you_mean, escaped, shortened
 
 Side = Literal["query", "database"]
 SIDES: tuple[Side, Side] = ("query", "database")
@@ -127,4 +127,4 @@ def _meanings(file: ArrayFile, name: str) -> Iterator[tuple[str, tuple[int, bool
 
 def _shown(name: str) -> str:
     """A name that may hold anything, in one line."""
-    return shortened(name) if name.isprintable() else shortened(repr(name))
+    return shortened(escaped(name))

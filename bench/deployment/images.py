@@ -113,14 +113,6 @@ def why_unreadable(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def printable(text: str) -> str:
-    """A name that a terminal and a page can show: names of files may hold anything but 0 and a slash."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
-
-
 def _read(path: str, to: Preprocessing, upright: bool) -> Picture | Unreadable:
     # Decoders meet damage in many ways, each with an exception of its own.
     try:

@@ -10,9 +10,10 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from bench.deployment.images import open_rgb, printable, why_unreadable
+from bench.deployment.images import open_rgb, why_unreadable
 from bench.deployment.search import Found, Hit
 from bench.deployment.search_text import closeness, facts, hidden
+from bench.errors import escaped
 
 #: Longest side of a picture on the page in pixels; up to so many it is shown pixel by pixel.
 SIDE, SMALL = 320, 64
@@ -87,4 +88,4 @@ def _picture(path: str, upright: bool) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(printable(text))
+    return escape(escaped(text))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.deployment.bundle import Bundle
-from bench.deployment.images import printable
 from bench.deployment.search import Found, Hit
+from bench.errors import escaped
 
 
 def lines(found: Found, index: Path) -> Iterator[str]:
@@ -16,11 +16,11 @@ def lines(found: Found, index: Path) -> Iterator[str]:
     yield from facts(found, index)
     for path, hits in found.queries.items():
         yield ""
-        yield printable(path)
+        yield escaped(path)
         rank, near = len(str(len(hits))), max((len(closeness(hit, found)) for hit in hits), default=0)
         for number, hit in enumerate(hits, 1):
             note = "" if hit.state == "as encoded" else f"  ({hit.state})"
-            yield f"  {number:>{rank}}  {closeness(hit, found):>{near}}  {printable(hit.path)}{note}"
+            yield f"  {number:>{rank}}  {closeness(hit, found):>{near}}  {escaped(hit.path)}{note}"
         if more := hidden(path, found):
             yield f"  {more}"
 
@@ -28,7 +28,7 @@ def lines(found: Found, index: Path) -> Iterator[str]:
 def facts(found: Found, index: Path) -> list[str]:
     """What was searched, and how."""
     measure = f"Hamming distance of {found.bits} bits" if found.bits else "cosine of embeddings"
-    told = [f"{printable(str(index))}: {found.rows:,} images; {measure}, nearest first"]
+    told = [f"{escaped(str(index))}: {found.rows:,} images; {measure}, nearest first"]
     if found.kind != "flat":
         settings = ", ".join(f"{name} {value}" for name, value in found.settings.items())
         told.append(f"index {found.kind} ({settings}) looks at fewer images and may miss some")

@@ -7,12 +7,10 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from bench.data.image_files import Finder, ImageFiles
-from bench.deployment.images import Picture, Unreadable, found, open_rgb, printable, read
+from bench.deployment.images import Picture, Unreadable, found, open_rgb, read
 from bench.errors import UsageError
 from tests.deployment.bundles import PREPROCESSING
 
@@ -123,12 +121,3 @@ def test_what_cannot_be_read_is_told_in_words(tmp_path, content, reason):
     assert isinstance(image, Unreadable)
     assert image.path == str(path)
     assert image.reason.startswith(reason)
-
-
-@given(st.text() | st.binary().map(os.fsdecode))
-def test_printable_names_need_no_terminal_that_obeys(text):
-    shown = printable(text)
-    assert shown.isprintable()
-    shown.encode()
-    if text.isprintable():
-        assert shown == text
