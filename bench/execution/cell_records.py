@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from bench import timing
-from bench.errors import RecordError, UsageError
+from bench.errors import CellError, RecordError
 from bench.execution.outcomes import StageFailed
 from bench.planning.plan import Cell
 from bench.planning.stage import SCORES_FILE, Stage, walk
@@ -36,31 +38,34 @@ def save_finished(
         first: leave a record that is there as it is, if it has numbers.
 
     Raises:
-        UsageError: an artifact is no more.
+        CellError: an artifact is no more, or not what it should be.
     """
     metrics: dict[str, Measured] = {}
     per_query: dict[str, ArtifactReference] = {}
     for role in (role for role, stage in cell.leaves.items() if stage.kind == "measure"):
-        summary = _index(store, cell.leaves[role])["summary"]
-        metrics |= {name: Measured.model_validate(value) for name, value in summary["values"].items()}
-        artifact = str(_folder(store, cell.leaves[role]).relative_to(store.root))
-        per_query |= {
-            name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
-        }
+        folder = _folder(store, cell.leaves[role])
+        with _reading(folder):
+            summary = _index(store, folder)["summary"]
+            metrics |= {name: Measured.model_validate(value) for name, value in summary["values"].items()}
+            artifact = str(folder.relative_to(store.root))
+            per_query |= {
+                name: ArtifactReference(artifact=artifact, tensor=name) for name in summary["per_query"]
+            }
     metrics |= _whole_query(metrics)
     stages, threads, machines = {}, set(), {}
     warnings: list[str] = []
     for name, stage in _by_name(cell).items():
-        found = store.index(_folder(store, stage))
-        summary = found["summary"] if found else {}
-        stages[name] = StageInfo(
-            key=stage.key,
-            seconds=found["seconds"] if found else None,
-            cached=stage.key not in made,
-            summary=_told(summary),
-            history=[_rounded(epoch) for epoch in summary.get("history", [])],
-        )
-        warnings += summary.get("warnings", [])
+        with _reading(_folder(store, stage)):
+            found = store.index(_folder(store, stage))
+            summary = found["summary"] if found else {}
+            stages[name] = StageInfo(
+                key=stage.key,
+                seconds=found["seconds"] if found else None,
+                cached=stage.key not in made,
+                summary=_told(summary),
+                history=[_rounded(epoch) for epoch in summary.get("history", [])],
+            )
+            warnings += summary.get("warnings", [])
         if found and stage.images:
             threads.add(found.get("threads"))
             machines[name] = found.get("hardware")
@@ -73,8 +78,10 @@ def save_finished(
     place, stem = ResultsFolder(out), Path(cell.record_file).stem
     _save_scores(record, store, place.scores(stem))
     if examples := cell.leaves.get("examples"):
-        for file in _index(store, examples)["files"]:
-            content = (_folder(store, examples) / file).read_bytes()
+        folder = _folder(store, examples)
+        with _reading(folder):
+            pictures = {file: (folder / file).read_bytes() for file in _index(store, folder)["files"]}
+        for file, content in pictures.items():
             atomic.write_bytes(place.examples(stem, Path(file).suffix), content)
     _save(record, place.record(stem), first=first)
     return record
@@ -117,11 +124,24 @@ def _better(record: Record, path: Path) -> bool:
         return True
 
 
-def _index(store: Store, stage: Stage) -> dict[str, Any]:
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """What is wrong with an artifact costs the cell that needs it, and no other one."""
+    try:
+        yield
+    except CellError:
+        raise
+    except Exception as error:  # what is damaged can make whoever reads it raise anything
+        raise CellError(
+            f"{folder}: damaged ({type(error).__name__}: {error}); remove it and run again"
+        ) from error
+
+
+def _index(store: Store, folder: Path) -> dict[str, Any]:
     """Of an artifact that was there a moment ago."""
-    index = store.index(_folder(store, stage))
+    index = store.index(folder)
     if index is None:
-        raise UsageError(f"{_folder(store, stage)} is no more; run again, and let the cache be meanwhile")
+        raise CellError(f"{folder} is no more; run again, and let the cache be meanwhile")
     return index
 
 
@@ -139,7 +159,9 @@ def _by_name(cell: Cell) -> dict[str, Stage]:
 def _save_scores(record: Record, store: Store, path: Path) -> None:
     """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs."""
     if (name := record.accuracy) and (reference := record.per_query.get(name)):
-        scores = load_file(store.root / reference.artifact / SCORES_FILE)[reference.tensor]
+        folder = store.root / reference.artifact
+        with _reading(folder):
+            scores = load_file(folder / SCORES_FILE)[reference.tensor]
         atomic.write_bytes(path, save({name: scores.astype(np.float32)}))
 
 

@@ -16,7 +16,8 @@ from bench.results.fronts import front_of
 from bench.results.records import Record
 from bench.results.summary import summarise
 from bench.stages.kept import found_stage
-from bench.storage.store import INDEX, Store
+from bench.storage.artifact_index import INDEX
+from bench.storage.store import Store
 
 log = logging.getLogger(__name__)
 

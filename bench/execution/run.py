@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bench.errors import UsageError
+from bench.errors import CellError, UsageError
 from bench.execution.at_work import AtWork, at_work
 from bench.execution.cell_records import save_finished, save_unfinished
 from bench.execution.failure_notes import FailureNotes
 from bench.execution.forecast import Forecast, SharedForecast
 from bench.execution.keeping import Kept, keep
 from bench.execution.machine import Machine
+from bench.execution.outcomes import CellOutcome, StageFailed
 from bench.execution.pools import pool_of, reached
+from bench.execution.pools.pool import Cause
 from bench.execution.progress import ProgressReport
 from bench.execution.recorded import Recorded
 from bench.execution.run_log import run_log
@@ -36,7 +38,6 @@ from bench.storage.keys import content_key
 from bench.storage.store import Store
 
 if TYPE_CHECKING:
-    from bench.execution.outcomes import CellOutcome
     from bench.execution.slurm import Jobs
 
 log = logging.getLogger(__name__)
@@ -307,9 +308,13 @@ class _Recording:
         cell, failure, out, described = ended.cell, ended.failure, self._outcome.out, self._described
         first = self._machine.failures is not None
         if failure is None:
-            record = save_finished(cell, self._machine.store, described, ended.made, out, first=first)
-            self._outcome.ok += 1
-        else:
+            try:
+                record = save_finished(cell, self._machine.store, described, ended.made, out, first=first)
+                self._outcome.ok += 1
+            except CellError as error:
+                last = next(reversed(walk(cell.leaves.values()).values()))
+                failure = StageFailed(last, Cause.of(error), first=True)
+        if failure is not None:
             record = save_unfinished(cell, failure, described, out, first=first)
             assert record.error is not None
             line = f"{cell.slug} {record.status}: {record.error.message}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import json
 import os
 import shutil
 import threading
@@ -18,7 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.storage.store import INDEX, Store, own_name
+from bench.storage import artifact_index
+from bench.storage.artifact_index import INDEX
+from bench.storage.store import Store, own_name
 
 #: Bytes of a piece, and how many of them are on their way for one machine's artifact.
 PIECE, IN_FLIGHT = 16 * 2**20, 2
@@ -34,6 +35,19 @@ def content(store: Store, place: Place) -> str:
     return (store.path(*place) / INDEX).read_text(encoding="utf-8")
 
 
+def _files(content: str) -> dict[str, Any]:
+    """Those that an index tells of.
+
+    Raises:
+        OSError: it is not as it was written.
+    """
+    index = artifact_index.parsed(content.encode())
+    if index is None:
+        raise OSError(errno.EIO, f"{INDEX} is damaged")
+    files: dict[str, Any] = index["files"]
+    return files
+
+
 class Arrival:
     """An artifact that is on its way: a folder that fills, and is the artifact when it is as it should be.
 
@@ -45,7 +59,7 @@ class Arrival:
 
     def __init__(self, store: Store, folder: Path, content: str, *, replacing: bool, alone: bool) -> None:
         self._store, self._folder, self._content, self._replacing = store, folder, content, replacing
-        self._files: dict[str, Any] = json.loads(content)["files"]
+        self._files = _files(content)
         self._temporary = own_name(folder)
         if alone:
             for left in folder.parent.glob(f".{folder.name}.*"):
@@ -118,7 +132,7 @@ class Depot:
         """
         folder = self._store.path(*place)
         found = self._store.verify(folder)
-        if found is not None and (not fresh or found["files"] == json.loads(content)["files"]):
+        if found is not None and (not fresh or found["files"] == _files(content)):
             return found
         with contextlib.ExitStack() as stack:
             # Another run may be making it: then whoever is first puts it there.
@@ -177,7 +191,7 @@ class Carrier:
         Raises:
             OSError: it cannot be written here.
         """
-        folder, wanted = self._store.path(*place), json.loads(content)["files"]
+        folder, wanted = self._store.path(*place), _files(content)
 
         def there() -> bool:
             found = self._store.verify(folder)
@@ -217,7 +231,7 @@ class Carrier:
         folder, text = self._store.path(*place), content(self._store, place)
         index: dict[str, Any] | None = self._get(self._call("begin", ticket, place, text, fresh=fresh))
         if index is None:
-            for written in in_flight(self._pieces(ticket, folder, json.loads(text)["files"])):
+            for written in in_flight(self._pieces(ticket, folder, _files(text))):
                 self._get(written)
             index = self._get(self._call("finish", ticket))
         assert index is not None

@@ -1,21 +1,25 @@
 """A matrix on the disk that grows row by row, survives interruptions, and ends as a safetensors file.
 
 The file has its final size and header from the start, and rows are written in place: nothing is held in
-memory and nothing is copied at the end. https://huggingface.co/docs/safetensors describes the format: eight
-bytes with the length of the header, the header in JSON, then the data.
+memory and nothing is copied at the end. A note beside it says how many rows are there, and has a digest of
+each block of them: what was damaged since is computed again. https://huggingface.co/docs/safetensors
+describes the format: eight bytes with the length of the header, the header in JSON, then the data.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.storage import atomic
+from bench.storage import atomic, sealed
 
 #: Rows that an interruption may cost: so often what is there is flushed and noted.
 NOTE_EVERY = 2048
@@ -39,9 +43,11 @@ class GrowingRows:
     def __init__(self, folder: Path, name: str, rows: int, origin: str) -> None:
         self._file, self._note = folder / "rows", folder / "rows.json"
         self._name, self._rows, self._origin = name, rows, origin
-        self.done, self.width, self.seconds_before = self._found()
-        self._noted, self._started = self.done, time.perf_counter()
-        self._data: NDArray[np.float16] | None = self._mapped() if self.done else None
+        self.done, self.width, self.seconds_before = 0, 0, 0.0
+        self._blocks: list[tuple[int, str]] = []  # where each ends, and its digest
+        self._data: NDArray[np.float16] | None = None
+        self._find()
+        self._block, self._started = hashlib.sha256(), time.perf_counter()
 
     def append(self, rows: NDArray[np.float16]) -> None:
         """Write the next rows, float16 (n, width)."""
@@ -50,6 +56,7 @@ class GrowingRows:
             self._create()
             self._data = self._mapped()
         self._data[self.done : self.done + len(rows)] = rows
+        self._block.update(np.ascontiguousarray(rows).data)
         self.done += len(rows)
         if self.done - self._noted >= NOTE_EVERY or self.done == self._rows:
             self._keep()
@@ -64,28 +71,57 @@ class GrowingRows:
             os.replace(self._file, path)
             self._note.unlink()
 
+    @property
+    def _noted(self) -> int:
+        return self._blocks[-1][0] if self._blocks else 0
+
     def _keep(self) -> None:
         assert isinstance(self._data, np.memmap)
         self._data.flush()
         seconds = self.seconds_before + time.perf_counter() - self._started
+        self._blocks.append((self.done, self._block.hexdigest()))
+        self._block = hashlib.sha256()
         note = {"rows": self._rows, "origin": self._origin, "width": self.width, "done": self.done}
-        atomic.write_text(self._note, json.dumps({**note, "seconds": round(seconds, 3)}))
-        self._noted = self.done
+        note |= {"seconds": round(seconds, 3), "blocks": self._blocks}
+        atomic.write_text(self._note, sealed.sealed(note))
 
-    def _found(self) -> tuple[int, int, float]:
-        """Rows, width and seconds of an earlier run; nothing of what does not fit counts."""
+    def _find(self) -> None:
+        """Go on with what an earlier run has left, up to the first block that is not as it was written."""
+        note = self._read_note()
+        if note is None:
+            return
+        self.width = note["width"]
+        data = self._mapped()
+        for end, digest in note["blocks"]:
+            if hashlib.sha256(data[self.done : end].data).hexdigest() != digest:
+                break
+            self._blocks.append((end, digest))
+            self.done = end
+        if self.done:
+            self._data, self.seconds_before = data, note["seconds"] * self.done / note["done"]
+        else:
+            self.width = 0
+
+    def _read_note(self) -> dict[str, Any] | None:
+        """The note of an earlier run, where it and the file fit."""
         try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            done, width = int(note["done"]), int(note["width"])
-            fits = (note["rows"], note["origin"]) == (self._rows, self._origin)
-            fits = fits and self._file.stat().st_size == self._size(width)
-            return (done, width, float(note["seconds"])) if fits else (0, 0, 0.0)
+            content = self._note.read_bytes()
+            if sealed.state(content) != "whole":
+                return None
+            note: dict[str, Any] = json.loads(content)
+            header = self._header(note["width"])
+            with self._file.open("rb") as file:
+                fits = file.read(len(header)) == header and file.seek(0, os.SEEK_END) == self._size(
+                    note["width"]
+                )
+            return note if fits and (note["rows"], note["origin"]) == (self._rows, self._origin) else None
         except (OSError, ValueError, KeyError, TypeError):
-            return 0, 0, 0.0
+            return None
 
     def _create(self) -> None:
-        self._note.unlink(missing_ok=True)
-        with self._file.open("wb") as file:
+        for path in (self._note, self._file):
+            _remove(path)
+        with self._file.open("xb") as file:
             file.write(self._header(self.width))
             file.flush()
             # A disk that is full must say so now: while rows are written, it could only kill the process.
@@ -110,3 +146,11 @@ def _allocate(descriptor: int, size: int) -> None:
         os.posix_fallocate(descriptor, 0, size)
     else:
         os.truncate(descriptor, size)
+
+
+def _remove(path: Path) -> None:
+    """Whatever lies there; a link and not what it leads to, which may be an artifact's by now."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,8 +1,9 @@
 """Content-addressed artifacts: finished work under the hash of everything that determines it.
 
 An artifact is a folder ``<root>/<kind>/<slug>-<12 hex digits>``. It is written under a temporary name,
-checksummed and renamed, so it is there whole or not at all. What does not match its checksums is set
-aside with a warning and made again. Tensors are safetensors, the rest is JSON; nothing is unpickled.
+checksummed and renamed, so it is there whole or not at all. What does not match its checksums, or whose index
+(``artifact_index``) does not match its own, is set aside with a warning and made again. Tensors are
+safetensors, the rest is JSON; nothing is unpickled.
 
 Who makes an artifact holds the claim on it, see ``claims``. Should two make it all the same, as one was
 thought dead, renaming decides: what the first has put there stays.
@@ -11,8 +12,6 @@ thought dead, renaming decides: what the first has put there stays.
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import logging
 import os
 import secrets
@@ -26,13 +25,13 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from bench.errors import UsageError
-from bench.storage import claims
+from bench.storage import artifact_index, claims
+from bench.storage.artifact_index import INDEX
 from bench.storage.claims import Claim, ClaimLostError, Claims
 from bench.storage.keys import KEY_DIGITS, file_name
+from bench.storage.sealed import file_sha256
 
 log = logging.getLogger(__name__)
-
-INDEX = "artifact.json"
 
 
 def default_root() -> Path:
@@ -69,19 +68,15 @@ class Store:
 
     def index(self, folder: Path) -> dict[str, Any] | None:
         """What ``artifact.json`` says, None if there is no finished artifact of any use in ``folder``."""
-        try:
-            content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) and "files" in content else None
+        return artifact_index.read(folder)
 
     def verify(self, folder: Path) -> dict[str, Any] | None:
         """The index of an intact artifact; None if there is none. A damaged one is set aside first."""
         index = self.intact(folder)
-        if index is None and folder.exists():
+        if index is None and os.path.lexists(folder):
             with self.claim(folder) as claim:  # it looks damaged while another run puts it there
                 index = self.intact(folder)
-                if claim is not None and index is None and folder.exists():
+                if claim is not None and index is None and os.path.lexists(folder):
                     self._set_aside(folder)
         return index
 
@@ -91,7 +86,7 @@ class Store:
         if index is None or str(folder) in self._verified:
             return index
         files = index["files"].items()
-        if any(_sha256(folder / name) != expected["sha256"] for name, expected in files):
+        if any(file_sha256(folder / name) != expected["sha256"] for name, expected in files):
             return None
         self._verified.add(str(folder))
         return index
@@ -201,14 +196,14 @@ class Store:
         try:
             yield temporary, summary
             files = {
-                str(path.relative_to(temporary)): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+                str(path.relative_to(temporary)): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
                 for path in sorted(temporary.rglob("*"))
                 if path.is_file()
             }
             before = float(summary.pop("seconds_before", 0.0))
             seconds = round(time.perf_counter() - started + before, 3)
             index = {**about, "seconds": seconds, "created": time.time(), "summary": summary, "files": files}
-            (temporary / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False), encoding="utf-8")
+            (temporary / INDEX).write_text(artifact_index.text(index), encoding="utf-8")
             # Libraries that write tensors keep them from everybody else, whatever the user's mask says.
             for name in files:
                 (temporary / name).chmod((temporary / INDEX).stat().st_mode)
@@ -306,11 +301,3 @@ def _changed(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None

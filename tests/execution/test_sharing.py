@@ -22,6 +22,7 @@ from bench.execution import making, quiet
 from bench.execution.run import _Recording
 from bench.execution.session import RunOptions
 from bench.results.folder import load_results
+from bench.storage import artifact_index
 from bench.storage.claims import Claims
 from tests import simulated
 from tests.conftest import PLUGINS, TINY_GRID
@@ -361,7 +362,8 @@ def test_a_record_says_where_stages_were_made_if_not_all_in_one_place(tiny, fold
     (record,) = load_results(Path("one")).records
     assert "made_on" not in record.environment
     (index,) = (folder / "cache/finetune").glob("*/artifact.json")
-    index.write_text(json.dumps({**json.loads(index.read_text()), "hardware": "other"}))
+    content = artifact_index.parsed(index.read_bytes())
+    index.write_text(artifact_index.text({**content, "hardware": "other"}))
     assert tiny("run", "--out", "two", *only).code == 0
     (record,) = load_results(Path("two")).records
     assert record.environment["made_on"]["finetune"] == "other"

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.storage import freight
+from bench.storage.artifact_index import INDEX
 from bench.storage.freight import Carrier, Depot, content, in_flight
-from bench.storage.store import INDEX, Store
+from bench.storage.store import Store
 
 PLACE = ("features", "slug", "ab" * 32)
 PIECE = 64

@@ -11,6 +11,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.storage import store
+from bench.storage.artifact_index import INDEX
 from bench.storage.store import Store
 
 
@@ -37,7 +38,7 @@ def test_what_was_written_is_found_by_another_process(artifact):
 @pytest.mark.parametrize("damage", ["change", "shorten", "remove", "no index", "half an index"])
 def test_damage_is_seen_set_aside_and_reported(artifact, damage, caplog):
     made, folder = artifact
-    data, index = folder / "codes.bin", folder / store.INDEX
+    data, index = folder / "codes.bin", folder / INDEX
     if damage == "change":
         data.write_bytes(b"0124")
     elif damage == "shorten":
