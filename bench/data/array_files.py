@@ -1,16 +1,18 @@
 """Arrays that strangers keep in files: ``.npz``, HDF5, folders of ``.npy``. Nothing in them is ever run.
 
 A header is read first and believed in nothing that the file does not bear out: an array is read only if its
-kind holds values alone, if as many bytes are there as its shape takes, and if they fit into memory.
+kind holds values alone, if as many bytes are there as its shape takes, and if they fit into memory. What
+unpacks to endlessly much by its form alone, as no program writes it, is not opened.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,11 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import environment
-from bench.data.safe_pickle import PLAIN_KINDS
+from bench.data.pickled_arrays import PLAIN_KINDS
 from bench.errors import DataError, require, shortened
 
 #: How files of each kind begin.
 _ZIP, _NPY, _HDF5 = b"PK", b"\x93NUMPY", b"\x89HDF"
+
+#: How many arrays a file may hold, and bytes of the header of one; numpy allows as many.
+_MOST_ARRAYS, _LONGEST_HEADER = 1_000, 10_000
+
+#: Values of a chunk of HDF5 that nothing is said about.
+_LARGEST_CHUNK = 2**20
+
+#: numpy counts no further.
+_LONGEST_SIDE = 2**63 - 1
+
+#: How numpy packs the entries of an ``.npz``. Others take memory that nothing in the file bounds.
+_PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+
+#: Bytes that deflate makes of one at most.
+_LARGEST_RATIO = 1032
 
 
 @dataclass(frozen=True)
@@ -83,10 +100,10 @@ def open_arrays(path: Path) -> ArrayFile:
         MissingPackageError: it is HDF5, and h5py is not installed.
     """
     if path.is_dir():
-        files = sorted(path.glob("*.npy"))
+        files = _files(path.glob("*.npy"))
         return _open_folder(path, {file.stem: file for file in files}, "no .npy file in this folder")
     if not path.is_file():
-        files = sorted(file for file in path.parent.glob("*.npy") if file.name.startswith(path.name))
+        files = _files(file for file in path.parent.glob("*.npy") if file.name.startswith(path.name))
         named = {file.stem.removeprefix(path.name).lstrip("-_."): file for file in files}
         return _open_folder(path, named, "no such file or folder, and no .npy files begin like this")
     with _told(path), path.open("rb") as file:
@@ -99,6 +116,11 @@ def open_arrays(path: Path) -> ArrayFile:
         f"{path}: {what}; write query_codes, database_codes, query_labels and database_labels with "
         "numpy.savez, or give a folder of .npy files"
     )
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    """Those that can be read to an end, in order; a pipe called like a file has none."""
+    return sorted(path for path in paths if path.is_file())
 
 
 @contextlib.contextmanager
@@ -122,6 +144,7 @@ def _told(path: Path) -> Iterator[None]:
 def _open_folder(path: Path, files: dict[str, Path], nothing: str) -> ArrayFile:
     if not files:
         raise DataError(f"{path}: {nothing}; give an .npz or HDF5 file, or a folder of .npy files")
+    _count(path, len(files))
     found = {}
     for name, file in files.items():
         with _told(file), file.open("rb") as stream:
@@ -142,10 +165,23 @@ def _mapped(file: Path) -> Callable[[], NDArray[Any]]:
 def _open_npz(path: Path) -> ArrayFile:
     found = {}
     with _told(path), zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if not entry.filename.endswith(".npy"):
-                continue
+        entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
+        _count(path, len(entries))
+        size = path.stat().st_size
+        for entry in entries:
             name = entry.filename.removesuffix(".npy")
+            if name in found:
+                raise DataError(f"{path}: two arrays are called {shortened(name)!r}; write it again")
+            if entry.compress_type not in _PACKED:
+                raise DataError(
+                    f"{path}: array {shortened(name)!r} is packed in a way that numpy has not; write it with "
+                    "numpy.savez_compressed"
+                )
+            if entry.file_size > _LARGEST_RATIO * min(entry.compress_size, size):
+                raise DataError(
+                    f"{path}: array {shortened(name)!r} is to unpack to {entry.file_size:,} bytes, and "
+                    f"{entry.compress_size:,} are there; write it again"
+                )
             with archive.open(entry) as stream:
                 dtype, shape, start = _header(stream)
             _check(path, name, dtype, shape, entry.file_size - start)
@@ -169,13 +205,23 @@ def _header(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     """Type, shape, and how many bytes said so."""
     version = np.lib.format.read_magic(stream)
     readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
+        (1, 0): (np.lib.format.read_array_header_1_0, 2),
+        (2, 0): (np.lib.format.read_array_header_2_0, 4),
     }
     if version not in readers:
         raise ValueError(f"version {version} of numpy's format, which plain arrays do not need")
-    shape, _, dtype = readers[version](stream)
+    reader, width = readers[version]
+    count = stream.read(width)
+    length = int.from_bytes(count, "little")
+    if length > _LONGEST_HEADER:  # numpy would read it first
+        raise ValueError(f"a header of {length:,} bytes")
+    shape, _, dtype = reader(io.BytesIO(count + stream.read(length)))
     return dtype, tuple(map(int, shape)), stream.tell()
+
+
+def _count(path: Path, arrays: int) -> None:
+    if arrays > _MOST_ARRAYS:
+        raise DataError(f"{path}: {arrays:,} arrays; codes and their labels are a few; give a file of them")
 
 
 def _check(
@@ -186,6 +232,11 @@ def _check(
         what = "objects" if dtype.hasobject else dtype.name
         raise DataError(
             f"{path}: array {shortened(name)!r} holds {what}, which are never read; write it as numbers"
+        )
+    if min(shape, default=0) < 0 or max(shape, default=0) > _LONGEST_SIDE or not dtype.itemsize:
+        raise DataError(
+            f"{path}: array {shortened(name)!r} has the shape {shortened(str(shape))} of {dtype}, which no "
+            "array has; write it again"
         )
     taken = math.prod(shape) * dtype.itemsize
     if there is not None and taken != there:
@@ -204,6 +255,7 @@ def _open_hdf5(path: Path) -> ArrayFile:
 
     found = {}
     with _told(path), h5py.File(path, "r") as file:
+        _count(path, len(file))
         for name in file:
             # Links may lead to other files, and so may data that are stored outside or put together.
             if not isinstance(file.get(name, getlink=True), h5py.HardLink):
@@ -215,11 +267,26 @@ def _open_hdf5(path: Path) -> ArrayFile:
                 raise DataError(f"{path}: the values of {shortened(name)!r} lie in other files; copy them in")
             shape = tuple(map(int, stored.shape))
             _check(path, name, stored.dtype, shape)
+            _check_chunks(path, name, stored)
             found[name] = StoredArray(stored.dtype, shape, _in_hdf5(path, name))
-        distance = file.attrs.get("distance", "")
+        said = "distance" in file.attrs and file.attrs.get_id("distance").shape == ()
+        distance = file.attrs["distance"] if said else ""
     if not found:
         raise DataError(f"{path}: an HDF5 file without arrays; train and test are what is looked for")
     return ArrayFile(path, found, whole=False, distance=_text(distance))
+
+
+def _check_chunks(path: Path, name: str, stored: Any) -> None:
+    """Refuse values that the file does not hold: HDF5 makes them up where it has none, as many as it says."""
+    if stored.chunks is None:
+        there = stored.id.get_storage_size() >= stored.nbytes
+    else:
+        sides = zip(stored.shape, stored.chunks, strict=True)
+        there = stored.id.get_num_chunks() >= math.prod(-(-side // chunk) for side, chunk in sides)
+        # A chunk is unpacked as a whole, however little of it is used.
+        there = there and math.prod(stored.chunks) <= 2 * max(stored.size, _LARGEST_CHUNK)
+    if not there:
+        raise DataError(f"{path}: the values of {shortened(name)!r} are not all in the file; write it again")
 
 
 def _in_hdf5(path: Path, name: str) -> Callable[[], NDArray[Any]]:

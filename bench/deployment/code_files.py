@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.deployment.bundle import Bundle
-from bench.errors import UsageError
+from bench.errors import UsageError, shortened
 from bench.storage import atomic
 
 #: One array for each column of the rows.
@@ -196,7 +196,7 @@ class CodeFile:
             raise UsageError(self._damaged(error)) from error
 
     def _damaged(self, error: Exception) -> str:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = shortened(" ".join(f"{type(error).__name__}: {error}".split()))
         return (
             f"{self.path}: not a file of 'encode' ({reason}); give another, or move it away and encode again"
         )

@@ -158,7 +158,7 @@ def test_what_the_reader_hands_out_cannot_be_changed_nor_kept(tmp_path):
     assert safe_pickle.load(path) == b"abc"
     for content in (b"cnumpy\ndtype\n.", b"cnumpy\ndtype\n(N(dVdtype\nI1\nstb.", b"c__builtin__\nset\n."):
         path.write_bytes(content)
-        with pytest.raises(DataError, match="refused, it asks for a type|damaged"):
+        with pytest.raises(DataError, match="refused, it asks for a (type|function or class)"):
             safe_pickle.load(path)
 
 
@@ -179,7 +179,9 @@ def test_what_the_reader_hands_out_cannot_be_changed_nor_kept(tmp_path):
 def test_damaged_files_are_named(tmp_path, content):
     path = tmp_path / "a.pkl"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"{path}: damaged"):
+    with pytest.raises(
+        DataError, match=rf"{path}: (damaged|refused, it asks for (an array without values|data that nest))"
+    ):
         safe_pickle.load(path)
 
 
