@@ -7,18 +7,21 @@ once, under the first of them.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import WeightsError, path_fault
+from bench.errors import WeightsError, escaped, path_fault, shortened
+from models.weight_faults import COUNTER, fault
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 #: How many faults of a file an error message spells out.
 LISTED = 3
+_NOT_FLAT = "and not a flat dict of tensors by name; save net.state_dict() by itself"
 
 
 def fingerprint(path: Path) -> str:
@@ -45,11 +48,16 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors of rare kinds, which are refused by name
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can make the parsers raise anything
         raise WeightsError(f"{path}: cannot be read as weights: {_why(path)}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path}: not a flat dict of tensors; save net.state_dict() by itself")
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path}: {_article(state)}, {_NOT_FLAT}")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise WeightsError(f"{path}: {escaped(shortened(repr(name)))} is {_article(value)}, {_NOT_FLAT}")
     return state
 
 
@@ -107,12 +115,11 @@ def load_state_dict(
         drop: names that ``state`` may hold and ``net`` does not use.
 
     Raises:
-        WeightsError: names or shapes differ, or the file has two values for weights that are one in the
-            network; lists the first few faults and their number.
+        WeightsError: names or shapes differ, a tensor can be no weight, or the file has two values for
+            weights that are one in the network; lists the first few faults and their number.
     """
     expected, tied = net.state_dict(), ties(net)
-    # Only cumulative averages use this counter, and many converters leave it out.
-    counters = {name: value for name, value in expected.items() if name.endswith(".num_batches_tracked")}
+    counters = {name: value for name, value in expected.items() if name.endswith(COUNTER)}
     state = {name: value for name, value in state.items() if name not in drop}
     state = counters | _with_ties(state, tied)
     faults = [f"{name} is missing" for name in expected if name not in state]
@@ -122,15 +129,22 @@ def load_state_dict(
         for name, value in expected.items()
         if name in state and state[name].shape != value.shape
     ]
-    faults += [
-        f"{name} and {first} differ, which are one tensor in the network"
-        for name, first in tied.items()
-        if not faults and not _same(state[name], state[first])
-    ]
+    _tell(f"{source}: does not fit the network", faults)
+    _tell(
+        str(source), [told for name, value in expected.items() if (told := fault(name, state[name], value))]
+    )
+    differ = [f"{name} and {first}" for name, first in tied.items() if not _same(state[name], state[first])]
+    faults = [f"{both} differ, which are one tensor in the network" for both in differ]
+    _tell(f"{source}: does not fit the network", faults)
+    _load(net, state)
+
+
+def _tell(what: str, faults: list[str]) -> None:
+    """Raise WeightsError with the first of ``faults``, if there are any; names may hold anything."""
     if faults:
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
-        raise WeightsError(f"{source}: does not fit the network: {'; '.join(faults[:LISTED])}{more}")
-    _load(net, state)
+        listed = "; ".join(escaped(shortened(one, 400)) for one in faults[:LISTED])
+        raise WeightsError(f"{what}: {listed}{more}")
 
 
 def _load(net: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -153,6 +167,10 @@ def _with_ties(stored: Mapping[str, Tensor], tied: Mapping[str, str]) -> dict[st
     """``stored`` with all names of tensors that it holds by one of them."""
     whole = {**{first: stored[name] for name, first in tied.items() if name in stored}, **stored}
     return {**{name: whole[first] for name, first in tied.items() if first in whole}, **whole}
+
+
+def _article(value: object) -> str:
+    return "a tensor" if hasattr(value, "dtype") else f"a {type(value).__name__}"
 
 
 def _why(path: Path) -> str:

@@ -41,7 +41,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     }
     bad = [name for name, values in outputs.items() if not values.isfinite().all()]
     if bad:
-        raise CellError(f"outputs for the {bad[0]} are not finite: training diverged; lower lr")
+        trained = "training diverged; lower lr"
+        why = trained if networks.taken_up(stage) else "check its weights and its image size"
+        raise CellError(f"outputs for the {bad[0]} are not finite: {why}")
     if networks.code_length(stage):
         codes = {name: torch.from_numpy(pack_signs(values.numpy())) for name, values in outputs.items()}
     else:

@@ -172,7 +172,8 @@ def fit(
             bad = [name for name, mean in means.items() if not math.isfinite(mean)]
             if bad:
                 where = f"in epoch {epoch + 1} of {settings.epochs}"
-                cure = f"lower lr (now {settings.lr:g}) or use precision: fp32"
+                begun = "" if epoch else ", or begin with other weights"
+                cure = f"lower lr (now {settings.lr:g}) or use precision: fp32{begun}"
                 raise CellError(f"loss term '{bad[0]}' is {means[bad[0]]} {where}; {cure}")
             done.history.append({**means, "lr": scheduler.get_last_lr()[0], **end_of_epoch(epoch)})
             done.step, done.sums = 0, {}

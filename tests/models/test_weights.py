@@ -72,7 +72,7 @@ def test_pickled_code_does_not_run(tmp_path):
 )
 def test_only_flat_dicts_of_tensors(tmp_path, content):
     torch.save(content, tmp_path / "net.pt")
-    with pytest.raises(WeightsError, match="not a flat dict of tensors"):
+    with pytest.raises(WeightsError, match="not a flat dict of tensors by name; save net.state_dict"):
         read_state_dict(tmp_path / "net.pt")
 
 
