@@ -106,8 +106,10 @@ def _variants(cells: list[Cell]) -> dict[str, str]:
         named[f"{cell.slug}/{cell.info.image_size}"].append((cell.key, flat))
     found = {}
     for variants in named.values():
+        places = {at for _, flat in variants for at in flat}
+        values = {at: {flat.get(at) for _, flat in variants} for at in places}
         for key, flat in variants:
-            differing = [at for at in flat if any(other.get(at) != flat[at] for _, other in variants)]
+            differing = [at for at in flat if len(values[at]) > 1]
             found[key] = ", ".join(f"{at[1]}={flat[at]}" for at in differing)
     return found
 

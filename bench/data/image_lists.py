@@ -19,7 +19,7 @@ from pydantic import Field
 from bench.data.image_files import ImageFiles, below
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
-from bench.types import Augmentation, ImageSet, Parameters, Splits
+from bench.types import Augmentation, ImageSet, Parameters, Seed, Side, Splits
 
 #: Files by part, in the order in which images are numbered.
 FILES = {"database": "database.txt", "train": "train.txt", "query": "test.txt"}
@@ -29,7 +29,7 @@ class FixedSplits(Parameters):
     """Query, training images and database are published; only the validation images are drawn."""
 
     val_share: float = Field(0.1, gt=0, lt=1, description="share of train held out for choosing an epoch")
-    split_seed: int = Field(0, ge=0, description="draws the validation images; not the training seed")
+    split_seed: Seed = Field(0, description="draws the validation images; not the training seed")
 
 
 class ListFiles(FixedSplits):
@@ -39,7 +39,7 @@ class ListFiles(FixedSplits):
     images: str = Field(
         description="folder that the paths in the lists start from, relative to the data root"
     )
-    side: int = Field(256, ge=16, description="pixels; the shorter side is resized, the centre square is cut")
+    side: Side = Field(256, description="pixels; the shorter side is resized, the centre square is cut")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pydantic import Field
 from bench.data.image_files import ImageFiles
 from bench.data.image_lists import PartedImages
 from bench.errors import DataError, MissingDataError
-from bench.types import Augmentation, CameraTruth, Parameters
+from bench.types import Augmentation, CameraTruth, Parameters, Side
 
 
 class SquashedImages(Parameters):
     """At which size images are kept."""
 
-    side: int = Field(256, ge=16, description="pixels; both sides are resized, whatever the shape was")
+    side: Side = Field(256, description="pixels; both sides are resized, whatever the shape was")
 
 
 @dataclass(frozen=True)

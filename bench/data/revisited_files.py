@@ -21,7 +21,7 @@ from bench.data.image_files import Finder, ImageFiles, below
 from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
-from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Splits
+from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Side, Splits
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 GROUND_TRUTH = "https://github.com/filipradenovic/revisitop"
@@ -49,7 +49,7 @@ class _Known:
 class RevisitedParams(FixedSplits):
     """At which size images are kept, and what to train on: the sets themselves have no training images."""
 
-    side: int = Field(1024, ge=16, description="pixels; the longer side is resized, the rest is padded")
+    side: Side = Field(1024, description="pixels; the longer side is resized, the rest is padded")
     train_folder: str | None = Field(
         None, description="training images, relative to the data root; null = the set can only be evaluated"
     )

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from bench.errors import DataError
 from bench.storage.keys import content_key
-from bench.types import ImageSet, Parameters, Pixels, Splits
+from bench.types import ImageSet, Parameters, Pixels, Seed, Splits
 
 
 class ClassBalanced(Parameters):
@@ -29,7 +29,7 @@ class ClassBalanced(Parameters):
     database_per_class: int | None = Field(
         None, ge=2, description="images in the database, training included; null = all but the queries"
     )
-    split_seed: int = Field(0, ge=0, description="draws the splits; not the training seed")
+    split_seed: Seed = Field(0, description="draws the splits; not the training seed")
 
 
 def class_balanced(

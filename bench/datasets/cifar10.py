@@ -21,7 +21,7 @@ from bench.data import cifar_batches
 from bench.data.splits import ClassBalanced, class_balanced
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.types import Augmentation, ImageSet, Parameters, Splits
+from bench.types import Augmentation, ImageSet, Parameters, Seed, Splits
 
 FOLDER = "cifar-10-batches-py"
 FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -51,7 +51,7 @@ class Cifar10(Dataset):
         val_per_class: int | None = Field(
             None, ge=1, description="of which are held out for choosing an epoch; null = a tenth"
         )
-        split_seed: int = Field(0, ge=0, description="draws the splits; not the training seed")
+        split_seed: Seed = Field(0, description="draws the splits; not the training seed")
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)

@@ -20,7 +20,7 @@ from bench.data.splits import ClassBalanced, class_balanced
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.types import Augmentation, ImageSet, Splits
+from bench.types import Augmentation, ImageSet, Side, Splits
 
 
 @DATASETS.register
@@ -34,7 +34,7 @@ class ImageFolder(Dataset):
         """Where the images are, how they are brought to one size, and the protocol's quotas."""
 
         folder: str = Field("images", description="relative to the data root; one subfolder per class")
-        side: int = Field(256, ge=16, description="pixels; training sees random crops of 7/8 of it")
+        side: Side = Field(256, description="pixels; training sees random crops of 7/8 of it")
         fit: Fit = Field("crop", description="crop: centre square; pad: grey bars; squash: change the shape")
         flip: bool = Field(True, description="false where a mirror image means something else")
 

@@ -24,7 +24,7 @@ from bench.data.image_lists import FixedSplits, PartedImages
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.types import Augmentation, FrameTruth, ImageSet, Judge, Splits
+from bench.types import Augmentation, FrameTruth, ImageSet, Judge, Side, Splits
 
 IDS = ("metadata/query-id", "metadata/labeled-data-id", "metadata/unlabeled-data-id")
 JUDGED = ("metadata/train_groundtruth", "metadata/test_groundtruth")
@@ -43,8 +43,8 @@ class Svd(Dataset):
     class Params(FixedSplits):
         """Which frames are used, and at which size; validation images are frames of whole videos."""
 
-        max_frames: int = Field(60, ge=1, description="frames of a video, evenly spread")
-        side: int = Field(256, ge=16, description="pixels; the shorter side is resized, the centre cut")
+        max_frames: int = Field(60, ge=1, le=10_000, description="frames of a video, evenly spread")
+        side: Side = Field(256, description="pixels; the shorter side is resized, the centre cut")
 
     def prepare(self, root: Path) -> str:
         """Check that the lists and the frames of all videos are there; nothing is downloaded."""

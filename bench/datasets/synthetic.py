@@ -6,14 +6,18 @@ dataset: [{name: synthetic, params: {classes: 4, per_class: 30, multi_label: tru
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.data.splits import ClassBalanced, class_balanced
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.types import Augmentation, ImageSet, Splits
+
+#: Values of pixels, 8 bytes each while they are drawn.
+MOST_VALUES = 300_000_000
 
 
 @DATASETS.register
@@ -29,11 +33,22 @@ class Synthetic(Dataset):
         query_per_class: int = Field(5, ge=1)
         train_per_class: int = Field(20, ge=2)
         val_per_class: int = Field(4, ge=1)
-        classes: int = Field(4, ge=2)
-        per_class: int = Field(40, ge=4)
-        side: int = Field(16, ge=8, description="pixels")
+        classes: int = Field(4, ge=2, le=10_000)
+        per_class: int = Field(40, ge=4, le=1_000_000)
+        side: int = Field(16, ge=8, le=1024, description="pixels")
         noise: float = Field(0.5, ge=0, description="standard deviation relative to the pattern's")
         multi_label: bool = Field(False, description="half of the images carry a second label")
+
+        @model_validator(mode="after")
+        def _fits_in_memory(self) -> Self:
+            """All images are made at once, and of every value there are several copies for a moment."""
+            values = self.classes * self.per_class * 3 * self.side**2
+            if values > MOST_VALUES:
+                raise ValueError(
+                    f"classes x per_class x side x side should be at most {MOST_VALUES // 3:,}, not "
+                    f"{values // 3:,}: all images are in memory; lower one of them"
+                )
+            return self
 
     def prepare(self, root: Path) -> str:
         """Nothing to fetch."""

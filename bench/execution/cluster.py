@@ -15,8 +15,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from bench.errors import ConfigError, UsageError, did_you_mean
-from bench.planning import yaml_nodes
+from bench.errors import ConfigError, did_you_mean
+from bench.planning import yaml_nodes, yaml_text
 from bench.planning.grid_faults import Fault, faults
 from bench.planning.schema import Strict
 from bench.planning.stage import TIMINGS, kinds
@@ -163,12 +163,7 @@ def load_cluster(path: Path) -> ClusterFile:
         UsageError: there is no such file.
         ConfigError: every fault of it.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: cannot read the cluster's workers ({error}); pass --cluster FILE"
-        ) from error
+    text = yaml_text.read(path, "the cluster's workers", "--cluster")
     document = yaml_nodes.parse(text, str(path))
     if not isinstance(document.value, dict):
         shape = document.problem((), "a cluster is a mapping; see bench/execution/cluster.yaml")

@@ -30,7 +30,7 @@ class IdentityParameters(DistillationParameters):
     weight_decay: float = Field(5e-4, ge=0)
     schedule: Literal["constant", "cosine", "flat_cosine"] = "flat_cosine"
     pool: Literal["database", "train"] = "train"
-    embedding: int = Field(512, ge=2, description="width of the retrieval feature")
+    embedding: int = Field(512, ge=2, le=65_536, description="width of the retrieval feature")
     triplet_weight: float = Field(1.0, ge=0)
     margin: float = Field(0.35, ge=0, description="of the triplet loss")
     label_smoothing: float = Field(0.1, ge=0, lt=1)

@@ -40,7 +40,7 @@ class CapacityDynamic(IdentityMethod):
     class Params(IdentityParameters):
         """Published settings on MSMT17."""
 
-        teacher_epochs: int = Field(120, ge=1, description="of training the teacher on the target")
+        teacher_epochs: int = Field(120, ge=1, le=100_000, description="of training the teacher")
         free_epochs: int = Field(20, ge=0, description="epochs before gradients are reset")
         temperature: float = Field(2.0, gt=0, description="of the soft targets")
         fit_weight: float = Field(0.5, ge=0, description="of the blocks' outputs")

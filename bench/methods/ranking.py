@@ -39,7 +39,7 @@ class Ranking(Method):
         epochs: int = Field(30, ge=1)
         weight_decay: float = Field(1e-4, ge=0)
         schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
-        mixtures: float = Field(2.0, ge=0, description="mixed samples per image of a batch")
+        mixtures: float = Field(2.0, ge=0, le=1000, description="mixed samples per image of a batch")
         mixing: Literal["uniform", "half", "beta"] = Field(
             "uniform", description="weights: uniform in [0.2, 0.8]; always 0.5; or Beta(alpha, alpha)"
         )

@@ -44,7 +44,7 @@ class WhitenMtd(Method):
         weight_decay: float = Field(1e-6, ge=0)
         schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
         batch_size: int = Field(512, ge=4, description="images per step, 256 pairs as published")
-        views: int = Field(4, ge=2, description="augmented views per image; whitening learns from all")
+        views: int = Field(4, ge=2, le=1000, description="augmented views per image, all whitened")
         fusion: Fusion = Field(
             "maxmin",
             description="of the teachers' similarities: maxmin takes the largest of a positive pair and the "
@@ -57,7 +57,10 @@ class WhitenMtd(Method):
         )
         whitened_width: int = Field(512, ge=2, description="dimensions that whitening keeps, at most all")
         embedding: int | None = Field(
-            512, ge=2, description="width of the linear layer behind the student's feature; null = none"
+            512,
+            ge=2,
+            le=65_536,
+            description="width of the linear layer behind the student; null = none",
         )
         temperature: float = Field(0.05, gt=0, description="of teachers and student")
 

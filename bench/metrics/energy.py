@@ -29,7 +29,7 @@ class Energy(Metric):
         """What is run, and how long."""
 
         batch_sizes: BatchSizes = Field((64,), min_length=1, description="images per forward pass")
-        seconds: float = Field(10.0, ge=1, description="how long each measurement runs at least")
+        seconds: float = Field(10.0, ge=1, le=86_400, description="how long each measurement runs at least")
 
     def __init__(self, params: Params) -> None:
         require("the metric 'energy'", "energy", "pynvml")

@@ -22,7 +22,17 @@ from bench import timing
 from bench.errors import BenchError
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types import (
+    BatchSizes,
+    Deployment,
+    Measurement,
+    MetricValue,
+    Noise,
+    Parameters,
+    Samples,
+    Seconds,
+    Subject,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -44,9 +54,9 @@ class Latency(Metric):
 
         batch_sizes: BatchSizes = Field((1, 64), min_length=1, description="images per forward pass")
         variants: tuple[Variant, ...] = Field((), description="other deployments of the same weights")
-        samples: int = Field(30, ge=5, description="timings to take at least, if time allows; all are kept")
-        warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
-        budget_seconds: float = Field(10.0, gt=0, description="for one timing, warm-up included")
+        samples: Samples = Field(30, description="timings to take at least, if time allows; all are kept")
+        warmup_seconds: Seconds = Field(5.0, description="how long to wait for stable timings at most")
+        budget_seconds: Seconds = Field(10.0, description="for one timing, warm-up included")
 
     def compute(self, subject: Deployment) -> Measurement:
         """``latency_ms@<batch>`` and ``throughput_ips@<batch>``; a variant's end with ``:<variant>``.

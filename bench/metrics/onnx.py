@@ -23,7 +23,18 @@ from bench.hamming.ties import Floats
 from bench.interfaces import Metric
 from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
-from bench.types import BatchSizes, Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
+from bench.types import (
+    BatchSizes,
+    Measurement,
+    MetricValue,
+    Noise,
+    Parameters,
+    Retrieval,
+    Samples,
+    Seconds,
+    Subject,
+    System,
+)
 from models import onnx_export
 from models.onnx_export import Images
 
@@ -41,8 +52,8 @@ class OnnxRuntime(Metric):
 
         batch_sizes: BatchSizes = Field((1, 64), min_length=1, description="images per forward pass")
         calibration_images: int = Field(256, ge=1, description="training images that set int8 ranges")
-        samples: int = Field(30, ge=5, description="timings to keep, all of them")
-        warmup_seconds: float = Field(5.0, gt=0, description="how long to wait for stable timings at most")
+        samples: Samples = Field(30, description="timings to keep, all of them")
+        warmup_seconds: Seconds = Field(5.0, description="how long to wait for stable timings at most")
 
     def __init__(self, params: Params) -> None:
         onnx_export.require_onnx("the metric 'onnx'")

@@ -35,7 +35,7 @@ class PrecisionRecallCurve(Metric):
     class Params(Parameters):
         """How fine the curve by rank is."""
 
-        points: int = Field(50, ge=2, description="ranks, from 1 to the size of the database, log-spaced")
+        points: int = Field(50, ge=2, le=10_000, description="ranks, from 1 to all, log-spaced")
 
     def compute(self, subject: Retrieval) -> Measurement:
         """``pr_curve:radius`` and ``pr_curve:rank``: areas; the curves are lists in ``detail``."""

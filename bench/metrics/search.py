@@ -19,7 +19,7 @@ from bench import timing
 from bench.hamming.indexes import Kind, Settings, bits_in_order, build, recall, size_bytes
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject
+from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Samples, Seconds, Subject
 
 
 @METRICS.register
@@ -38,15 +38,15 @@ class Search(Metric):
         k: int = Field(100, ge=1, description="neighbours to return, at most all")
         indexes: tuple[Kind, ...] = Field(("flat",), min_length=1)
         batch: int = Field(64, ge=1, description="queries per call when the rate is measured, at most all")
-        samples: int = Field(30, ge=5, description="timings to keep, all of them")
-        warmup_seconds: float = Field(1.0, gt=0, description="how long to wait for stable timings at most")
+        samples: Samples = Field(30, description="timings to keep, all of them")
+        warmup_seconds: Seconds = Field(1.0, description="how long to wait for stable timings at most")
         nlist: int | None = Field(None, ge=1, description="ivf: number of lists; null = square root of n")
         nprobe: int = Field(8, ge=1, description="ivf: lists that are looked at, at most all")
-        tables: int = Field(2, ge=1, description="multihash: number of tables")
+        tables: int = Field(2, ge=1, le=4096, description="multihash: number of tables")
         table_bits: int | None = Field(
             None, ge=1, le=60, description="multihash: bits of the code per table; null = all, at most 16"
         )
-        flips: int = Field(1, ge=0, description="multihash: bits of a key that may differ")
+        flips: int = Field(1, ge=0, le=4, description="multihash: bits of a key that may differ")
 
     def compute(self, subject: Retrieval) -> Measurement:
         """``search_ms@1``, ``search_qps``, ``index_bytes``; ``search_qps:ivf`` and so on, with recall.

@@ -7,17 +7,18 @@ second and not a training run.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from bench.errors import ConfigError, Problem, UsageError
-from bench.planning import yaml_nodes
-from bench.planning.grid_faults import faults
+from bench.errors import ConfigError, Problem, UsageError, shortened
+from bench.planning import yaml_nodes, yaml_text
+from bench.planning.grid_faults import Fault, faults
 from bench.planning.plugin_faults import params_faults, plugin_faults
+from bench.planning.points import too_many
 from bench.planning.schema import GRID_SCHEMA, Grid, NamedPlugin
 from bench.registry import Registry
 from bench.types import Parameters, TrainingParameters
@@ -46,30 +47,29 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> GridFile:
         UsageError: there is no such file, or an override is not of that form.
         ConfigError: every fault of the grid.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot read the grid ({error}); pass --grid FILE") from error
-    document = yaml_nodes.parse(text, str(path))
+    document = yaml_nodes.parse(yaml_text.read(path, "the grid", "--grid"), str(path))
     if not isinstance(document.value, dict):
         shape = document.problem((), "a grid is a mapping; see bench/grids/quick.yaml")
         raise ConfigError([*document.problems, shape])
     _override(document, overrides, "path.to.key=value")
     _check_schema(document)
     _anchor_weights(document.value, path.parent)
-    found = list(plugin_faults(document))
+    found = _unread(document, plugin_faults(document))
     problems = [*document.problems, *(document.problem(*fault) for fault in found)]
-    # What is wrong with an entry is said once, by what knows the plug-in.
+    # What is wrong with an entry is said once, by what read it or by what knows the plug-in.
     told = {document.place(path) for path, _ in found}
     told |= {document.place(path[:-2]) for path, _ in found if path[-1] == yaml_nodes.KEY}
     try:
         # Through JSON: strict mode then takes a list for a list and nothing else.
         grid = Grid.model_validate_json(json.dumps(document.value))
     except ValidationError as error:
-        rest = [fault for fault in faults(error, Grid) if document.place(fault[0]) not in told]
-        raise ConfigError([*problems, *(document.problem(*fault) for fault in rest)]) from error
+        rest = (fault for fault in faults(error, Grid) if document.place(fault[0]) not in told)
+        more = [document.problem(*fault) for fault in _unread(document, rest)]
+        raise ConfigError([*problems, *more]) from error
     if problems:
         raise ConfigError(problems)
+    if fault := too_many(grid):
+        raise ConfigError([document.problem(*fault)])
     return GridFile(grid, document)
 
 
@@ -84,7 +84,8 @@ def plugin_params(registry: Registry[Any], name: str, overrides: Sequence[str]) 
     document = yaml_nodes.Document({}, "--set")
     _override(document, overrides, "key=value")
     problems = [*document.problems]
-    problems += [document.problem(*fault) for fault in params_faults((), registry, name, document.value)]
+    found = _unread(document, params_faults((), registry, name, document.value))
+    problems += [document.problem(*fault) for fault in found]
     if problems:
         raise ConfigError(problems)
     return schema.of(document.value)
@@ -95,8 +96,14 @@ def _override(document: yaml_nodes.Document, overrides: Sequence[str], form: str
         key, equals, value = override.partition("=")
         path = tuple(key.split("."))
         if not equals or not all(path):
-            raise UsageError(f"--set {override}: write it as --set {form}")
-        document.set(path, yaml_nodes.parse(value, f"--set {override}"))
+            raise UsageError(f"--set {shortened(override)}: write it as --set {form}")
+        document.set(path, yaml_nodes.parse(value, f"--set {shortened(override)}"))
+
+
+def _unread(document: yaml_nodes.Document, found: Iterable[Fault]) -> list[Fault]:
+    """The faults of values that could be read at all: of others that is said already."""
+    told = {(problem.file, problem.line, problem.column) for problem in document.problems}
+    return [fault for fault in found if document.mark(fault[0]) not in told]
 
 
 def _check_schema(document: yaml_nodes.Document) -> None:

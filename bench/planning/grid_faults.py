@@ -40,6 +40,8 @@ def faults(
     }
     for detail in details:
         location = tuple(detail["loc"])
+        if detail["type"] == "too_short" and any(_below(one["loc"], location) for one in details):
+            continue  # what is wrong with the items, of which pydantic then counts none
         if detail["type"] == "extra_forbidden":
             yield (*prefix, *location, KEY), _unknown(schema, location, owner)
         elif detail["type"] == "missing":
@@ -60,6 +62,10 @@ def faults(
         got = "" if len(shown) > 60 else f", not {shown}"
         field = ".".join(str(part) for part in location if isinstance(part, str)) or "grid"
         yield (*prefix, *location), f"{field}{owner} should {_wanted([one['msg'] for one in told])}{got}"
+
+
+def _below(place: Path, location: Path) -> bool:
+    return len(place) > len(location) and place[: len(location)] == location
 
 
 def _wanted(messages: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from bench.errors import UsageError, did_you_mean
-from bench.planning.schema import Axes, Grid, Match
+from bench.planning.schema import Axes, Grid
 from bench.planning.yaml_nodes import Path
 from bench.results.records import CellInfo
 
@@ -96,26 +97,38 @@ class _Filter:
 
 def points(grid: Grid) -> Iterator[Point]:
     """Every point of the axes, then of each include overlay, without the excluded ones."""
-    return (point for point in _product(grid) if not any(_excluded(point, match) for match in grid.exclude))
+    exclusions = _Exclusions(grid)
+    return (point for point in _product(grid) if not any(True for _ in exclusions.of(point)))
+
+
+def too_many(grid: Grid) -> tuple[Path, str] | None:
+    """Where and why the axes multiply to more cells than ``max_cells``; nothing is multiplied out for it."""
+    total = 0
+    for section, overlay in _sections(grid):
+        counts = {axis: len(entries) for axis, (_, entries) in _columns(grid, section, overlay).items()}
+        total += math.prod(counts.values())
+        if total > grid.max_cells:
+            factors = " x ".join(f"{count} {axis}" for axis, count in counts.items() if count > 1)
+            what = f"{total:,} cells ({factors}), more than max_cells: {grid.max_cells:,} allows"
+            return section, f"the grid multiplies to {what}; set max_cells higher if you mean it"
+    return None
 
 
 def idle_excludes(grid: Grid) -> Iterator[Path]:
     """Where the exclusions stand that leave nothing out."""
-    for i, match in enumerate(grid.exclude):
-        if not any(_excluded(point, match) for point in _product(grid)):
-            yield "exclude", i
+    exclusions, met = _Exclusions(grid), set()
+    if grid.exclude:
+        for point in _product(grid):
+            met.update(exclusions.of(point))
+    yield from (("exclude", i) for i in range(len(grid.exclude)) if i not in met)
 
 
 def _product(grid: Grid) -> Iterator[Point]:
-    sections: list[tuple[Path, Any]] = [(("axes",), grid.axes)]
-    sections += [(("include", i), overlay) for i, overlay in enumerate(grid.include)]
-    for section, overlay in sections:
-        columns = []
-        for axis in Axes.model_fields:
-            given = getattr(overlay, axis)
-            place: Path = ("axes", axis) if given is None else (*section, axis)
-            entries = getattr(grid.axes, axis) if given is None else given
-            columns.append([(axis, entry, (*place, i)) for i, entry in enumerate(entries)])
+    for section, overlay in _sections(grid):
+        columns = [
+            [(axis, entry, (*place, i)) for i, entry in enumerate(entries)]
+            for axis, (place, entries) in _columns(grid, section, overlay).items()
+        ]
         image_size = getattr(overlay, "image_size", None) or grid.defaults.image_size
         for combination in itertools.product(*columns):
             yield Point(
@@ -124,12 +137,54 @@ def _product(grid: Grid) -> Iterator[Point]:
             )
 
 
-def _excluded(point: Point, match: Match) -> bool:
-    """Whether ``point`` agrees with every key of ``match``; an empty match excludes nothing."""
-    wanted = {axis: values for axis, values in match if values is not None}
-    return bool(wanted) and all(
-        any(name in values for name in _names(point.values[axis])) for axis, values in wanted.items()
-    )
+def _sections(grid: Grid) -> Iterator[tuple[Path, Any]]:
+    """The axes, and every overlay of them; where in the file each stands."""
+    yield ("axes",), grid.axes
+    yield from ((("include", i), overlay) for i, overlay in enumerate(grid.include))
+
+
+def _columns(grid: Grid, section: Path, overlay: Any) -> dict[str, tuple[Path, list[Any]]]:
+    """Axis -> where its entries stand, and the entries: those of ``overlay``, else those of the axes."""
+    found: dict[str, tuple[Path, list[Any]]] = {}
+    for axis in Axes.model_fields:
+        place, given = (*section, axis), getattr(overlay, axis)
+        if given is None:
+            place, given = ("axes", axis), getattr(grid.axes, axis)
+        found[axis] = place, given
+    return found
+
+
+class _Exclusions:
+    """Which exclusions agree with a point; each is looked at only by points with one of its values.
+
+    The value is one of the longest axis: grids of thousands of cells have thousands of exclusions, too.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        length = {axis: len(getattr(grid.axes, axis)) for axis in Axes.model_fields}
+        self._wanted: list[dict[str, frozenset[Any]]] = [
+            {axis: frozenset(values) for axis, values in match if values is not None}
+            for match in grid.exclude
+        ]
+        self._found: dict[str, dict[Any, list[int]]] = {}
+        for i, wanted in enumerate(self._wanted):
+            if wanted:  # an empty match excludes nothing
+                axis = max(wanted, key=length.__getitem__)
+                by_value = self._found.setdefault(axis, {})
+                for value in wanted[axis]:
+                    by_value.setdefault(value, []).append(i)
+
+    def of(self, point: Point) -> Iterator[int]:
+        """The exclusions that agree with ``point`` in every key, by their place in the grid."""
+        for axis, by_value in self._found.items():
+            for name in _names(point.values[axis]):
+                for i in by_value.get(name, ()):
+                    if all(_has(point.values[key], values) for key, values in self._wanted[i].items()):
+                        yield i
+
+
+def _has(value: Any, wanted: frozenset[Any]) -> bool:
+    return any(name in wanted for name in _names(value))
 
 
 def _names(value: Any) -> list[Any]:

@@ -8,14 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from bench.errors import shortened
 from bench.results.entries import DEFAULT_CHARTS
-from bench.types import DistillationParameters, HashingParameters
+from bench.types import DistillationParameters, HashingParameters, Seed
+from bench.types.parameters import MOST_WHOLE
 
 #: Version of grid files, of which this module reads no other.
 GRID_SCHEMA = 1
 
 
-FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
 
 class Strict(BaseModel):
@@ -39,8 +41,8 @@ def _as_entry(value: Any) -> Any:
 def _as_folder(value: str) -> str:
     if not re.fullmatch(FOLDER_NAME, value):
         raise ValueError(
-            f"name should be letters, digits, '.', '_' and '-', a letter or digit first, not '{value}': it "
-            "names the results folder"
+            "name should be up to 100 letters, digits, '.', '_' and '-', a letter or digit first, not "
+            f"'{shortened(value, 60)}': it names the results folder"
         )
     return value
 
@@ -62,9 +64,6 @@ Teachers = Annotated[list[Entry], BeforeValidator(_as_list), Field(min_length=1)
 
 
 Bits = Annotated[int, Field(ge=1, le=4096)]
-
-
-Seed = Annotated[int, Field(ge=0)]
 
 
 ImageSize = Annotated[int, Field(ge=16, le=2048)]
@@ -128,7 +127,7 @@ class Defaults(Strict):
 class RankingProtocol(Strict):
     """How mAP is computed; see ``bench.hamming``. ``k: null`` is the data set's own cut-off."""
 
-    k: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
+    k: Annotated[int, Field(ge=1, le=MOST_WHOLE)] | Literal["all"] | None = None
     ties: Literal["expected", "index", "best", "worst"] = "expected"
     normalizer: Literal["relevant", "min", "hits"] = "relevant"
 
@@ -140,7 +139,9 @@ Keep = Literal["none", "front", "all"]
 class ReportOptions(Strict):
     """What results show and keep: pairs of metrics to chart, accuracy first; queries with their results."""
 
-    pareto: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = [*map(list, DEFAULT_CHARTS)]
+    pareto: Annotated[
+        list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(max_length=100)
+    ] = [*map(list, DEFAULT_CHARTS)]
     examples: int = Field(
         8, ge=0, le=50, description="queries whose first results are kept as pictures; 0 = no pictures"
     )
@@ -155,6 +156,12 @@ class Grid(Strict):
     """One benchmark grid, checked; see ``bench/grids`` for examples."""
 
     grid_schema: Literal[1] = Field(alias="schema", description="version of this file format")
+    max_cells: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="the axes may not multiply to more; planning takes a second for a thousand",
+    )
     name: Annotated[str, AfterValidator(_as_folder), Field(json_schema_extra={"pattern": FOLDER_NAME})] = (
         Field(description="names the results folder")
     )

@@ -6,41 +6,22 @@ are text, ``010`` is no octal number, a repeated key is an error. No tag ever co
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from bench.errors import ConfigError, Problem
+from bench.errors import ConfigError, Problem, shortened
+from bench.planning import yaml_text
+from bench.planning.yaml_text import MAX_BYTES, MAX_DEPTH, MAX_VALUES
 
 Path = tuple[str | int, ...]
 Mark = tuple[str, int, int]
 
 #: As the last part of a path: the key itself, not its value.
 KEY = "<key>"
-
-#: More values than any grid needs; aliases that multiply stop here instead of filling the memory.
-MAX_VALUES = 20_000
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain scalars by the YAML 1.2 core schema."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own class attribute)
-
-
-_PLAIN = [
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
-]
-for _name, _pattern, _first in _PLAIN:
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_pattern})$"), ["" if c == "\0" else c for c in _first]
-    )
 
 
 @dataclass
@@ -104,34 +85,30 @@ def parse(text: str, file: str) -> Document:
     """Parse one YAML document.
 
     Raises:
-        ConfigError: the text is not YAML; faults that leave something to work with are in ``problems``.
+        ConfigError: the text is not YAML, or larger than any grid; faults that leave something to work with
+            are in ``problems``.
     """
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        place = error.problem_mark or error.context_mark
-        line, column = (place.line + 1, place.column + 1) if place else (1, 1)
-        raise ConfigError([Problem(file, line, column, f"not valid YAML: {error.problem}")]) from error
-    except yaml.YAMLError as error:
-        raise ConfigError([Problem(file, 1, 1, f"not valid YAML: {error}")]) from error
+    node = yaml_text.nodes(text, file)
     document = Document(None, file)
     if node is not None:
-        document.value = _Walk(file, loader, document).value(node, (), ())
+        document.value = _Walk(file, document).value(node, (), ())
     return document
 
 
 class _Walk:
     """Turns nodes into values, noting marks and faults in the document."""
 
-    def __init__(self, file: str, loader: _Loader, document: Document) -> None:
-        self.file, self.loader, self.document = file, loader, document
+    def __init__(self, file: str, document: Document) -> None:
+        self.file, self.document, self.characters = file, document, 0
 
     def value(self, node: yaml.Node, path: Path, parents: tuple[int, ...]) -> Any:
         mark = (self.file, node.start_mark.line + 1, node.start_mark.column + 1)
         self.document.marks[path] = mark
-        if id(node) in parents or len(self.document.marks) > MAX_VALUES:
-            raise ConfigError([Problem(*mark, "an alias that contains itself, or far too many values")])
+        if id(node) in parents:
+            raise ConfigError([Problem(*mark, "an alias that contains itself; write what it stands for")])
+        # PyYAML has counted what is written; aliases can make more of it.
+        if len(parents) > MAX_DEPTH or len(self.document.marks) > MAX_VALUES or self.characters > MAX_BYTES:
+            raise ConfigError([Problem(*mark, "far too many values; divide the grid into several")])
         inside = (*parents, id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, i), inside) for i, item in enumerate(node.value)]
@@ -146,7 +123,7 @@ class _Walk:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.document.problems.append(Problem(*place, "a key must be plain text"))
                 continue
-            key = str(key_node.value)
+            key = self._text(key_node, place)
             if key in result:
                 self.document.problems.append(Problem(*place, f"duplicate key '{key}'; remove one of them"))
                 continue
@@ -156,18 +133,39 @@ class _Walk:
 
     def _scalar(self, node: yaml.Node, mark: Mark) -> Any:
         kind = node.tag.rpartition(":")[2]
-        text = str(node.value)
+        text = self._text(node, mark)
         if kind == "null":
             return None
         if kind == "bool":
             return text.lower() == "true"
-        try:
-            if kind in {"int", "float"}:
-                return int(text) if kind == "int" else float(text)
-        except ValueError:
-            kind = node.tag
+        if kind in {"int", "float"}:
+            return self._number(text, kind, mark)
         if kind != "str":
             self.document.problems.append(
                 Problem(*mark, f"tag {node.tag} is not allowed; write plain values")
             )
+        return text
+
+    def _number(self, text: str, kind: str, mark: Mark) -> int | float | str:
+        """What ``text`` says; itself, after noting a fault, where that is no number or larger than any."""
+        try:
+            number = int(text) if kind == "int" else float(text)
+            if math.isfinite(float(number)):
+                return number
+            fault = f"{shortened(text, 40)} is larger than any number can be"
+        except OverflowError:
+            fault = f"{shortened(text, 40)} is larger than any number can be"
+        except ValueError:  # an explicit tag before something else, or thousands of digits
+            fault = f"'{shortened(text, 40)}' is no number"
+        self.document.problems.append(Problem(*mark, f"{fault}; write a plain one"))
+        return text
+
+    def _text(self, node: yaml.ScalarNode, mark: Mark) -> str:
+        """What stands at ``node``, after noting characters that came by an escape and belong nowhere."""
+        text = str(node.value)
+        self.characters += len(text)
+        if unfit := yaml_text.UNFIT.search(text):
+            message = f"character {yaml_text.named(unfit[0])}, by an escape; leave it out"
+            self.document.problems.append(Problem(*mark, message))
+            return yaml_text.UNFIT.sub("", text)
         return text

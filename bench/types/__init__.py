@@ -33,7 +33,11 @@ from bench.types.parameters import (
     FrozenTeacherParameters,
     HashingParameters,
     Parameters,
+    Samples,
+    Seconds,
+    Seed,
     SharedViewsParameters,
+    Side,
     TrainingParameters,
 )
 from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask, untold
@@ -66,7 +70,11 @@ __all__ = [
     "RankingRule",
     "Retrieval",
     "RevisitedTruth",
+    "Samples",
+    "Seconds",
+    "Seed",
     "SharedViewsParameters",
+    "Side",
     "Similarity",
     "Splits",
     "Subject",

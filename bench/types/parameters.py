@@ -4,18 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+#: What any parameter can be: a whole number of 32 bits, a size that float32 can calculate with, and a text
+#: that is no longer than a path. What is beyond them only ever fails later, after hours of training.
+MOST_WHOLE, MOST, LEAST, LONGEST = 2**32 - 1, 1e9, 1e-15, 4000
 
 #: Images per forward pass, for parameters of metrics.
-BatchSizes = tuple[Annotated[int, Field(ge=1)], ...]
+BatchSizes = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
+
+#: Timings that are kept, and how long something is timed.
+Samples = Annotated[int, Field(ge=5, le=100_000)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+#: Side of an image in pixels.
+Side = Annotated[int, Field(ge=16, le=4096)]
+
+#: Draws splits or weights: 32 bits, as NumPy's and torch's generators have them in common.
+Seed = Annotated[int, Field(ge=0, le=MOST_WHOLE)]
 
 
 class Parameters(BaseModel):
-    """Base of every plug-in's parameters: unknown keys are errors, values never change."""
+    """Base of every plug-in's parameters: unknown keys are errors, values never change.
+
+    Bounds are inherited: those of all parameters, and those of ``at_most``, also where a plug-in declares a
+    field anew to give it another default.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    #: field -> the largest value that means anything
+    at_most: ClassVar[Mapping[str, float]] = {}
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _bounded(cls, value: Any, info: ValidationInfo) -> Any:
+        """``value``, or a fault that says what it should be."""
+        name = str(info.field_name)
+        most = cls.at_most.get(name)
+        if most is not None and isinstance(value, int | float) and value > most:
+            raise ValueError(f"{name} should be at most {most:,}, not {value}")
+        _check(name, value)
+        return value
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -23,8 +55,36 @@ class Parameters(BaseModel):
         return cls.model_validate_json(json.dumps(values))
 
 
+def _check(name: str, value: Any) -> None:
+    """Raise ValueError unless ``value``, or whatever it consists of, can be a parameter called ``name``."""
+    if isinstance(value, tuple | list):
+        for one in value:
+            _check(name, one)
+    elif isinstance(value, dict):
+        for part in (*value, *value.values()):
+            _check(name, part)
+    elif isinstance(value, str):
+        if len(value) > LONGEST:
+            raise ValueError(f"{name} should have at most {LONGEST:,} characters, not {len(value):,}")
+        if "\0" in value:
+            raise ValueError(f"{name} should have no character U+0000")
+    elif isinstance(value, int):  # bools are small ones
+        if abs(value) > MOST_WHOLE:
+            raise ValueError(f"{name} should be at most {MOST_WHOLE:,} in size, not {value}")
+    elif isinstance(value, float) and value and not LEAST <= abs(value) <= MOST:
+        raise ValueError(f"{name} should be 0, or {LEAST:g} to {MOST:g} in size, not {value:g}")
+
+
 class TrainingParameters(Parameters):
     """How one training step runs; methods (step 1) and losses (step 2) add their own fields to it."""
+
+    #: Rates and weights beyond these leave nothing finite; batches of more images fill any memory.
+    at_most: ClassVar[Mapping[str, float]] = {
+        "epochs": 100_000,
+        "batch_size": 65_536,
+        "lr": 1_000,
+        "weight_decay": 1_000,
+    }
 
     epochs: int = Field(30, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=2, description="images per step")
@@ -53,15 +113,15 @@ class DistillationParameters(TrainingParameters):
 class FrozenTeacherParameters(DistillationParameters):
     """Step 1 with outputs of frozen teachers: seen at which size."""
 
-    teacher_image_size: int | None = Field(
-        None, ge=16, description="input side of the teacher in pixels; null = the size it was trained at"
+    teacher_image_size: Side | None = Field(
+        None, description="input side of the teacher in pixels; null = the size it was trained at"
     )
 
 
 class SharedViewsParameters(FrozenTeacherParameters):
     """Step 1 in which teachers see the random views that the student sees: how many of them."""
 
-    views: Annotated[int, Field(ge=1)] | Literal["online"] = Field(
+    views: Annotated[int, Field(ge=1, le=1000)] | Literal["online"] = Field(
         4,
         description="augmented views per image, shared by teacher and student, of which the teacher is asked "
         "once; online: a fresh one in every epoch, of which it is asked every time",
@@ -70,6 +130,8 @@ class SharedViewsParameters(FrozenTeacherParameters):
 
 class HashingParameters(TrainingParameters):
     """Step 2: which part learns how fast, and which weights are kept; the query set has no say in it."""
+
+    at_most: ClassVar[Mapping[str, float]] = {**TrainingParameters.at_most, "head_lr_scale": 1_000_000}
 
     head_lr_scale: float = Field(
         1.0, gt=0, description="factor on lr for the hash head and for weights of the loss"

@@ -102,7 +102,7 @@ def test_recall_counts_items_and_not_their_order() -> None:
     [
         ({"indexes": ("ivf",), "nlist": 3000}, "nlist is 3000, but there are 2000 codes"),
         ({"indexes": ("multihash",), "table_bits": 17}, "2 tables of 17 bits need longer codes than 32 bits"),
-        ({"indexes": ("multihash",), "flips": 17}, "flips is 17, but a table has 16 bits"),
+        ({"indexes": ("multihash",), "table_bits": 2, "flips": 3}, "flips is 3, but a table has 2 bits"),
         ({"indexes": ("multihash",), "tables": 33}, "33 tables of 1 bits need longer codes than 32 bits"),
     ],
 )

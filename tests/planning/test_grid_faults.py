@@ -71,7 +71,7 @@ from tests.planning.broken import GOOD, problems
             "grid.yaml:10:12: unknown key 'image_size' (known: bits, dataset",
         ),
         ("bits: 16", "bits: 16\nreport: {pareto: map}", "grid.yaml:10:18: report.pareto should be a list"),
-        ("name: good", "name: ../up", "grid.yaml:2:7: name should be letters, digits, '.', '_' and '-'"),
+        ("name: good", "name: ../up", "grid.yaml:2:7: name should be up to 100 letters, digits, '.', '_'"),
         ("name: good", "name: !!python/name:os.system x", "grid.yaml:2:7: tag"),
     ],
 )
