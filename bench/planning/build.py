@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from bench.planning.config import GridFile, resolve
 from bench.planning.conflicts import refusals
 from bench.planning.graph import applies
 from bench.planning.plan import Cell, Plan
-from bench.planning.points import Choice, Point, idle_excludes, points
+from bench.planning.points import Choice, Point, idle_excludes, points, size
 from bench.planning.resolved import Blocks, DatasetBlock, plugin_block
 from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
@@ -38,6 +39,10 @@ from bench.results.records import CellInfo
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
 from bench.types import MetricEntry
 
+log = logging.getLogger(__name__)
+
+#: Cells whose planning takes seconds.
+MANY = 2000
 #: In place of a manifest's hash.
 MISSING, UNUSABLE = "missing", "unusable"
 
@@ -83,6 +88,8 @@ class _Builder:
 
     def build(self) -> Plan:
         cells: dict[str, Cell] = {}
+        if (count := size(self.grid)) > MANY:
+            log.info("planning %s cells", f"{count:,}")
         for point in points(self.grid):
             self.lacking = {}
             cell = self._cell(point)

@@ -101,17 +101,20 @@ def points(grid: Grid) -> Iterator[Point]:
     return (point for point in _product(grid) if not any(True for _ in exclusions.of(point)))
 
 
+def size(grid: Grid) -> int:
+    """How many points there are, excluded ones among them; nothing is multiplied out for it."""
+    return sum(math.prod(_lengths(grid, *section).values()) for section in _sections(grid))
+
+
 def too_many(grid: Grid) -> tuple[Path, str] | None:
-    """Where and why the axes multiply to more cells than ``max_cells``; nothing is multiplied out for it."""
-    total = 0
-    for section, overlay in _sections(grid):
-        counts = {axis: len(entries) for axis, (_, entries) in _columns(grid, section, overlay).items()}
-        total += math.prod(counts.values())
-        if total > grid.max_cells:
-            factors = " x ".join(f"{count} {axis}" for axis, count in counts.items() if count > 1)
-            what = f"{total:,} cells ({factors}), more than max_cells: {grid.max_cells:,} allows"
-            return section, f"the grid multiplies to {what}; set max_cells higher if you mean it"
-    return None
+    """Where and why a grid multiplies to more cells than its ``max_cells``: at its largest part."""
+    total = size(grid)
+    if total <= grid.max_cells:
+        return None
+    section, overlay = max(_sections(grid), key=lambda one: math.prod(_lengths(grid, *one).values()))
+    factors = " x ".join(f"{n} {axis}" for axis, n in _lengths(grid, section, overlay).items() if n > 1)
+    what = f"{total:,} cells ({factors}), more than max_cells: {grid.max_cells:,} allows"
+    return section, f"the grid multiplies to {what}; set max_cells higher if you mean it"
 
 
 def idle_excludes(grid: Grid) -> Iterator[Path]:
@@ -152,6 +155,10 @@ def _columns(grid: Grid, section: Path, overlay: Any) -> dict[str, tuple[Path, l
             place, given = ("axes", axis), getattr(grid.axes, axis)
         found[axis] = place, given
     return found
+
+
+def _lengths(grid: Grid, section: Path, overlay: Any) -> dict[str, int]:
+    return {axis: len(entries) for axis, (_, entries) in _columns(grid, section, overlay).items()}
 
 
 class _Exclusions:

@@ -1,4 +1,4 @@
-"""Grids that are no grid, by accident or on purpose, are refused at once: one line each, with place and cure."""
+"""Files that are no grid, by accident or on purpose, are refused at once, with place and cure."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ BOMB = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}' if i else 'x'] * 9)}]\n" 
         (b"schema: !!int x\n", "1:9: 'x' is no number; write a plain one"),
         (b"name: &a [*a]\n", "1:7: an alias that contains itself; write what it stands for"),
         (b"name: " + b"x" * 101 + b"\n", "1:7: name should be up to 100 letters"),
-        (MANY.encode(), "4:3: the grid multiplies to 16,000 cells (2 teacher x 2 method x 2 bits x 2000 seed), "
-         "more than max_cells: 10,000 allows; set max_cells higher if you mean it"),
+        (MANY.encode(), "4:3: the grid multiplies to 16,000 cells (2 teacher x 2 method x 2 bits x 2000 "
+         "seed), more than max_cells: 10,000 allows; set max_cells higher if you mean it"),
     ],
     ids=lambda value: repr(value[:24]),
 )  # fmt: skip
@@ -74,7 +74,7 @@ def test_a_limit_that_can_be_raised(tmp_path, bench):
     more = f"{MANY}include: [{{bits: 64}}]\n"
     (found,) = problems(tmp_path, f"max_cells: 16000\n{more}")
     assert found.startswith(
-        "grid.yaml:12:11: the grid multiplies to 24,000 cells (2 teacher x 2 method x 2000"
+        "grid.yaml:5:3: the grid multiplies to 24,000 cells (2 teacher x 2 method x 2 bits"
     )
     (tmp_path / "grid.yaml").write_text(MANY)
     result = bench("plan", "--grid", tmp_path / "grid.yaml", "--set", "max_cells=0")
