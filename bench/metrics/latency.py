@@ -22,17 +22,8 @@ from bench import timing
 from bench.errors import BenchError
 from bench.interfaces import Metric
 from bench.registry import METRICS
-from bench.types import (
-    BatchSizes,
-    Deployment,
-    Measurement,
-    MetricValue,
-    Noise,
-    Parameters,
-    Samples,
-    Seconds,
-    Subject,
-)
+from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types.parameters import BatchSizes, Samples, Seconds
 
 if TYPE_CHECKING:
     import torch

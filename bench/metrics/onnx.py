@@ -23,18 +23,8 @@ from bench.hamming.ties import Floats
 from bench.interfaces import Metric
 from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
-from bench.types import (
-    BatchSizes,
-    Measurement,
-    MetricValue,
-    Noise,
-    Parameters,
-    Retrieval,
-    Samples,
-    Seconds,
-    Subject,
-    System,
-)
+from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
+from bench.types.parameters import BatchSizes, Samples, Seconds
 from models import onnx_export
 from models.onnx_export import Images
 

@@ -119,7 +119,8 @@ def too_many(grid: Grid) -> tuple[Path, str] | None:
 
 def idle_excludes(grid: Grid) -> Iterator[Path]:
     """Where the exclusions stand that leave nothing out."""
-    exclusions, met = _Exclusions(grid), set()
+    exclusions = _Exclusions(grid)
+    met: set[int] = set()
     if grid.exclude:
         for point in _product(grid):
             met.update(exclusions.of(point))

@@ -160,7 +160,7 @@ class _Walk:
         self.document.problems.append(Problem(*mark, f"{fault}; write a plain one"))
         return text
 
-    def _text(self, node: yaml.ScalarNode, mark: Mark) -> str:
+    def _text(self, node: yaml.Node, mark: Mark) -> str:
         """What stands at ``node``, after noting characters that came by an escape and belong nowhere."""
         text = str(node.value)
         self.characters += len(text)

@@ -113,7 +113,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def _refuse(self, message: str) -> NoReturn:
-        mark = self.peek_event().start_mark
+        mark: yaml.Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         raise ConfigError([Problem(self.name, mark.line + 1, mark.column + 1, message)])
 
 
