@@ -42,7 +42,10 @@ def escaped(text: str, but: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in but else c.encode("unicode_escape").decode() for c in text)
+    for one in but:  # what lies between breaks of lines can nearly always stay, and is looked at as a whole
+        if one in text:
+            return one.join(escaped(part, but.replace(one, "")) for part in text.split(one))
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shortened(text: str, most: int = 200) -> str:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from tabulate import tabulate
 
 from bench.comparison.verdicts import BAD, GIVEN, JUDGED, Check, Finding, Verdict
+from bench.errors import escaped
 
 #: Worst first.
 ORDER: tuple[Verdict, ...] = (*BAD, "not judged", "improved", "within noise", "equal", "absent")
@@ -69,6 +70,9 @@ def junit(check: Check) -> bytes:
         elif finding.kind == "seeded":
             seen = f"; a fall of {_seen(finding)} would have been seen" if finding.seen is not None else ""
             ElementTree.SubElement(case, "system-out").text = f"{finding.verdict}{seen}"
+    for element in suite.iter():  # XML has no control characters, not even as an escape of its own
+        element.attrib = {name: escaped(value) for name, value in element.attrib.items()}
+        element.text = escaped(element.text or "") or None
     ElementTree.indent(suite)
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
@@ -215,5 +219,5 @@ def _seen(finding: Finding) -> str:
 
 
 def _escaped(words: str) -> str:
-    """What Markdown, HTML or GitHub's mentions would make something of."""
-    return re.sub(r"[\\`*_~<>|\[\]#@]", r"\\\g<0>", words.replace("&", "&amp;"))
+    """What Markdown, HTML, GitHub's mentions or a reader of them would make something of."""
+    return re.sub(r"[\\`*_~<>|\[\]#@]", r"\\\g<0>", escaped(words).replace("&", "&amp;"))

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from bench.errors import escaped
+
 if TYPE_CHECKING:
     from bench.planning.stage import Stage
 
@@ -59,14 +61,14 @@ def steps(names: Sequence[str]) -> Iterator[Iterator[str]]:
     The bar stands still within a step: moving it would take time from what is measured there.
     """
     bar = Progress(
-        BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}"),
+        BarColumn(bar_width=12), MofNCompleteColumn(), TextColumn("{task.description}", markup=False),
         console=Console(stderr=True), transient=True, auto_refresh=False, disable=not bars_wanted(),
     )  # fmt: skip
 
     def each() -> Iterator[str]:
         task = bar.add_task("", total=len(names))
         for done, name in enumerate(names):
-            bar.update(task, completed=done, description=name, refresh=True)
+            bar.update(task, completed=done, description=escaped(name), refresh=True)
             started = time.perf_counter()
             yield name
             seconds = human_seconds(time.perf_counter() - started)
@@ -131,7 +133,7 @@ class ProgressReport:
         self._run_bar = TaskID(0)
         if bars_wanted():
             self._bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=12),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
@@ -148,6 +150,7 @@ class ProgressReport:
         running = self._running[stage.key] = _Running(label, stage.images, started=time.perf_counter())
         self._forecast.start(stage)
         if self._bars:
+            label = escaped(label)
             short = label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"
             running.bar = self._bars.add_task(short, total=max(stage.images, 1), note="")
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bench.errors import escaped
 from bench.results import catalogue
 from bench.results.catalogue import title
 from bench.results.records import Measured
@@ -82,8 +83,8 @@ def brief(value: object) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Escape what Markdown or HTML would interpret; underscores inside words are safe and stay."""
-    return re.sub(r"[\\`*~<>|\[\]&]|\b_|_\b", r"\\\g<0>", text)
+    """Escape what Markdown, HTML or a reader of either would interpret; underscores inside words stay."""
+    return re.sub(r"[\\`*~<>|\[\]&]|\b_|_\b", r"\\\g<0>", escaped(text))
 
 
 def ranking_rule(name: str) -> tuple[str, str] | None:

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from bench.errors import escaped
+
 #: Inches. A README shows a picture some 830 pixels wide, so that a printer's point becomes 1.4 of them.
 WIDTH = 8.3
 #: Printer's points; nothing is smaller than ``SMALL``.
@@ -27,6 +29,7 @@ class Pen:
 
     def width(self, text: str, size: float = SMALL, weight: str = "normal") -> float:
         """How wide the longest line of ``text`` is."""
+        text = escaped(text, but="\n")
         font = FontProperties(size=size, weight=weight)
         measure = text_to_path.get_text_width_height_descent
         return max(measure(line, font, False)[0] for line in text.split("\n")) / _POINTS_PER_INCH
@@ -54,9 +57,9 @@ class Pen:
         return filled
 
     def write(self, x: float, y: float, text: str, **look: Any) -> None:
-        """Write with the left end of the line's middle at a place."""
+        """Write with the left end of the line's middle at a place; no picture may hold what XML cannot."""
         look = {"fontsize": SMALL, "va": "center_baseline", "color": "black", **look}
-        self._figure.text(x, y, text, transform=self._figure.dpi_scale_trans, **look)
+        self._figure.text(x, y, escaped(text, but="\n"), transform=self._figure.dpi_scale_trans, **look)
 
     def _wrapped(self, parts: list[str], room: float, size: float, weight: str) -> list[str]:
         lines = [""]

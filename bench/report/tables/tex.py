@@ -86,7 +86,7 @@ def escape(text: str) -> str:
     """``text`` as LaTeX sets it with its default fonts.
 
     Accented Latin letters become accents, Greek letters mathematics. Every other character outside ASCII,
-    for which pdfLaTeX would stop, is written as its code point: ``(U+4E2D)``.
+    for which pdfLaTeX would stop, and every control character is written as its code point: ``(U+4E2D)``.
     """
     escaped = "".join(map(_character, unicodedata.normalize("NFC", text)))
     # A single hyphen is safe; only runs of them turn into dashes.
@@ -104,7 +104,7 @@ def _breakable(text: str) -> str:
 def _character(one: str) -> str:
     if one in _CHARACTERS:
         return _CHARACTERS[one]
-    if one.isascii():
+    if one.isascii() and one.isprintable():
         return one
     parts = unicodedata.normalize("NFD", one)
     if parts[0].isascii() and (accent := _ACCENTS.get(parts[1:])):

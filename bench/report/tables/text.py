@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tabulate import tabulate
 
+from bench.errors import escaped
 from bench.report.tables import columns as of
 from bench.report.tables import tex
 from bench.report.tables.columns import Column
@@ -103,7 +104,8 @@ def _md_table(columns: list[Column]) -> str:
 
 
 def _md_code(text: str) -> str:
-    """``text`` as it is, between more backticks than it has at a time."""
+    """``text`` in a line, between more backticks than it has at a time."""
+    text = escaped(text)
     fence = "`" * (1 + max(map(len, re.findall(r"`+", text)), default=0))
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import zipfile
 from collections import Counter
@@ -22,6 +23,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from bench.errors import escaped
 from bench.report.charts.styles import Styles
 from bench.report.tables.columns import front_title, warning_notes
 from bench.report.web import examples as web_examples
@@ -59,6 +61,8 @@ _DOWNLOADS = {
     "pdf": "chart for papers",
     "png": "chart for slides",
 }
+#: In JSON of ASCII: a pair of surrogates, and any other escape; and the one control character that has none.
+_ESCAPED = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|\x7f")
 _LEVEL = 3  # of compression; 6 takes twice the time for a tenth less
 _NAME_LENGTH = 150  # characters; file systems allow 255 bytes, endings included
 
@@ -113,6 +117,7 @@ class _Site:
         self.templates = Environment(
             loader=PackageLoader("bench.report.web"),
             autoescape=True,
+            finalize=_shown,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -247,6 +252,18 @@ def _file_names(results: Results) -> Iterator[tuple[str, str]]:
         yield record.key, name
 
 
+def _shown(value: object) -> object:
+    """What is put into a page; of text, what a browser would act on or hide as its escape."""
+    return escaped(value, but="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _embed(value: object) -> Markup:
-    """``value`` as JSON that cannot end the script element around it."""
-    return htmlsafe_json_dumps(value, separators=(",", ":"), allow_nan=False)
+    """``value`` as JSON that cannot end the script element around it, its texts as ``_shown`` leaves them."""
+    text = htmlsafe_json_dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(_ESCAPED.sub(_kept_or_shown, text))  # noqa: S704
+
+
+def _kept_or_shown(escape: re.Match[str]) -> str:
+    """An escape of JSON that stands for something printable; of another, the text of that escape."""
+    read = str(json.loads(f'"{escape[0]}"'))
+    return escape[0] if escaped(read, but="\n\t") == read else escaped(read).replace("\\", "\\\\")
