@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,25 @@ def data() -> None:
     """Data sets: fetch and check them."""
 
 
+def _asking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What says which data sets are meant."""
+    options = [
+        click.argument("name", required=False),
+        click.option("--grid", type=click.Path(path_type=Path),
+                     help="Every data set of this grid instead of one."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                     help="A parameter of the data set, for example folder=flowers; with --grid, of the "
+                     "grid, as in run."),
+        data_root_option,
+        include_option,
+    ]  # fmt: skip
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
 @data.command()
-@click.argument("name", required=False)
-@click.option("--grid", type=click.Path(path_type=Path), help="Every data set of this grid instead of one.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="A parameter of the data set, for example folder=flowers; with --grid, of the grid, "
-              "as in run.")  # fmt: skip
+@_asking
 @click.option("--list", "listed", type=FOLDER, metavar="FILE",
               help="Also write which image is which to a CSV file: part, id, label and file.")  # fmt: skip
-@data_root_option
-@include_option
 @verb
 def prepare(
     name: str | None,
@@ -37,17 +47,13 @@ def prepare(
     data_root: Path | None,
     plugins: Sequence[Path],
 ) -> None:
-    """Download or check the data set NAME, and show its splits."""
-    from bench import registry
-    from bench.data import loading
+    """Download or check the data set NAME, look into its files, and show its splits."""
+    from bench.data import loading, skipping
     from bench.data.listing import listing
     from bench.registry import DATASETS
     from bench.storage import atomic
 
-    if (name is None) == (grid is None):
-        raise UsageError("name one data set, or pass --grid FILE; 'ls datasets' lists the names")
-    registry.include_all(plugins)
-    asked = list(_of_grid(grid, overrides) if grid else _of_name(str(name), overrides))
+    asked = _asked(name, grid, overrides, plugins)
     if listed and len(asked) > 1:
         raise UsageError(f"--list is for one data set, and {grid} has {len(asked)}; name one of them")
     root, failures = data_root or loading.default_root(), []
@@ -63,9 +69,9 @@ def prepare(
             f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
         )
         say(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
-        if left_out := getattr(loaded.images.pixels, "left_out", 0):
-            what = "hidden files and folders" if left_out > 1 else "hidden file or folder"
-            say(f"{left_out} {what} left out (its name begins with a dot, or is __MACOSX)")
+        _say_left_out(loaded.images.pixels)
+        if skipped := skipping.sentence(loaded.images.pixels):
+            say(f"unreadable: {skipped}")
         if listed:
             atomic.write_text(listed, listing(loaded.images, parts))
         copies = loaded.copies().sentences()
@@ -73,6 +79,67 @@ def prepare(
             say(f"copies: {sentence}")
     if failures:
         raise DataError("\n".join(dict.fromkeys(failures)))
+
+
+@data.command()
+@_asking
+@verb
+def check(
+    name: str | None,
+    grid: Path | None,
+    overrides: Sequence[str],
+    data_root: Path | None,
+    plugins: Sequence[Path],
+) -> int:
+    """Decode every image of the data set NAME, and list those that cannot be read.
+
+    Exit code: 0 if all can, 1 if not, 2 if the data set is missing or its lists are damaged.
+    """
+    from bench.data import decoding, loading
+    from bench.data.image_files import ImageFiles
+    from bench.registry import DATASETS
+
+    root, failures, code = data_root or loading.default_root(), list[str](), 0
+    for dataset, params in _asked(name, grid, overrides, plugins):
+        # All are listed, also those that a run would leave out.
+        every = {"unreadable": "error"} if hasattr(params, "unreadable") else {}
+        try:
+            pixels = DATASETS.get(dataset)(params.model_copy(update=every)).load(root).pixels
+        except DataError as error:
+            failures.append(str(error))
+            continue
+        if not isinstance(pixels, ImageFiles):
+            say(f"{dataset}: {len(pixels):,} images in memory, nothing to decode")
+            continue
+        _say_left_out(pixels)
+        bad = pixels.undecodable()
+        for place, why in bad.items():
+            say(f"{pixels.paths[place]}: {decoding.reason(why)}")
+        images = f"{len(pixels):,} images"
+        result = f"{len(bad):,} of {images} cannot be read" if bad else f"{images}, all can be read"
+        say(f"{dataset}: {result}")
+        code = 1 if bad else code
+    if failures:
+        raise DataError("\n".join(dict.fromkeys(failures)))
+    return code
+
+
+def _asked(
+    name: str | None, grid: Path | None, overrides: Sequence[str], plugins: Sequence[Path]
+) -> list[tuple[str, Any]]:
+    """The data sets that are meant, and their parameters."""
+    from bench import registry
+
+    if (name is None) == (grid is None):
+        raise UsageError("name one data set, or pass --grid FILE; 'ls datasets' lists the names")
+    registry.include_all(plugins)
+    return list(_of_grid(grid, overrides) if grid else _of_name(str(name), overrides))
+
+
+def _say_left_out(pixels: Any) -> None:
+    """What was passed over where images were looked for."""
+    for sentence in getattr(getattr(pixels, "left_out", None), "sentences", list)():
+        say(sentence)
 
 
 def _of_name(name: str, overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:

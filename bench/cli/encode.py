@@ -41,7 +41,7 @@ MOST_THREADS = 256
 @click.option("--threads", type=Count(most=MOST_THREADS), metavar="N",
               help="Threads that read images and compute [default: one a core].")  # fmt: skip
 @click.option("--as-stored", is_flag=True,
-              help="Do not turn images as their EXIF orientation says, as data sets do not.")  # fmt: skip
+              help="Do not turn images as their EXIF orientation says, as published sets do.")  # fmt: skip
 @verb
 def encode(
     bundle: Path, images: Sequence[Path], out: Path, batch: int, threads: int | None, as_stored: bool
@@ -66,8 +66,10 @@ def encode(
         tell=line.show,
     )
     line.end()
-    if done.left_out:
-        log.info("hidden files and folders passed over: %d", done.left_out)
+    if done.left_out.hidden:
+        log.info("hidden files and folders passed over: %d", done.left_out.hidden)
+    for sentence in done.left_out.pictures():
+        log.warning("warning: %s", sentence)
     what = f"codes of {made.bits} bits" if made.bits else f"embeddings of {made.dimensions} dimensions"
     rate = f" in {done.seconds:.1f} s ({done.encoded / done.seconds:,.0f}/s)" if done.encoded else ""
     if not done.rows:

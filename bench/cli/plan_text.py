@@ -71,19 +71,20 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "training": advice.training(plan),
         "missing": plan.missing,
         "copies": {name: found.counts for name, found in plan.copies.items()},
-        "warnings": [*advice.warnings(plan), *copied, *few_seeds],
-        "notes": [*(f"Copies: {line}" for line in copied), *(f"Seeds: {line}" for line in few_seeds)],
+        "unseen": plan.unseen,
+        "warnings": [*advice.warnings(plan), *plan.unseen, *copied, *few_seeds],
+        "notes": [
+            *(f"Contents: {line}" for line in plan.unseen),
+            *(f"Copies: {line}" for line in copied),
+            *(f"Seeds: {line}" for line in few_seeds),
+        ],
     }
 
 
 def _copies(plan: Plan) -> Iterator[str]:
     """What is known of copies across splits, data set by data set."""
     for name, copies in plan.copies.items():
-        if copies.counts is None:
-            what = f"copies across splits are not counted, {copies.to_read:,} files would have to be read"
-            yield f"{name}: {what}; run does it before it starts"
-        else:
-            yield from (f"{name}: {sentence}" for sentence in copies.sentences())
+        yield from (f"{name}: {sentence}" for sentence in copies.sentences())
 
 
 def _expected(row: dict[str, Any], known: str, unknown: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data import safe_pickle
-from bench.data.image_files import hidden
+from bench.data.finding import hidden
 from bench.errors import DataError, MissingDataError
 
 

@@ -1,11 +1,8 @@
 """Copies across splits: equal pictures under other names, which make a search look better than it is.
 
 Splits keep an image out of two parts by its place in the data set; they cannot know that two files hold one
-picture. Pictures are equal here if their bytes are: the pixels of sets in memory, the contents of files,
-whatever box is cut out of them.
-
-Of files only those are read that could be copies: they are as large as one in the other part, and only where
-the last bytes are the same, too, the rest is read. Counts are remembered until a file changes.
+picture. Pictures are equal here if their bytes are: the pixels of sets in memory, the contents of files
+(``bench.data.contents``), whatever box is cut out of them. Counts are remembered.
 """
 
 from __future__ import annotations
@@ -13,40 +10,32 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import math
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.image_files import THREADS, ImageFiles, unreadable
+from bench.data.image_files import ImageFiles
 from bench.errors import DataError, UsageError
 from bench.storage import atomic
 from bench.types import ImageSet, Pixels, Splits
 
-log = logging.getLogger(__name__)
-
 #: Parts whose images should have no equal picture in other parts, and those.
 PAIRS = (("query", "database"), ("query", "train"), ("query", "val"), ("val", "train"))
 
-#: Files that a plan reads at most: it should answer in seconds, whatever the disk.
-QUICK = 10_000
-
-#: Bytes at the end of a file that are read first; bytes of pixels, and files, that are taken at a time.
-_TAIL, _PIECE, _FILES = 4096, 1 << 24, 256
+#: Bytes of pixels that are taken at a time.
+_PIECE = 1 << 24
 
 _PARTS = ("query", "train", "val", "database")
 _IMAGES = {"query": "queries", "val": "validation images"}
 _PLACES = {"database": "the database", "train": "the training images", "val": "the validation images"}
 
 Indices = NDArray[np.int64]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,13 +44,11 @@ class Copies:
 
     Attributes:
         sizes: images in each part.
-        counts: ``"query in database"`` and so on for ``PAIRS`` -> images; None where nobody has counted.
-        to_read: files that counting would read.
+        counts: ``"query in database"`` and so on for ``PAIRS`` -> images.
     """
 
     sizes: dict[str, int]
-    counts: dict[str, int] | None
-    to_read: int = 0
+    counts: dict[str, int]
 
     def sentences(self) -> list[str]:
         """What a reader must know; nothing where there are no copies."""
@@ -69,20 +56,20 @@ class Copies:
             f"{found:,} of {self.sizes[one]:,} {_IMAGES[one]} have an equal picture in {_PLACES[other]} "
             "(copies under other names)"
             for one, other in PAIRS
-            if (found := (self.counts or {}).get(f"{one} in {other}", 0))
+            if (found := self.counts.get(f"{one} in {other}", 0))
         ]
 
 
 def count(
-    images: ImageSet, splits: Splits, manifest_hash: str, folder: Path, most: int | None = None
+    images: ImageSet, splits: Splits, manifest_hash: str, folder: Path, *, remember: bool = True
 ) -> Copies:
     """Count the copies across the parts of ``splits``.
 
     Args:
+        images: none of them ``unseen``.
         manifest_hash: of images and splits.
         folder: where counts are remembered.
-        most: files to read at most, else nothing is counted; sets in memory always are. None = any number,
-            and the counts are remembered.
+        remember: whether to write there.
 
     Raises:
         DataError: a file cannot be read.
@@ -90,25 +77,21 @@ def count(
     pixels = images.pixels
     parts = {part: np.asarray(getattr(splits, part), np.int64) for part in _PARTS}
     sizes = {part: len(indices) for part, indices in parts.items()}
-    files = _facts(pixels, _all(parts)) if isinstance(pixels, ImageFiles) else np.empty((2, 0), np.int64)
-    state = hashlib.sha256(manifest_hash.encode() + files.tobytes()).hexdigest()
-    memory = folder / f"{state[:24]}.json"
+    if isinstance(pixels, ImageFiles) and pixels.contents.failures:
+        raise DataError(pixels.told(pixels.contents.failures))
+    memory = folder / f"{manifest_hash[:24]}.json"
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         known = json.loads(memory.read_text(encoding="utf-8"))
         return Copies(sizes, {f"{one} in {other}": int(known[f"{one} in {other}"]) for one, other in PAIRS})
     if isinstance(pixels, ImageFiles):
-        parts = _sharing(files[0], parts)
-        to_read = len(_all(parts))
-        if most is not None and to_read > most:
-            return Copies(sizes, None, to_read)
-        if to_read > QUICK:
-            log.info("looking for copies across splits: %s files are as large as others", f"{to_read:,}")
-        parts = _sharing(_tails(pixels, files[0], _all(parts)), parts)
-        counts = _counted(_contents(pixels, _all(parts)), parts, [os.fspath(path) for path in pixels.paths])
+        digests = pixels.contents.digests
+        parts = _sharing(digests[:, 0].view(np.int64), parts)
+        found = {index: digests[index].tobytes() for index in _all(parts).tolist()}
+        counts = _counted(found, parts, [os.fspath(path) for path in pixels.paths])
     else:
         parts = _sharing(_sums(pixels, _all(parts)), parts)
         counts = _counted(_images(pixels, _all(parts)), parts, range(len(pixels)))
-    if most is None:
+    if remember:
         with contextlib.suppress(UsageError):
             atomic.write_text(memory, json.dumps(counts) + "\n")
     return Copies(sizes, counts)
@@ -116,16 +99,6 @@ def count(
 
 def _all(parts: dict[str, Indices]) -> Indices:
     return np.unique(np.concatenate(list(parts.values())))
-
-
-def _facts(pixels: ImageFiles, chosen: Indices) -> Indices:
-    """Size in bytes and time of the last change of the chosen files, int64 (2, n) by image; 0 for others."""
-    facts = np.zeros((2, len(pixels)), np.int64)
-    for index in chosen.tolist():
-        with _reading(pixels.paths[index]):
-            status = os.stat(pixels.paths[index])
-        facts[:, index] = status.st_size, status.st_mtime_ns
-    return facts
 
 
 def _sharing(keys: Indices, parts: dict[str, Indices]) -> dict[str, Indices]:
@@ -179,48 +152,5 @@ def _cut(pixels: Pixels, chosen: Indices) -> Iterator[tuple[Indices, NDArray[np.
         yield piece, np.ascontiguousarray(pixels[piece], np.uint8)
 
 
-def _tails(pixels: ImageFiles, sizes: Indices, chosen: Indices) -> Indices:
-    """One number for size and last bytes of every chosen file, int64 (n,) by image; 0 for others."""
-
-    def tail(index: int) -> int:
-        with _reading(pixels.paths[index]), open(pixels.paths[index], "rb", buffering=0) as file:
-            file.seek(max(sizes[index] - _TAIL, 0))
-            key = _digest(file.read(_TAIL) + int(sizes[index]).to_bytes(8, "big"))
-        return int.from_bytes(key[:8], "big", signed=True)
-
-    keys = np.zeros(len(pixels), np.int64)
-    for index, key in _threaded(tail, chosen):
-        keys[index] = key
-    return keys
-
-
-def _contents(pixels: ImageFiles, chosen: Indices) -> dict[int, bytes]:
-    """Digest of the content of every chosen file."""
-
-    def content(index: int) -> bytes:
-        with _reading(pixels.paths[index]):
-            return _digest(pixels.paths[index].read_bytes())
-
-    return dict(_threaded(content, chosen))
-
-
-def _threaded(read: Callable[[int], T], chosen: Indices) -> Iterator[tuple[int, T]]:
-    """``read`` of every chosen image, by several threads."""
-    pieces = np.array_split(chosen, max(len(chosen) // _FILES, 1))
-    with ThreadPoolExecutor(THREADS) as pool:
-        for piece, found in zip(
-            pieces, pool.map(lambda some: [*map(read, some.tolist())], pieces), strict=True
-        ):
-            yield from zip(piece.tolist(), found, strict=True)
-
-
 def _digest(content: Any) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(unreadable(path, error)) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import isfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.image_files import ImageFiles, below
+from bench.data.finding import below
+from bench.data.image_files import ImageFiles
+from bench.data.list_text import quoted, read_lines
+from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
 from bench.types import Augmentation, ImageSet, Parameters, Seed, Side, Splits
@@ -32,7 +36,7 @@ class FixedSplits(Parameters):
     split_seed: Seed = Field(0, description="draws the validation images; not the training seed")
 
 
-class ListFiles(FixedSplits):
+class ListFiles(FixedSplits, FileImages):
     """Where the lists and the images are, and at which size images are kept."""
 
     lists: str = Field(description="folder of the list files, relative to the data root")
@@ -115,14 +119,15 @@ class ListDataset(Dataset):
         lists = {part: read_list(folder / file, self.classes) for part, file in FILES.items()}
         names, labels, parts = joined(lists, p.images, single_label=self.single_label)
         # Lists and images from different places are the usual mistake; all files are checked by prepare.
-        if not (root / names[0]).is_file():
+        if not isfile(root / names[0]):
             raise MissingDataError(
                 f"{self.name}: {root / names[0]}, the first image of {folder / FILES['database']}, is not "
                 f"there; put the images into {images} or name their folder in 'images'. {self.source}"
             )
-        pixels = ImageFiles(tuple(root / name for name in names), p.side)
+        pixels = ImageFiles(tuple(root / name for name in names), p.side, unreadable=p.unreadable)
         crop = 224 / 256
-        return PartedImages(pixels, labels, self.classes, Augmentation(crop, True, crop), None, parts)
+        views = Augmentation(crop, True, crop)
+        return readable(PartedImages(pixels, labels, self.classes, views, None, parts))
 
     def splits(self, images: ImageSet) -> Splits:
         """As the lists say; validation is drawn from train."""
@@ -159,19 +164,16 @@ def read_list(path: Path, classes: int) -> ListFile:
     """Read one list file; empty lines are skipped.
 
     Raises:
-        DataError: names the line that has too few or too many labels, or one that is not 0 or 1.
+        DataError: it is no list; names the line that has too few or too many labels, or another one than 0
+            and 1.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable list ({error}); fetch it again") from error
     names: list[str] = []
     numbers: list[int] = []
     rows: list[str] = []
     width = 2 * classes - 1
     # One string per line in Python, the labels (millions in NUS-WIDE) in numpy.
-    for number, line in enumerate(text.replace("\t", " ").split("\n"), 1):
-        name, _, row = line.rstrip().partition(" ")
+    for number, line in enumerate(read_lines(path), 1):
+        name, _, row = line.partition(" ")
         if not name or len(row) != width:
             name, *labels = line.split() or [""]
             if not name:
@@ -222,7 +224,7 @@ def joined(
     if len(leaked):
         raise DataError(
             f"{test}: {len(leaked)} of {len(rows['query'])} queries are also in {FILES['train']} or "
-            f"{FILES['database']} (first: {names[leaked[0]]}); take them out of one of the lists"
+            f"{FILES['database']} (first: {quoted(names[leaked[0]])}); take them out of one of the lists"
         )
     labels = np.zeros((len(names), lists["query"].labels.shape[1]), np.uint8)
     for part, entries in lists.items():
@@ -251,7 +253,7 @@ def _inside(entries: ListFile, row: int, images: str) -> str:
     path = posixpath.normpath(f"{images}/{name}")
     if name.startswith("/") or "\\" in name or path.startswith(("../", "/")) or path == "..":
         raise DataError(
-            f"{entries.at(row)}: '{name}' leaves the data root; make it relative to the folder '{images}'"
+            f"{entries.at(row)}: {quoted(name)} leaves the data root; make it relative to '{images}'"
         )
     return path
 
@@ -263,7 +265,7 @@ def _refuse_duplicates(entries: ListFile, names: list[str]) -> None:
     again = [row for row, name in enumerate(names) if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
     raise DataError(
         f"{entries.at(again[0])}: {len(again)} lines name an image a second time (first: "
-        f"{entries.names[again[0]]}); delete them"
+        f"{quoted(entries.names[again[0]])}); delete them"
     )
 
 
@@ -273,4 +275,4 @@ def _fault(row: str, classes: int) -> str:
     if len(labels) != classes:
         return f"{len(labels)} labels behind the path, but the set has {classes} classes; correct the line"
     label = next(label for label in labels if label not in {"0", "1"})
-    return f"label '{label}' is not 0 or 1; correct the line"
+    return f"label {quoted(label)} is not 0 or 1; correct the line"

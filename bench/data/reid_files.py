@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.data.image_files import ImageFiles
+from bench.data.finding import LeftOut
+from bench.data.image_files import ImageFiles, Unreadable
 from bench.data.image_lists import PartedImages
+from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
-from bench.types import Augmentation, CameraTruth, Parameters, Side
+from bench.types import Augmentation, CameraTruth, Side
 
 
-class SquashedImages(Parameters):
+class SquashedImages(FileImages):
     """At which size images are kept."""
 
     side: Side = Field(256, description="pixels; both sides are resized, whatever the shape was")
@@ -50,7 +52,8 @@ def image_set(
     side: int,
     training: Sequence[str],
     *,
-    left_out: int = 0,
+    unreadable: Unreadable = "error",
+    left_out: LeftOut | None = None,
 ) -> PartedImages:
     """Number the images part by part, and the identities: those to train on first.
 
@@ -61,7 +64,8 @@ def image_set(
         side: of the square images in pixels.
         training: names of the parts to train on. Their identities become labels from 0, those of the other
             parts go on from ``classes``: a number may name one person in training and another in tests.
-        left_out: hidden files and folders that were passed over.
+        unreadable: what becomes of images that cannot be read.
+        left_out: what was passed over.
 
     Raises:
         DataError: a part without images.
@@ -81,8 +85,9 @@ def image_set(
         numbers = own if part in training else other
         labels += [numbers[shot.identity] for shot in some]
         shots += some
-    return PartedImages(
-        ImageFiles(tuple(shot.path for shot in shots), side, "squash", left_out=left_out),
+    paths = tuple(shot.path for shot in shots)
+    images = PartedImages(
+        ImageFiles(paths, side, "squash", left_out=left_out or LeftOut(), unreadable=unreadable),
         np.array(labels, np.int64),
         len(known),
         # Ten of 160 pixels and erasing, as published; objects keep the size that they are searched at.
@@ -90,6 +95,7 @@ def image_set(
         CameraTruth(np.array([shot.camera for shot in shots], np.int64)),
         indices,
     )
+    return readable(images)
 
 
 def summary(name: str, folder: Path, images: PartedImages) -> str:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from bench.data import safe_pickle
-from bench.data.image_files import Finder, ImageFiles, below
+from bench.data.finding import Finder, below
+from bench.data.image_files import ImageFiles
 from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
+from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
 from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Side, Splits
@@ -46,7 +48,7 @@ class _Known:
     answers: list[dict[str, NDArray[np.int64]]]
 
 
-class RevisitedParams(FixedSplits):
+class RevisitedParams(FixedSplits, FileImages):
     """At which size images are kept, and what to train on: the sets themselves have no training images."""
 
     side: Side = Field(1024, description="pixels; the longer side is resized, the rest is padded")
@@ -107,7 +109,8 @@ class RevisitedDataset(Dataset):
         # Queries and database have no labels; that of no landmark stands for it.
         labels = np.r_[np.full(len(paths), classes, np.int64), np.array(landmarks, np.int64)]
         cut = {items + number: box for number, box in enumerate(known.boxes)}
-        pixels = ImageFiles((*paths, *files), self.params.side, "pad", cut, finder.left_out)
+        side, unreadable = self.params.side, self.params.unreadable
+        pixels = ImageFiles((*paths, *files), side, "pad", cut, finder.left_out, unreadable=unreadable)
         parts = {
             "query": np.arange(items, len(paths)),
             "train": np.arange(len(paths), len(labels)),
@@ -115,7 +118,7 @@ class RevisitedDataset(Dataset):
         }
         answers = ({items + i: one[kind] for i, one in enumerate(known.answers)} for kind in KINDS)
         views = Augmentation(crop=1.0, shift=0.0625)
-        return PartedImages(pixels, labels, classes, views, RevisitedTruth(*answers), parts)
+        return readable(PartedImages(pixels, labels, classes, views, RevisitedTruth(*answers), parts))
 
     def splits(self, images: ImageSet) -> Splits:
         """Queries and database as published; a share of the training images, if there are any, is val."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.errors import DataError
+from bench.errors import DataError, escaped
 from bench.storage.keys import content_key
 from bench.types import ImageSet, Parameters, Pixels, Seed, Splits
 
@@ -38,10 +38,13 @@ def class_balanced(
     classes: int,
     params: ClassBalanced,
     names: Sequence[str] = (),
+    *,
+    cure: str = "lower them",
 ) -> Splits:
     """Per class: query images, then training images, of which the last are validation.
 
-    The database is everything but the queries, or so many images per class, the training images first.
+    The database is everything but the queries, or so many images per class, the training images first. Images
+    with labels from ``classes`` on are in the database only.
 
     Args:
         name: of the data set, for messages and the name of the protocol.
@@ -49,6 +52,7 @@ def class_balanced(
         classes: number of them.
         params: the quotas.
         names: of the classes, for messages.
+        cure: of classes with too few images.
 
     Raises:
         DataError: a class has too few images for the quotas, or they do not fit together.
@@ -65,15 +69,15 @@ def class_balanced(
             f"{name}: val_per_class {params.val_per_class} leaves nothing of train_per_class "
             f"{params.train_per_class}; lower it"
         )
-    counts = np.bincount(labels, minlength=classes)
+    counts = np.bincount(labels, minlength=classes)[:classes]
     if counts.min() < quota:
         larger = "train" if quota - params.query_per_class == params.train_per_class else "database"
         least, others = int(counts.argmin()), np.count_nonzero(counts < quota) - 1
-        smallest = f"'{names[least]}'" if names else str(least)
+        smallest = f"'{escaped(names[least])}'" if names else str(least)
         also = f", and so {'have' if others > 1 else 'has'} {others} more" if others else ""
         raise DataError(
             f"{name}: class {smallest} has {counts.min()} images, fewer than query_per_class + "
-            f"{larger}_per_class = {quota}{also}; lower them"
+            f"{larger}_per_class = {quota}{also}; {cure}"
         )
     generator = np.random.default_rng(params.split_seed)
     query, train, val, database = [], [], [], []
@@ -84,10 +88,33 @@ def class_balanced(
         train.append(rest[: params.train_per_class - params.val_per_class])
         val.append(rest[params.train_per_class - params.val_per_class : params.train_per_class])
         database.append(rest[:wanted])
+    for label in np.unique(labels[labels >= classes]):
+        database.append(generator.permutation(np.flatnonzero(labels == label))[:wanted])
     size = f"-d{wanted}" if wanted else ""
     quotas = f"q{params.query_per_class}-t{params.train_per_class}{size}"
     parts = (np.sort(np.concatenate(part)) for part in (query, train, val, database))
     return Splits(f"{name}-balanced-{quotas}-s{params.split_seed}", *parts)
+
+
+def small_classes_last(images: ImageSet, least: int) -> ImageSet:
+    """``images`` with classes of fewer than ``least`` images numbered from ``classes`` on, after the others.
+
+    Raises:
+        DataError: fewer than two classes are large enough.
+    """
+    counts = np.bincount(images.labels, minlength=images.classes)
+    few = np.flatnonzero(counts < least)
+    if not len(few):
+        return images
+    large = images.classes - len(few)
+    if large < 2:
+        raise DataError(
+            f"min_per_class {least}: {'one class has' if large else 'no class has'} as many images; lower it"
+        )
+    order = np.concatenate([np.setdiff1d(np.arange(images.classes), few), few])
+    number = np.argsort(order)
+    names = [images.names[label] for label in order] if images.names else ()
+    return replace(images, labels=number[images.labels], classes=large, names=names)
 
 
 def limited(splits: Splits, limit: int) -> Splits:
@@ -111,6 +138,8 @@ def limited(splits: Splits, limit: int) -> Splits:
 def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
     """What was drawn from what, ready for JSON: index ranges per part and a digest of the images.
 
+    Images that were left out as they cannot be read are named.
+
     Raises:
         DataError: query images appear in another part, or train and validation overlap.
     """
@@ -124,9 +153,11 @@ def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
     for content in (_pixels(images.pixels), images.labels, images.truth):
         for piece in _pieces(content):
             digest.update(piece)
+    skipped = list(getattr(images.pixels, "skipped", ()))
     return {
         "protocol": splits.protocol,
         "images": len(images),
+        **({"skipped": skipped} if skipped else {}),
         "images_sha256": digest.hexdigest(),
         **{part: _ranges(getattr(splits, part)) for part in ("query", "train", "val", "database")},
     }

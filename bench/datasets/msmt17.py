@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.data import reid_files
-from bench.data.image_files import below
+from bench.data.finding import below
 from bench.data.image_lists import PartedImages
+from bench.data.list_text import quoted, read_lines
 from bench.data.reid_files import Shot, SquashedImages
 from bench.errors import DataError
 from bench.interfaces import Dataset
@@ -57,7 +58,10 @@ class Msmt17(Dataset):
         """Read the lists; images stay in their files until they are asked for."""
         folder = _folder(root)
         parts = {part: _shots(folder / name, folder / inner) for part, (name, inner) in PARTS.items()}
-        return reid_files.image_set("msmt17", folder, parts, self.params.side, ["train", "val"])
+        side = self.params.side
+        return reid_files.image_set(
+            "msmt17", folder, parts, side, ["train", "val"], unreadable=self.params.unreadable
+        )
 
     def splits(self, images: ImageSet) -> Splits:
         """As listed; nothing is drawn."""
@@ -74,15 +78,15 @@ def _folder(root: Path) -> Path:
 def _shots(path: Path, folder: Path) -> list[Shot]:
     """Read one list: ``0000/0000_000_01_0303morning_0015_0.jpg 0`` is person 0 by camera 1."""
     shots = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if not line.strip():
+    for number, line in enumerate(read_lines(path), 1):
+        if not line:
             continue
         try:
             name, identity = line.split()
             shot = Shot(below(folder, name), int(identity), int(name.rpartition("/")[2].split("_")[2]))
         except (ValueError, IndexError) as error:
             raise DataError(
-                f"{path}:{number}: '{line.strip()}' is not '<folder>/<person>_<number>_<camera>_....jpg "
+                f"{path}:{number}: {quoted(line)} is not '<folder>/<person>_<number>_<camera>_....jpg "
                 "<person>'; fetch the list again"
             ) from error
         shots.append(shot)

@@ -11,7 +11,6 @@ Training images are the frames of all videos in the train ground truth. Frames a
 
 from __future__ import annotations
 
-import os.path
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
@@ -19,8 +18,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from bench.data.image_files import Finder, ImageFiles
+from bench.data.finding import Finder
+from bench.data.image_files import ImageFiles
 from bench.data.image_lists import FixedSplits, PartedImages
+from bench.data.skipping import FileImages, readable
+from bench.data.video_lists import ids, judged_pairs
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
@@ -40,7 +42,7 @@ class Svd(Dataset):
     judged_by: ClassVar[Judge] = "frames"
     labelled = False
 
-    class Params(FixedSplits):
+    class Params(FixedSplits, FileImages):
         """Which frames are used, and at which size; validation images are frames of whole videos."""
 
         max_frames: int = Field(60, ge=1, le=10_000, description="frames of a video, evenly spread")
@@ -65,14 +67,21 @@ class Svd(Dataset):
             for query, one in judged.items()
             if query in number
         }
-        return PartedImages(
-            ImageFiles(tuple(chain(*frames)), self.params.side, left_out=finder.left_out),
+        pixels = ImageFiles(
+            tuple(chain(*frames)),
+            self.params.side,
+            left_out=finder.left_out,
+            unreadable=self.params.unreadable,
+        )
+        images = PartedImages(
+            pixels,
             np.zeros(len(videos), np.int64),  # no labels: one class for all
             1,
             Augmentation(evaluation_crop=224 / 256),
             FrameTruth(videos, truth),
             {part: np.flatnonzero(np.isin(videos, some)) for part, some in chosen.items()},
         )
+        return readable(images)
 
     def splits(self, images: ImageSet) -> Splits:
         """Parts as published; a share of the training videos, with all their frames, is validation."""
@@ -97,9 +106,9 @@ def _folder(root: Path) -> Path:
 
 
 def _videos(folder: Path) -> tuple[dict[str, list[str]], dict[str, dict[str, bool]]]:
-    """The videos of each part, and what was judged in any of them, see ``_judged``."""
-    queries, labelled, unlabelled = (_ids(folder / name) for name in IDS)
-    train, test = (_judged(folder / name) for name in JUDGED)
+    """The videos of each part, and what was judged in any of them, see ``judged_pairs``."""
+    queries, labelled, unlabelled = (ids(folder / name) for name in IDS)
+    train, test = (judged_pairs(folder / name) for name in JUDGED)
     strange = [query for query in test if query not in queries]
     if strange or not test:
         what = f"query {strange[0]} is not in query-id" if strange else "no queries"
@@ -109,28 +118,6 @@ def _videos(folder: Path) -> tuple[dict[str, list[str]], dict[str, dict[str, boo
     candidates = (video for one in test.values() for video in one if video not in test)
     searched = dict.fromkeys([*candidates, *distractors])
     return {"query": list(test), "train": list(learnt), "database": list(searched)}, train | test
-
-
-def _ids(path: Path) -> dict[str, None]:
-    """What a list holds, in its order: unlike a list, a dict knows at once what is in it."""
-    return dict.fromkeys(_id(name) for name in path.read_text(encoding="utf-8", errors="replace").split())
-
-
-def _id(name: str) -> str:
-    """Name of a video's folder of frames; never one outside of ``frames``."""
-    return os.path.basename(name).removesuffix(".mp4")
-
-
-def _judged(path: Path) -> dict[str, dict[str, bool]]:
-    """Query -> {candidate: whether it is a near-duplicate}."""
-    judged: dict[str, dict[str, bool]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        fields = line.split()
-        if fields and (len(fields) != 3 or fields[2] not in {"0", "1"}):
-            raise DataError(f"{path}:{number}: '{line}' is not '<query> <candidate> 0|1'; fetch it again")
-        if fields:
-            judged.setdefault(_id(fields[0]), {})[_id(fields[1])] = fields[2] == "1"
-    return judged
 
 
 def _frames(folder: Path, videos: list[str], most: int, finder: Finder) -> list[list[Path]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.data import reid_files
-from bench.data.image_files import Finder
+from bench.data.finding import Finder
 from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.data.reid_files import Shot, SquashedImages
 from bench.errors import DataError
@@ -54,7 +54,13 @@ class VeRi776(Dataset):
         finder = Finder()
         parts = {part: _shots(folder / inner, finder) for part, inner in PARTS.items()}
         return reid_files.image_set(
-            "veri776", folder, parts, self.params.side, ["train"], left_out=finder.left_out
+            "veri776",
+            folder,
+            parts,
+            self.params.side,
+            ["train"],
+            unreadable=self.params.unreadable,
+            left_out=finder.left_out,
         )
 
     def splits(self, images: ImageSet) -> Splits:

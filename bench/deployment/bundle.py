@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from bench.data.image_files import Fit
+from bench.data.fitting import Fit
 from bench.deployment import blocks
 from bench.errors import UsageError
 
@@ -44,7 +44,7 @@ class Preprocessing:
 
     Attributes:
         height, width: in pixels, what images of another size are brought to first, as ``fit`` says
-            (``bench.data.image_files.fitted``). ``encode`` does this itself.
+            (``bench.data.fitting.fitted``). ``encode`` does this itself.
         fit: ``crop``, ``pad`` or ``squash``.
         grey: whether colours become their luma (ITU-R 601).
         crop: share of the side that is kept, around the centre.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.image_files import Finder
+from bench.data.finding import Finder, LeftOut
 from bench.deployment.bundle import Bundle
 from bench.deployment.code_files import Rows, Source
 from bench.deployment.encoder import Encoder
@@ -37,7 +37,7 @@ class Progress:
         seen: of these, those that have been looked at.
         encoded: in this run.
         unreadable: images that cannot be read.
-        left_out: hidden files and folders that were passed over.
+        left_out: what was passed over.
         rows: in the file, at the end.
         seconds: since the first image was read.
     """
@@ -46,7 +46,7 @@ class Progress:
     seen: int = 0
     encoded: int = 0
     unreadable: list[Unreadable] = field(default_factory=list)
-    left_out: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
     rows: int = 0
     seconds: float = 0.0
 
@@ -81,7 +81,7 @@ def encode(
     progress.found = sum(1 for _ in found(images, finder))
     progress.left_out = finder.left_out
     if not progress.found:
-        hidden = f"; {finder.left_out} hidden files and folders were passed over" if finder.left_out else ""
+        hidden = f"; {finder.hidden} hidden files and folders were passed over" if finder.hidden else ""
         raise UsageError(f"{', '.join(map(str, images))}: no images there{hidden}")
     source = Source.of(bundle, upright)
     with GrowingCodes(out, source) as growing:

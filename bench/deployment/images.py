@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from bench.data.image_files import Finder, as_rgb, fitted
+from bench.data import decoding
+from bench.data.finding import Finder
+from bench.data.fitting import fitted
 from bench.deployment.bundle import Preprocessing
 from bench.errors import UsageError
 
@@ -68,9 +67,7 @@ def read(
 ) -> Iterator[Picture | Unreadable]:
     """Images brought to one size, in the order of ``paths``, read in threads so many ``ahead``."""
     waiting = deque[Future[Picture | Unreadable]]()
-    # PIL warns of large images and of odd EXIF: they are read all the same, or refused with an error.
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        warnings.simplefilter("ignore")
+    with decoding.quiet(), ThreadPoolExecutor(threads) as pool:
         try:
             for path in paths:
                 waiting.append(pool.submit(_read, path, to, upright))
@@ -90,27 +87,8 @@ def open_rgb(path: str, upright: bool, least: int | None = None) -> Image.Image:
         upright: turn it as its EXIF orientation says.
         least: pixels that each side needs at least: where decoding fewer is quicker, fewer may come.
     """
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ValueError("not a file")  # of a pipe or a device the end never comes
-    with Image.open(path) as file:
-        if least is not None:
-            file.draft(None, (least, least))
-        file.load()
-        if upright:
-            # What else is wrong with the EXIF of a photo does not matter.
-            with contextlib.suppress(Exception):
-                ImageOps.exif_transpose(file, in_place=True)
-        return as_rgb(file)
-
-
-def why_unreadable(error: Exception) -> str:
-    """What to say of an image that cannot be read."""
-    if isinstance(error, UnidentifiedImageError):  # which says nothing but the path
-        return "PIL knows no such format"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    with decoding.regular(path) as file:
+        return decoding.picture(file, upright=upright, least=least)
 
 
 def _read(path: str, to: Preprocessing, upright: bool) -> Picture | Unreadable:
@@ -120,5 +98,5 @@ def _read(path: str, to: Preprocessing, upright: bool) -> Picture | Unreadable:
         image = open_rgb(path, upright)
         pixels = np.asarray(fitted(image, to.height, to.width, to.fit))
     except Exception as error:
-        return Unreadable(path, why_unreadable(error))
+        return Unreadable(path, decoding.reason(error))
     return Picture(path, pixels, image.size, state.st_size, state.st_mtime_ns)

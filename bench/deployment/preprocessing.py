@@ -1,6 +1,6 @@
 """What happens to an image before the network, and to its outputs after it, as torch modules to export.
 
-``Fit`` does what ``bench.data.image_files`` does with PIL, ``View`` what ``bench.training.views`` does.
+``Fit`` does what ``bench.data.fitting`` does with PIL, ``View`` what ``bench.training.views`` does.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.data.image_files import GREY
-from bench.data.image_files import Fit as FitRule
+from bench.data.fitting import GREY
+from bench.data.fitting import Fit as FitRule
 from bench.training import resampling
 from bench.types import Interpolation, Preprocessing
 

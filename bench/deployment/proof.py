@@ -15,7 +15,7 @@ from PIL import Image
 
 from bench import environment, timing
 from bench.comparison.statistics import paired_differences
-from bench.data.image_files import fitted
+from bench.data.fitting import fitted
 from bench.deployment.encoder import Encoder
 from bench.deployment.student import Student
 from bench.errors import CellError, UsageError

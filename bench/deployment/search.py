@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.image_files import Finder
+from bench.data.finding import Finder
 from bench.deployment.bundle import Bundle
 from bench.deployment.code_files import CodeFile, Source
 from bench.deployment.encode import BATCH, batches

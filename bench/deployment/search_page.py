@@ -10,7 +10,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from bench.deployment.images import open_rgb, why_unreadable
+from bench.data import decoding
+from bench.deployment.images import open_rgb
 from bench.deployment.search import Found, Hit
 from bench.deployment.search_text import closeness, facts, hidden
 from bench.errors import escaped
@@ -80,7 +81,7 @@ def _picture(path: str, upright: bool) -> str:
         image.save(data, "PNG" if small else "JPEG", quality=80)
     except Exception as error:  # decoders meet damage in many ways
         missing = isinstance(error, FileNotFoundError)
-        reason = "the file is no longer there" if missing else f"cannot be read: {why_unreadable(error)}"
+        reason = "the file is no longer there" if missing else f"cannot be read: {decoding.reason(error)}"
         return f'<div class="picture gone">{_text(reason)}</div>'
     kind, content = ("png", "small") if small else ("jpeg", "")
     source = f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from bench.data.image_files import Fit as FitRule
+from bench.data.fitting import Fit as FitRule
 from bench.data.image_files import ImageFiles
 from bench.data.loading import LoadedDataset
 from bench.deployment.cells import FoundCell

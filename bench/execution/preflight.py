@@ -1,4 +1,4 @@
-"""What is looked at before any work begins: the device, networks, memory and cores."""
+"""What is looked at before any work begins: the device, images, networks, memory and cores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from bench import environment
-from bench.errors import UsageError, of_network
+from bench.data.image_files import ImageFiles
+from bench.errors import DataError, UsageError, of_network
 from bench.execution.machine import Machine, Weights
 from bench.execution.schedule import Schedule
 from bench.planning.stage import Stage
@@ -40,20 +41,36 @@ def check_device(machine: Machine) -> None:
 
 
 def look_around(schedule: Schedule, stages: Mapping[str, Stage], machine: Machine, weights: Weights) -> None:
-    """Try every network, keep what will be at work inside the memory, and say what is left unused.
+    """Try every image and network, keep what will be at work inside the memory, and say what is left unused.
 
     Args:
         stages: key -> what is to be made on this machine.
 
     Raises:
-        UsageError: a network cannot be built; names it.
+        UsageError: images cannot be read, or a network cannot be built; names them.
     """
     context = machine.context(weights)
+    _check_images(stages.values(), context)
     _check_networks(stages.values(), context)
     if machine.device == "cpu" and machine.cluster is None:  # else Ray looks at what its nodes have
         if machine.jobs > 1:  # else nothing waits for anything, and this process has networks to train
             _look_at_memory(schedule, stages, context)
         _look_at_cores(machine)
+
+
+def _check_images(stages: Iterable[Stage], context: Context) -> None:
+    """Decode every image file once: else a training would end at the first damaged one."""
+    checked: set[str] = set()
+    for block in filter(None, (stage.spec.get("dataset") for stage in stages)):
+        if not _first(checked, block):
+            continue
+        loaded = context.dataset(block)
+        pixels = loaded.images.pixels
+        if isinstance(pixels, ImageFiles):
+            if bad := pixels.undecodable():
+                raise DataError(f"{block['name']}: {pixels.told(bad)}")
+            for sentence in pixels.left_out.pictures():
+                log.warning("warning: %s: %s", block["name"], sentence)
 
 
 def _check_networks(stages: Iterable[Stage], context: Context) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bench import environment, registry
-from bench.data import copies, loading
+from bench.data import loading
 from bench.errors import UsageError, did_you_mean, told_to_people
 from bench.execution.machine import Machine
 from bench.execution.pools import POOLS
@@ -215,11 +215,11 @@ def prepare(grid: str | Path, options: RunOptions, *, fetch: bool) -> tuple[Plan
     file = load_grid(Path(grid), options.overrides)
     choice = Choice(options.only, options.skip, options.limit)
     machine = _machine(options, file.grid.defaults.precision)
-    most = None if fetch else copies.QUICK  # what is to be run is read anyway
-    plan = build_plan(file, machine.data_root, machine.hardware, choice, most_files=most)
+    # What is to be run is read anyway.
+    plan = build_plan(file, machine.data_root, machine.hardware, choice, quick=not fetch)
     if fetch and plan.missing:
         _download(plan, machine.data_root)
-        plan = build_plan(file, machine.data_root, machine.hardware, choice, most_files=most)
+        plan = build_plan(file, machine.data_root, machine.hardware, choice, quick=not fetch)
     return plan, machine
 
 

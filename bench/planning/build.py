@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from bench.data import copies, loading
+from bench.data import loading
 from bench.data.copies import Copies
+from bench.data.loading import LoadedDataset
 from bench.errors import (
     ConfigError,
     DataError,
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 #: Cells whose planning takes seconds.
 MANY = 2000
 #: In place of a manifest's hash.
-MISSING, UNUSABLE = "missing", "unusable"
+MISSING, UNUSABLE, UNSEEN = "missing", "unusable", "unseen"
 
 
 def build_plan(
@@ -53,7 +54,7 @@ def build_plan(
     hardware: str,
     choice: Choice | None = None,
     *,
-    most_files: int | None = copies.QUICK,
+    quick: bool = True,
 ) -> Plan:
     """Expand a grid.
 
@@ -62,26 +63,27 @@ def build_plan(
         data_root: where data sets are looked for.
         hardware: fingerprint that timed metrics are keyed by.
         choice: filters of the command line.
-        most_files: to read while copies are counted, see ``bench.data.copies``.
+        quick: whether many image files are left unread, and nothing made of them counts as cached; nothing is
+            written then.
 
     Raises:
         ConfigError: a combination that cannot work, with its place in the grid.
         UsageError: a filter that matches nothing.
     """
-    return _Builder(file, data_root, hardware, choice or Choice(), most_files).build()
+    return _Builder(file, data_root, hardware, choice or Choice(), quick).build()
 
 
 class _Builder:
-    def __init__(
-        self, file: GridFile, data_root: Path, hardware: str, choice: Choice, most_files: int | None
-    ) -> None:
-        self.file, self.grid, self.most_files = file, file.grid, most_files
+    def __init__(self, file: GridFile, data_root: Path, hardware: str, choice: Choice, quick: bool) -> None:
+        self.file, self.grid, self.quick = file, file.grid, quick
         self.data_root, self.hardware, self.choice = data_root, hardware, choice
         self.problems: list[Problem] = []
         self.missing: dict[str, None] = {}
         self.lacking: dict[str, None] = {}  # what the present point misses
         self.manifests: dict[str, dict[str, Any]] = {}
         self.copies: dict[str, Copies] = {}
+        self.unseen: dict[str, None] = {}
+        self.warned: dict[str, tuple[str, ...]] = {}
         self.weights: dict[tuple[str, str], str | None] = {}
         self.metrics = self._metrics()
         self.measured: set[str] = set()
@@ -127,6 +129,7 @@ class _Builder:
             ],
             manifests=self.manifests,
             copies=self.copies,
+            unseen=list(self.unseen),
             weights=self.weights,
         )
 
@@ -168,11 +171,23 @@ class _Builder:
         block = dataset.block
         if block["manifest"] in {MISSING, UNUSABLE} or not self.choice.selects(info):
             return ()
+        loaded = self._loaded(block["name"], block["params"])
+        if block["manifest"] == UNSEEN:
+            files, size = loaded.unseen
+            self.unseen[
+                f"{block['name']} ({loaded.splits.protocol}): nobody has looked into {files:,} image files "
+                f"({size / 1e9:,.1f} GB), so nothing made of them counts as cached; run does it before it "
+                "starts, and so does 'data prepare'"
+            ] = None
+            return ()
         name = file_name(dataset.protocol["split"], block["manifest"])
         if name not in self.copies:
-            loaded = loading.load(block["name"], block["params"], self.data_root, block["limit"])
-            self.copies[name] = loaded.copies(self.most_files)
-        return tuple(self.copies[name].sentences())
+            self.copies[name] = loaded.copies(remember=not self.quick)
+            self.warned[name] = tuple(loaded.sentences(self.copies[name]))
+        return self.warned[name]
+
+    def _loaded(self, name: str, params: dict[str, Any]) -> LoadedDataset:
+        return loading.load(name, params, self.data_root, self.choice.limit, quick=self.quick)
 
     def _possible(self, point: Point) -> bool:
         """Whether the values of this point go together; notes why they do not."""
@@ -281,7 +296,7 @@ class _Builder:
         rule = ranked if plugin.judged_by == "labels" else {}
         block = {"name": entry.name, "version": plugin.version, "params": params, "limit": self.choice.limit}
         try:
-            loaded = loading.load(entry.name, params, self.data_root, self.choice.limit)
+            loaded = self._loaded(entry.name, params)
         except MissingDataError as error:
             self.lacking[str(error)] = None
             sizes = plugin(resolve(DATASETS, entry)).sizes()
@@ -298,6 +313,8 @@ class _Builder:
             "pool/database": len(np.union1d(parts.database, parts.train)) - len(parts.val),
             "database": len(parts.database),
         }
+        if loaded.unseen[0]:
+            return DatasetBlock({**block, "manifest": UNSEEN}, {"split": parts.protocol}, rule, sizes)
         self.manifests[file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest
         protocol = {"split": parts.protocol, "manifest": loaded.manifest_hash[:KEY_DIGITS]}
         return DatasetBlock({**block, "manifest": loaded.manifest_hash}, protocol, rule, sizes)

@@ -76,6 +76,8 @@ class Plan:
     manifests: dict[str, dict[str, Any]]
     #: file name -> equal pictures in different parts of every data set of the selected cells
     copies: dict[str, Copies]
+    #: one line per data set of selected cells whose image files a quick plan has not looked into
+    unseen: list[str]
     #: name of a network and fingerprint of its weights -> the ``weights`` parameter that leads to them
     weights: dict[tuple[str, str], str | None]
 

@@ -49,7 +49,7 @@ class Context:
     _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
-        """The data set of a spec's ``dataset`` block."""
+        """The data set of a spec's ``dataset`` block, as it is here."""
         return loading.load(block["name"], block["params"], self.data_root, block["limit"])
 
     def source(self, images: ImageSet) -> PixelSource:

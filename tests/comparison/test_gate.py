@@ -58,8 +58,8 @@ def test_another_split_is_not_compared(gate, monkeypatch):
     """Numbers of other images would be meaningless, whether higher or lower."""
     right = loading.load
 
-    def other(name, params, root, limit):
-        return right(name, {**params, "split_seed": 1}, root, limit)
+    def other(name, params, root, limit, **how):
+        return right(name, {**params, "split_seed": 1}, root, limit, **how)
 
     monkeypatch.setattr(loading, "load", other)
     found = gate("loss=csq")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -87,33 +86,17 @@ def test_one_file_under_one_name_is_no_copy(files):
     assert not any(count(image_set(same), parts, "hash", paths[0].parent / "memory").counts.values())
 
 
-def test_only_files_that_may_be_copies_are_read(files, tmp_path, monkeypatch):
+def test_counts_are_remembered(files, tmp_path, monkeypatch):
     images, parts = files
-    read = []
-    whole = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or whole(path))
-    assert count(images, parts, "hash", tmp_path / "memory", most=11) == Copies(SIZES_OF_FILES, None, 12)
-    assert count(images, parts, "hash", tmp_path / "memory", most=12).counts["query in database"] == 1
-    assert sorted(read) == ["00.jpg", "09.jpg"]
-
-
-SIZES_OF_FILES = {"query": 4, "train": 2, "val": 2, "database": 12}
-
-
-def test_counts_are_remembered_until_a_file_changes(files, tmp_path, monkeypatch):
-    images, parts = files
-    monkeypatch.setattr(copies, "THREADS", 1)
+    count(images, parts, "hash", tmp_path / "memory", remember=False)
+    assert not (tmp_path / "memory").exists()
     first = count(images, parts, "hash", tmp_path / "memory")
     with monkeypatch.context() as nothing:
-        nothing.setattr(copies, "_digest", None)
-        assert count(images, parts, "hash", tmp_path / "memory", most=0) == first
-    path = images.pixels.paths[9]
-    path.write_bytes(bytes([77]) * 100)
-    os.utime(path, ns=(1, 1))
-    assert count(images, parts, "hash", tmp_path / "memory").counts["query in database"] == 0
-    (memory, _) = (tmp_path / "memory").iterdir()
+        nothing.setattr(copies, "_counted", None)
+        assert count(images, parts, "hash", tmp_path / "memory") == first
+    (memory,) = (tmp_path / "memory").iterdir()
     memory.write_text("{")
-    assert count(images, parts, "hash", tmp_path / "memory").counts["query in database"] == 0
+    assert count(images, parts, "hash", tmp_path / "memory") == first
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(files, tmp_path):
@@ -135,7 +118,7 @@ def test_sentences():
         "3 of 2,000 queries have an equal picture in the validation images (copies under other names)",
         "1 of 50 validation images have an equal picture in the training images (copies under other names)",
     ]
-    assert Copies(sizes, dict.fromkeys(counts, 0)).sentences() == Copies(sizes, None, 9).sentences() == []
+    assert Copies(sizes, dict.fromkeys(counts, 0)).sentences() == []
 
 
 # -- What people see -----------------------------------------------------------------------------
@@ -182,18 +165,6 @@ def test_plan_and_record_tell_and_no_key_changes(noise, tiny, folder, monkeypatc
     monkeypatch.setattr(Copies, "sentences", lambda self: [])
     (cell,) = json.loads(tiny("plan", "--json", *only, edit=FOLDER).out)["cells"]
     assert cell["key"] == record.cell_key
-
-
-def test_a_plan_does_not_read_many_files_and_a_run_does(noise, tiny, monkeypatch):
-    monkeypatch.setattr(copies, "QUICK", 0)
-    out = tiny("plan", edit=FOLDER).out
-    assert "copies across splits are not counted, " in out
-    assert "run does it before it starts" in out
-    assert list(json.loads(tiny("plan", "--json", edit=FOLDER).out)["copies"].values()) == [None]
-    result = tiny("run", "--only", "loss=csq", "--only", "method=none", edit=FOLDER)
-    assert SENTENCE in result.out
-    assert "looking for copies across splits" in result.err
-    assert SENTENCE in tiny("plan", edit=FOLDER).out, "it is remembered"
 
 
 def test_a_plan_writes_nothing(noise, tiny, folder):

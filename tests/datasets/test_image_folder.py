@@ -53,7 +53,7 @@ def test_subfolders_are_classes(tmp_path, fit):
 def test_what_is_hidden_is_no_image_and_is_counted(tmp_path, monkeypatch):
     write(tmp_path)
     plain = dataset().load(tmp_path)
-    assert plain.pixels.left_out == 4  # a thumbnail in each class, and the cache beside them
+    assert plain.pixels.left_out.hidden == 4  # a thumbnail in each class, and the cache beside them
     for place in ("class0/.ipynb_checkpoints/3.png", "class1/more/.thumbnails/deep/0.png", "class2/._4.png"):
         path = tmp_path / "pets" / place
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def test_what_is_hidden_is_no_image_and_is_counted(tmp_path, monkeypatch):
     (tmp_path / "pets/class0/.DS_Store").write_bytes(b"")
     images = dataset().load(tmp_path)
     assert images.pixels.paths == plain.pixels.paths
-    assert images.pixels.left_out == 9
+    assert images.pixels.left_out.hidden == 9
     # The data root itself may lie below a hidden folder.
     write(tmp_path / ".local")
     assert len(dataset().load(tmp_path / ".local")) == 30

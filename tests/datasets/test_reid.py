@@ -76,7 +76,7 @@ def test_hidden_files_are_no_images(tmp_path):
         two_halves(tmp_path / "VeRi/image_query" / name)
     images = veri().load(tmp_path)
     assert images.pixels.paths == before
-    assert images.pixels.left_out == 2
+    assert images.pixels.left_out.hidden == 2
 
 
 def test_images_are_squashed_to_a_square(tmp_path):

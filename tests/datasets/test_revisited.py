@@ -102,7 +102,7 @@ def test_hidden_files_are_no_training_images(tmp_path, labelled):
     images = chosen.load(tmp_path)
     assert images.pixels.paths == before.pixels.paths
     assert images.labels.tolist() == before.labels.tolist()
-    assert images.pixels.left_out == 3
+    assert images.pixels.left_out.hidden == 3
 
 
 def test_truth_reaches_the_metric_in_the_order_of_the_splits(tmp_path):

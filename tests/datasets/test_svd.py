@@ -95,7 +95,7 @@ def test_hidden_files_are_no_frames(tmp_path):
         picture(tmp_path / "SVD/frames" / name, (0, 0, 0))
     pixels = dataset().load(tmp_path).pixels
     assert pixels.paths == before
-    assert pixels.left_out == 2
+    assert pixels.left_out.hidden == 2
 
 
 def test_nothing_is_labelled():

@@ -381,7 +381,7 @@ def test_other_data_are_refused(
 
     real = loading.load
     monkeypatch.setattr(
-        loading, "load", lambda *arguments: dataclasses.replace(real(*arguments), manifest_hash="0" * 64)
+        loading, "load", lambda *a, **how: dataclasses.replace(real(*a, **how), manifest_hash="0" * 64)
     )
     with pytest.raises(DataError, match="other images or splits of synthetic"):
         export(find_cell(f"results/tiny/{NAME}"), tmp_path / "b", options)

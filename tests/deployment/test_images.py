@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.image_files import Finder, ImageFiles
+from bench.data.finding import Finder
+from bench.data.image_files import ImageFiles
 from bench.deployment.images import Picture, Unreadable, found, open_rgb, read
 from bench.errors import UsageError
 from tests.deployment.bundles import PREPROCESSING
@@ -20,7 +21,7 @@ def test_every_image_of_a_folder_comes_once_and_in_order(photos):
     finder = Finder()
     names = [os.path.relpath(path, folder) for path in found([folder], finder)]
     assert names == sorted(made.readable + made.unreadable, key=lambda name: name.split(os.sep))
-    assert finder.left_out == 2
+    assert finder.hidden == 2
 
 
 def test_a_link_to_itself_does_not_end_the_walk(tmp_path):

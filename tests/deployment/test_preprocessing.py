@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.data.image_files import fitted
+from bench.data.fitting import fitted
 from bench.deployment.preprocessing import Codes, Embeddings, Fit, View
 from bench.hamming import pack_signs
 from bench.training import views

@@ -24,7 +24,8 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 from bench import environment
-from bench.data.image_files import as_rgb, fitted
+from bench.data.decoding import as_rgb
+from bench.data.fitting import fitted
 from bench.deployment.bundle import MODEL, Bundle
 from bench.deployment.code_files import CodeFile
 from bench.deployment.encode import encode

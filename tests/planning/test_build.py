@@ -50,8 +50,8 @@ def test_networks_of_one_kind_of_weights_keep_their_own(make):
 def test_without_validation_images_no_epoch_can_be_chosen(make, monkeypatch):
     right = loading.load
 
-    def without(*asked):
-        loaded = right(*asked)
+    def without(*asked, **how):
+        loaded = right(*asked, **how)
         return replace(loaded, splits=replace(loaded.splits, val=np.empty(0, np.int64)))
 
     monkeypatch.setattr(loading, "load", without)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.data.image_files import THREADS, ImageFiles
+from bench.data.contents import THREADS
+from bench.data.image_files import ImageFiles
 from bench.errors import DataError
 from bench.training import inputs
 from bench.training.inputs import PixelSource, every
