@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator
@@ -101,13 +102,11 @@ def as_rgb(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: nothing says which of its values is white.
     """
-    if image.mode in {"I", "F"} and image.format != "PPM":  # which is scaled to 16 bits
+    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):  # which PIL scales to 16 bits
         kind = "fractions" if image.mode == "F" else "whole numbers of 32 bits or with a sign"
         raise ValueError(
             f"its pixels are {kind}, of which nothing says what is white; save it with 8 or 16 bits a channel"
         )
-    if image.mode == "F":
-        raise ValueError("its pixels are fractions, of which nothing says what is white; save it with 8 bits")
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _of_grey(image)
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
@@ -123,11 +122,10 @@ def _of_grey(image: Image.Image) -> Image.Image:
         bits = min(16, max(8, *image.tag_v2.get(258, (16,))))  # type: ignore[attr-defined]
     if bits == 16 and 0 < values.max(initial=0) < _LEAST_DEEP:
         raise ValueError(_shallow())
-    clear = image.info.get("transparency")
-    grey = (
-        np.where(values == clear, 255, values >> (bits - 8)) if isinstance(clear, int) else values >> bits - 8
-    )
-    return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+    grey = (values >> (bits - 8)).clip(0, 255)
+    if isinstance(clear := image.info.get("transparency"), int):
+        grey[values == clear] = 255
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -145,7 +143,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):  # which says nothing but the path
         return "PIL knows no such format"
     if isinstance(error, Image.DecompressionBombError):
-        return _too_large(str(error).partition("(")[2].partition(" pixels")[0] or "too many")
+        count = re.search(r"\d+", str(error))
+        return _too_large(f"{int(count[0]):,}" if count else "too many")
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return escaped(shortened(" ".join(str(error).split()))) or type(error).__name__

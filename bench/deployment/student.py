@@ -143,7 +143,7 @@ def student_of(cell: FoundCell, data_root: Path) -> Student:
             f"{block['weights']}; install those"
         )
     spec = encode.spec["dataset"]
-    dataset = context.dataset(spec)
+    dataset = context.dataset_here(spec)
     if dataset.manifest_hash != spec["manifest"]:
         raise DataError(
             f"{cell.path}: made with other images or splits of {spec['name']} than those below {data_root} "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bench import environment
 from bench.data import loading
 from bench.data.loading import LoadedDataset
+from bench.errors import DataError
 from bench.interfaces import Network
 from bench.planning.stage import Stage
 from bench.registry import STUDENTS, TEACHERS, Registry
@@ -49,7 +50,20 @@ class Context:
     _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
-        """The data set of a spec's ``dataset`` block, as it is here."""
+        """The data set of a spec's ``dataset`` block.
+
+        Raises:
+            DataError: it is another one than that of the spec by now.
+        """
+        loaded = self.dataset_here(block)
+        if loaded.manifest_hash != block["manifest"]:
+            raise DataError(
+                f"{block['name']}: its images or splits are not those that this run began with; run it again"
+            )
+        return loaded
+
+    def dataset_here(self, block: Mapping[str, Any]) -> LoadedDataset:
+        """The data set with the name and the parameters of a block, whatever its images are."""
         return loading.load(block["name"], block["params"], self.data_root, block["limit"])
 
     def source(self, images: ImageSet) -> PixelSource:

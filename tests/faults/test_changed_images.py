@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bench.data import contents, loading
 from bench.data.image_files import ImageFiles
+from bench.errors import DataError
 from bench.results.folder import load_results
+from bench.stages.context import Context
 from bench.storage import store
 from tests.faults import photos
 from tests.faults.photos import ONE
@@ -183,6 +186,20 @@ def test_a_plan_of_many_files_knows_names_only_and_says_so(pictures, tiny, aged,
     assert told["unseen"] == []
     assert all(row["cached"] == row["total"] for row in told["stages"])
     assert "nothing to do" in tiny("run", *ONE, edit=photos.grid()).out
+
+
+def test_a_stage_refuses_other_images_than_its_run_began_with(pictures, folder):
+    params = {"folder": "photos", "query_per_class": 3, "train_per_class": 8, "val_per_class": 2}
+    found = loading.load("image_folder", params, folder / "data", None)
+    block = {"name": "image_folder", "params": params, "limit": None, "manifest": found.manifest_hash}
+    context = Context(store.Store(folder / "cache"), folder / "data", torch.device("cpu"), {}, "")
+    assert context.dataset(block) is found
+    Image.fromarray(photos.picture(0, 5)).save(pictures[6])
+    loading.forget()  # as another process has nothing to forget
+    with pytest.raises(
+        DataError, match="image_folder: its images or splits are not those that this run began"
+    ):
+        context.dataset(block)
 
 
 def test_files_that_no_part_has_are_not_looked_into(pictures, folder, monkeypatch):

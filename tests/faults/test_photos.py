@@ -177,7 +177,7 @@ def test_a_picture_that_is_too_large_is_told_as_such(tmp_path, monkeypatch):
 
     path.write_bytes(data[:8] + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
     told = refused(path)
-    assert told == "too large: 400000000 pixels, and 178,956,970 are read at most; make it smaller"
+    assert told == "too large: 400,000,000 pixels, and 178,956,970 are read at most; make it smaller"
     monkeypatch.setattr(decoding, "MOST_PIXELS", 300)
     Image.fromarray(EIGHT).save(path)
     assert refused(path) == "too large: 16 x 24 pixels, and 300 are read at most; make it smaller"

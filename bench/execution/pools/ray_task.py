@@ -216,15 +216,15 @@ def check_data(stage: Stage, context: Context) -> None:
         return
     name = block["name"]
     try:
-        found = context.dataset(block).manifest_hash
+        found = context.dataset_here(block).manifest_hash
     except MissingDataError:
         plugin = registry.DATASETS.get(name)
         with context.store.lock(context.data_root / f"prepare-{name}"):  # others here may be at it, too
             plugin(plugin.Params.of(block["params"])).prepare(context.data_root)
-        found = context.dataset(block).manifest_hash
+        found = context.dataset_here(block).manifest_hash
     if found != block["manifest"]:
         loading.forget()  # perhaps it was another one at an earlier run
-        if context.dataset(block).manifest_hash != block["manifest"]:
+        if context.dataset_here(block).manifest_hash != block["manifest"]:
             raise DataError(
                 f"{name} below {context.data_root} is not the one that the machine of the run has; copy that "
                 f"one, and run there: python -m bench data check {name}"
