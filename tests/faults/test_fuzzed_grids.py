@@ -85,7 +85,7 @@ def plan(path: Path) -> None:
         BenchError: one fault of it; each has been looked at.
     """
     try:
-        build_plan(load_grid(path), path.parent, "here", most_files=0)
+        build_plan(load_grid(path), path.parent, "here")
     except ConfigError as error:
         for problem in error.problems:
             assert problem.file == str(path), problem
