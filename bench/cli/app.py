@@ -29,6 +29,7 @@ from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.saying import say
 from bench.cli.search import search
+from bench.cli.verify import verify
 from bench.cli.worker import worker
 from bench.errors import BenchError, told_to_people
 
@@ -81,7 +82,7 @@ def cli() -> None:
     """Benchmark suite for accuracy-efficiency trade-offs in image retrieval with distilled hash codes."""
 
 
-_RESULTS = run, worker, plan, report, compare, check, evaluate
+_RESULTS = run, worker, plan, report, compare, check, verify, evaluate
 _STUDENTS = export, encode, search
 _SURROUNDINGS = measure, list_plugins, data, doctor
 for _verb in (*_RESULTS, *_STUDENTS, *_SURROUNDINGS):

@@ -9,7 +9,7 @@ import click
 
 from bench.cli.options import FOLDER, verb
 from bench.cli.saying import say
-from bench.errors import UsageError
+from bench.errors import BenchError, UsageError
 
 
 @click.command()
@@ -36,11 +36,21 @@ def compare(
     from bench.comparison import compare_text
     from bench.comparison.choosing import filters
     from bench.comparison.compare import compare
-    from bench.results.folder import load_results
+    from bench.results.folder import few, readable_results
 
     if b is None and not (only_a or only_b):
         raise UsageError("compare needs B, a second results folder, or --a and --b to compare parts of A")
-    base = load_results(a)
-    new = base if b is None else load_results(b)
-    result = compare(base, new, metric=metric, cost=cost, base_only=filters(only_a), new_only=filters(only_b))
+    base = readable_results(a)
+    new = base if b is None else readable_results(b)
+    faults = few(list(dict.fromkeys([*base.faults, *new.faults])))
+    try:
+        result = compare(
+            base, new, metric=metric, cost=cost, base_only=filters(only_a), new_only=filters(only_b)
+        )
+    except BenchError as error:
+        if not faults:
+            raise
+        raise UsageError("\n".join([*faults, f"of what is left: {error}"])) from error
     say(compare_text.as_json(result) if as_json else compare_text.text(result))
+    if faults:
+        raise UsageError("\n".join([*faults, "what is left was compared"]))

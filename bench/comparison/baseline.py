@@ -21,6 +21,7 @@ from bench.results.folder import Results, ResultsFolder, save_index
 from bench.results.records import Measured, Record
 from bench.results.summary import Row, summarise
 from bench.storage import atomic
+from bench.storage.sealed import sha256
 
 log = logging.getLogger(__name__)
 
@@ -103,11 +104,13 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
     files = {folder / SUMMARY: _summary(results, found).encode()}
     for record in results.records:
         stem = results.stems[record.key]
-        files[place.record(stem)] = records.text(_kept(record, limits)).encode()
+        beside = {}
         if len(seeds) == 1 and (scores := results.per_query(record)):
             # Only without other seeds does the gate fall back on the noise of queries.
-            small = {name: values.astype(np.float32) for name, values in scores.items()}
-            files[place.scores(stem)] = tensors(small)
+            small = tensors({name: values.astype(np.float32) for name, values in scores.items()})
+            files[place.scores(stem)], beside = small, {"per_query": sha256(small)}
+        kept = _kept(record, limits).model_copy(update={"beside": beside})
+        files[place.record(stem)] = records.text(kept).encode()
     for path in (*place.all_records(), *place.all_scores()):
         path.unlink()
     for path, content in files.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,38 @@ from bench.planning.plan import Cell
 from bench.planning.stage import SCORES_FILE, Stage, walk
 from bench.results import records
 from bench.results.folder import ResultsFolder
-from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo
+from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo, Status
 from bench.storage import atomic
+from bench.storage.sealed import sha256
 from bench.storage.store import Store
 
 #: Significant digits of training curves: they are for looking at.
 CURVE_DIGITS = 5
 
 
-def save_finished(
-    cell: Cell, store: Store, described: dict[str, Any], made: set[str], out: Path, *, first: bool = False
-) -> Record:
-    """Write the record of a cell whose stages are all there, its scores by query and its examples.
+@dataclass(frozen=True)
+class Writing:
+    """How records are written.
+
+    Attributes:
+        out: the results folder.
+        described: the environment.
+        splits: sha256 of the manifests of splits that lie in the folder, by their names.
+        first: leave a record that is there as it is, if it has numbers, or if this one has none.
+    """
+
+    out: Path
+    described: dict[str, Any]
+    splits: Mapping[str, str] = field(default_factory=dict)
+    first: bool = False
+
+
+def save_finished(cell: Cell, store: Store, made: set[str], log: str, how: Writing) -> Record:
+    """Write the record of a cell whose stages are all there, and what lies beside it.
 
     Args:
-        described: the environment.
         made: keys of the stages that were made for this cell.
-        out: the results folder.
-        first: leave a record that is there as it is, if it has numbers.
+        log: what was logged meanwhile.
 
     Raises:
         CellError: an artifact is no more, or not what it should be.
@@ -69,32 +84,28 @@ def save_finished(
         if found and stage.images:
             threads.add(found.get("threads"))
             machines[name] = found.get("hardware")
+    described = how.described
     if threads:  # of what was cached, too
         described = {**described, "job_threads": threads.pop() if len(threads) == 1 else None}
     if len(set(machines.values())) > 1:
         described = {**described, "made_on": machines}
     parts = {"metrics": metrics, "per_query": per_query, "stages": stages}
     record = _record(cell, described, warnings, status="ok", **parts)
-    place, stem = ResultsFolder(out), Path(cell.record_file).stem
-    _save_scores(record, store, place.scores(stem))
+    contents = {"per_query": _scores(record, store)} if record.accuracy in per_query else {}
     if examples := cell.leaves.get("examples"):
         folder = _folder(store, examples)
         with _reading(folder):
-            pictures = {file: (folder / file).read_bytes() for file in _index(store, folder)["files"]}
-        for file, content in pictures.items():
-            atomic.write_bytes(place.examples(stem, Path(file).suffix), content)
-    _save(record, place.record(stem), first=first)
-    return record
+            for file in _index(store, folder)["files"]:
+                kind = "examples" if Path(file).suffix == ".json" else "pictures"
+                contents[kind] = (folder / file).read_bytes()
+    return _save(cell, record, contents, log, how)
 
 
-def save_unfinished(
-    cell: Cell, failure: StageFailed, described: dict[str, Any], out: Path, *, first: bool = False
-) -> Record:
+def save_unfinished(cell: Cell, failure: StageFailed, log: str, how: Writing) -> Record:
     """``failed`` for the cell that met the error, ``skipped`` for later ones that need the same stage.
 
     Args:
-        described, out: as of a cell that is finished.
-        first: leave a record that is there as it is.
+        log: what was logged meanwhile; the reason is added to it.
     """
     stage, cause = failure.stage, failure.cause
     lines = cause.message.strip().splitlines() or [cause.type]
@@ -106,14 +117,30 @@ def save_unfinished(
     if not failure.first:
         message = f"needs {stage.kind} {stage.slug}, which failed: {message}"
     error = Failure(type=cause.type, stage=stage.kind, message=message)
-    record = _record(cell, described, [], status="failed" if failure.first else "skipped", error=error)
-    _save(record, ResultsFolder(out).record(Path(cell.record_file).stem), first=first)
-    return record
+    status: Status = "failed" if failure.first else "skipped"
+    record = _record(cell, how.described, [], status=status, error=error)
+    return _save(cell, record, {}, f"{log}{cell.slug} {status}: {message}\n", how)
 
 
-def _save(record: Record, path: Path, *, first: bool) -> None:
-    if not first or (not atomic.write_new(path, records.text(record)) and _better(record, path)):
+def _save(cell: Cell, record: Record, contents: dict[str, bytes], log: str, how: Writing) -> Record:
+    """Write a record and what lies beside it, which comes first: it promises nothing that is not there.
+
+    Where the first record stays its log has to, too: the rest is the same whoever writes it.
+    """
+    place, stem = ResultsFolder(how.out), Path(cell.record_file).stem
+    path, paths, text = place.record(stem), place.beside(record, stem), log.encode("utf-8", "replace")
+    digests = {part: sha256(content) for part, content in {**contents, "log": text}.items()}
+    if split := how.splits.get(paths["split"].stem):
+        digests["split"] = split
+    record = record.model_copy(update={"beside": digests})
+    for part, content in contents.items():
+        atomic.write_bytes(paths[part], content)
+    if how.first and atomic.write_new(path, records.text(record)):
+        atomic.write_bytes(paths["log"], text)
+    elif not how.first or _better(record, path):
+        atomic.write_bytes(paths["log"], text)
         records.save(record, path)
+    return record
 
 
 def _better(record: Record, path: Path) -> bool:
@@ -156,13 +183,15 @@ def _by_name(cell: Cell) -> dict[str, Stage]:
     return dict(sorted(named.items(), key=lambda item: place[item[1].key]))
 
 
-def _save_scores(record: Record, store: Store, path: Path) -> None:
+def _scores(record: Record, store: Store) -> bytes:
     """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs."""
-    if (name := record.accuracy) and (reference := record.per_query.get(name)):
-        folder = store.root / reference.artifact
-        with _reading(folder):
-            scores = load_file(folder / SCORES_FILE)[reference.tensor]
-        atomic.write_bytes(path, save({name: scores.astype(np.float32)}))
+    name = record.accuracy
+    assert name is not None
+    reference = record.per_query[name]
+    folder = store.root / reference.artifact
+    with _reading(folder):
+        scores = load_file(folder / SCORES_FILE)[reference.tensor]
+        return save({name: scores.astype(np.float32)})
 
 
 def _told(summary: dict[str, Any]) -> dict[str, Any]:

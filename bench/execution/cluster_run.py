@@ -77,7 +77,7 @@ def run_on_cluster(asked: Asked, grid: dict[str, Any], *, wait: bool) -> Outcome
     shared = asked.file.shared_out(stage.share for stage in asked.plan.stages())
     slurm = Slurm(ResultsFolder(asked.out).jobs.absolute())
     outcome = opened(asked.plan, asked.out, asked.manner)
-    if todo := to_do(outcome, asked.manner):
+    if todo := to_do(outcome, asked.manner, asked.machine.store):
         path = slurm.folder / f"{file_name('grid', content_key(grid))}.yaml"
         atomic.write_text(path, json.dumps(grid, indent=1) + "\n")  # which is YAML, too
         crew = _Crew(asked, slurm, shared, path)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from bench.errors import RecordError
 from bench.planning.plan import Cell
-from bench.results import records
+from bench.results import records, soundness
 from bench.results.folder import ResultsFolder
 from bench.results.records import Record
+from bench.storage.keys import file_name
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,12 @@ class Recorded:
         found = (record for _, record in self._found(cell))
         return min(found, key=lambda record: record.status != "ok", default=None)
 
-    def forget_damaged(self, cell: Cell) -> None:
-        """Remove the file of a cell that has no record ``of`` use: by its name it would be taken for one."""
+    def faults(self, cell: Cell, record: Record) -> list[str]:
+        """What is wrong with the cell's record and what lies beside it, a line each; ``of`` has found it."""
+        return soundness.faults(self._place, record, file_name(cell.slug, record.key))
+
+    def forget(self, cell: Cell) -> None:
+        """Remove a record of no use: by its name it would be taken for one."""
         if _stem(cell) in self._stems:
             self._place.record(_stem(cell)).unlink(missing_ok=True)
 

@@ -10,14 +10,14 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.errors import CellError, UsageError
 from bench.execution.at_work import AtWork, at_work
-from bench.execution.cell_records import save_finished, save_unfinished
+from bench.execution.cell_records import Writing, save_finished, save_unfinished
 from bench.execution.failure_notes import FailureNotes
 from bench.execution.forecast import Forecast, SharedForecast
 from bench.execution.keeping import Kept, keep
@@ -35,6 +35,7 @@ from bench.results import records
 from bench.results.folder import ResultsFolder, grid_of, save_index
 from bench.storage import atomic
 from bench.storage.keys import content_key
+from bench.storage.sealed import sha256
 from bench.storage.store import Store
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
     cells = content_key(sorted(cell.key for cell in plan.cells))
     lease = machine.store.claims.lease
     with at_work(out, role, lease, timings=manner.timings, cells=cells) as present:
-        todo = to_do(outcome, manner)
+        todo = to_do(outcome, manner, machine.store)
         if todo:
             stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
             with run_log(ResultsFolder(out).log(f"{role}-{stamp}-{secrets.token_hex(2)}")):
@@ -164,23 +165,30 @@ def opened(plan: Plan, out: Path, manner: Manner) -> Outcome:
         )
     cells = {cell.key: cell.slug for cell in plan.cells}
     save_index(out, plan.name, plan.pareto, cells, plan.description, plan.entries)
-    for name, manifest in plan.manifests.items():
-        atomic.write_text(ResultsFolder(out).split(name), json.dumps(manifest) + "\n")
+    for name, text in _splits(plan):
+        atomic.write_text(ResultsFolder(out).split(name), text)
     return Outcome(plan, out)
 
 
-def to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
+def _splits(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Name and text of the manifest of every split."""
+    for name, manifest in plan.manifests.items():
+        yield name, json.dumps(manifest) + "\n"
+
+
+def to_do(outcome: Outcome, manner: Manner, store: Store) -> list[Cell]:
     """Selected cells that are to be run; those that are not are counted."""
     todo, out = [], outcome.out
     recorded = Recorded(out, anywhere=not manner.timings)
     for cell in outcome.plan.selected:
         record = recorded.of(cell)
         again = record is not None and record.status != "ok" and manner.overwrite == "failed"
-        if manner.overwrite == "always" or record is None or again:
+        useless = record is None or (manner.overwrite != "always" and _changed(cell, record, recorded, store))
+        if manner.overwrite == "always" or useless or again:
             todo.append(cell)
-            if record is None and manner.shared:  # the first one that is written is to stay
-                recorded.forget_damaged(cell)
-        else:
+            if useless and manner.shared:  # the first one that is written is to stay
+                recorded.forget(cell)
+        elif record is not None:
             outcome.present += record.status == "ok"
             outcome.count(cell, record)
     outcome.attempted = len(todo)
@@ -192,6 +200,20 @@ def to_do(outcome: Outcome, manner: Manner) -> list[Cell]:
         stages = walk(leaf for cell in todo for leaf in cell.leaves.values())
         FailureNotes(ResultsFolder(out).failures).clear(stages.values())
     return todo
+
+
+def _changed(cell: Cell, record: records.Record, recorded: Recorded, store: Store) -> bool:
+    """Whether a record is to be written anew, as it or what lies beside it is no longer as it was.
+
+    Nobody trains again for that: where the cache does not have the cell any more it is only told.
+    """
+    if not (faults := recorded.faults(cell, record)):
+        return False
+    there = all(store.index(store.path(*leaf.place)) for leaf in cell.leaves.values())
+    cure = "the cell is made again from the cache" if there and record.status == "ok" else "it stays as it is"
+    for fault in faults:
+        log.warning("warning: %s; %s", fault.rpartition("; ")[0], cure)
+    return there and record.status == "ok"
 
 
 def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner, present: AtWork) -> None:
@@ -263,7 +285,9 @@ class _Recording:
 
     def __init__(self, machine: Machine, outcome: Outcome, untimed: dict[str, Cell]) -> None:
         self._machine, self._outcome, self._untimed = machine, outcome, untimed
-        self._described = machine.described()
+        splits = {name: sha256(text.encode()) for name, text in _splits(outcome.plan)}
+        first = machine.failures is not None
+        self._writing = Writing(outcome.out, machine.described(), splits, first=first)
         self._elsewhere: list[CellOutcome] = []
 
     def take(self, ended: CellOutcome) -> str:
@@ -305,24 +329,20 @@ class _Recording:
 
     def _save(self, ended: CellOutcome) -> str:
         """Write the record of a cell and its log; its status."""
-        cell, failure, out, described = ended.cell, ended.failure, self._outcome.out, self._described
-        first = self._machine.failures is not None
+        cell, failure = ended.cell, ended.failure
+        text = "".join(f"{line}\n" for line in ended.lines)
         if failure is None:
             try:
-                record = save_finished(cell, self._machine.store, described, ended.made, out, first=first)
+                record = save_finished(cell, self._machine.store, ended.made, text, self._writing)
                 self._outcome.ok += 1
             except CellError as error:
                 last = next(reversed(walk(cell.leaves.values()).values()))
                 failure = StageFailed(last, Cause.of(error), first=True)
         if failure is not None:
-            record = save_unfinished(cell, failure, described, out, first=first)
+            record = save_unfinished(cell, failure, text, self._writing)
             assert record.error is not None
-            line = f"{cell.slug} {record.status}: {record.error.message}"
-            log.error(line)
-            ended.lines.append(line)
+            log.error("%s %s: %s", cell.slug, record.status, record.error.message)
         self._outcome.count(cell, record)
-        text = "".join(f"{line}\n" for line in ended.lines)
-        atomic.write_text(ResultsFolder(out).log(Path(cell.record_file).stem), text)
         return record.status
 
 

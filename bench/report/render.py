@@ -17,7 +17,7 @@ from bench.report.web.site import site
 from bench.results import commands
 from bench.results.catalogue import base_name
 from bench.results.entries import DEFAULT_CHARTS
-from bench.results.folder import Results, ResultsFolder
+from bench.results.folder import Results, ResultsFolder, few, readable_results
 from bench.results.fronts import WITHIN, Front, front_of
 from bench.results.merge import load_merged
 from bench.results.summary import Group, Summary, summarise
@@ -38,7 +38,7 @@ class Report:
         paths: the files for people, ``index.html`` first.
         findings: what the records say, in a few sentences.
         advice: which student to take: by group its title, a line for each front, and the commands to do it.
-        problems: what the grid asks for and nobody can draw.
+        problems: what is not in it as it cannot be believed, and what the grid asks for and nobody can draw.
     """
 
     paths: list[Path]
@@ -71,13 +71,13 @@ def render(
 
     Raises:
         UsageError: nothing was run into a folder, there are several and no ``out``, or it cannot be written.
-        RecordError: a record cannot be read.
+        RecordError: the grid of a folder cannot be read.
     """
     if out is None and len(folders) > 1:
         raise UsageError("a report of several folders needs --out DIR")
     target = out or ResultsFolder(folders[0]).report
     with ChartFiles(processes) as charts:
-        results = load_merged(*folders)
+        results = load_merged(*folders, load=readable_results)
         summary = summarise(results)
         drawn = {
             group.slug: {
@@ -112,7 +112,10 @@ def render(
             *(line for group in summary.groups for line in _advice(group, fronts[group.slug], results)),
             *_lacking(summary),
         ],
-        list(_not_drawn(results, {pair for fronts in drawn.values() for pair in fronts})),
+        [
+            *few(list(dict.fromkeys(results.faults))),
+            *_not_drawn(results, {pair for fronts in drawn.values() for pair in fronts}),
+        ],
     )
 
 

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as tensors
 
 from bench.errors import RecordError, UsageError, did_you_mean
-from bench.results import catalogue, comparable, records
+from bench.results import catalogue, comparable, records, soundness
 from bench.results.entries import DEFAULT_CHARTS
 from bench.results.folder import Results, ResultsFolder, load_results, save_index, similar
 from bench.results.records import EXTERNAL, CellInfo, Measured, Record
 from bench.results.wording import one_line
 from bench.storage import atomic
 from bench.storage.keys import KEY_DIGITS, canonical_json, content_key, file_name
+from bench.storage.sealed import sha256
 from bench.types import Similarity
 
 log = logging.getLogger(__name__)
@@ -124,12 +125,13 @@ def _split(folder: Path, record: Record) -> tuple[NDArray[np.int64], NDArray[np.
     protocol = record.cell.protocol
     split, manifest = str(protocol.get("split")), str(protocol.get("manifest"))
     path = ResultsFolder(folder).split(file_name(split, manifest))
-    if not path.is_file():
-        raise UsageError(
-            f"{folder}: no manifest of the split in it ({path.name}); name the folder of the run"
-        )
     try:
-        content = records.parse(path.read_bytes())
+        found = soundness.content(ResultsFolder(folder), record, "", "split")
+        if found is None:
+            raise UsageError(
+                f"{folder}: no manifest of the split in it ({path.name}); name the folder of the run"
+            )
+        content = records.parse(found)
         if content_key(content)[:KEY_DIGITS] != manifest:
             raise RecordError(f"{path}: not the manifest of {split}; copy it again from where it was run")
         query, database = (
@@ -269,7 +271,9 @@ def save_external(folder: Path, record: Record, scores: NDArray[np.float64]) -> 
     stem = file_name(slug, record.cell_key)
     replaced = place.record(stem).is_file()
     if record.accuracy:
-        atomic.write_bytes(place.scores(stem), tensors({record.accuracy: scores.astype(np.float32)}))
+        kept = tensors({record.accuracy: scores.astype(np.float32)})
+        atomic.write_bytes(place.scores(stem), kept)
+        record = record.model_copy(update={"beside": {"per_query": sha256(kept)}})
     records.save(record, place.record(stem))
     together = [*(earlier.records if earlier else ()), record]
     learnt = catalogue.learnt(name for one in together for name in one.metrics)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import RecordError, UsageError, did_you_mean
-from bench.results import catalogue, records
+from bench.results import catalogue, records, soundness
 from bench.results.records import Examples, Record
-from bench.storage import atomic
-from bench.storage.keys import file_name
+from bench.storage import atomic, sealed
+from bench.storage.keys import file_name, readable
 from bench.types import MetricEntry
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: Where folders are made, and looked for, if nobody says where.
 HOME = Path("results")
+#: Files that a message names.
+MOST_LINES = 10
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,17 @@ class ResultsFolder:
         """The manifest of a split."""
         return self.path / "splits" / f"{name}.json"
 
+    def beside(self, record: Record, stem: str) -> dict[str, Path]:
+        """What may lie beside a record and have a digest in it, by the name that it goes by there."""
+        protocol = record.cell.protocol
+        return {
+            "per_query": self.scores(stem),
+            "split": self.split(file_name(str(protocol.get("split")), str(protocol.get("manifest")))),
+            "examples": self.examples(stem),
+            "pictures": self.examples(stem, ".webp"),
+            "log": self.log(stem),
+        }
+
     def all_records(self) -> list[Path]:
         """Every record that is there, in the order of names."""
         return _beside(self.record("*"))
@@ -103,12 +118,16 @@ class ResultsFolder:
         """Every file of scores by query that is there, in the order of names."""
         return _beside(self.scores("*"))
 
+    def all_logs(self) -> list[Path]:
+        """Every log that is there, of cells and of whole runs, in the order of names."""
+        return _beside(self.log("*"))
+
 
 def _beside(pattern: Path) -> list[Path]:
     return sorted(pattern.parent.glob(pattern.name))
 
 
-class _Index(BaseModel):
+class GridIndex(BaseModel):
     """What ``grid.json`` holds, see ``index_text``."""
 
     name: str
@@ -133,6 +152,7 @@ class Results:
         cells: cell key -> slug of the present grid.
         homes: record key -> folder, where that is not ``folder``.
         descriptions: what the grid is for, of several each; empty where it does not say.
+        faults: what cannot be believed and is left out: file, what is wrong with it, and the cure.
     """
 
     folder: Path
@@ -145,6 +165,7 @@ class Results:
     cells: dict[str, str] = field(default_factory=dict)
     homes: dict[str, Path] = field(default_factory=dict)
     descriptions: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """One line: records are long."""
@@ -171,39 +192,49 @@ class Results:
         They are kept as float32; a query without an answer has NaN.
 
         Raises:
-            RecordError: the file is damaged.
+            RecordError: the file is damaged, or is not what the record knows.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        path = self.home(record).scores(self.stems[record.key])
-        try:
-            kept = load_file(path) if path.is_file() else {}
-        except (OSError, SafetensorError) as error:
-            raise RecordError(f"{path}: damaged ({error}); delete it and run again") from error
-        return {name: scores.astype(np.float64) for name, scores in kept.items()}
+        return soundness.scores(self.home(record), record, self.stems[record.key])
 
     def examples(self, record: Record) -> Examples | None:
         """Queries with their first results; None where none were kept.
 
         Raises:
-            RecordError: the file is damaged.
+            RecordError: the file is damaged, or is not what the record knows.
         """
-        path = self.home(record).examples(self.stems[record.key])
+        content = self._beside(record, "examples")
         try:
-            return Examples.model_validate_json(path.read_bytes()) if path.is_file() else None
-        except (OSError, ValidationError) as error:
+            return None if content is None else Examples.model_validate_json(content)
+        except ValidationError as error:
+            path = self.home(record).examples(self.stems[record.key])
             raise RecordError(f"{path}: damaged; delete it and run again") from error
 
     def sprite(self, record: Record) -> bytes:
-        """The pictures of ``examples``, a WebP image; empty where there are none."""
-        path = self.home(record).examples(self.stems[record.key], ".webp")
-        return path.read_bytes() if path.is_file() else b""
+        """The pictures of ``examples``, a WebP image; empty where there are none.
+
+        Raises:
+            RecordError: the file is not what the record knows.
+        """
+        return self._beside(record, "pictures") or b""
 
     def log(self, record: Record) -> str:
-        """What was logged while the cell was run; empty where nothing is left."""
-        path = self.home(record).log(self.stems[record.key])
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        """What was logged while the cell was run; empty where nothing is left.
+
+        Raises:
+            RecordError: the file is not what the record knows.
+        """
+        return (self._beside(record, "log") or b"").decode("utf-8", "replace")
+
+    def noted(self, read: Callable[[Record], T], record: Record, otherwise: T) -> T:
+        """What ``read`` finds of a record; ``otherwise``, and one more of ``faults``, where it is damaged."""
+        try:
+            return read(record)
+        except RecordError as error:
+            self.faults.append(str(error))
+            return otherwise
+
+    def _beside(self, record: Record, part: str) -> bytes | None:
+        return soundness.content(self.home(record), record, self.stems[record.key], part)
 
 
 def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "",
@@ -213,7 +244,7 @@ def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], 
     index |= {"pareto": pareto, "cells": cells}
     if metrics:
         index["metrics"] = [catalogue.as_json(entry) for entry in metrics]
-    return json.dumps(index, indent=1) + "\n"
+    return sealed.sealed(index)
 
 
 def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str],
@@ -223,11 +254,24 @@ def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: di
 
 
 def load_results(folder: Path) -> Results:
-    """Read a results folder written by ``run``.
+    """Read a results folder written by ``run``, all of it.
 
     Raises:
         UsageError: there is no such folder, or nothing was run into it.
-        RecordError: one of its files cannot be read.
+        RecordError: some of its files cannot be believed, a line each.
+    """
+    results = readable_results(folder)
+    if results.faults:
+        raise RecordError("\n".join(few(results.faults)))
+    return results
+
+
+def readable_results(folder: Path) -> Results:
+    """Read what can be believed of a results folder; ``faults`` says what cannot.
+
+    Raises:
+        UsageError: there is no such folder, or nothing was run into it.
+        RecordError: the grid that it is of cannot be read.
     """
     place = ResultsFolder(folder)
     if not place.index.is_file():
@@ -236,28 +280,60 @@ def load_results(folder: Path) -> Results:
         make = f"; make it with: python -m bench run --grid GRID --out {folder}"
         cure = make if there else similar(folder) or make
         raise UsageError(f"{folder}: {what}{cure}")
-    try:
-        index = _Index.model_validate(records.parse(place.index.read_bytes()))
-    except ValidationError as error:
-        raise RecordError(f"{place.index}: {records.fault(error)}; run the grid again") from error
-    except records.UNREADABLE as error:
-        raise RecordError(f"{place.index}: not readable ({error}); run the grid again") from error
+    index = grid_index(place)
     _learn(index.metrics, str(place.index.resolve()))
-    cells = index.cells
-    found = {file.stem: records.load(file) for file in place.all_records()}
+    cells, faults = index.cells, []
+    found: dict[str, Record] = {}
+    stems = [path.stem for path in place.all_records()]
+    for stem in stems:
+        try:
+            record = records.load(place.record(stem))
+            soundness.check(place, record, stem)
+            found[stem] = record
+        except RecordError as error:
+            faults.append(str(error))
     current = {stem: record for stem, record in found.items() if record.cell_key in cells}
     present = {record.cell_key for record in current.values()}
+    unknown = {_slug(stem) for stem in stems if stem not in found}
     return Results(
         folder=folder,
         name=index.name,
         pareto=index.pareto,
         records=list(current.values()),
-        missing=[slug for key, slug in cells.items() if key not in present],
+        missing=[slug for key, slug in cells.items() if key not in present and readable(slug) not in unknown],
         left_out=_left_out([stem for stem in found if stem not in current], cells),
         stems={record.key: stem for stem, record in current.items()},
         cells=cells,
         descriptions=[index.description] if index.description else [],
+        faults=faults,
     )
+
+
+def few(lines: Sequence[str]) -> list[str]:
+    """The first of many lines, and how many more there are."""
+    rest = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], *([f"and {rest} more"] if rest > 0 else [])]
+
+
+def grid_index(place: ResultsFolder) -> GridIndex:
+    """What ``grid.json`` says.
+
+    Raises:
+        RecordError: it cannot be believed.
+    """
+    try:
+        return GridIndex.model_validate(records.opened(place.index.read_bytes()))
+    except ValidationError as error:
+        raise RecordError(f"{place.index}: {records.fault(error)}; run the grid again") from error
+    except records.ChangedError as error:
+        raise RecordError(f"{place.index}: {error}; run the grid again") from error
+    except records.UNREADABLE as error:
+        raise RecordError(f"{place.index}: not readable ({error}); run the grid again") from error
+
+
+def _slug(stem: str) -> str:
+    """The readable part of a record's name."""
+    return stem.rpartition("-")[0]
 
 
 def similar(path: Path) -> str:
@@ -279,8 +355,8 @@ def _learn(declared: list[MetricEntry], source: str) -> None:
 def grid_of(folder: Path) -> str | None:
     """Name of the grid whose results a folder holds; None where there are none, or none that can be read."""
     try:
-        return _Index.model_validate(records.parse(ResultsFolder(folder).index.read_bytes())).name
-    except (ValidationError, *records.UNREADABLE):
+        return grid_index(ResultsFolder(folder)).name
+    except RecordError:
         return None
 
 
@@ -303,10 +379,10 @@ def all_folders() -> list[Path]:
 
 def _left_out(stems: list[str], cells: dict[str, str]) -> dict[str, int]:
     """Why records are none of the present grid's, as far as the names of their files tell."""
-    present = {file_name(slug, "") for slug in cells.values()}
+    present = {readable(slug) for slug in cells.values()}
     reasons = (
         "of an earlier version of a cell (its parameters, data or plug-ins were others)"
-        if f"{stem.rpartition('-')[0]}-" in present
+        if _slug(stem) in present
         else "of cells that the grid does not have (another grid's, or taken out of it)"
         for stem in stems
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.results import comparable
@@ -17,16 +17,19 @@ log = logging.getLogger(__name__)
 _TWICE = "of cells that another folder has, too, finished or newer"
 
 
-def load_merged(*folders: str | Path) -> Results:
+def load_merged(*folders: str | Path, load: Callable[[Path], Results] = load_results) -> Results:
     """The results in ``folders`` as one, see ``merged``; those of the last run where none is named.
 
     Logs how many records are left out, and why.
+
+    Args:
+        load: reads a folder; ``readable_results`` where those that cannot be believed may be left out.
 
     Raises:
         UsageError: nothing was run into a folder, or there is none.
         RecordError: one of their files cannot be read.
     """
-    results = merged([load_results(Path(folder)) for folder in folders or [latest_folder()]])
+    results = merged([load(Path(folder)) for folder in folders or [latest_folder()]])
     for why, count in results.left_out.items():
         log.warning("left out: %d record%s %s", count, "s" * (count > 1), why)
     return results
@@ -69,6 +72,7 @@ def merged(several: Sequence[Results]) -> Results:
         cells=cells,
         homes={record.key: results.folder for record, results in kept},
         descriptions=list(dict.fromkeys(text for results in several for text in results.descriptions)),
+        faults=[fault for results in several for fault in results.faults],
     )
 
 

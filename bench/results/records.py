@@ -1,9 +1,10 @@
 """The record of one cell: what tables, charts, the web page and the gate read.
 
 One JSON file per cell, written when the cell ends, whatever its status, and one for codes that came from
-elsewhere (``bench.results.external``). Older schemas are upgraded
-on load, newer ones refused. What is too long for it lies beside it under the same name: scores by query,
-examples of results, the log. Where all that is, ``bench.results.folder`` knows.
+elsewhere (``bench.results.external``). Older schemas are upgraded on load, newer ones refused. What is too
+long for it lies beside it under the same name: scores by query, examples of results, the log. Where all that
+is, ``bench.results.folder`` knows. Since schema 5 a record ends in a digest of itself and has one of what
+lies beside it: what was changed since is not believed.
 The columns are explained in ``results/README.md``.
 """
 
@@ -19,17 +20,24 @@ from pydantic_core import PydanticCustomError, from_json
 
 from bench.errors import RecordError
 from bench.results import catalogue
-from bench.storage import atomic
+from bench.storage import atomic, sealed
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: How a record of version n becomes one of version n + 1. Version 2 added the histories of trainings,
-#: version 3 warnings, version 4 the status ``external``.
+#: version 3 warnings, version 4 the status ``external``, version 5 digests.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda data: {**data, "schema_version": 2},
     2: lambda data: {**data, "schema_version": 3},
     3: lambda data: {**data, "schema_version": 4},
+    4: lambda data: {**data, "schema_version": 5},
 }
+#: The first version that ends in a digest of itself.
+SEALED_SINCE = 5
+
+#: Said of what is not as it was written; what a record is of use for no more, a run makes anew.
+CHANGED, LOST = "changed since it was written", "lost since it was written"
+AGAIN = "run its grid again, which makes it anew"
 
 #: What reading JSON raises: no file, no JSON, or brackets in brackets without end.
 UNREADABLE = (OSError, ValueError, RecursionError)
@@ -135,7 +143,8 @@ class ArtifactReference(_Part):
 class Record(_Part):
     """One cell: what was run, what came out, on what. ``key`` identifies the work and the hardware.
 
-    ``warnings`` are sentences that a reader must know to trust the numbers.
+    ``warnings`` are sentences that a reader must know to trust the numbers. ``beside`` has the sha256 of what
+    lies beside it, by the names that ``ResultsFolder.beside`` has for it.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -151,6 +160,7 @@ class Record(_Part):
     stages: dict[str, StageInfo] = Field(default_factory=dict)
     environment: dict[str, Any]
     created: str
+    beside: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_their_kinds(self) -> Self:
@@ -206,18 +216,20 @@ def save(record: Record, path: Path) -> None:
 
 
 def text(record: Record) -> str:
-    """The JSON of a record."""
-    return json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+    """The JSON of a record, which ends in a digest of itself."""
+    return sealed.sealed(record.model_dump(mode="json"))
 
 
 def load(path: Path) -> Record:
     """Read one record, upgrading older schemas.
 
     Raises:
-        RecordError: not JSON, not a record, or written by a newer version.
+        RecordError: not JSON, not a record, changed since it was written, or written by a newer version.
     """
     try:
-        data = parse(path.read_bytes())
+        data = opened(path.read_bytes())
+    except ChangedError as error:
+        raise RecordError(f"{path}: {error}; {AGAIN}") from error
     except UNREADABLE as error:
         raise RecordError(f"{path}: not a readable record ({error}); delete it and run again") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
@@ -244,6 +256,32 @@ def fault(error: ValidationError) -> str:
         return "not a mapping"
     where = ".".join(map(str, first["loc"]))
     return f"field {where}: {first['msg']}" if where else str(first["msg"])
+
+
+class ChangedError(ValueError):
+    """A file has a digest of itself that it does not match, or has lost it."""
+
+    def __init__(self) -> None:
+        super().__init__(CHANGED)
+
+
+def opened(content: bytes) -> Any:
+    """The value of a JSON file of a results folder, without the digest of itself.
+
+    Raises:
+        ChangedError: it was changed since it was written.
+        ValueError: it is no JSON.
+    """
+    state = sealed.state(content)
+    if state == "changed":
+        raise ChangedError
+    value = parse(content)
+    if isinstance(value, dict):
+        version, seal = value.get("schema_version"), value.pop(sealed.SEAL, None)
+        # A later version's file is told by that, whatever it ends in.
+        if seal is None and isinstance(version, int) and SEALED_SINCE <= version <= SCHEMA_VERSION:
+            raise ChangedError
+    return value
 
 
 def parse(content: bytes) -> Any:

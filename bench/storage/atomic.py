@@ -24,6 +24,8 @@ def written(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
+        if path.is_dir():
+            raise UsageError(f"{path}: a folder lies in the place of this file; remove it") from error
         raise UsageError(
             f"{path}: cannot write ({error.strerror or error}); choose a writable folder (--out, BENCH_CACHE)"
         ) from error

@@ -1,4 +1,3 @@
-import json
 import re
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from bench.results.fronts import front_of
 from bench.results.merge import merged
 from bench.results.records import Failure
 from bench.results.summary import summarise
+from tests.recorded import edit
 
 
 def test_report_of_a_run(run_records, write_results):
@@ -122,13 +122,11 @@ def test_the_page_begins_with_what_the_grid_is_for(run_records, write_results):
     folder = write_results(run_records)
     render([folder])
     (general,) = leads(folder)
-    index = json.loads((folder / "grid.json").read_text())
-    (folder / "grid.json").write_text(json.dumps({**index, "description": "Small & easy."}))
+    edit(folder / "grid.json", lambda index: index | {"description": "Small & easy."})
     render([folder])
     assert leads(folder) == ["Small &amp; easy."] != [general]
     copy = shutil.copytree(folder, folder.parent / "copy")
-    index["description"] = "Another."
-    (copy / "grid.json").write_text(json.dumps(index))
+    edit(copy / "grid.json", lambda index: index | {"description": "Another."})
     render([folder, copy], out=folder.parent / "both")
     assert leads(folder.parent / "both", "") == ["Small &amp; easy.", "Another."]
 

@@ -207,9 +207,12 @@ def test_a_split_that_is_not_there_or_not_the_one_is_one_line(tmp_path):
 
 def test_a_folder_of_its_own_collects_methods(tmp_path):
     for name in ("A", "B", "A"):
-        external.save_external(tmp_path / "mine", make_external(name), np.full(4, 0.5))
+        record = make_external(name)
+        scores = np.full(4, record.metrics[record.accuracy].value)
+        external.save_external(tmp_path / "mine", record, scores)
     results = load_results(tmp_path / "mine")
     assert [record.cell.student for record in results.records] == ["A", "B"]
     assert not results.missing
     for record in results.records:
-        assert results.per_query(record)[record.accuracy].tolist() == [0.5] * 4
+        value = record.metrics[record.accuracy].value
+        assert results.per_query(record)[record.accuracy].tolist() == pytest.approx([value] * 4)

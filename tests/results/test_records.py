@@ -9,6 +9,8 @@ import pytest
 from bench import environment
 from bench.errors import RecordError
 from bench.results import records
+from bench.storage import sealed
+from tests.recorded import write_json
 
 
 @pytest.fixture
@@ -73,7 +75,8 @@ def test_metrics_are_found_by_their_base_name(record):
 )
 def test_what_is_no_record_is_refused_with_its_reason(record, tmp_path, change, expected):
     path = tmp_path / "r.json"
-    path.write_text(json.dumps(change(record.model_dump(mode="json"))))
+    content = change(record.model_dump(mode="json"))
+    path.write_text(sealed.sealed(content) if isinstance(content, dict) else json.dumps(content))
     with pytest.raises(RecordError, match=expected):
         records.load(path)
 
@@ -127,7 +130,7 @@ def test_absurd_values_are_refused_where_they_stand(record, tmp_path, change, ex
     """What no table could show and no comparison compute with."""
     data, path = record.model_dump(mode="json"), tmp_path / "r.json"
     change(data)
-    path.write_text(json.dumps(data))
+    write_json(path, data)
     with pytest.raises(RecordError, match=expected) as error:
         records.load(path)
     assert str(error.value).startswith(f"{path}: ")
@@ -141,7 +144,7 @@ def test_text_that_has_no_encoding_is_read_as_something_that_has(record, tmp_pat
     data["environment"]["cpu"] = data["cell"]["student"] = data["cell"]["protocol"]["half \ud800"] = (
         "half \ud800"
     )
-    path.write_text(json.dumps(data))
+    write_json(path, data)
     found = records.load(path)
     assert found.environment["cpu"] == found.cell.student == found.cell.protocol["half ?"] == "half ?"
     assert found.metrics == record.metrics

@@ -37,14 +37,11 @@ def choose(summary: Summary, results: Results, names: Mapping[str, str], limit: 
         results: where the pictures are.
         names: record key -> file name without ending, for the site.
         limit: bytes.
-
-    Raises:
-        RecordError: a file of examples is damaged.
     """
     pictures, used = Pictures(), 0
     for record in _by_interest(summary):
-        examples = results.examples(record)
-        sprite = results.sprite(record) if examples and examples.rows else b""
+        examples = results.noted(results.examples, record, None)
+        sprite = results.noted(results.sprite, record, b"") if examples and examples.rows else b""
         if not examples or not sprite:
             continue
         if used + len(sprite) > limit:

@@ -88,7 +88,7 @@ def site(
         Path in the report's folder -> content; the same records give the same bytes.
 
     Raises:
-        RecordError: a file of examples or of training speeds is damaged.
+        RecordError: a file of training speeds is damaged.
     """
     maker = _Site(summary, results)
     return {
@@ -211,7 +211,7 @@ class _Site:
             file=f"{self.stems[record.key]}.json",
             command=self.command(record),
             strip=self.pictures.strips.get(record.key),
-            **self.cell_pages.context(record, self.results.log(record)),
+            **self.cell_pages.context(record, self.results.noted(self.results.log, record, "")),
             **more,
         )
 
