@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import importlib.util
 import logging
 import math
 import os
@@ -111,6 +112,46 @@ def set_variables() -> None:
             "NVIDIA_TF32_OVERRIDE=0 is set before"
         )
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+
+
+class TakenError(ImportError):
+    """A package of somebody else has the name of one of ours."""
+
+
+def claim_packages() -> None:
+    """Have ``models`` mean the suite's own package, whatever else of that name an import would find first.
+
+    The working directory, or ``PYTHONPATH``, often holds another one.
+
+    Raises:
+        TakenError: another one has been imported before.
+    """
+    ours, there = Path(__file__).parents[1] / "models" / "__init__.py", sys.modules.get("models")
+    if not ours.is_file():  # nodes of a cluster may have got the two packages apart from each other
+        return
+    if there is None:
+        spec = importlib.util.spec_from_file_location("models", ours)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["models"] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return
+    place = getattr(there, "__file__", None) or next(iter(there.__path__), "a package without files")
+    if not Path(place).exists() or not os.path.samefile(place, ours):
+        raise TakenError(
+            f"{place} stands in the way of the suite's own package 'models'; rename it, or have bench.run "
+            "called before it is imported"
+        )
+
+
+def in_checkout() -> bool:
+    """Whether the working directory is where the suite's own packages lie."""
+    return Path(__file__).parents[1] == Path.cwd()
+
+
+def python() -> list[str]:
+    """How Python is started anew: without the packages of the working directory, unless ours lie there."""
+    return [sys.executable] if in_checkout() else [sys.executable, "-P"]
 
 
 def default_threads() -> int:

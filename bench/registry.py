@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
@@ -21,11 +22,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+from bench import environment
 from bench.errors import UsageError, did_you_mean
 from bench.interfaces import Dataset, Loss, Method, Metric, Network
 
 T = TypeVar("T")
 _C = TypeVar("_C", bound=type)
+
+#: What a plug-in is told that wants a package of its own which has the name of one of ours.
+_OURS = (
+    "; 'bench' and 'models' are the suite's own packages, and a plug-in finds those of its folder and of the "
+    "working directory under other names: rename yours, or put it inside a package"
+)
 
 
 def _own(name: str) -> ModuleType:
@@ -35,16 +43,10 @@ def _own(name: str) -> ModuleType:
         UsageError: a module of somebody else has its name, as ``models`` easily has.
     """
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        other = sys.modules.get(top := name.partition(".")[0])
-        if error.name != name or other is None:
-            raise
-        place = getattr(other, "__file__", None) or next(iter(other.__path__))
-        raise UsageError(
-            f"{place} stands in the way of the suite's own package '{top}'; rename it, or start from another "
-            "folder"
-        ) from error
+        environment.claim_packages()
+    except environment.TakenError as error:
+        raise UsageError(str(error)) from error
+    return importlib.import_module(name)
 
 
 class Registry(Generic[T]):
@@ -176,17 +178,24 @@ def include(path: Path) -> None:
         raise UsageError(f"--include {path}: not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
+    # Last, so that nothing there stands in the way of anybody else's packages.
+    sys.path += [place for place in (str(path.resolve().parent), os.getcwd()) if place not in sys.path]
     before = sum(registry.registrations for registry in REGISTRIES.values())
     try:
         spec.loader.exec_module(module)
     except UsageError:
         raise
     except (Exception, SystemExit) as error:  # its exit code would be taken for a verdict of ours
-        raise UsageError(f"--include {path}: {type(error).__name__}: {error}") from error
+        cure = _OURS if isinstance(error, ImportError) and _names_ours(error) else ""
+        raise UsageError(f"--include {path}: {type(error).__name__}: {error}{cure}") from error
     if before == sum(registry.registrations for registry in REGISTRIES.values()):
         raise UsageError(
             f"--include {path}: registers no plug-in; put a decorator like @LOSSES.register above its class"
         )
+
+
+def _names_ours(error: ImportError) -> bool:
+    return (error.name or "").partition(".")[0] in {"bench", "models"}
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,12 @@ def test_entry_points_are_found_and_may_not_clash(monkeypatch):
         Registry("loss", "bench.losses").names()
 
 
-def test_a_module_of_ones_own_that_hides_the_networks_is_named(folder):
+def test_a_module_of_ones_own_that_is_imported_first_is_named(folder):
     (folder / "models.py").write_text("")
-    command = "from bench.cli import main; raise SystemExit(main(['ls', 'teachers']))"
+    command = "import models; from bench.cli import main; raise SystemExit(main(['ls', 'teachers']))"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "models.py stands in the way of the suite's own package 'models'; rename it" in done.stderr
+    command = "import models, bench; bench.run"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
+    assert "models.py stands in the way" in done.stderr.splitlines()[-1]

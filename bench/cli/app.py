@@ -31,7 +31,7 @@ from bench.cli.saying import say
 from bench.cli.search import search
 from bench.cli.verify import verify
 from bench.cli.worker import worker
-from bench.errors import BenchError, told_to_people
+from bench.errors import BenchError, UsageError, told_to_people
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, see ``bench.errors``."""
     environment.set_variables()
     try:
+        environment.claim_packages()
         with told_to_people():
             return int(cli.main(arguments, prog_name="python -m bench", standalone_mode=False) or 0)
     except click.ClickException as error:
         _show_usage(error)
         return error.exit_code
+    except environment.TakenError as error:
+        _show(UsageError(str(error)))
+        return UsageError.exit_code
     except BenchError as error:
         _show(error)
         return error.exit_code

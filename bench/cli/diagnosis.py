@@ -37,7 +37,8 @@ def examine(data_root: Path) -> dict[str, dict[str, str]]:
         devices["cuda"] = "none"
     if not environment.bf16_in_hardware("cpu"):
         devices["cpu"] += ", bf16 emulated (train in fp32)"
-    folders = {"cache (BENCH_CACHE)": str(store.default_root()), "data (BENCH_DATA)": str(data_root)}
+    cache = str(store.default_root())
+    folders = {"cache (BENCH_CACHE)": cache, "data (BENCH_DATA)": str(data_root), **shadowed()}
     return {
         "packages": packages,
         "devices": devices,
@@ -45,6 +46,14 @@ def examine(data_root: Path) -> dict[str, dict[str, str]]:
         "datasets": {name: _data(name, data_root) for name in DATASETS.names()},
         "teachers": {name: _weights(name) for name in TEACHERS.names()},
     }
+
+
+def shadowed() -> dict[str, str]:
+    """A finding where ``python -m bench`` starts something else: a project's own package of that name."""
+    there = Path("bench").is_dir() or Path("bench.py").exists()
+    if not there or environment.in_checkout():
+        return {}
+    return {"here": "'python -m bench' is that of this folder; the suite's is 'hash-pareto' here"}
 
 
 def _data(name: str, root: Path) -> str:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench import environment
 from bench.errors import UsageError, require
 from bench.execution.cluster import Cluster, Worker, minutes
 from bench.execution.slurm_job import NOTICE, WorkerJob
@@ -88,7 +89,9 @@ class Slurm:
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said), _outside_of_jobs():
-                executor = SlurmExecutor(self.folder, max_num_timeout=TIME_LIMITS)
+                executor = SlurmExecutor(
+                    self.folder, max_num_timeout=TIME_LIMITS, python=shlex.join(environment.python())
+                )
                 executor.update_parameters(**_parameters(wanted.worker, worker, cluster, after))
                 made = executor.submit_array([job] * wanted.count)
         except (FailedJobError, FailedSubmissionError) as error:

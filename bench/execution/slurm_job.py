@@ -12,11 +12,12 @@ import dataclasses
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
+
+from bench import environment
 
 #: Seconds that a worker has to write a checkpoint and end, of those that submitit asks Slurm for.
 PATIENCE, NOTICE = 60.0, 90
@@ -47,12 +48,12 @@ class WorkerJob:
         Raises:
             RuntimeError: it could not work, or was ended.
         """
-        command = [sys.executable, "-m", "bench", *self.arguments]
-        environment = {**os.environ, **self.environment}
+        command = [*environment.python(), "-m", "bench", *self.arguments]
+        variables = {**os.environ, **self.environment}
         signal.signal(signal.SIGTERM, self._pass_on)
         with subprocess.Popen(  # noqa: S603
             command,
-            env=environment,
+            env=variables,
             cwd=self.folder,
             preexec_fn=_deaf,  # noqa: PLW1509 (this process has one thread)
         ) as worker:

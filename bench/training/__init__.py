@@ -1,1 +1,5 @@
 """What every training shares: the loop, batches, views and pixels on their way to the device."""
+
+from bench import environment
+
+environment.claim_packages()
