@@ -175,7 +175,7 @@ def test_what_is_there_is_not_asked_for(ask, programs, tiny, folder):
 
 
 def test_what_has_failed_is_not_asked_for_until_it_is_to_be_tried_again(ask, programs, folder):
-    boom = ("{views: 2,", "{lr: 1.0e+30, optimizer: sgd, views: 2,")
+    boom = ("{views: 2,", "{lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd, views: 2,")
     assert ask(edit=boom).code == 0
     for id, code in (("1_0", 1), ("2_0", 1), ("3", 1)):
         assert main(worker(id).arguments) == code
@@ -347,7 +347,7 @@ def job(folder, monkeypatch):
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_worker_that_has_ended_is_no_fault_of_the_job(job, code, folder):
     assert job(f"echo $* $BENCH_CACHE > said; exit {code}")() == code
-    assert (folder / "said").read_text() == "-m bench worker there\n"
+    assert (folder / "said").read_text() == "-P -m bench worker there\n"
 
 
 def test_a_worker_that_could_not_work_is(job):

@@ -204,7 +204,7 @@ def test_a_job_that_dies_is_a_failed_cell_and_the_rest_go_on(folder, bench):
 
 
 def test_a_failed_stage_fails_one_cell_and_skips_the_others(tiny):
-    boom = ("{views: 2,", "{lr: 1.0e+30, optimizer: sgd, views: 2,")
+    boom = ("{views: 2,", "{lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd, views: 2,")
     result = tiny("run", "--jobs", "2", edit=boom)
     assert result.code == 1
     found = load_results(Path("results/tiny")).records

@@ -109,7 +109,7 @@ def test_what_is_on_no_front_any_more_goes(tiny):
 
 
 def test_a_failed_cell_keeps_no_other_from_being_kept(tiny):
-    boom = ("[csq, dch]", "[csq, {name: dch, params: {lr: 1.0e+30, optimizer: sgd}}]")
+    boom = ("[csq, dch]", "[csq, {name: dch, params: {lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd}}]")
     assert tiny("run", *ALL, edit=boom).code == 1
     assert kept() == keys([record for record in loaded(OUT) if record.status == "ok"])
 

@@ -111,7 +111,7 @@ def test_a_damaged_artifact_is_made_again_and_only_what_needs_it(done, tiny, fol
 
 
 def test_a_failed_cell_is_a_record_and_the_rest_go_on(tiny, folder):
-    boom = ("[csq, dch]", "[csq, {name: dch, params: {lr: 1.0e+30, optimizer: sgd}}]")
+    boom = ("[csq, dch]", "[csq, {name: dch, params: {lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd}}]")
     result = tiny("run", edit=boom)
     assert result.code == 1
     assert "failed: synthetic__no-teacher__tiny_student__none__dch__16b__s0" in result.out
@@ -123,7 +123,7 @@ def test_a_failed_cell_is_a_record_and_the_rest_go_on(tiny, folder):
     assert len(by_status["failed"]) == 2
     error = by_status["failed"][0].error
     assert error.stage == "finetune"
-    assert "lower lr (now 1e+30)" in error.message
+    assert "lower lr (now 1000)" in error.message
     assert not [path for path in (folder / "cache").rglob(".*") if path.is_dir()]
     again = tiny("run", "-v", edit=boom)
     assert again.code == 1
@@ -134,7 +134,7 @@ def test_a_failed_cell_is_a_record_and_the_rest_go_on(tiny, folder):
 
 
 def test_cells_that_need_a_failed_stage_are_skipped_and_say_why(tiny, folder):
-    result = tiny("run", edit=("views: 2,", "views: 2, lr: 1.0e+30, optimizer: sgd,"))
+    result = tiny("run", edit=("views: 2,", "views: 2, lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd,"))
     assert result.code == 1
     found = {(r.cell.method, r.cell.loss): r for r in loaded(Path("results/tiny"))}
     assert {key: r.status for key, r in found.items()} == {
@@ -146,7 +146,11 @@ def test_cells_that_need_a_failed_stage_are_skipped_and_say_why(tiny, folder):
     assert "needs distill" in found["cukd", "dch"].error.message
     assert "lower lr" in found["cukd", "dch"].error.message
     retried = tiny(
-        "run", "-v", "--overwrite", "failed", edit=("views: 2,", "views: 2, lr: 1.0e+30, optimizer: sgd,")
+        "run",
+        "-v",
+        "--overwrite",
+        "failed",
+        edit=("views: 2,", "views: 2, lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd,"),
     )
     assert retried.code == 1
     assert "finetune" not in retried.err
@@ -178,8 +182,8 @@ def test_what_a_failed_stage_leaves_undone_is_not_waited_for(tiny, monkeypatch, 
             reports.append(self)
 
     monkeypatch.setattr(run, "ProgressReport", Kept)
-    diverging = ("defaults.distill.lr=1.0e+38", "defaults.distill.epochs=5")
-    overrides = [part for override in diverging for part in ("--set", override)]
+    diverging = ("lr=1.0e+3", "weight_decay=1.0e+3", "optimizer=sgd", "epochs=5")
+    overrides = [part for override in diverging for part in ("--set", f"defaults.distill.{override}")]
     assert tiny("run", "--jobs", jobs, *overrides).code == 1
     assert [record.status for record in loaded(Path("results/tiny"))].count("ok") == 2
     assert reports[0].time_left() == 0

@@ -191,7 +191,7 @@ def test_workers_by_kinds_of_stages_make_the_same(tiny, folder):
 
 def test_a_failure_on_other_hardware_is_the_same_failure(tiny, folder, monkeypatch):
     """Kinds of workers of a cluster differ in their hardware, which is in the names of records."""
-    boom = ("{views: 2,", "{lr: 1.0e+30, optimizer: sgd, views: 2,")
+    boom = ("{views: 2,", "{lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd, views: 2,")
     assert tiny("worker", "--jobs", "1", "--stages", "features,distill,finetune", edit=boom).code == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert tiny("worker", "--jobs", "1", "--timings", edit=boom).code == 1
@@ -213,7 +213,7 @@ def test_a_worker_with_jobs_makes_the_same(tiny, folder):
 
 
 def test_failures_are_records_and_tried_again_when_asked(tiny, folder):
-    boom = ("{views: 2,", "{lr: 1.0e+30, optimizer: sgd, views: 2,")
+    boom = ("{views: 2,", "{lr: 1.0e+3, weight_decay: 1.0e+3, optimizer: sgd, views: 2,")
     first = tiny("worker", "--jobs", "1", "--timings", edit=boom)
     assert first.code == 1
     statuses = sorted((r.cell.method, r.status) for r in load_results(Path("results/tiny")).records)
