@@ -1,8 +1,8 @@
 """The errors a user may meet: one family, one line each, with the exit code on the class.
 
 Exit codes: 0 done, 1 a cell failed, 2 usage or configuration, 3 regression, 4 nothing to compare or an
-accuracy that cannot be judged, 130 interrupted. Only ``bench.cli`` turns an error into an exit; everything
-below raises.
+accuracy that cannot be judged, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP. Only ``bench.cli``
+turns an error into an exit; everything below raises.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def test_torch_is_not_imported(arguments, folder):
 
 @pytest.mark.parametrize("verb", ["encode", "search"])
 def test_encoding_and_searching_need_five_packages_alone(verb, tmp_path):
-    """The extra ``runtime``: of it, encoding leaves out FAISS. Of ``models`` there is nothing but the name."""
+    """The extra ``runtime``: of it, encoding leaves out FAISS. Of ``models`` there is but the name."""
     write_bundle(tmp_path / "bundle")
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     bundle, image, codes, page = (str(tmp_path / name) for name in ("bundle", "a.png", "codes.npz", "p.html"))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from bench import __version__, environment
+from bench.cli import exit_codes
 from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.data import data
@@ -91,3 +92,4 @@ _STUDENTS = export, encode, search
 _SURROUNDINGS = measure, list_plugins, data, doctor
 for _verb in (*_RESULTS, *_STUDENTS, *_SURROUNDINGS):
     cli.add_command(_verb)
+exit_codes.tell(cli)
