@@ -30,6 +30,22 @@ VERI = {
     ],
 }
 #: Number of frames by video: q* ask, l* are labelled, u* are not.
+MSMT17 = {
+    "list_train.txt": [
+        "0000/0000_000_01_0303morning_0015_0.jpg 0",
+        "0000/0000_001_04_0303morning_0020_1.jpg 0",
+        "0001/0001_000_02_0303noon_0015_0.jpg 1",
+    ],
+    "list_val.txt": [
+        "0000/0000_002_15_0303morning_0021_0.jpg 0",
+        "0001/0001_001_05_0303noon_0016_0.jpg 1",
+    ],
+    "list_query.txt": ["0000/0000_000_01_0303morning_0008_0.jpg 0"],
+    "list_gallery.txt": [
+        "0000/0000_001_03_0303morning_0009_0.jpg 0",
+        "0001/0001_000_14_0303afternoon_0100_0.jpg 1",
+    ],
+}
 FRAMES = {"q1": 3, "q2": 2, "qt": 4, "l1": 5, "l2": 1, "l3": 2, "lt1": 3, "lt2": 2, "u1": 7, "u2": 1}
 SVD_LISTS = {
     "query-id": ["q1", "q2", "qt"],
@@ -101,3 +117,11 @@ def write_svd(root, *, suffix=".mp4", **changes):
             path = root / "SVD" / "frames" / video / f"{number:04}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (20, 30), (0, 10 * number, 0)).save(path)
+
+
+def write_msmt17(root, folder="MSMT17"):
+    for name, lines in MSMT17.items():
+        inner = "train" if name in {"list_train.txt", "list_val.txt"} else "test"
+        for line in lines:
+            two_halves(root / folder / inner / line.split()[0])
+        (root / folder / name).write_text("\n".join(lines) + "\n")

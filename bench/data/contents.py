@@ -39,8 +39,8 @@ QUICK_FILES, QUICK_BYTES = 10_000, 500_000_000
 _TICK = 2.0
 #: Seconds after which what has been found is kept, should the rest be interrupted.
 _KEEP = 30.0
-#: Files that a thread takes at a time.
-_PIECE = 64
+#: Files that a thread reads, and that it asks the system about, at a time.
+_PIECE, _MANY = 64, 1024
 #: Entries of files as they were before, beyond which the memory of a folder tree lets go of them.
 _STALE = 100_000
 
@@ -116,7 +116,7 @@ def look(
         return Contents(entries["digest"], seen.failures)
     entries["state"][todo] = seen.states[todo]
     # A file that changed just now may change again and keep its time.
-    steady = seen.changed < (began - _TICK) * 1e9
+    steady = np.zeros(len(names), bool) if _quick.get() else seen.changed < (began - _TICK) * 1e9
     kept, done = time.monotonic(), list[int]()
     try:
         for place, digest, error in _read(names, todo, size, decode):
@@ -128,12 +128,13 @@ def look(
             entries["decodes"][place] |= decode is not None and error is None
             if steady[place]:
                 done.append(place)
-            if time.monotonic() - kept > _KEEP:
-                memory.keep(entries[done], len(names))
+                known[place] = True
+            if done and time.monotonic() - kept > _KEEP:
+                memory.keep(entries[done], entries[known])
                 kept, done = time.monotonic(), []
     finally:
-        if done and not _quick.get():
-            memory.keep(entries[done], len(names))
+        if done:
+            memory.keep(entries[done], entries[known])
     return Contents(entries["digest"], dict(sorted(seen.failures.items())))
 
 
@@ -156,28 +157,29 @@ class _Seen:
         self.states = np.zeros((len(names), 2), "<u8")
         self.sizes, self.changed = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
         self.failures: dict[int, Exception] = {}
-        for some, found in _threaded(lambda some: [_state(names[place]) for place in some], places):
-            for place, state in zip(some, found, strict=True):
-                if isinstance(state, Exception):
-                    self.failures[place] = state
-                else:
-                    digest, self.sizes[place], self.changed[place] = state
-                    self.states[place] = np.frombuffer(digest, "<u8")
+        for some, found in _threaded(lambda some: [_state(names[place]) for place in some], places, _MANY):
+            self.states[some] = np.frombuffer(b"".join(state for state, _, _, _ in found), "<u8").reshape(
+                -1, 2
+            )
+            self.sizes[some] = [size for _, size, _, _ in found]
+            self.changed[some] = [time for _, _, time, _ in found]
+            self.failures |= {place: error for place, (*_, error) in zip(some, found, strict=True) if error}
 
 
-def _state(name: str) -> tuple[bytes, int, int] | Exception:
+def _state(name: str) -> tuple[bytes, int, int, Exception | None]:
+    """Digest of what the system says, bytes, last change, and why it is no file."""
     try:
         found = os.stat(name)
         if not stat.S_ISREG(found.st_mode):
             with decoding.regular(name):
                 pass
     except (OSError, ValueError) as error:
-        return error
+        return bytes(16), 0, 0, error
     # The second time changes with the content even where a program sets the first one back.
     times = found.st_mtime_ns, found.st_ctime_ns
     path = name if os.path.isabs(name) else os.path.abspath(name)
     facts = f"{found.st_size} {times} {found.st_ino} {path}".encode(errors="surrogateescape")
-    return _digest(facts), found.st_size, max(times)
+    return _digest(facts), found.st_size, max(times), None
 
 
 def _digest(data: bytes) -> bytes:
@@ -205,16 +207,16 @@ def _read(
     what = "looking into" if decode is None else "decoding"
     advance = _Advance(what, len(places), size)
     with decoding.quiet():
-        for some, found in _threaded(lambda some: [content(place) for place in some], places):
+        for some, found in _threaded(lambda some: [content(place) for place in some], places, _PIECE):
             yield from found
             advance.tell(len(some))
 
 
 def _threaded(
-    work: Callable[[list[int]], list[Any]], places: Indices
+    work: Callable[[list[int]], list[Any]], places: Indices, at_once: int
 ) -> Iterator[tuple[list[int], list[Any]]]:
     """``work`` done in threads on some places after the other."""
-    pieces = [places[start : start + _PIECE].tolist() for start in range(0, len(places), _PIECE)]
+    pieces = [places[start : start + at_once].tolist() for start in range(0, len(places), at_once)]
     if len(pieces) < 2:
         yield from ((piece, work(piece)) for piece in pieces)
         return
@@ -261,11 +263,11 @@ class _Memory:
         at = np.searchsorted(self._entries["state"][:, 0], states[:, 0])
         return self._entries[np.minimum(at, len(self._entries) - 1)]
 
-    def keep(self, entries: NDArray[Any], most: int) -> None:
-        """Remember ``entries``, and others as long as they are not far more than ``most``."""
+    def keep(self, entries: NDArray[Any], still: NDArray[Any]) -> None:
+        """Remember ``entries``; of others those that ``still`` hold, or all while they are not far more."""
         others = self._load()  # another process may have added some
-        if len(others) > 2 * most + _STALE:
-            others = others[:0]
+        if len(others) > 2 * len(still) + _STALE:
+            others = still
         every = np.concatenate([entries, others])
         _, first = np.unique(every["state"][:, 0], return_index=True)
         self._entries = every[first]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import DataError, escaped, path_fault
+from bench.errors import DataError, escaped, path_fault, shortened
 
 #: Endings of the files that count as images where a folder says what there is.
 SUFFIXES = frozenset(
@@ -24,6 +25,8 @@ FOREIGN = frozenset(
         *(".nef", ".orf", ".psd", ".raf", ".raw", ".rw2", ".svg", ".tga"),
     }
 )
+#: What the system says where there is no folder of a name.
+_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,13 @@ class Finder:
                 open_folders.pop()
 
     def _visible(self, folder: str | Path) -> Iterator[os.DirEntry[str]]:
-        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        try:
+            opened = os.scandir(folder)
+        except OSError as error:
+            if error.errno in _NOTHING:
+                return
+            raise DataError(path_fault(error)) from error
+        with opened as entries:
             for entry in entries:
                 if hidden(entry.name):
                     self.hidden += 1
@@ -155,7 +164,8 @@ def below(root: Path, name: str) -> Path:
     relative = os.path.normpath(name)
     if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir:
         raise DataError(
-            f"'{name}' is not below the data root {root}; give a path relative to it, without '..'"
+            f"'{escaped(shortened(name))}' is not below the data root {root}; give a path relative to "
+            "it, without '..'"
         )
     try:
         (root / relative).exists()

@@ -121,8 +121,8 @@ class ListDataset(Dataset):
         # Lists and images from different places are the usual mistake; all files are checked by prepare.
         if not isfile(root / names[0]):
             raise MissingDataError(
-                f"{self.name}: {root / names[0]}, the first image of {folder / FILES['database']}, is not "
-                f"there; put the images into {images} or name their folder in 'images'. {self.source}"
+                f"{self.name}: {quoted(names[0])}, the first image of {folder / FILES['database']}, is not "
+                f"below {root}; put the images into {images} or name their folder in 'images'. {self.source}"
             )
         pixels = ImageFiles(tuple(root / name for name in names), p.side, unreadable=p.unreadable)
         crop = 224 / 256

@@ -84,6 +84,8 @@ def _shots(path: Path, folder: Path) -> list[Shot]:
         try:
             name, identity = line.split()
             shot = Shot(below(folder, name), int(identity), int(name.rpartition("/")[2].split("_")[2]))
+        except DataError as error:
+            raise DataError(f"{path}:{number}: {error}") from error
         except (ValueError, IndexError) as error:
             raise DataError(
                 f"{path}:{number}: {quoted(line)} is not '<folder>/<person>_<number>_<camera>_....jpg "

@@ -21,6 +21,7 @@ from pydantic import Field
 from bench.data.finding import Finder
 from bench.data.image_files import ImageFiles
 from bench.data.image_lists import FixedSplits, PartedImages
+from bench.data.list_text import quoted
 from bench.data.skipping import FileImages, readable
 from bench.data.video_lists import ids, judged_pairs
 from bench.errors import DataError, MissingDataError
@@ -111,7 +112,7 @@ def _videos(folder: Path) -> tuple[dict[str, list[str]], dict[str, dict[str, boo
     train, test = (judged_pairs(folder / name) for name in JUDGED)
     strange = [query for query in test if query not in queries]
     if strange or not test:
-        what = f"query {strange[0]} is not in query-id" if strange else "no queries"
+        what = f"query {quoted(strange[0])} is not in query-id" if strange else "no queries"
         raise DataError(f"{folder / JUDGED[1]}: {what}; fetch the lists again")
     learnt = dict.fromkeys(v for query, one in train.items() for v in (query, *one) if v not in test)
     distractors = (video for video in unlabelled if video not in labelled and video not in queries)
@@ -130,7 +131,7 @@ def _frames(folder: Path, videos: list[str], most: int, finder: Finder) -> list[
     empty = [video for video, paths in zip(videos, found, strict=True) if not paths]
     if empty:
         raise MissingDataError(
-            f"svd: {len(empty)} of {len(videos)} videos have no frames in {folder} (first: {empty[0]}); "
-            f"{EXTRACT}"
+            f"svd: {len(empty)} of {len(videos)} videos have no frames in {folder} (first: "
+            f"{quoted(empty[0])}); {EXTRACT}"
         )
     return found

@@ -13,32 +13,7 @@ from bench.datasets.veri776 import VeRi776
 from bench.errors import DataError, MissingDataError
 from bench.metrics.reid import ReIdentification
 from bench.types import RankingRule, Retrieval
-from tests.layouts import VERI, two_halves, write_veri
-
-MSMT17 = {
-    "list_train.txt": [
-        "0000/0000_000_01_0303morning_0015_0.jpg 0",
-        "0000/0000_001_04_0303morning_0020_1.jpg 0",
-        "0001/0001_000_02_0303noon_0015_0.jpg 1",
-    ],
-    "list_val.txt": [
-        "0000/0000_002_15_0303morning_0021_0.jpg 0",
-        "0001/0001_001_05_0303noon_0016_0.jpg 1",
-    ],
-    "list_query.txt": ["0000/0000_000_01_0303morning_0008_0.jpg 0"],
-    "list_gallery.txt": [
-        "0000/0000_001_03_0303morning_0009_0.jpg 0",
-        "0001/0001_000_14_0303afternoon_0100_0.jpg 1",
-    ],
-}
-
-
-def write_msmt17(root, folder="MSMT17"):
-    for name, lines in MSMT17.items():
-        inner = "train" if name in {"list_train.txt", "list_val.txt"} else "test"
-        for line in lines:
-            two_halves(root / folder / inner / line.split()[0])
-        (root / folder / name).write_text("\n".join(lines) + "\n")
+from tests.layouts import MSMT17, VERI, two_halves, write_msmt17, write_veri
 
 
 def veri(**params):

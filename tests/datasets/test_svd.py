@@ -111,7 +111,9 @@ def test_what_is_missing(tmp_path):
     write_svd(tmp_path)
     for path in (tmp_path / "SVD/frames/u2").iterdir():
         path.unlink()
-    with pytest.raises(MissingDataError, match=r"1 of 10 videos have no frames in .*\(first: u2\); extract"):
+    with pytest.raises(
+        MissingDataError, match=r"1 of 10 videos have no frames in .*\(first: 'u2'\); extract"
+    ):
         dataset().load(tmp_path)
 
 
@@ -125,7 +127,7 @@ def test_lines_that_say_something_else(tmp_path, line):
 def test_lists_that_do_not_fit_together(tmp_path):
     write_svd(tmp_path, suffix="", test_groundtruth=["x1 l1 1"])
     with pytest.raises(
-        DataError, match="test_groundtruth: query x1 is not in query-id; fetch the lists again"
+        DataError, match="test_groundtruth: query 'x1' is not in query-id; fetch the lists again"
     ):
         dataset().load(tmp_path)
     write_svd(tmp_path, test_groundtruth=[])

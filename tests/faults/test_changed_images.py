@@ -158,6 +158,29 @@ def test_the_memory_does_not_grow_for_ever(pictures, aged, folder, monkeypatch):
     assert (memory.stat().st_size - 32) / contents._ENTRY.itemsize <= 3 * len(pictures) + 10
 
 
+def test_what_is_found_is_kept_on_the_way(pictures, aged, folder, monkeypatch):
+    monkeypatch.setattr(contents, "_STALE", 0)
+    monkeypatch.setattr(contents, "_KEEP", 0)
+    monkeypatch.setattr(contents, "_PIECE", 5)
+    kept = []
+    real = contents._Memory.keep
+
+    def watched(memory, entries, still):
+        kept.append(len(entries))
+        if len(kept) == 30:
+            raise KeyboardInterrupt
+        real(memory, entries, still)
+
+    with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
+        stopped.setattr(contents._Memory, "keep", watched)
+        contents.look(pictures)
+    memory = contents._Memory(contents.root_of([str(path) for path in pictures]))
+    assert 29 <= len(memory._entries) <= 30
+    contents.look(pictures)
+    memory = contents._Memory(contents.root_of([str(path) for path in pictures]))
+    assert len(memory._entries) == len(pictures)
+
+
 def _digest(paths: list[Path]) -> str:
     contents._TICK = -3600
     return ImageFiles(tuple(paths), 16).digest()
