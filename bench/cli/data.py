@@ -91,10 +91,7 @@ def check(
     data_root: Path | None,
     plugins: Sequence[Path],
 ) -> int:
-    """Decode every image of the data set NAME, and list those that cannot be read.
-
-    Exit code: 0 if all can, 1 if not, 2 if the data set is missing or its lists are damaged.
-    """
+    """Decode every image of the data set NAME, and list those that cannot be read."""
     from bench.data import decoding, loading
     from bench.data.image_files import ImageFiles
     from bench.registry import DATASETS
