@@ -33,12 +33,17 @@ from bench.cli.search import search
 from bench.cli.verify import verify
 from bench.cli.worker import worker
 from bench.errors import BenchError, UsageError, told_to_people
+from bench.training.signals import Asked
 
 log = logging.getLogger(__name__)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code, see ``bench.errors``."""
+def run_command(arguments: Sequence[str] | None, asked: Asked) -> int:
+    """Run one command and return its exit code, see ``bench.errors``.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
     environment.set_variables()
     try:
         environment.claim_packages()
@@ -47,16 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _show_usage(error)
         return error.exit_code
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     except environment.TakenError as error:
         _show(UsageError(str(error)))
         return UsageError.exit_code
-    except BenchError as error:
-        _show(error)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        say("interrupted; what is finished is kept, run the same command to go on", err=True)
-        return 130
     except Exception as error:
+        if asked.number is not None:  # libraries turn an interruption into errors of their own
+            raise KeyboardInterrupt from error
+        if isinstance(error, BenchError):
+            _show(error)
+            return error.exit_code
         _show(error)
         if not details_shown():
             say("this is a defect of hash-pareto; run again with -v for the traceback", err=True)

@@ -24,7 +24,7 @@ PATIENCE, NOTICE = 60.0, 90
 #: Seconds in which Slurm should end a job whose worker it has told to go.
 FAREWELL = 600.0
 #: Exit codes of a worker that has ended by itself, some cells perhaps failed, and of one that was told to.
-ENDED, INTERRUPTED = (0, 1), (130, -signal.SIGTERM)
+ENDED, INTERRUPTED = (0, 1), (130, 128 + signal.SIGTERM, -signal.SIGTERM)
 
 
 @dataclass

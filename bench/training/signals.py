@@ -1,36 +1,84 @@
-"""What SIGINT, SIGTERM and SIGUSR1 mean: interrupt the run, a training after it has written where it is.
+"""What SIGINT, SIGTERM, SIGHUP and SIGUSR1 mean: interrupt the run, trainings after a checkpoint.
 
-SIGINT is Ctrl+C. Schedulers of clusters send SIGTERM to what has to go, and some time before that what they
-were asked for, mostly SIGUSR1. An interrupted run goes on when it is started again.
+SIGINT is Ctrl+C, and SIGHUP comes when a terminal or a connection is closed. Schedulers of clusters send
+SIGTERM to what has to go, and some time before that what they were asked for, mostly SIGUSR1. An interrupted
+run goes on when it is started again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-#: What a scheduler sends; not every system has all.
-SENT = [number for number in signal.Signals if number.name in ("SIGTERM", "SIGUSR1")]
+#: What others send than the user's keyboard; not every system has all.
+SENT = [number for number in signal.Signals if number.name in ("SIGTERM", "SIGHUP", "SIGUSR1")]
+#: What ends any command, and not a run alone.
+ENDING = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+
+
+#: Seconds in which a callback should be over.
+MOMENT = 0.05
+#: The exit code of what Ctrl+C has ended.
+BY_KEYBOARD = 128 + signal.SIGINT
+
+
+@dataclass
+class Asked:
+    """Which signal has asked this process to end; None while none has."""
+
+    number: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """What shells say of a process that SIGTERM or SIGHUP has ended, and of Ctrl+C for all others."""
+        told = self.number is not None and self.number.name in ("SIGTERM", "SIGHUP")
+        return 128 + self.number if told and self.number is not None else BY_KEYBOARD
 
 
 @contextlib.contextmanager
-def interrupting() -> Iterator[None]:
-    """What a scheduler sends raises KeyboardInterrupt inside, unless the program has its own answer."""
-    asked = False
+def interrupting(numbers: Sequence[signal.Signals] = SENT) -> Iterator[Asked]:
+    """``numbers`` raise KeyboardInterrupt inside, unless the program has its own answer, or ignores them.
+
+    Each does so once, as the next one must not end the tidying up; but Ctrl+C always.
+    """
+    asked = Asked()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if not asked:  # the next one must not end the tidying up
-            asked = True
+        again = asked.number is not None and number != signal.SIGINT
+        asked.number = asked.number or signal.Signals(number)
+        if not again:
             raise KeyboardInterrupt
 
-    unanswered = [number for number in SENT if signal.getsignal(number) is signal.SIG_DFL]
-    with _answered(dict.fromkeys(unanswered, interrupt)):
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    unanswered = [number for number in numbers if signal.getsignal(number) in usual]
+    with _answered(dict.fromkeys(unanswered, interrupt)), _told_again(asked):
+        yield asked
+
+
+@contextlib.contextmanager
+def _told_again(asked: Asked) -> Iterator[None]:
+    """Python ignores what is raised in callbacks and while objects go: an interruption comes again then."""
+    before = sys.unraisablehook
+
+    def ignored(what: sys.UnraisableHookArgs) -> None:
+        number = asked.number
+        if number is None or not isinstance(what.exc_value, KeyboardInterrupt):
+            before(what)
+            return
+        asked.number = None
+        threading.Timer(MOMENT, signal.raise_signal, (number,)).start()
+
+    sys.unraisablehook = ignored
+    try:
         yield
+    finally:
+        sys.unraisablehook = before
 
 
 def leave_to_parent() -> None:
@@ -41,9 +89,9 @@ def leave_to_parent() -> None:
 
 @contextlib.contextmanager
 def born_deaf() -> Iterator[None]:
-    """Processes that are started inside ignore SIGUSR1 to the group, which ends those that do not know it.
+    """Processes that are started inside ignore what ends those of the group that do not know it.
 
-    One of them is Python's own helper, which ignores other signals by itself.
+    One of them is Python's own helper, which ignores SIGINT and SIGTERM by itself.
     """
     with _answered({number: signal.SIG_IGN for number in SENT if number != signal.SIGTERM}):
         yield

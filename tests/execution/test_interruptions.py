@@ -52,7 +52,14 @@ measure: {latency: false, peak_memory: false, search: false, weights: false, mac
 """
 #: Seconds for a run of some seconds, or for its end: other tests may be at work.
 PATIENCE = 120
-SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1]
+#: How a run ends that gets one of these.
+ENDS = {
+    signal.SIGKILL: -signal.SIGKILL,
+    signal.SIGTERM: 128 + signal.SIGTERM,
+    signal.SIGHUP: 128 + signal.SIGHUP,
+    signal.SIGINT: 128 + signal.SIGINT,
+    signal.SIGUSR1: 128 + signal.SIGINT,
+}
 
 
 class Run:
@@ -95,7 +102,7 @@ class Run:
                 raise
         if process.returncode == 0:
             return None
-        assert process.returncode == (-number if number == signal.SIGKILL else 130), said
+        assert process.returncode == ENDS[number], said
         return said
 
     def _checkpoints(self):
@@ -128,7 +135,7 @@ def test_kills_at_random_moments_change_nothing(folder):
     for place in (run.cache, folder / "out"):
         shutil.rmtree(place)
     said = []
-    for number in chosen.sample(SIGNALS, len(SIGNALS)):
+    for number in chosen.sample(list(ENDS), len(ENDS)):
         group, seconds = chosen.random() < 0.5, chosen.uniform(0, 1.5)
         said.append(run.ended_in_a_training(number, group=group, seconds=seconds))
     said.append(run.whole())
@@ -141,13 +148,13 @@ def test_kills_at_random_moments_change_nothing(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "jobs"), [(signal.SIGTERM, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGUSR1, 2)]
+    ("number", "jobs"), [(signal.SIGTERM, 1), (signal.SIGINT, 2), (signal.SIGHUP, 2), (signal.SIGUSR1, 2)]
 )
 def test_an_interruption_is_one_line_and_its_step_is_kept(folder, number, jobs):
     run = Run(folder, "--jobs", jobs, "--set", "defaults.finetune.epochs=4000")
     said = run.ended_in_a_training(number, group=True, seconds=0.5)
     *_, last = said.splitlines()
-    assert last.startswith("interrupted; ")
+    assert last.startswith(("interrupted; ", f"ended by {number.name}; "))
     assert "Traceback" not in said
     # In this process, one training was at work and says that it was kept; jobs are no longer listened to.
     assert ("a checkpoint holds how far it is" in said) == (jobs == 1)

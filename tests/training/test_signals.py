@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from bench.training import signals
 
-ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
-SENT = [signal.SIGTERM, signal.SIGUSR1]
+ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
+SENT = [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +168,15 @@ def test_processes_born_deaf_hear_no_usr1_and_their_parent_does():
         "os.kill(os.getpid(), signal.SIGUSR1)"
     )
     assert (done.returncode, done.stdout.split()) == (-signal.SIGUSR1, ["0"]), done.stderr
+
+
+@pytest.mark.parametrize("number", SENT)
+def test_what_interrupts_a_callback_is_not_lost(number):
+    class Gone:
+        def __del__(self):
+            signal.raise_signal(number)
+
+    with pytest.raises(KeyboardInterrupt), signals.interrupting():
+        gone = Gone()
+        del gone  # Python ignores what is raised in there
+        time.sleep(10)

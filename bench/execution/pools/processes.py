@@ -16,14 +16,11 @@ from multiprocessing.connection import wait
 from bench.errors import BenchError, UsageError
 from bench.execution.machine import Machine, Weights
 from bench.execution.pools.pool import Cause, End, Ended, Told
-from bench.execution.pools.worker import Message, work
+from bench.execution.pools.worker import PATIENCE, Message, work
 from bench.planning.stage import Stage
 from bench.training import signals
 
 log = logging.getLogger(__name__)
-
-#: Seconds that a worker has to end a step and tidy up when the run is interrupted; Slurm's own are 30.
-PATIENCE = 25.0
 
 
 class ProcessPool:

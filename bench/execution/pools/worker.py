@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ from bench.execution.pools.pool import Cause
 from bench.training import signals
 
 SECONDS_BETWEEN_COUNTS = 0.2
+#: Seconds that a worker has to end a step and tidy up; Slurm's own are 30.
+PATIENCE = 25.0
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,23 @@ class Line(Protocol):
 def work(connection: Connection, machine: Machine, weights: Weights, job: int) -> None:
     """Make stages until told to stop with None; each comes as (stage, whether to make it anew)."""
     signals.leave_to_parent()
-    # Tidily, and a training not before it has written how far it is.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     bench = logging.getLogger("bench")
     bench.setLevel(logging.DEBUG)
     bench.propagate = False
     bench.addHandler(Sender(connection))
+    # Tidily, and a training not before it has written how far it is.
+    with signals.interrupting([signal.SIGTERM]):
+        try:
+            _work(connection, machine, weights, job)
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGTERM)
+        finally:
+            # Nothing is left to tidy up: who is ended while it goes need not say so.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _work(connection: Connection, machine: Machine, weights: Weights, job: int) -> None:
     try:
         context = context_of(connection, machine, weights, job)
         while (task := connection.recv()) is not None:
@@ -60,9 +76,17 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
     except Exception as error:
         with contextlib.suppress(ConnectionError):  # the parent may end at the same time
             connection.send(Message("refused", Cause.of(error)))
-    finally:
-        # Nothing is left to tidy up: who is ended while it goes need not say so.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end_with_parent() -> None:
+    """End this process when the run is gone, of which a stage that has nothing to say would not hear."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE)
+    os._exit(128 + signal.SIGTERM)
 
 
 def context_of(line: Line, machine: Machine, weights: Weights, job: int, otherwise: str = "jobs=1") -> Any:
