@@ -13,7 +13,7 @@ from bench.execution.forecast import expected_seconds
 from bench.execution.progress import human_seconds
 from bench.execution.schedule import Schedule
 from bench.planning import advice
-from bench.planning.estimate import estimate
+from bench.planning.estimate import estimate, room
 from bench.planning.plan import Cell, Plan
 from bench.storage.store import Store
 
@@ -53,6 +53,7 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
             }
         )
     variants, copied, few_seeds = _variants(plan.selected), list(_copies(plan)), advice.few_seeds(plan)
+    narrow = list(filter(None, [room(costs.values(), store)]))
     cells = [
         {
             "slug": cell.slug,
@@ -72,8 +73,9 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "missing": plan.missing,
         "copies": {name: found.counts for name, found in plan.copies.items()},
         "unseen": plan.unseen,
-        "warnings": [*advice.warnings(plan), *plan.unseen, *copied, *few_seeds],
+        "warnings": [*advice.warnings(plan), *narrow, *plan.unseen, *copied, *few_seeds],
         "notes": [
+            *(f"Disk: {line}" for line in narrow),
             *(f"Contents: {line}" for line in plan.unseen),
             *(f"Copies: {line}" for line in copied),
             *(f"Seeds: {line}" for line in few_seeds),

@@ -248,6 +248,8 @@ def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner,
         else:
             costs = estimate.estimate(stages.values(), machine.store, machine.job_hardware)
             forecast = Forecast(schedule, costs)
+            if narrow := estimate.room(costs.values(), machine.store):
+                log.warning("warning: %s", narrow)
         progress = ProgressReport(len(schedule.waiting), len(cells), forecast)
         whole = {cell.key: cell for cell, other in zip(cells, wanted, strict=True) if cell is not other}
         recording = _Recording(machine, outcome, whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -45,6 +46,20 @@ def estimate(stages: Iterable[Stage], store: Store, hardware: str | None) -> dic
         return statistics.median(samples) * max(stage.images, 1) if samples else None
 
     return {stage.key: Cost(expected(seconds, stage), expected(sizes, stage)) for stage in stages}
+
+
+def room(costs: Iterable[Cost], store: Store) -> str | None:
+    """What to say where the disk of ``store`` has no room for what is expected; None where it has."""
+    place = store.root
+    while not place.exists():
+        place = place.parent
+    wanted, free = sum(cost.bytes or 0 for cost in costs), shutil.disk_usage(place).free
+    if wanted <= free:
+        return None
+    return (
+        f"{store.root}: {free / 1e9:,.1f} GB are free, and about {wanted / 1e9:,.1f} GB are to come; make "
+        "room, or set BENCH_CACHE to a folder on another disk"
+    )
 
 
 def _group(kind: object, cost_class: object, images: int) -> _Group:

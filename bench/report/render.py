@@ -58,8 +58,9 @@ def render(
 ) -> Report:
     """Write a report: ``index.html`` with a page per cell, tables, Pareto charts, all records.
 
-    The same records in the same place give the same bytes. Files of an earlier report that are no longer
-    made are removed. Without a finished cell there are no charts.
+    The same records in the same place give the same bytes. An earlier report stays whole where there is no
+    room for this one; its files that are no longer made are removed. Without a finished cell there
+    are no charts.
 
     Args:
         folders: results folders, at least one.
@@ -100,11 +101,9 @@ def render(
         files |= charts.contents()
     contents = pages | files
     earlier = _made_before(target, ours=out is None)
-    for name, content in contents.items():
-        atomic.write_bytes(target / name, content)
+    atomic.write_all(target, contents | {_MADE: (json.dumps(sorted(contents), indent=0) + "\n").encode()})
     for name in sorted(earlier - contents.keys()):
         (target / name).unlink(missing_ok=True)
-    atomic.write_text(target / _MADE, json.dumps(sorted(contents), indent=0) + "\n")
     return Report(
         [target / name for name in ("index.html", *files)],
         found,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import UsageError
@@ -32,6 +32,17 @@ def written(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files below ``folder``, by their names in it: all, or none as long as there is no room for all.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    with contextlib.ExitStack() as waiting:
+        for name, data in contents.items():
+            waiting.enter_context(written(folder / name)).write_bytes(data)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
