@@ -139,7 +139,7 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
 
     Raises:
         ClaimLostError: another process makes it by now; what was done here is no more.
-        UsageError: the disk is full.
+        UsageError: the disk is full, or belongs to somebody else.
     """
     import torch
 
@@ -179,6 +179,8 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
             raise UsageError(
                 f"{stage.kind} {stage.slug}: {full[0]}; make room in {store.root}, and run the same again"
             ) from error
+        if isinstance(error, OSError) and store.forbids(error):
+            raise store.unwritable(error) from error
         log.debug("%s %s failed", stage.kind, stage.slug, exc_info=not isinstance(error, BenchError))
         return End(cause=Cause.of(error))
     index = store.verify(folder)

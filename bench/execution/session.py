@@ -26,7 +26,7 @@ from bench.planning.points import Choice
 from bench.planning.stage import TIMINGS, kinds
 from bench.registry import DATASETS
 from bench.results.folder import ResultsFolder
-from bench.storage import claims, keys, store
+from bench.storage import claims, keys, permissions, store
 from bench.training import signals
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,8 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
     """
     asked = _asked(options)
     environment.set_variables()
-    with _alone(), told_to_people(), signals.interrupting():
+    shared = permissions.as_its_folder(store.default_root())
+    with _alone(), told_to_people(), signals.interrupting(), shared:
         plan, machine = prepare(grid, asked, fetch=True)
         folder = Path(out) if out else ResultsFolder.of_grid(plan.name).path
         manner = Manner(

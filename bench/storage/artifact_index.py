@@ -27,7 +27,10 @@ def text(content: dict[str, Any]) -> str:
 def read(folder: Path) -> dict[str, Any] | None:
     """What the index in an artifact's folder says; None where it is of no use, or another artifact's."""
     try:
-        content = (folder / INDEX).read_bytes()
+        path = folder / INDEX
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        content = path.read_bytes()
     except OSError:
         return None
     index = parsed(content)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import functools
 import json
 import logging
 import os
 import secrets
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -226,7 +228,10 @@ class Claims:
         for _ in range(TRIES):
             with contextlib.suppress(FileNotFoundError):
                 return os.open(path, flags, 0o666)
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError as error:  # which would be read as a claim that somebody has
+                raise NotADirectoryError(errno.ENOTDIR, "no folder", str(self.folder)) from error
         return os.open(path, flags, 0o666)
 
     def _judged(self) -> Iterator[tuple[Path, Holder | None, bool]]:
@@ -245,8 +250,8 @@ class Claims:
         Raises:
             FileNotFoundError: there is no such claim.
         """
-        with path.open("rb") as file:
-            holder, touched = _parsed(file.read()), os.fstat(file.fileno()).st_mtime
+        content, touched = _read(path)
+        holder = _parsed(content)
         if holder is not None and holder.gone:
             return holder, True
         return holder, (now or self._now)() - touched > (holder.lease if holder else self.lease)
@@ -297,9 +302,27 @@ def _take_away(path: Path, token: str) -> None:
         own.unlink()
 
 
+def _read(path: Path) -> tuple[bytes, float]:
+    """What a claim's file says, and when its holder has given a sign of life.
+
+    Raises:
+        OSError: it cannot be read, or something else lies there; a pipe would be waited for without end.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags)
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise FileExistsError(errno.EEXIST, "no claim, and no file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(), state.st_mtime
+    finally:
+        os.close(descriptor)
+
+
 def _of_another(path: Path, token: str) -> bool:
     """Whether a claim's file says that somebody has it who has another token."""
-    found = _parsed(path.read_bytes())
+    found = _parsed(_read(path)[0])
     return found is not None and found.token != token
 
 

@@ -14,7 +14,7 @@ from bench.errors import escaped
 #: What the system says where another user, or nobody, may write.
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 #: What it says where something else lies than what belongs there.
-FOREIGN = (errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENOTEMPTY)
+FOREIGN = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENOTEMPTY)
 
 
 @contextlib.contextmanager
@@ -39,12 +39,12 @@ def why_unwritable(error: OSError, root: Path) -> str:
     """What cannot be written below ``root``, why, and the cure."""
     path = Path(os.fsdecode(error.filename)) if error.filename else root
     what = f"{escaped(str(path))}: cannot write ({error.strerror or error})"
-    if error.errno in FOREIGN:
-        return f"{what}; something else lies where the store has its own, remove it"
+    if error.errno in FOREIGN:  # of the path, or of one above it
+        return f"{what}; something else lies where the store has its own: remove it, or set BENCH_CACHE"
     if error.errno in FORBIDDEN and (owner := _owner(path)):
         return (
-            f"{what}; it is {owner}'s: set BENCH_CACHE to a folder of your own, or have {owner} share this one "
-            f"with a group: chgrp -R GROUP {escaped(str(root))} && chmod -R g+rwXs {escaped(str(root))}"
+            f"{what}; it is {owner}'s: set BENCH_CACHE to a folder of your own, or have {owner} share this "
+            f"one with a group: chgrp -R GROUP {escaped(str(root))} && chmod -R g+rwXs {escaped(str(root))}"
         )
     return f"{what}; set BENCH_CACHE to a writable folder"
 

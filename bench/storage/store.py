@@ -29,6 +29,7 @@ from bench.storage import artifact_index, claims
 from bench.storage.artifact_index import INDEX
 from bench.storage.claims import Claim, ClaimLostError, Claims
 from bench.storage.keys import KEY_DIGITS, file_name
+from bench.storage.permissions import FORBIDDEN, why_unwritable
 from bench.storage.sealed import file_sha256
 
 log = logging.getLogger(__name__)
@@ -144,9 +145,14 @@ class Store:
             yield claim
 
     def unwritable(self, error: OSError) -> UsageError:
-        """What is told when claims cannot be made, or looked at."""
-        why = error.strerror or error
-        return UsageError(f"{self.root}: cannot write ({why}); set BENCH_CACHE to a writable folder")
+        """What is told when something cannot be written, or looked at."""
+        return UsageError(why_unwritable(error, self.root))
+
+    def forbids(self, error: OSError) -> bool:
+        """Whether ``error`` says that this user may not write here, whatever the artifact is."""
+        if error.errno not in FORBIDDEN or error.filename is None:
+            return False
+        return Path(os.fsdecode(error.filename)).is_relative_to(self.root)
 
     @contextmanager
     def _holding(self, folder: Path, *, wait: bool) -> Iterator[Claim | None]:
@@ -270,7 +276,8 @@ class Store:
             return set()
 
     def _left(self, folder: Path, *, hidden: bool = False) -> list[Path]:
-        return list((self.root / "partial").glob(f"{'.' if hidden else ''}{folder.name}.*"))
+        found = (self.root / "partial").glob(f"{'.' if hidden else ''}{folder.name}.*")
+        return [left for left in found if left.is_dir()]
 
     def _set_aside(self, folder: Path) -> None:
         aside = self.root / "damaged" / f"{folder.name}-{time.time_ns()}"
