@@ -40,7 +40,10 @@ def why_unwritable(error: OSError, root: Path) -> str:
     path = Path(os.fsdecode(error.filename)) if error.filename else root
     what = f"{escaped(str(path))}: cannot write ({error.strerror or error})"
     if error.errno in FOREIGN:  # of the path, or of one above it
-        return f"{what}; something else lies where the store has its own: remove it, or set BENCH_CACHE to a writable folder"
+        return (
+            f"{what}; something else lies where the store has its own: remove it, or set BENCH_CACHE to a "
+            "writable folder"
+        )
     if error.errno in FORBIDDEN and (owner := _owner(path)):
         return (
             f"{what}; it is {owner}'s: set BENCH_CACHE to a folder of your own, or have {owner} share this "
