@@ -55,17 +55,14 @@ class LeftOut:
 
 
 def _may_be_picture(ending: str) -> bool:
-    return ending in FOREIGN or not ending
+    return ending in FOREIGN or ending in SUFFIXES or not ending
 
 
 def _told(ending: str, count: int, first: str) -> str:
     files = "file" if count == 1 else "files"
     kind = f"{files} ending in {escaped(ending)}" if ending else f"{files} without an ending"
-    cure = ""
-    if _may_be_picture(ending):
-        cure = (
-            "; save such pictures as JPEG or PNG" if ending else "; give pictures the ending of their format"
-        )
+    cures = {"": "; give pictures the ending of their format"}
+    cure = cures.get(ending, "; save such pictures as JPEG or PNG" if ending in FOREIGN else "")
     return f"{count:,} {kind} left out (first: {escaped(first)}){cure}"
 
 
@@ -90,8 +87,12 @@ class Finder:
         return LeftOut(self.hidden, tuple((end, *some) for end, some in sorted(self._others.items())))
 
     def folders(self, folder: Path) -> list[Path]:
-        """The folders in ``folder``, by name."""
-        return sorted(Path(entry.path) for entry in self._visible(folder) if _is_folder(entry))
+        """The folders in ``folder``, by name; files beside them are passed over."""
+        found = list(self._visible(folder))
+        for entry in found:
+            if not _is_folder(entry):
+                self._pass_over(entry)
+        return sorted(Path(entry.path) for entry in found if _is_folder(entry))
 
     def images(self, folder: Path, suffixes: Collection[str] = SUFFIXES, *, deep: bool = True) -> list[Path]:
         """The images in ``folder``, and below it if ``deep``, in one order on every machine.
@@ -110,12 +111,10 @@ class Finder:
                 if _is_folder(entry):
                     names |= {entry.name: True} if deep and not entry.is_symlink() else {}
                     continue
-                ending = os.path.splitext(entry.name)[1].lower()
-                if ending in suffixes:
+                if _ending(entry) in suffixes:
                     names[entry.name] = False
                 else:
-                    count, first = self._others.get(ending, (0, entry.path))
-                    self._others[ending] = count + 1, min(first, entry.path)
+                    self._pass_over(entry)
             return ((os.path.join(folder, name), names[name]) for name in sorted(names))
 
         open_folders = [inside(folder)]
@@ -127,6 +126,10 @@ class Finder:
                 yield path
             else:
                 open_folders.pop()
+
+    def _pass_over(self, entry: os.DirEntry[str]) -> None:
+        count, first = self._others.get(_ending(entry), (0, entry.path))
+        self._others[_ending(entry)] = count + 1, min(first, entry.path)
 
     def _visible(self, folder: str | Path) -> Iterator[os.DirEntry[str]]:
         try:
@@ -141,6 +144,10 @@ class Finder:
                     self.hidden += 1
                 else:
                     yield entry
+
+
+def _ending(entry: os.DirEntry[str]) -> str:
+    return os.path.splitext(entry.name)[1].lower()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

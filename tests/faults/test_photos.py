@@ -237,11 +237,16 @@ def test_other_files_are_counted_and_named(tmp_path):
 def test_prepare_and_run_tell_of_pictures_that_they_leave_out(tiny, bench, folder):
     photos.write(folder / "data")
     (folder / "data/photos/class0/IMG_1.HEIC").write_bytes(b"phone")
-    told = "1 file ending in .heic left out"
+    Image.new("RGB", (9, 9)).save(folder / "data/photos/beside the classes.png")
+    told, beside = "1 file ending in .heic left out", "1 file ending in .png left out"
     asked = ["--set", "folder=photos", "--set", "query_per_class=3", "--set", "train_per_class=8"]
     assert told in bench("data", "prepare", "image_folder", *asked, "--set", "val_per_class=2").out
-    assert told in bench("data", "check", "image_folder", *asked).out
-    assert f"warning: image_folder: {told}" in tiny("run", *ONE, edit=photos.grid()).err
+    out = bench("data", "check", "image_folder", *asked).out
+    assert told in out
+    assert beside in out
+    err = tiny("run", *ONE, edit=photos.grid()).err
+    assert f"warning: image_folder: {told}" in err
+    assert f"warning: image_folder: {beside}" in err
 
 
 # -- Classes ----------------------------------------------------------------------------------------
