@@ -123,11 +123,22 @@ cluster_option = click.option(
     help="The workers that a cluster is asked for; see bench/execution/cluster.yaml.",
 )
 
-replace_grid_option = click.option(
+_replace_grid_option = click.option(
     "--replace-grid",
     is_flag=True,
     help="Run into a folder with results of another grid, whose records no report shows then.",
 )
+
+_add_option = click.option(
+    "--add",
+    is_flag=True,
+    help="Run into a folder with results of another grid, and have reports show the cells of both.",
+)
+
+
+def other_grid_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What becomes of a folder that has results of another grid."""
+    return _add_option(_replace_grid_option(function))
 
 
 def listed(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import checkpoints_option, cluster_option, grid_options, replace_grid_option, verb
+from bench.cli.options import checkpoints_option, cluster_option, grid_options, other_grid_options, verb
 from bench.cli.saying import say
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 )
 @click.option("--address", metavar="HOST:PORT",
               help="The Ray cluster [default: $RAY_ADDRESS or the one of this machine].")  # fmt: skip
-@replace_grid_option
+@other_grid_options
 @verb
 def run(grid: Path, out: Path | None, **options: Any) -> int:
     """Train, measure and record every cell of a grid; cells that have a record are skipped."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import Number, checkpoints_option, grid_options, listed, replace_grid_option, verb
+from bench.cli.options import Number, checkpoints_option, grid_options, listed, other_grid_options, verb
 from bench.cli.saying import say
 from bench.errors import UsageError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--patience", type=Number(1), metavar="SECONDS",
               help="End after so long without anything to do [default: wait for others].")  # fmt: skip
 @checkpoints_option
-@replace_grid_option
+@other_grid_options
 @verb
 def worker(grid: Path, out: Path | None, **options: Any) -> int:
     """Make a share of a grid, with every other worker on the same folders.

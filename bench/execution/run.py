@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import logging
 import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +21,7 @@ from bench.execution.failure_notes import FailureNotes
 from bench.execution.forecast import Forecast, SharedForecast
 from bench.execution.keeping import Kept, keep
 from bench.execution.machine import Machine
+from bench.execution.opening import open_folder, splits, tidy
 from bench.execution.outcomes import CellOutcome, StageFailed
 from bench.execution.pools import pool_of, reached
 from bench.execution.pools.pool import Cause
@@ -32,8 +32,8 @@ from bench.planning import advice, estimate
 from bench.planning.plan import Cell, Plan
 from bench.planning.stage import Stage, walk
 from bench.results import records
-from bench.results.folder import ResultsFolder, grid_of, save_index
-from bench.storage import atomic
+from bench.results.folder import ResultsFolder
+from bench.storage.claims import Claims
 from bench.storage.keys import content_key
 from bench.storage.sealed import sha256
 from bench.storage.store import Store
@@ -60,6 +60,7 @@ class Manner:
         shares: what this one makes, see ``Stage.share``; None = everything, and timings if it takes them.
         patience: seconds that a worker waits for something to do.
         replace_grid: whether a folder with results of another grid may become that of this one.
+        add: whether its cells come to those that the folder has already.
     """
 
     overwrite: Overwrite = "missing"
@@ -68,6 +69,7 @@ class Manner:
     shares: frozenset[str] | None = None
     patience: float = math.inf
     replace_grid: bool = False
+    add: bool = False
 
     def takes(self, stage: Stage) -> bool:
         """Whether a stage is one that is made here."""
@@ -134,8 +136,14 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
     role: Literal["run", "worker"] = "worker" if manner.shared else "run"
     cells = content_key(sorted(cell.key for cell in plan.cells))
     lease = machine.store.claims.lease
+    todo = to_do(outcome, manner, machine.store)
+    if not todo and not Claims(ResultsFolder(out).at_work).names():
+        # Not even a claim is written: the folder may be one that can only be read.
+        tidy(out, machine.store, alone=True)
+        outcome.kept = keep(plan.keep, machine.store, out)
+        return outcome
     with at_work(out, role, lease, timings=manner.timings, cells=cells) as present:
-        todo = to_do(outcome, manner, machine.store)
+        tidy(out, machine.store, alone=not present.others())
         if todo:
             stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
             with run_log(ResultsFolder(out).log(f"{role}-{stamp}-{secrets.token_hex(2)}")):
@@ -157,23 +165,8 @@ def opened(plan: Plan, out: Path, manner: Manner) -> Outcome:
     """
     if plan.missing:
         raise UsageError("\n".join(plan.missing))
-    earlier = grid_of(out)
-    if earlier not in {None, plan.name} and not manner.replace_grid:
-        raise UsageError(
-            f"{out}: the results of another grid, '{earlier}', and not of '{plan.name}'; name another --out, "
-            "or pass --replace-grid, which leaves its records there and out of all reports"
-        )
-    cells = {cell.key: cell.slug for cell in plan.cells}
-    save_index(out, plan.name, plan.pareto, cells, plan.description, plan.entries)
-    for name, text in _splits(plan):
-        atomic.write_text(ResultsFolder(out).split(name), text)
+    open_folder(plan, out, replace=manner.replace_grid, add=manner.add)
     return Outcome(plan, out)
-
-
-def _splits(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Name and text of the manifest of every split."""
-    for name, manifest in plan.manifests.items():
-        yield name, json.dumps(manifest) + "\n"
 
 
 def to_do(outcome: Outcome, manner: Manner, store: Store) -> list[Cell]:
@@ -287,9 +280,9 @@ class _Recording:
 
     def __init__(self, machine: Machine, outcome: Outcome, untimed: dict[str, Cell]) -> None:
         self._machine, self._outcome, self._untimed = machine, outcome, untimed
-        splits = {name: sha256(text.encode()) for name, text in _splits(outcome.plan)}
+        digests = {name: sha256(text.encode()) for name, text in splits(outcome.plan)}
         first = machine.failures is not None
-        self._writing = Writing(outcome.out, machine.described(), splits, first=first)
+        self._writing = Writing(outcome.out, machine.described(), digests, first=first)
         self._elsewhere: list[CellOutcome] = []
 
     def take(self, ended: CellOutcome) -> str:

@@ -74,6 +74,7 @@ class RunOptions:
         timings: whether this machine takes the timings of the grid; only workers leave them to others.
         lease: seconds without a sign of life after which others may make what is at work here.
         replace_grid: whether a folder with results of another grid may become that of this one.
+        add: whether the cells of this grid come to those that the folder has already.
 
     Raises:
         UsageError: a value that no run can have.
@@ -100,6 +101,7 @@ class RunOptions:
     timings: bool = True
     lease: float = claims.LEASE
     replace_grid: bool = False
+    add: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what the command line would refuse."""
@@ -127,7 +129,7 @@ class RunOptions:
         for name, values in choices.items():
             if (value := getattr(self, name)) not in values:
                 raise UsageError(f"{name}: {value!r} is none of {', '.join(map(str, values))}")
-        for name in ("checkpoints", "wait"):
+        for name in ("checkpoints", "wait", "replace_grid", "add"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name}: {getattr(self, name)!r} is neither True nor False")
         for name, least, words in (("jobs", 1, ("auto",)), ("threads", 1, ()), ("limit", 2, (None,))):
@@ -141,6 +143,8 @@ class RunOptions:
             fits = isinstance(value, int | float) and SHORTEST <= value < math.inf
             if not fits and value not in words:
                 raise UsageError(f"{name}: {value!r} is not a number of seconds from {SHORTEST:g} on")
+        if self.add and self.replace_grid:
+            raise UsageError("--add, --replace-grid: one keeps what the other leaves out; pass one of them")
         self._check_executor()
 
     def _check_executor(self) -> None:
@@ -203,6 +207,7 @@ def run(grid: str | Path, out: str | Path | None = None, **options: Any) -> Outc
             shares=frozenset(asked.stages) or None,
             patience=math.inf if asked.patience is None else asked.patience,
             replace_grid=asked.replace_grid,
+            add=asked.add,
         )
         if asked.executor == "slurm":
             return _run_on_cluster(Path(grid), asked, plan, machine, folder, manner)
@@ -237,6 +242,7 @@ def _run_on_cluster(
     arguments += ["--limit", str(options.limit)] if options.limit else []
     arguments += [] if options.checkpoints else ["--no-checkpoints"]
     arguments += ["--lease", str(options.lease)]
+    arguments += ["--add"] if options.add else []
     asked = Asked(
         plan=plan,
         machine=machine,

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bench.errors import RecordError, UsageError, did_you_mean
 from bench.results import catalogue, records, soundness
+from bench.results.grid_index import GridIndex
 from bench.results.records import Examples, Record
-from bench.storage import atomic, sealed
+from bench.storage import atomic
 from bench.storage.keys import file_name, readable
 from bench.types import MetricEntry
 
@@ -110,6 +111,12 @@ class ResultsFolder:
             "log": self.log(stem),
         }
 
+    @property
+    def written(self) -> list[Path]:
+        """The folders that runs write files into while they are at work on it."""
+        files = (self.record(""), self.scores(""), self.examples(""), self.log(""))
+        return [*(file.parent for file in files), self.failures]
+
     def all_records(self) -> list[Path]:
         """Every record that is there, in the order of names."""
         return _beside(self.record("*"))
@@ -125,16 +132,6 @@ class ResultsFolder:
 
 def _beside(pattern: Path) -> list[Path]:
     return sorted(pattern.parent.glob(pattern.name))
-
-
-class GridIndex(BaseModel):
-    """What ``grid.json`` holds, see ``index_text``."""
-
-    name: str
-    pareto: list[tuple[str, str]]
-    cells: dict[str, str]
-    description: str = ""
-    metrics: list[MetricEntry] = []
 
 
 @dataclass(frozen=True)
@@ -237,20 +234,11 @@ class Results:
         return soundness.content(self.home(record), record, self.stems[record.key], part)
 
 
-def index_text(name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "",
-               metrics: Sequence[MetricEntry] = ()) -> str:  # fmt: skip
-    """The JSON of ``grid.json``: a grid's cells (cell key -> slug), what it is for, plug-ins' metrics."""
-    index = {"schema_version": records.SCHEMA_VERSION, "name": name, "description": description.strip()}
-    index |= {"pareto": pareto, "cells": cells}
-    if metrics:
-        index["metrics"] = [catalogue.as_json(entry) for entry in metrics]
-    return sealed.sealed(index)
-
-
 def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str],
                description: str = "", metrics: Sequence[MetricEntry] = ()) -> None:  # fmt: skip
     """Write ``grid.json`` of the present grid."""
-    atomic.write_text(ResultsFolder(folder).index, index_text(name, pareto, cells, description, metrics))
+    index = GridIndex.of(name, pareto, cells, description, metrics)
+    atomic.write_changed(ResultsFolder(folder).index, index.text())
 
 
 def load_results(folder: Path) -> Results:
@@ -352,10 +340,10 @@ def _learn(declared: list[MetricEntry], source: str) -> None:
             catalogue.learn([one], source)
 
 
-def grid_of(folder: Path) -> str | None:
-    """Name of the grid whose results a folder holds; None where there are none, or none that can be read."""
+def index_of(folder: Path) -> GridIndex | None:
+    """What the results in a folder are of; None where there are none, or none that can be read."""
     try:
-        return grid_index(ResultsFolder(folder)).name
+        return grid_index(ResultsFolder(folder))
     except RecordError:
         return None
 

@@ -56,6 +56,25 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_changed(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 unless the file has it already, which then only counts as written just now.
+
+    So a finished run may be repeated where nothing can be written.
+
+    Raises:
+        UsageError: it is to be written, and the folder cannot be.
+    """
+    try:
+        same = path.read_bytes() == text.encode("utf-8")
+    except OSError:
+        same = False
+    if not same:
+        write_text(path, text)
+        return
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
 def write_new(path: Path, text: str) -> bool:
     """Write ``text`` as UTF-8 unless there is such a file: of several who try, the first one does.
 

@@ -297,7 +297,8 @@ def test_a_folder_of_another_grid_is_refused_unless_it_is_to_be_replaced(tiny, v
     assert (refused.code, refused.out) == (2, "")
     assert refused.err == (
         "error: out: the results of another grid, 'tiny', and not of 'other'; name another --out, or pass "
-        "--replace-grid, which leaves its records there and out of all reports\n"
+        "--add, which shows the cells of both, or --replace-grid, which leaves its records there and out of "
+        "all reports\n"
     )
     assert tiny(verb, "--out", "out", *only, "--replace-grid", edit=other).code == 0
     assert load_results(Path("out")).name == "other"

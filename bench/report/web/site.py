@@ -31,8 +31,9 @@ from bench.report.web import speed as training_speed
 from bench.report.web.cells import CellPages
 from bench.report.web.groups import FACETS, GroupView, facet_choices
 from bench.results import catalogue, commands
-from bench.results.folder import Results, ResultsFolder, index_text
+from bench.results.folder import Results, ResultsFolder
 from bench.results.fronts import Front, differences, front_of
+from bench.results.grid_index import GridIndex
 from bench.results.names import Configuration, Names
 from bench.results.pareto import MARGIN
 from bench.results.records import Record
@@ -191,8 +192,8 @@ class _Site:
         buffer, results = io.BytesIO(), self.results
         place, why = ResultsFolder(Path()), "\n\n".join(results.descriptions)
         learnt = catalogue.learnt(name for record in results.records for name in record.metrics)
-        index = index_text(results.name, results.pareto, results.cells, why, learnt)
-        parts = {place.index: index.encode()}
+        index = GridIndex.of(results.name, results.pareto, results.cells, why, learnt)
+        parts = {place.index: index.text().encode()}
         for record in sorted(results.records, key=lambda record: self.stems[record.key]):
             content = results.home(record).record(results.stems[record.key]).read_bytes()
             parts[place.record(self.stems[record.key])] = content
