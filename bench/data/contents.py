@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -92,6 +93,8 @@ def look(
 ) -> Contents:
     """What is in files, read in threads where it is not remembered.
 
+    Several processes that look at the same files at once, as the workers of a cluster do, share the work.
+
     Args:
         paths: of the files.
         decode: also asked of every file that it has not taken before.
@@ -109,6 +112,8 @@ def look(
     wanted = ~known if decode is None else ~(known & entries["decodes"])
     wanted[list(seen.failures)] = False
     todo = places[wanted[places]]
+    if len(todo) > _MANY:
+        todo = np.roll(todo, secrets.randbelow(len(todo)))  # each begins elsewhere
     size = int(seen.sizes[todo].sum())
     if _quick.get() and (len(todo) > QUICK_FILES or size > QUICK_BYTES):
         return Contents(entries["digest"], seen.failures, len(todo), size)
@@ -117,9 +122,10 @@ def look(
     entries["state"][todo] = seen.states[todo]
     # A file that changed just now may change again and keep its time.
     steady = np.zeros(len(names), bool) if _quick.get() else seen.changed < (began - _TICK) * 1e9
+    settled = np.zeros(len(names), bool)
     kept, done = time.monotonic(), list[int]()
     try:
-        for place, digest, error in _read(names, todo, size, decode):
+        for place, digest, error in _read(names, todo, size, decode, settled):
             if error is not None:
                 seen.failures[place] = error
             if digest is None:
@@ -131,6 +137,11 @@ def look(
                 known[place] = True
             if done and time.monotonic() - kept > _KEEP:
                 memory.keep(entries[done], entries[known])
+                others = memory.find(seen.states[todo])
+                found = (others["state"] == seen.states[todo]).all(axis=1)
+                found &= others["decodes"] | (decode is None)
+                entries[todo[found]] = others[found]
+                settled[todo[found]] = known[todo[found]] = True
                 kept, done = time.monotonic(), []
     finally:
         if done:
@@ -187,12 +198,14 @@ def _digest(data: bytes) -> bytes:
 
 
 def _read(
-    names: Sequence[str], places: Indices, size: int, decode: Decode | None
+    names: Sequence[str], places: Indices, size: int, decode: Decode | None, settled: NDArray[np.bool_]
 ) -> Iterator[tuple[int, bytes | None, Exception | None]]:
-    """Digest of each file, or why there is none, or why it cannot be decoded."""
+    """Digest of each file, and why it has none or cannot be decoded; neither once it is ``settled``."""
 
     def content(place: int) -> tuple[int, bytes | None, Exception | None]:
         digest = None
+        if settled[place]:
+            return place, None, None
         # Decoders meet damage in many ways, each with an exception of its own.
         try:
             with decoding.regular(names[place]) as file:
@@ -206,10 +219,13 @@ def _read(
 
     what = "looking into" if decode is None else "decoding"
     advance = _Advance(what, len(places), size)
-    with decoding.quiet():
-        for some, found in _threaded(lambda some: [content(place) for place in some], places, _PIECE):
-            yield from found
-            advance.tell(len(some))
+    try:
+        with decoding.quiet():
+            for some, found in _threaded(lambda some: [content(place) for place in some], places, _PIECE):
+                yield from found
+                advance.tell(len(some))
+    finally:
+        settled[:] = True  # nobody waits for threads whose files nobody wants any more
 
 
 def _threaded(

@@ -181,6 +181,47 @@ def test_what_is_found_is_kept_on_the_way(pictures, aged, folder, monkeypatch):
     assert len(memory._entries) == len(pictures)
 
 
+def test_processes_that_look_at_once_share_the_work(pictures, aged, folder, monkeypatch):
+    monkeypatch.setattr(contents, "_KEEP", 0)
+    monkeypatch.setattr(contents, "_PIECE", 1)
+    read = []
+
+    def decode(place, file):
+        read.append(place)
+        time.sleep(0.01)
+
+    def decode_too(place, file):
+        if place == 5:  # another process has done the second half
+            contents.look(pictures, lambda place, file: None, np.arange(20, 40))
+        decode(place, file)
+
+    with monkeypatch.context() as shared:
+        shared.setattr(contents, "root_of", lambda names: "one")
+        found = contents.look(pictures, decode_too)
+    assert set(range(15)) <= set(read)
+    assert len(read) < 35, "most of the second half is not read again"
+    np.testing.assert_array_equal(found.digests, contents.look(pictures).digests)
+
+
+def test_an_interruption_waits_for_no_file(pictures, folder, monkeypatch):
+    monkeypatch.setattr(contents, "_PIECE", 20)
+    slow = []
+
+    def decode(place, file):
+        slow.append(place)
+        time.sleep(0.05)
+        if len(slow) == 3:
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        contents.look(pictures, decode)
+    count = len(slow)
+    time.sleep(0.3)
+    assert len(slow) <= count + 1
+    assert time.monotonic() - began < 1.5
+
+
 def _digest(paths: list[Path]) -> str:
     contents._TICK = -3600
     return ImageFiles(tuple(paths), 16).digest()
