@@ -214,7 +214,8 @@ def _read(
                     file.seek(0)
                     decode(place, file)
         except Exception as error:
-            return place, digest, error
+            error.__context__ = error.__cause__ = None  # its frames would keep the file, and the image
+            return place, digest, error.with_traceback(None)
         return place, digest, None
 
     what = "looking into" if decode is None else "decoding"

@@ -128,7 +128,7 @@ class ImageFiles:
         """What to say of images that cannot be read: the first ones with their reasons, and the cure."""
         if len(failures) == 1:
             ((place, error),) = failures.items()
-            return unreadable(self.paths[place], error)
+            return f"{unreadable(self.paths[place], error)}, or leave it out with unreadable: skip"
         where = contents.root_of([os.fspath(path) for path in self.paths])
         lines = [f"{where}: {len(failures):,} of {len(self):,} images cannot be read; {_CURE}"]
         first = list(failures.items())[:_NAMED]
