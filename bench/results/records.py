@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError, from_json
 
-from bench.errors import RecordError
+from bench.errors import RecordError, shortened
 from bench.results import catalogue
 from bench.storage import atomic, sealed
 
@@ -45,6 +45,8 @@ UNREADABLE = (OSError, ValueError, RecursionError)
 #: Numbers whose squares and sums are numbers, too, and whole ones that every file format holds.
 Real = Annotated[float, Field(ge=-1e100, le=1e100)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+#: What a reader calls something: no table or chart has room for more.
+Name = Annotated[str, Field(max_length=1000)]
 
 #: What tables and comparisons take apart, if a record has it: its kind in words, and whether a value is one.
 _KINDS: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
@@ -88,12 +90,12 @@ class CellInfo(_Part):
     incomparable.
     """
 
-    dataset: str
+    dataset: Name
     protocol: dict[str, Any]
-    teachers: list[str]
-    student: str
-    method: str
-    loss: str
+    teachers: list[Name]
+    student: Name
+    method: Name
+    loss: Name
     bits: Whole
     seed: Whole
     image_size: Whole
@@ -155,7 +157,7 @@ class Record(_Part):
     warnings: list[str] = Field(default_factory=list)
     cell: CellInfo
     params: dict[str, Any]
-    metrics: dict[str, Measured] = Field(default_factory=dict)
+    metrics: dict[Name, Measured] = Field(default_factory=dict)
     per_query: dict[str, ArtifactReference] = Field(default_factory=dict)
     stages: dict[str, StageInfo] = Field(default_factory=dict)
     environment: dict[str, Any]
@@ -254,7 +256,7 @@ def fault(error: ValidationError) -> str:
     first = error.errors()[0]
     if first["type"] == "model_type":
         return "not a mapping"
-    where = ".".join(map(str, first["loc"]))
+    where = shortened(".".join(map(str, first["loc"])))
     return f"field {where}: {first['msg']}" if where else str(first["msg"])
 
 
