@@ -88,12 +88,14 @@ def render(
         }
         names = charts.start(summary, drawn, formats)
         fronts = {slug: list(found.values()) for slug, found in drawn.items()}
-        cells = CellTable(results.records)
+        cells = CellTable(results.records, results.origins)
         parquet = cells.parquet()
         files = {
             "table.csv": cells.csv().encode(),
             **({"table.parquet": parquet} if parquet else {}),
-            "table.md": tables.markdown(summary, fronts, partial(commands.export, results)).encode(),
+            "table.md": tables.markdown(
+                summary, fronts, partial(commands.export, results), results.origins
+            ).encode(),
             "table.tex": tables.latex(summary, fronts).encode(),
         }
         found = find(results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -178,6 +178,12 @@ class Results:
     def home(self, record: Record) -> ResultsFolder:
         """The folder that a record comes from."""
         return ResultsFolder(self.homes.get(record.key, self.folder))
+
+    def origins(self, records: Iterable[Record]) -> str:
+        """The folders that ``records`` come from; empty where there is only one."""
+        if len(set(self.homes.values())) < 2:
+            return ""
+        return ", ".join(dict.fromkeys(str(self.homes[record.key]) for record in records))
 
     def path(self, record: Record) -> Path:
         """The file of a record."""

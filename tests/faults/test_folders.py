@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bench.results.records import Failure
 from bench.storage import atomic, claims, left_behind
 from bench.storage.store import Store
+from tests import recorded
 from tests.conftest import TINY_GRID
+
+FAILURE = Failure(type="RuntimeError", stage="finetune", message="not finite")
 
 ONE = (TINY_GRID[TINY_GRID.index("  method: ") : TINY_GRID.index("  seed: ")],
        "  method: [none]\n  loss: [csq]\n  bits: [16]\n")  # fmt: skip
@@ -147,3 +154,29 @@ def test_two_grids_in_one_folder(one, bench):
     assert json.loads(Path("out/grid.json").read_text()) == index
     assert one("run", "--out", "out", "--replace-grid").code == 0
     assert json.loads(Path("out/grid.json").read_text())["name"] == "tiny"
+
+
+def test_one_page_of_several_folders(bench, folder, write_results):
+    """Every row and cell says which folder it is of."""
+    for name, bits in (("a", (16, 32)), ("b", (16, 64))):
+        some = [recorded.make_record(bits=n, seed=seed) for n in bits for seed in (0, 1)]
+        some += [recorded.make_record(bits=bits[1], seed=9, status="failed", error=FAILURE)]
+        shutil.move(write_results([one for one in some if name == "a" or one.cell.seed != 0]), folder / name)
+    result = bench("report", "a", "b", "--out", "both")
+    assert result.code == 0, result.err
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "both"]
+    rows = list(csv.DictReader(Path("both/table.csv").read_text().splitlines()))
+    assert {(row["folder"], row["bits"], row["seed"]) for row in rows} == {
+        *(("a", bits, seed) for bits in ("16", "32") for seed in ("0", "1")),
+        *(("a", "32", "9"), ("b", "64", "9"), ("b", "64", "1")),
+    }
+    page = Path("both/index.html").read_text()
+    assert re.findall(r'class="folder">(.*?)</td>', page) == ["a", "a", "b"]
+    assert re.findall(r'failed</span><td>(.*?)<td class="wide">', page) == ["a", "b"]
+    table = Path("both/table.md").read_text()
+    assert "| folder" in table
+    assert sum("<span>b</span>" in path.read_text() for path in Path("both/cells").iterdir()) == 2
+    alone = bench("report", "a")
+    assert alone.code == 0
+    for name in ("index.html", "table.csv", "table.md"):
+        assert "folder" not in Path("a/report", name).read_text().replace("a results folder", "")

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import unicodedata
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.results.frame import cell_values, metric_values, plain
@@ -20,11 +21,20 @@ _INTEGERS = ("bits", "seed", "image_size", "threads")
 
 
 class CellTable:
-    """One line per record, in both formats."""
+    """One line per record, in both formats; of records of several folders, each says of which it is."""
 
-    def __init__(self, records: list[Record]) -> None:
+    def __init__(
+        self, records: list[Record], origins: Callable[[Sequence[Record]], str] = lambda _: ""
+    ) -> None:
         name = Names(records)
-        self._lines = [{"configuration": str(name(record)), **_line(record)} for record in records]
+        self._lines = [
+            {
+                "configuration": str(name(record)),
+                **({"folder": folder} if (folder := origins([record])) else {}),
+                **_line(record),
+            }
+            for record in records
+        ]
         self._columns = list(dict.fromkeys(column for line in self._lines for column in line))
         self._metrics = {column for record in records for column in _metrics(record)}
 

@@ -6,7 +6,7 @@ Names come from plug-ins and grids, so whatever is written is escaped for the fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -25,20 +25,26 @@ _FLOATS_AT_A_TIME = 40
 Fronts = Mapping[str, list[Front]]
 
 
-def markdown(summary: Summary, fronts: Fronts, command: Callable[[Record], str] = lambda _: "") -> str:
+def markdown(
+    summary: Summary,
+    fronts: Fronts,
+    command: Callable[[Record], str] = lambda _: "",
+    origins: Callable[[Sequence[Record]], str] = lambda _: "",
+) -> str:
     """Return one section per comparable group, then the cells that have no numbers.
 
     Args:
         summary: what was run.
         fronts: by the slug of their group; groups without any may be left out.
         command: what takes the network of a cell away; empty for none.
+        origins: the folders that cells come from; empty where there is only one.
     """
     parts = [f"# {_md(summary.name)}", _md_list(differences(summary.groups))]
     for group in summary.groups:
         parts += [
             f"## {_md(group.title)}",
             f"Protocol: {_md(group.protocol_words)}",
-            _md_table(of.group_columns(group)),
+            _md_table([*of.group_columns(group), *_folders(group, origins)]),
             _md_list(of.group_notes(group)),
             *_md_fronts(_ranked(group, fronts), command),
         ]
@@ -82,6 +88,12 @@ def _md_fronts(fronts: list[Front], command: Callable[[Record], str]) -> Iterato
     if lines := [f"- {_md(name)}: {_md_code(typed)}" for name, typed in taken if typed]:
         yield "#### Take a recommended student away"
         yield "\n".join(lines)
+
+
+def _folders(group: Group, origins: Callable[[Sequence[Record]], str]) -> Iterator[Column]:
+    """The folders of every row, where there are several."""
+    if any(named := [origins(row.records) for row in group.rows]):
+        yield Column("folder", named, numeric=False)
 
 
 def _md_list(items: list[str]) -> str:

@@ -153,6 +153,7 @@ class _Site:
             missing=self.summary.missing,
             other_records=self.results.left_out,
             views=views,
+            origins=self.results.origins,
             differences=differences(self.summary.groups),
             front_title=front_title,
             margin=f"{MARGIN:g}",
@@ -211,6 +212,7 @@ class _Site:
             configuration=configuration,
             file=f"{self.stems[record.key]}.json",
             command=self.command(record),
+            origin=self.results.origins([record]),
             strip=self.pictures.strips.get(record.key),
             **self.cell_pages.context(record, self.results.noted(self.results.log, record, "")),
             **more,
@@ -236,6 +238,7 @@ class _Site:
                 "configuration": configuration,
                 "seed": record.cell.seed,
                 "status": record.status,
+                "folder": self.results.origins([record]),
                 "reason": one_line(f"{error.stage}: {error.type}: {error.message}") if error else "",
                 "page": self.pages[record.key],
             }
