@@ -16,6 +16,7 @@ from bench.errors import escaped
 from bench.execution import progress
 from bench.results.folder import ResultsFolder, save_index
 from bench.results.records import Failure, Record
+from bench.storage import sealed
 from tests import recorded
 
 #: Colours a terminal, turns the direction of what follows, breaks a line for some readers, no XML has, half
@@ -43,7 +44,7 @@ def nasty_folder(path: Path) -> Path:
     save_index(folder.path, f"n{NASTY}", [("map", "macs")], cells, f"why{NASTY}")
     for i, record in enumerate(some):
         folder.record(str(i)).parent.mkdir(exist_ok=True)
-        folder.record(str(i)).write_text(json.dumps(record.model_dump()), encoding="utf-8")
+        folder.record(str(i)).write_text(sealed.sealed(record.model_dump()), encoding="utf-8")
         folder.log(str(i)).parent.mkdir(exist_ok=True)
         folder.log(str(i)).write_text(f"log{NASTY}\n", encoding="utf-8", errors="surrogatepass")
     return folder.path
