@@ -10,9 +10,10 @@ named with ``--include``. Whatever the source, a second plug-in under one name i
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
-import os
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
@@ -25,9 +26,14 @@ from typing import Any, Generic, TypeVar
 from bench import environment
 from bench.errors import UsageError, did_you_mean
 from bench.interfaces import Dataset, Loss, Method, Metric, Network
+from bench.storage import sources
 
 T = TypeVar("T")
 _C = TypeVar("_C", bound=type)
+
+#: Plug-in of a user's -> digest of its source, see ``source_of``; and that of the file being included.
+_sources: dict[type, str | None] = {}
+_including: list[str] = []
 
 #: What a plug-in is told that wants a package of its own which has the name of one of ours.
 _OURS = (
@@ -92,6 +98,8 @@ class Registry(Generic[T]):
                 raise self._duplicate(name, target.module, _origin(plugin))
             self._registered[name] = plugin
             self.registrations += 1
+            if _including:
+                _sources[plugin] = _including[-1]
             return plugin
 
         return add
@@ -179,8 +187,10 @@ def include(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
     # Last, so that nothing there stands in the way of anybody else's packages.
-    sys.path += [place for place in (str(path.resolve().parent), os.getcwd()) if place not in sys.path]
+    roots = [path.resolve().parent, Path.cwd()]
+    sys.path += [str(place) for place in roots if str(place) not in sys.path]
     before = sum(registry.registrations for registry in REGISTRIES.values())
+    _including.append(sources.digest(path.resolve(), roots))
     try:
         spec.loader.exec_module(module)
     except UsageError:
@@ -188,10 +198,40 @@ def include(path: Path) -> None:
     except (Exception, SystemExit) as error:  # its exit code would be taken for a verdict of ours
         cure = _OURS if isinstance(error, ImportError) and _names_ours(error) else ""
         raise UsageError(f"--include {path}: {type(error).__name__}: {error}{cure}") from error
+    finally:
+        _including.pop()
     if before == sum(registry.registrations for registry in REGISTRIES.values()):
         raise UsageError(
             f"--include {path}: registers no plug-in; put a decorator like @LOSSES.register above its class"
         )
+
+
+def is_own(plugin: type) -> bool:
+    """Whether a plug-in is one of the suite's."""
+    return plugin.__module__.partition(".")[0] in {"bench", "models"}
+
+
+def source_of(plugin: type) -> str | None:
+    """Digest of the source of a user's plug-in, with that of modules beside it; None of the suite's own.
+
+    None also where nobody knows the source, as of a class that was typed into an interpreter.
+    """
+    if is_own(plugin):
+        return None
+    if plugin not in _sources:
+        _sources[plugin] = _source_elsewhere(plugin)
+    return _sources[plugin]
+
+
+def _source_elsewhere(plugin: type) -> str | None:
+    """Of an installed plug-in its file counts, of one in a program that is run, or a notebook, its class."""
+    file = getattr(sys.modules.get(plugin.__module__), "__file__", None)
+    try:
+        if plugin.__module__ != "__main__" and file is not None:
+            return sources.digest(Path(file))
+        return hashlib.sha256(inspect.getsource(plugin).encode()).hexdigest()
+    except (OSError, TypeError):
+        return None
 
 
 def _names_ours(error: ImportError) -> bool:

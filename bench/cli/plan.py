@@ -30,14 +30,16 @@ def plan(grid: Path, cluster: Path | None, out: Path | None, as_json: bool, **op
     from bench.execution.cluster import load_cluster
     from bench.execution.cluster_plan import expected
     from bench.execution.session import RunOptions, prepare
-    from bench.planning import advice
+    from bench.planning import advice, edited
+    from bench.planning.stage import walk
     from bench.results.folder import ResultsFolder
 
     if out is not None and cluster is None:
         raise UsageError("--out: of a plan with --cluster; without, no record counts")
     file = load_cluster(cluster) if cluster else None
     planned, machine = prepare(grid, RunOptions(**options), fetch=False)
-    for line in advice.warnings(planned):
+    stages = walk(leaf for cell in planned.selected for leaf in cell.leaves.values())
+    for line in (*advice.warnings(planned), *edited.warnings(stages.values(), machine.store)):
         log.warning("warning: %s", line)
     summary = plan_summary(planned, machine.store, machine.job_hardware, machine.jobs)
     text = plan_text(summary) if not as_json else ""

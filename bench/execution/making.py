@@ -15,6 +15,7 @@ from bench.execution import quiet
 from bench.execution.failure_notes import FailureNotes
 from bench.execution.machine import Machine
 from bench.execution.pools.pool import Cause, End, Ended, logged
+from bench.planning import edited
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.storage.claims import Claim, ClaimLostError
@@ -139,7 +140,8 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
 
     Raises:
         ClaimLostError: another process makes it by now; what was done here is no more.
-        UsageError: the disk is full, or belongs to somebody else.
+        UsageError: the disk is full, or belongs to somebody else, or a plug-in has been edited since the run
+            began.
     """
     import torch
 
@@ -159,12 +161,14 @@ def _make(stage: Stage, context: Context, claim: Claim, *, fresh: bool) -> End:
         "threads": torch.get_num_threads(),
         "spec": stage.spec,
         "inputs": {role: needed.key for role, needed in stage.inputs.items()},
+        "sources": edited.made_by(stage),
     }
     if fresh:
         store.forget_partial(folder)
     found = None if fresh else store.verify(folder)
     if found is not None:
         return End(found)
+    edited.check(stage)
     run = importlib.import_module(f"bench.stages.{stage.kind}").run
     try:
         with store.write(folder, about) as (temporary, summary):

@@ -9,7 +9,7 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +28,7 @@ from bench.execution.pools.pool import Cause
 from bench.execution.progress import ProgressReport
 from bench.execution.recorded import Recorded
 from bench.execution.run_log import run_log
-from bench.planning import advice, estimate
+from bench.planning import advice, edited, estimate
 from bench.planning.plan import Cell, Plan
 from bench.planning.stage import Stage, walk
 from bench.results import records
@@ -136,6 +136,8 @@ def run_plan(plan: Plan, machine: Machine, out: Path, manner: Manner | None = No
     role: Literal["run", "worker"] = "worker" if manner.shared else "run"
     cells = content_key(sorted(cell.key for cell in plan.cells))
     lease = machine.store.claims.lease
+    for line in edited.warnings(_stages(plan.selected), machine.store):
+        log.warning("warning: %s", line)
     todo = to_do(outcome, manner, machine.store)
     if not todo and not Claims(ResultsFolder(out).at_work).names():
         # Not even a claim is written: the folder may be one that can only be read.
@@ -190,9 +192,13 @@ def to_do(outcome: Outcome, manner: Manner, store: Store) -> list[Cell]:
         for cell in todo:  # the same
             everywhere.forget_unfinished(cell)
     if manner.overwrite != "missing":
-        stages = walk(leaf for cell in todo for leaf in cell.leaves.values())
-        FailureNotes(ResultsFolder(out).failures).clear(stages.values())
+        FailureNotes(ResultsFolder(out).failures).clear(_stages(todo))
     return todo
+
+
+def _stages(cells: Iterable[Cell]) -> Iterable[Stage]:
+    """All that cells are made from, each once."""
+    return walk(leaf for cell in cells for leaf in cell.leaves.values()).values()
 
 
 def _changed(cell: Cell, record: records.Record, recorded: Recorded, store: Store) -> bool:

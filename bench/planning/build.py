@@ -31,7 +31,7 @@ from bench.planning.conflicts import refusals
 from bench.planning.graph import applies
 from bench.planning.plan import Cell, Plan
 from bench.planning.points import Choice, Point, idle_excludes, points, size
-from bench.planning.resolved import Blocks, DatasetBlock, plugin_block
+from bench.planning.resolved import Blocks, DatasetBlock, identity, plugin_block
 from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
 from bench.results import catalogue
@@ -259,7 +259,7 @@ class _Builder:
                 metric(params)
             except MissingPackageError as error:
                 self.missing[str(error)] = None
-            blocks[name] = {"name": name, "version": metric.version, "params": params.model_dump(mode="json")}
+            blocks[name] = {**identity(METRICS, name), "params": params.model_dump(mode="json")}
         return blocks
 
     def _idle_metrics(self) -> list[Problem]:
@@ -294,7 +294,7 @@ class _Builder:
         # Other judges than labels have rules of their own, which their metrics hold.
         ranked = {"k": k, "ties": asked.ties, "normalizer": asked.normalizer}
         rule = ranked if plugin.judged_by == "labels" else {}
-        block = {"name": entry.name, "version": plugin.version, "params": params, "limit": self.choice.limit}
+        block = {**identity(DATASETS, entry.name), "params": params, "limit": self.choice.limit}
         try:
             loaded = self._loaded(entry.name, params)
         except MissingDataError as error:
@@ -330,7 +330,7 @@ class _Builder:
         # The key holds what is in the weights, not where they lie: a copy elsewhere is the same work.
         self.weights[entry.name, weights] = getattr(params, "weights", None)
         kept = params.model_dump(mode="json", exclude={"weights"})
-        return {"name": entry.name, "version": plugin.version, "params": kept, "weights": weights}
+        return {**identity(registry, entry.name), "params": kept, "weights": weights}
 
 
 def _declared(metric: str) -> tuple[MetricEntry, ...]:

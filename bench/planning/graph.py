@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import environment
-from bench.planning.resolved import Blocks
+from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS
 
@@ -82,11 +82,7 @@ def _teachers(blocks: Blocks) -> dict[str, Stage]:
         return _outputs(blocks, plugin)
     trainer = METHODS.get(plugin.teacher_trained_by)
     params = trainer.Params.of(plugin.teacher_params(plugin.Params.of(blocks.method["params"])))
-    method = {
-        "name": plugin.teacher_trained_by,
-        "version": trainer.version,
-        "params": params.model_dump(mode="json"),
-    }
+    method = {**identity(METHODS, plugin.teacher_trained_by), "params": params.model_dump(mode="json")}
     return {
         f"teacher{i}": _distill(
             Blocks(**{**vars(blocks), "teachers": [], "student": teacher, "method": method}), SHARED_SEED

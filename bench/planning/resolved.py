@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.planning.config import resolve
 from bench.planning.schema import Defaults
-from bench.registry import Registry
+from bench.registry import Registry, source_of
 from bench.types import TrainingParameters
 
 
@@ -74,4 +74,11 @@ class Blocks:
 def plugin_block(registry: Registry[Any], entry: Any, defaults: TrainingParameters) -> dict[str, Any]:
     """Name, version and resolved parameters of a method or loss."""
     params = resolve(registry, entry, defaults).model_dump(mode="json")
-    return {"name": entry.name, "version": registry.get(entry.name).version, "params": params}
+    return {**identity(registry, entry.name), "params": params}
+
+
+def identity(registry: Registry[Any], name: str) -> dict[str, Any]:
+    """Name and version of a plug-in; of a user's own also the digest of its source."""
+    plugin = registry.get(name)
+    source = source_of(plugin)
+    return {"name": name, "version": plugin.version, **({"source": source} if source else {})}

@@ -1,5 +1,1 @@
 """What every training shares: the loop, batches, views and pixels on their way to the device."""
-
-from bench import environment
-
-environment.claim_packages()

@@ -28,14 +28,15 @@ NETWORK = "resnet18"
 @cache
 def timm_network(arch: str) -> type[TimmNetwork]:
     """Plug-in class for timm's ``arch``; a tag behind a dot chooses among its published weights."""
-    return type(f"timm:{arch}", (TimmNetwork,), {"arch": arch})
+    return type(f"timm:{arch}", (TimmNetwork,), {"arch": arch, "__module__": __name__})
 
 
 @cache
 def torchvision_network(arch: str) -> type[TorchvisionNetwork]:
     """Plug-in class for torchvision's ``arch``; a tag behind a dot chooses among its published weights."""
     name, _, tag = arch.partition(".")
-    return type(f"torchvision:{arch}", (TorchvisionNetwork,), {"arch": name, "tag": tag or "DEFAULT"})
+    own = {"arch": name, "tag": tag or "DEFAULT", "__module__": __name__}
+    return type(f"torchvision:{arch}", (TorchvisionNetwork,), own)
 
 
 class ZooNetwork(BaseNetwork):
