@@ -138,7 +138,7 @@ def test_a_page_takes_the_place_of_nothing_that_is_searched(bench, album, folder
         (["absent", "album/00.png", "--index", "codes.npz"], "absent: no bundle; make one with"),
         (["other", "album/00.png", "--index", "codes.npz"], "made by another bundle than other"),
         (["bundle", "album/00.png", "--index", "/dev/zero"], "/dev/zero: not a file"),
-        (["bundle", "album/00.png", "--index", "codes.npz", "--html", "album"], "album: a folder lies in the place"),
+        (["bundle", "album/00.png", "--index", "codes.npz", "--html", "album"], "album: a folder lies in"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
