@@ -7,6 +7,7 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,7 +16,7 @@ from rich.console import Console
 from bench.errors import escaped
 from bench.execution import progress
 from bench.results.folder import ResultsFolder, save_index
-from bench.results.records import Failure, Record
+from bench.results.records import Failure
 from bench.storage import sealed
 from tests import recorded
 
@@ -24,14 +25,15 @@ from tests import recorded
 NASTY = "\x1b[31mx\u202ey\u2028z\x00\x85\x7f\ufffe\udc80\u200b[red]<b>*_$%"
 
 
-def nasty_record(**changes) -> Record:
+def nasty_record(**changes) -> dict[str, Any]:
+    """The content of a record's file, as somebody may have written it."""
     record = recorded.make_record(**changes).model_dump(mode="json")
     record["cell"] |= {"dataset": f"d{NASTY}", "student": f"s{NASTY}", "loss": f"l{NASTY}"}
     record["cell"]["protocol"] |= {f"p{NASTY}": NASTY}
     record["params"] = {f"k{NASTY}": {NASTY: [NASTY]}, "method": {"lr": 1e-3, NASTY: NASTY}}
     record["warnings"] = [f"w{NASTY}"]
     record["environment"] |= {"cpu": f"c{NASTY}", NASTY: NASTY}
-    return Record.model_validate(record)
+    return record
 
 
 def nasty_folder(path: Path) -> Path:
@@ -40,11 +42,11 @@ def nasty_folder(path: Path) -> Path:
     some = [nasty_record(seed=seed, bits=bits) for seed in range(3) for bits in (16, 32)]
     failure = Failure(type=f"T{NASTY}", stage=f"s{NASTY}", message=f"m{NASTY}\n{NASTY}")
     some.append(nasty_record(seed=9, status="failed", error=failure))
-    cells = {record.cell_key: f"c{NASTY}" for record in some} | {"absent": f"missing{NASTY}"}
+    cells = {record["cell_key"]: f"c{NASTY}" for record in some} | {"absent": f"missing{NASTY}"}
     save_index(folder.path, f"n{NASTY}", [("map", "macs")], cells, f"why{NASTY}")
     for i, record in enumerate(some):
         folder.record(str(i)).parent.mkdir(exist_ok=True)
-        folder.record(str(i)).write_text(sealed.sealed(record.model_dump()), encoding="utf-8")
+        folder.record(str(i)).write_text(sealed.sealed(record), encoding="utf-8")
         folder.log(str(i)).parent.mkdir(exist_ok=True)
         folder.log(str(i)).write_text(f"log{NASTY}\n", encoding="utf-8", errors="surrogatepass")
     return folder.path
