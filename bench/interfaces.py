@@ -79,7 +79,11 @@ class Dataset(Protocol):
         ...
 
     def load(self, root: Path) -> ImageSet:
-        """Read the images from ``root``; never downloads. Raises as ``prepare``."""
+        """Read the images from ``root``; never downloads. Raises as ``prepare``.
+
+        Images that stay in files are ``bench.data.image_files.ImageFiles``, of which keys know the contents;
+        ``bench.data.skipping`` leaves out those that cannot be read.
+        """
         ...
 
     def splits(self, images: ImageSet) -> Splits:
