@@ -197,10 +197,19 @@ class Claims:
         return [holder for _, holder, stale in self._judged() if holder is not None and not stale]
 
     def clear(self) -> None:
-        """Remove the claims of those who have given no sign of life in time, which nobody would take over."""
+        """Remove the claims of those who have given no sign of life in time, which nobody would take over.
+
+        What they were about to take away, and has another name for that, goes as well once it is as old.
+        """
         for path, holder, stale in self._judged():
             if stale:
                 _take_away(path, holder.token if holder else "")
+        hidden = [entry for entry in os.scandir(self.folder) if entry.name.startswith(".")]
+        now = self._now() if hidden else 0.0
+        for entry in hidden:
+            with contextlib.suppress(OSError):
+                if now - entry.stat(follow_symlinks=False).st_mtime > self.lease:
+                    os.unlink(entry.path)
 
     def _path(self, name: str) -> Path:
         return self.folder / name
