@@ -12,6 +12,7 @@ from bench.planning.plan import Plan
 from bench.results.folder import ResultsFolder, index_of
 from bench.results.grid_index import GridIndex
 from bench.storage import atomic
+from bench.storage.claims import Claims
 from bench.storage.left_behind import tidy_files, tidy_store
 from bench.storage.store import Store
 
@@ -71,5 +72,8 @@ def tidy(out: Path, store: Store, *, alone: bool) -> None:
     tidy_files([place.path, place.split("").parent], older_than)
     if alone:
         tidy_files(place.written)
+        with contextlib.suppress(OSError):
+            Claims(place.at_work, store.claims.lease).clear()
+            place.at_work.rmdir()
     with contextlib.suppress(UsageError):
         tidy_store(store)

@@ -51,7 +51,8 @@ def bars_wanted() -> bool:
         if not isinstance(handler, logging.FileHandler)
     ]
     quiet = bool(shown) and all(handler.level > logging.INFO for handler in shown)
-    return sys.stderr.isatty() and not os.environ.get("CI") and not quiet
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    return watched and not os.environ.get("CI") and not quiet
 
 
 @contextmanager

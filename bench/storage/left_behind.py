@@ -22,7 +22,7 @@ _NO_KINDS = {"claims", "damaged", "partial"}
 
 
 def tidy_store(store: Store) -> int:
-    """Remove temporary artifacts whose claims nobody holds, and what is left of others that are finished.
+    """Remove temporary artifacts whose claims nobody holds, what is left of others, and claims of the dead.
 
     Returns:
         How many there were.
@@ -47,6 +47,8 @@ def tidy_store(store: Store) -> int:
                 for path in those:
                     shutil.rmtree(path, ignore_errors=True)
                     removed += not path.exists()
+    with contextlib.suppress(OSError):  # there are none, or they can only be read
+        store.claims.clear()
     return removed
 
 

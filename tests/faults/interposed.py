@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import random
@@ -38,9 +39,6 @@ CHANGES = {
     "os.chmod": False,
 }
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-#: What becomes of a trial: True where all is as it would have been.
-Trial = Callable[[], bool]
 
 
 class Hook:
@@ -79,9 +77,9 @@ class Grid:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "grid.yaml").write_text(TINY_GRID)
         os.environ.update(BENCH_CACHE=str(folder / "store"), OMP_NUM_THREADS="1", CI="1")
-        self._arguments = ["run", "--grid", folder / "grid.yaml", "--include", PLUGINS / "tiny.py", "--out",
-                           folder / "out", "--jobs", 1, "--device", "cpu", "-q",
-                           "--set", "measure={latency: false, peak_memory: false, search: false}"]  # fmt: skip
+        untimed = "measure={latency: false, peak_memory: false, search: false}"
+        places = ["--grid", folder / "grid.yaml", "--include", PLUGINS / "tiny.py", "--out", folder / "out"]
+        self._arguments = ["run", *places, "--jobs", 1, "--device", "cpu", "-q", "--set", untimed]
 
     def run(self) -> int:
         """In this process."""
@@ -108,13 +106,9 @@ class Grid:
     def left(self) -> list[Path]:
         """What nobody needs any more."""
         store, out = self.folder / "store", ResultsFolder(self.folder / "out")
-        hidden = [path for top in (store, out.path) for path in top.rglob(".*") if path.name != ".files.json"]
-        return [
-            *hidden,
-            *(store / "partial").glob("*"),
-            *(store / "claims").glob("*"),
-            *out.at_work.glob("*"),
-        ]
+        hidden = [path for top in (store, out.path) for path in top.rglob(".*")]
+        shown = [folder.glob("[!.]*") for folder in (store / "partial", store / "claims", out.at_work)]
+        return [*hidden, *itertools.chain.from_iterable(shown)]
 
 
 def _made(path: Path) -> str:
