@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.execution.pools.pool import Cause
 from bench.planning.stage import Stage
-from bench.storage import atomic
+from bench.storage import atomic, sealed
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,18 @@ class FailureNotes:
 
     def save(self, stage: Stage, cause: Cause) -> None:
         """Note why a stage has failed; what others have noted of it stays."""
-        atomic.write_new(self._path(stage), json.dumps(vars(cause)) + "\n")
+        atomic.write_new(self._path(stage), sealed.sealed(vars(cause)))
 
     def load(self, stage: Stage) -> Cause:
         """Why a stage has failed, as its note says."""
         try:
-            return Cause(**json.loads(self._path(stage).read_bytes()))
-        except (OSError, ValueError, TypeError):
+            content = self._path(stage).read_bytes()
+        except OSError:
+            content = b""
+        if sealed.state(content) != "whole":
             return Cause("UnknownError", "another worker has failed, and its note cannot be read", known=True)
+        noted = json.loads(content)
+        return Cause(noted["type"], noted["message"], noted["known"])
 
     def clear(self, stages: Iterable[Stage]) -> None:
         """Have stages tried again."""

@@ -252,3 +252,42 @@ def test_a_record_without_its_digest_is_changed(finished):
     path.write_text(json.dumps(made))
     with pytest.raises(records.RecordError, match="changed since it was written"):
         records.load(path)
+
+
+@pytest.fixture
+def codes(folder):
+    """Codes from elsewhere, of as many images as the cells have."""
+    rng = np.random.default_rng(0)
+    sides = {"query": 20, "database": 140}
+    arrays = {f"{side}_codes": rng.choice([-1, 1], (count, 16)) for side, count in sides.items()}
+    arrays |= {f"{side}_labels": rng.integers(0, 2, count) for side, count in sides.items()}
+    np.savez(folder / "codes.npz", **arrays)
+
+
+@pytest.mark.parametrize("pattern", ["splits/*", "records/*none*"])
+@pytest.mark.parametrize("one", [False, True])
+def test_codes_from_elsewhere_are_set_beside_nothing_that_was_changed(finished, codes, bench, pattern, one):
+    like = of("records/*none*") if one else OUT
+    damage.digit(path := of(pattern), random.Random(1))
+    result = bench("evaluate", "codes.npz", "--out", "mine", "--name", "Mine", "--like", like)
+    assert result.code == 2
+    assert f"{path}: changed since it was written; run its grid again, which makes it anew" in result.err
+    assert not Path("mine").exists()
+
+
+def test_a_record_of_codes_from_elsewhere_is_verified_too(codes, bench):
+    assert bench("evaluate", "codes.npz", "--out", "mine", "--name", "Mine").code == 0
+    found = bench("verify", "mine")
+    assert found.out == "mine: as it was written; looked at: 1 grid, 1 record, 1 scores by query\n"
+    (scores,) = Path("mine/per_query").iterdir()
+    damage.flip(scores, random.Random(0))
+    assert bench("verify", "mine").code == 1
+    assert bench("report", "mine", "--format", "svg").code == 2
+
+
+def test_speeds_that_cannot_be_read_cost_the_report_nothing_else(finished, bench):
+    (OUT / "perf_train.json").write_text("{")
+    result = bench("report", OUT, "--format", "svg")
+    assert result.code == 2
+    assert "perf_train.json: damaged; delete it, or measure again" in result.err
+    assert (OUT / "report/index.html").exists()

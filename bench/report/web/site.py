@@ -23,7 +23,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bench.errors import escaped
+from bench.errors import RecordError, escaped
 from bench.report.charts.styles import Styles
 from bench.report.tables.columns import front_title, warning_notes
 from bench.report.web import examples as web_examples
@@ -87,9 +87,6 @@ def site(
 
     Returns:
         Path in the report's folder -> content; the same records give the same bytes.
-
-    Raises:
-        RecordError: a file of training speeds is damaged.
     """
     maker = _Site(summary, results)
     return {
@@ -166,9 +163,16 @@ class _Site:
             left_out=self.pictures.left_out,
             unfinished=list(self._unfinished()),
             within=within,
-            speed=training_speed.load(self.results.folders),
+            speed=self._speed(),
             downloads={file: _DOWNLOADS.get(file.rpartition(".")[2], "") for file in downloads},
         )
+
+    def _speed(self) -> training_speed.TrainingSpeed | None:
+        try:
+            return training_speed.load(self.results.folders)
+        except RecordError as error:
+            self.results.faults.append(str(error))
+            return None
 
     def _fronts(self, group: Group, within: float) -> Iterator[Front]:
         for pair in self.results.pareto:
