@@ -45,8 +45,8 @@ UNREADABLE = (OSError, ValueError, RecursionError)
 #: Numbers whose squares and sums are numbers, too, and whole ones that every file format holds.
 Real = Annotated[float, Field(ge=-1e100, le=1e100)]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-#: What a reader calls something: no table or chart has room for more.
-Name = Annotated[str, Field(max_length=1000)]
+#: Characters of what a reader calls something: no table or chart has room for more.
+LONGEST_NAME = 1000
 
 #: What tables and comparisons take apart, if a record has it: its kind in words, and whether a value is one.
 _KINDS: dict[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
@@ -90,12 +90,12 @@ class CellInfo(_Part):
     incomparable.
     """
 
-    dataset: Name
+    dataset: str
     protocol: dict[str, Any]
-    teachers: list[Name]
-    student: Name
-    method: Name
-    loss: Name
+    teachers: list[str]
+    student: str
+    method: str
+    loss: str
     bits: Whole
     seed: Whole
     image_size: Whole
@@ -157,7 +157,7 @@ class Record(_Part):
     warnings: list[str] = Field(default_factory=list)
     cell: CellInfo
     params: dict[str, Any]
-    metrics: dict[Name, Measured] = Field(default_factory=dict)
+    metrics: dict[str, Measured] = Field(default_factory=dict)
     per_query: dict[str, ArtifactReference] = Field(default_factory=dict)
     stages: dict[str, StageInfo] = Field(default_factory=dict)
     environment: dict[str, Any]
@@ -170,6 +170,10 @@ class Record(_Part):
             values = getattr(self, part)
             if name in values and not fits(values[name]):
                 raise PydanticCustomError("kind", f"{part}.{name} should be {words}")
+        cell = self.cell
+        names = (cell.dataset, cell.student, cell.method, cell.loss, *cell.teachers, *self.metrics)
+        if max(map(len, names)) > LONGEST_NAME:
+            raise PydanticCustomError("name", f"a name should have {LONGEST_NAME} characters at most")
         return self
 
     @property
