@@ -23,9 +23,12 @@ from bench.results.merge import load_merged
 from bench.results.summary import Group, Summary, summarise
 from bench.results.wording import one_line
 from bench.storage import atomic
+from bench.storage.left_behind import tidy_files
 
 #: In a report's folder: the files that were made, so that those that are no longer made can go.
 _MADE = ".files.json"
+#: Seconds after which no report is still being written.
+_LONGEST_REPORT = 600.0
 #: What reports before that may have left behind in a folder of their own.
 _OURS = ("table.*", "pareto_*.*", "cells/*.html", "examples/*.webp")
 
@@ -106,6 +109,9 @@ def render(
     atomic.write_all(target, contents | {_MADE: (json.dumps(sorted(contents), indent=0) + "\n").encode()})
     for name in sorted(earlier - contents.keys()):
         (target / name).unlink(missing_ok=True)
+    # Those of reports that were killed; another one may be at work on the same folder.
+    older_than = (target / _MADE).stat().st_mtime - _LONGEST_REPORT
+    tidy_files({(target / name).parent for name in contents}, older_than)
     return Report(
         [target / name for name in ("index.html", *files)],
         found,

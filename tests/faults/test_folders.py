@@ -176,7 +176,13 @@ def test_one_page_of_several_folders(bench, folder, write_results):
     table = Path("both/table.md").read_text()
     assert "| folder" in table
     assert sum("<span>b</span>" in path.read_text() for path in Path("both/cells").iterdir()) == 2
+    left = [folder / "a/report" / place / f".x.{'0' * 16}.tmp" for place in ("", "cells", "assets")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of a report that was killed")
+        os.utime(path, (1, 1))
     alone = bench("report", "a")
     assert alone.code == 0
+    assert not any(path.exists() for path in left)
     for name in ("index.html", "table.csv", "table.md"):
         assert "folder" not in Path("a/report", name).read_text().replace("a results folder", "")
