@@ -39,6 +39,7 @@ def test_nobody_needs_to_watch(bench, album, folder, monkeypatch):
     """Stderr may be closed, as some services have it."""
     monkeypatch.setattr(verb.sys, "stderr", None)
     assert bench("encode", "bundle", "album").out.startswith("codes.npz: 12 codes of 32 bits")
+    verb.sys.stderr.close()  # what takes its place
 
 
 def test_embeddings_are_called_so(bench, album, folder):
