@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import WeightsError, escaped, path_fault, shortened
 from models.weight_faults import COUNTER, fault
+from models.weight_pickles import unfolds
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,6 +49,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if unfolds(path):
+            raise ValueError("a pickle whose tuples nobody can go through")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tensors of rare kinds, which are refused by name
             state = torch.load(path, map_location="cpu", weights_only=True)

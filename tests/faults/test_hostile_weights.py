@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,24 @@ def test_of_a_command(tiny: Callable[..., Result], folder: Path) -> None:
         ".to_dense()"
     )
     assert not list(folder.rglob("records/*.json"))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pairs_of_pairs_are_never_hashed(net: nn.Sequential, tmp_path: Path, zipped: bool) -> None:
+    """A key of 60 pairs, each of which is twice the one before."""
+    pairs = b")" + b"".join(b"q%ch%ch%c\x86" % (n, n, n) for n in range(60))
+    hostile, path = b"\x80\x02}(" + pairs + b"Nu.", tmp_path / "net.pt"
+    torch.save(net.state_dict(), tmp_path / "sound.pt", _use_new_zipfile_serialization=zipped)
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "sound.pt") as sound, zipfile.ZipFile(path, "w") as made:
+            for name in sound.namelist():
+                made.writestr(name, hostile if name.endswith("data.pkl") else sound.read(name))
+    else:
+        content = (tmp_path / "sound.pt").read_bytes()
+        path.write_bytes(content[: content.index(b"ccollections")].rpartition(b"\x80\x02")[0] + hostile)
+    with pytest.raises(WeightsError, match=rf"^{path}: cannot be read as weights: damaged"):
+        read_state_dict(path)
+    assert read_state_dict(tmp_path / "sound.pt").keys() == net.state_dict().keys()
 
 
 def read_network(path: Path) -> None:
