@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,7 +126,8 @@ def save_unfinished(cell: Cell, failure: StageFailed, log: str, how: Writing) ->
 def _save(cell: Cell, record: Record, contents: dict[str, bytes], log: str, how: Writing) -> Record:
     """Write a record and what lies beside it, which comes first: it promises nothing that is not there.
 
-    Where the first record stays its log has to, too: the rest is the same whoever writes it.
+    Where the first record stays, so does all beside it: who has another cache, or another number of threads,
+    has other scores.
     """
     place, stem = ResultsFolder(how.out), Path(cell.record_file).stem
     path, paths, text = place.record(stem), place.beside(record, stem), log.encode("utf-8", "replace")
@@ -133,6 +135,8 @@ def _save(cell: Cell, record: Record, contents: dict[str, bytes], log: str, how:
     if split := how.splits.get(paths["split"].stem):
         digests["split"] = split
     record = record.model_copy(update={"beside": digests})
+    if how.first and os.path.lexists(path) and not _better(record, path):
+        return record
     for part, content in contents.items():
         atomic.write_bytes(paths[part], content)
     if how.first and atomic.write_new(path, records.text(record)):

@@ -2,6 +2,7 @@
 
 The last entry of the object is a digest of every byte before it, on a line of its own. A file that was cut,
 changed or written by hand has none, or a wrong one; and a reader who knows nothing of this finds JSON.
+Line ends do not count: git and archivers turn them into those of their system.
 """
 
 from __future__ import annotations
@@ -34,10 +35,16 @@ def sealed(value: dict[str, Any]) -> str:
 
 def state(content: bytes) -> State:
     """Whether the content of a file is what ``sealed`` has made."""
+    content = unix_lines(content)
     end = _END.fullmatch(content, max(0, len(content) - _LENGTH))
     if end is None:
         return "changed" if f'"{SEAL}"'.encode() in content[-2 * _LENGTH :] else "unsealed"
     return "whole" if sha256(content[: end.start()]) == end[1].decode() else "changed"
+
+
+def unix_lines(content: bytes) -> bytes:
+    """A text with the line ends that it was written with; JSON has no others inside of its texts."""
+    return content.replace(b"\r\n", b"\n")
 
 
 def sha256(content: bytes) -> str:

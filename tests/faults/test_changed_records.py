@@ -7,12 +7,15 @@ import logging
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from bench.errors import UsageError
+from bench.execution import cell_records
+from bench.execution.cell_records import Writing
 from bench.results import records
 from bench.results.folder import load_results
 from bench.storage import sealed
@@ -291,3 +294,26 @@ def test_speeds_that_cannot_be_read_cost_the_report_nothing_else(finished, bench
     assert result.code == 2
     assert "perf_train.json: damaged; delete it, or measure again" in result.err
     assert (OUT / "report/index.html").exists()
+
+
+def test_line_ends_of_another_system_are_no_change(finished, bench):
+    texts = [path for path in OUT.rglob("*") if path.suffix in {".json", ".log"}]
+    for path in texts:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert (found := bench("verify", OUT)).code == 0, found.out
+    assert run(finished).attempted == 0
+    of("splits/*").write_bytes(of("splits/*").read_bytes().replace(b"0", b"1", 1))
+    assert bench("verify", OUT).code == 1
+
+
+def test_what_lies_beside_the_first_record_stays_too(tmp_path, make_record):
+    cell, record, how = (
+        SimpleNamespace(record_file="a-1.json"),
+        make_record(),
+        Writing(tmp_path, {}, first=True),
+    )
+    cell_records._save(cell, record, {"per_query": b"first", "examples": b"first"}, "first", how)
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(kept) == 4
+    cell_records._save(cell, record, {"per_query": b"other", "pictures": b"other"}, "other", how)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == kept
