@@ -120,7 +120,7 @@ class ImageFiles:
 
     def names(self) -> list[str]:
         """Paths below the folder that has all of them, with slashes."""
-        paths = [os.fspath(path) for path in self.paths]
+        paths = [os.path.abspath(path) for path in self.paths]  # from which ``root_of`` tells
         start = len(os.path.join(contents.root_of(paths), "")) if paths else 0
         return [path[start:].replace(os.sep, "/") for path in paths]
 

@@ -279,3 +279,14 @@ def test_images_are_found_in_the_order_of_their_paths(tmp_path_factory, files):
     assert finder.images(root) == sorted(paths)
     assert finder.hidden == 1
     assert finder.images(root, deep=False) == sorted(path for path in paths if path.parent == root)
+
+
+def test_names_do_not_depend_on_how_the_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (20, 20)).save(tmp_path / name)
+    relative = ImageFiles((Path("a/1.png"), Path("b/2.png")), 16)
+    absolute = ImageFiles(tuple(path.absolute() for path in relative.paths), 16)
+    assert relative.names() == absolute.names() == ["a/1.png", "b/2.png"]
+    assert relative.digest() == absolute.digest()
