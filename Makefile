@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Files of tests at once; each file is one process's.
+AT_ONCE ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -21,10 +24,10 @@ bench: $(INSTALLED)  ## run the quick grid and make its report
 	$(BIN)/python -m bench report
 
 test: $(INSTALLED) lint  ## lint, types and the fast tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(INSTALLED)  ## the slow tests alone
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(PYTEST) -m "slow and not gpu"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -112,7 +112,7 @@ def check(
         bad = pixels.undecodable()
         for place, why in bad.items():
             say(f"{pixels.paths[place]}: {decoding.reason(why)}")
-        images = f"{len(pixels):,} images"
+        images = f"{len(pixels):,} images" if len(pixels) != 1 else "1 image"
         result = f"{len(bad):,} of {images} cannot be read" if bad else f"{images}, all can be read"
         say(f"{dataset}: {result}")
         code = 1 if bad else code

@@ -41,7 +41,7 @@ class FailureNotes:
     def load(self, stage: Stage) -> Cause:
         """Why a stage has failed, as its note says."""
         try:
-            content = self._path(stage).read_bytes()
+            content = sealed.read_bytes(self._path(stage))
         except OSError:
             content = b""
         if sealed.state(content) != "whole":

@@ -233,7 +233,7 @@ def load(path: Path) -> Record:
         RecordError: not JSON, not a record, changed since it was written, or written by a newer version.
     """
     try:
-        data = opened(path.read_bytes())
+        data = opened(sealed.read_bytes(path))
     except ChangedError as error:
         raise RecordError(f"{path}: {error}; {AGAIN}") from error
     except UNREADABLE as error:

@@ -11,7 +11,7 @@ from bench.errors import RecordError
 from bench.results import catalogue, records
 from bench.results.entries import ENTRIES
 from bench.results.records import Record
-from bench.storage.sealed import sha256, unix_lines
+from bench.storage.sealed import read_bytes, sha256, unix_lines
 
 if TYPE_CHECKING:
     from bench.results.folder import ResultsFolder
@@ -22,12 +22,15 @@ ROUNDED = 1e-5
 #: Of what lies beside a record: whose line ends may become others on the way.
 _TEXTS = {"split", "examples", "log"}
 
+#: Of what lies beside a record: what no number comes of, so that whoever copies results may leave it out.
+_FOR_EYES = {"examples", "pictures", "log"}
+
 #: Accuracies of the suite are means over queries; those of others may be anything.
 _MEANS = {entry.name for entry in ENTRIES if entry.role == "accuracy"}
 
 
 def content(place: ResultsFolder, record: Record, stem: str, part: str) -> bytes | None:
-    """What lies beside a record; None where nothing was kept, or its folder was left out.
+    """What lies beside a record; None where nothing was kept, or its kind was left out as a whole.
 
     Args:
         part: a name of ``ResultsFolder.beside``.
@@ -37,9 +40,10 @@ def content(place: ResultsFolder, record: Record, stem: str, part: str) -> bytes
     """
     path, digest = place.beside(record, stem)[part], record.beside.get(part)
     try:
-        found = path.read_bytes()
+        found = read_bytes(path)
     except FileNotFoundError as error:
-        if digest is None or not path.parent.exists():
+        emptied = part in _FOR_EYES and path.parent.exists() and not any(path.parent.iterdir())
+        if digest is None or emptied or not path.parent.exists():
             return None
         raise RecordError(f"{path}: {records.LOST}; {records.AGAIN}") from error
     except OSError as error:

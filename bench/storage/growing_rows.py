@@ -105,7 +105,7 @@ class GrowingRows:
     def _read_note(self) -> dict[str, Any] | None:
         """The note of an earlier run, where it and the file fit."""
         try:
-            content = self._note.read_bytes()
+            content = sealed.read_bytes(self._note)
             if sealed.state(content) != "whole":
                 return None
             note: dict[str, Any] = json.loads(content)

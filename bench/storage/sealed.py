@@ -7,6 +7,7 @@ Line ends do not count: git and archivers turn them into those of their system.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -50,6 +51,17 @@ def unix_lines(content: bytes) -> bytes:
 def sha256(content: bytes) -> str:
     """In hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read, or is none: of a pipe the end never comes.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return path.read_bytes()
 
 
 def file_sha256(path: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import shutil
 from pathlib import Path
@@ -317,3 +318,20 @@ def test_what_lies_beside_the_first_record_stays_too(tmp_path, make_record):
     assert len(kept) == 4
     cell_records._save(cell, record, {"per_query": b"other", "pictures": b"other"}, "other", how)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["records/*", "per_query/*", "examples/*.json", "logs/*__*", "splits/*"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(finished, bench, what):
+    place = of(what)
+    place.unlink()
+    os.mkfifo(place)
+    result = bench("verify", OUT)
+    assert result.code == 1
+    assert "no regular file" in result.out
+
+
+def test_a_kind_that_was_left_out_of_a_copy_is_no_fault(finished, bench):
+    for path in OUT.glob("logs/*"):
+        path.unlink()
+    assert bench("verify", OUT).code == 0
