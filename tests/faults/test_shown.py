@@ -118,6 +118,7 @@ def test_a_comparison(bench, folders):
 
 def test_bars(monkeypatch):
     screen = io.StringIO()
+    monkeypatch.setattr(progress.log, "disabled", True)  # what is logged of it is no text that tests can tell
     monkeypatch.setattr(progress, "bars_wanted", lambda: True)
     monkeypatch.setattr(
         progress,
