@@ -15,12 +15,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(
-    ("streams", "code"),
-    [("2>/dev/full", 0), ("2>&-", 0), ("1>&- 2>&-", 0), ("0<&-", 0), ("1>/dev/full", 2), ("| true", 0)],
+    ("streams", "jobs", "code"),
+    [
+        ("2>/dev/full", 2, 0),
+        ("2>&-", 1, 0),
+        ("0<&- 1>&- 2>&-", 2, 0),
+        ("1>/dev/full", 1, 2),
+        ("| true", 1, 0),
+    ],
 )
-def test_a_run_makes_its_records(folder, streams, code, jobs):
+def test_a_run_makes_its_records(folder, streams, jobs, code):
     (folder / "grid.yaml").write_text(TINY_GRID)
     command = [sys.executable, "-m", "bench", "run", "--grid", folder / "grid.yaml", "--jobs", jobs]
     command += ["--include", PLUGINS / "tiny.py", "--only", "method=none", "--out", folder / "out"]
