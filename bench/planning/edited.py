@@ -65,8 +65,9 @@ def check(stage: Stage) -> None:
 def _named(stage: Stage) -> Iterator[tuple[str, str, Any]]:
     """Kind, name and block of the plug-ins in a stage's own spec."""
     for kind in _KINDS:
-        if kind in stage.spec:
-            yield kind, stage.spec[kind]["name"], stage.spec[kind]
+        block = stage.spec.get(kind)
+        if isinstance(block, dict):  # a stage may say something else by the same word
+            yield kind, block["name"], block
     for asked in stage.spec.get("online_teachers", ()):
         yield "teacher", asked["teacher"]["name"], asked["teacher"]
 
