@@ -11,6 +11,9 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+#: The suite's own packages, wherever a checkout of it is: releases have versions, and nodes have their own.
+SUITE = {"bench", "models"}
+
 
 def digest(path: Path, roots: Iterable[Path] = ()) -> str:
     """sha256 of a Python file and of the modules that it imports from its own folder and from ``roots``.
@@ -43,12 +46,14 @@ def _candidates(path: Path, content: bytes, roots: tuple[Path, ...]) -> Iterator
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from _module(roots, alias.name.split("."))
+                if (parts := alias.name.split("."))[0] not in SUITE:
+                    yield from _module(roots, parts)
         elif isinstance(node, ast.ImportFrom):
             parts = node.module.split(".") if node.module else []
             places = (path.parents[node.level - 1],) if 0 < node.level <= len(path.parents) else roots
             for alias in node.names:
-                yield from _module(places, [*parts, alias.name])
+                if node.level or parts[0] not in SUITE:
+                    yield from _module(places, [*parts, alias.name])
                 # ``from bench.losses._centers import x``, said by a neighbour.
                 yield from _module((path.parent,), [*parts[-1:], alias.name])
 
