@@ -2,9 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Files of tests at once; each file is one process's.
+# Fast tests at once, by files; slow ones time and kill what they start, and are alone.
 AT_ONCE ?= 2
-PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -24,10 +23,10 @@ bench: $(INSTALLED)  ## run the quick grid and make its report
 	$(BIN)/python -m bench report
 
 test: $(INSTALLED) lint  ## lint, types and the fast tests
-	$(PYTEST)
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
 
 test-slow: $(INSTALLED)  ## the slow tests alone
-	$(PYTEST) -m "slow and not gpu"
+	$(BIN)/python -m pytest -m "slow and not gpu"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ def test_no_child_outlives_a_run(folder, number):
             os.kill(pid, signal.SIGKILL)
         _, said = process.communicate(timeout=60)
     assert not left
-    assert took < 5
+    assert took < 10  # of which jobs were waited for 2; other tests may be at work
     if number in ENDS:
         assert (process.returncode, said.splitlines()[-1][: len(ENDS[number][1])]) == ENDS[number]
     assert "Traceback" not in said
