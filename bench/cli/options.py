@@ -6,7 +6,6 @@ import contextlib
 import functools
 import logging
 import math
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -77,12 +76,7 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
         bench.handlers[:] = [handler]
         bench.setLevel(logging.DEBUG)
         bench.propagate = False
-        try:
-            return function(*args, **options)
-        except BrokenPipeError:
-            # Whoever read our output has gone, which is no fault; keep Python from complaining at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        return function(*args, **options)
 
     return wrapped
 

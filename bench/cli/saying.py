@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 
 import click
 
@@ -28,9 +30,10 @@ def say(text: object, *, err: bool = False, label: str = "", color: bool | None 
         label: comes first and is coloured.
         color: whether it is; None = where a terminal shows it.
 
+    Who read stdout may have gone, which is no fault and changes no verdict: what comes is said to nobody.
+
     Raises:
         UsageError: stdout takes no more.
-        BrokenPipeError: who read it has gone.
     """
     line = (click.style(label, fg="red", bold=True) if label else "") + shown(str(text))
     if err:
@@ -40,7 +43,7 @@ def say(text: object, *, err: bool = False, label: str = "", color: bool | None 
     try:
         click.echo(line, color=color)
     except BrokenPipeError:
-        raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain at exit, too
     except OSError as error:
         raise UsageError(
             f"standard output: cannot write ({error.strerror or error}); what is finished is kept"

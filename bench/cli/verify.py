@@ -33,7 +33,8 @@ def verify(folder: Path | None, as_json: bool) -> int:
         return 1 if found.faults else 0
     for fault in found.faults:
         say(fault)
-    count = f"{len(found.faults)} not as written" if found.faults else "as it was written"
+    whole = "nothing is seen to be changed" if found.unsealed else "as it was written"
+    count = f"{len(found.faults)} not as written" if found.faults else whole
     say(f"{place}: {count}; looked at: {_listed(found.whole) or 'nothing else'}")
     if older := _listed(found.unsealed):
         say(f"{older} of earlier releases have no digest of themselves: they can be read, no more is known")

@@ -67,3 +67,16 @@ def test_of_a_command(stream, code, tmp_path):
     assert ended.returncode == code
     assert "Traceback" not in ended.stderr
     assert len(ended.stderr.splitlines()) == (code == 2)
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_who_has_gone_changes_no_verdict(lines):
+    """``check ... | head`` must not be green, whatever it has found."""
+    said = f"'verdict\\n' * {lines}"
+    program = f"import sys; from bench.cli.saying import say; say({said}); say('more'); sys.exit(3)"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (3, b"")
