@@ -33,10 +33,11 @@ def verify(folder: Path | None, as_json: bool) -> int:
         return 1 if found.faults else 0
     for fault in found.faults:
         say(fault)
-    whole = "nothing is seen to be changed" if found.unsealed else "as it was written"
+    older = _listed(found.unsealed)
+    whole = "nothing is seen to be changed" if older else "as it was written"
     count = f"{len(found.faults)} not as written" if found.faults else whole
     say(f"{place}: {count}; looked at: {_listed(found.whole) or 'nothing else'}")
-    if older := _listed(found.unsealed):
+    if older:
         say(f"{older} of earlier releases have no digest of themselves: they can be read, no more is known")
     if absent := _listed(found.left_out):
         say(f"not in this folder: {absent}")
