@@ -160,7 +160,7 @@ class Grid(Strict):
         10_000,
         ge=1,
         le=1_000_000,
-        description="the axes may not multiply to more; planning takes a second for a thousand",
+        description="the axes may not multiply to more; planning takes a few seconds for a thousand",
     )
     name: Annotated[str, AfterValidator(_as_folder), Field(json_schema_extra={"pattern": FOLDER_NAME})] = (
         Field(description="names the results folder")
