@@ -22,6 +22,7 @@ from onnx import TensorProto
 from bench.cli import main
 from bench.deployment.bundle import FILE, MODEL, FileEntry
 from tests.deployment.bundles import edit
+from tests.faults.fuzzing import damaged
 
 #: Values that nobody expects.
 NUMBERS = [0, 1, -1, 2, 7, 255, 10**6, 2**31 - 1, 2**31, 2**32, 2**40, 2**62, 2**63 - 1, -(2**63)]
@@ -53,23 +54,6 @@ ATTRIBUTES = [
     "pads",
     "group",
 ]
-
-
-def damaged(data: bytes, rng: random.Random) -> bytes:
-    """``data`` with bytes changed, cut out, put in or repeated."""
-    result = bytearray(data)
-    for _ in range(rng.choice([1, 1, 1, 2, 4, 16])):
-        place, many = rng.randrange(len(result) + 1), rng.randrange(1, 20)
-        change = rng.randrange(4)
-        if change == 0 and place < len(result):
-            result[place] ^= 1 << rng.randrange(8)
-        elif change == 1:
-            result[place : place + many] = rng.randbytes(many)
-        elif change == 2:
-            del result[place : place + many]
-        else:
-            result[place:place] = result[place : place + many]
-    return bytes(result)
 
 
 def other_object(data: object, rng: random.Random) -> object:
@@ -113,7 +97,7 @@ def _change(model: onnx.ModelProto, rng: random.Random) -> None:
     elif change == 1:
         tensor.data_type = rng.randrange(25)
     elif change == 2:
-        tensor.raw_data = damaged(tensor.raw_data, rng)
+        tensor.raw_data = damaged([tensor.raw_data], rng)
     elif change == 3:
         node.op_type = rng.choice(OPERATORS)
     elif change == 4 and node.input:
@@ -154,8 +138,8 @@ def prepare(kind: str, seed: int, folder: Path) -> None:
     if kind == "json" and rng.random() < 0.7:
         edit(folder, lambda data: other_object(data, rng))
     else:
-        change = other_model if kind == "model" and rng.random() < 0.7 else damaged
-        path.write_bytes(change(path.read_bytes(), rng))
+        parsed, content = kind == "model" and rng.random() < 0.7, path.read_bytes()
+        path.write_bytes(other_model(content, rng) if parsed else damaged([content], rng))
     if kind == "model":
         edit(folder, lambda data: {**data, "files": {MODEL: vars(FileEntry.of(path))}})
 

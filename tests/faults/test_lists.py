@@ -133,14 +133,20 @@ def test_lists_of_persons_and_videos_are_read_alike(tmp_path):
             ids(tmp_path / "ids")
 
 
-def test_check_tells_of_a_damaged_list(bench, folder):
+def mirflickr(folder, searched, queries):
+    """Images of one letter each, and the lists that name them; the folder of the images."""
     images = folder / "data/mirflickr/images"
     images.mkdir(parents=True)
-    for name in "abcd":
+    for name in searched + queries:
         Image.new("RGB", (20, 20)).save(images / f"{name}.jpg")
-    for part, names in {"database": "ab", "train": "ab", "test": "cd"}.items():
+    for part, names in {"database": searched, "train": searched, "test": queries}.items():
         lines = "".join(f"images/{name}.jpg{' 1' * MirFlickr.classes}\n" for name in names)
         (folder / f"data/mirflickr/{part}.txt").write_text(lines, encoding="utf-8")
+    return images
+
+
+def test_check_tells_of_a_damaged_list(bench, folder):
+    images = mirflickr(folder, searched="ab", queries="cd")
     assert bench("data", "check", "mirflickr").out == "mirflickr: 4 images, all can be read\n"
     # Whoever names a pipe in a list waits for nobody.
     (images / "b.jpg").unlink()
@@ -159,13 +165,7 @@ def test_check_tells_of_a_damaged_list(bench, folder):
 
 
 def test_skipping_works_for_lists_too(bench, folder):
-    images = folder / "data/mirflickr/images"
-    images.mkdir(parents=True)
-    for name in "abcdef":
-        Image.new("RGB", (20, 20)).save(images / f"{name}.jpg")
-    for part, names in {"database": "abef", "train": "abef", "test": "cd"}.items():
-        lines = "".join(f"images/{name}.jpg{' 1' * MirFlickr.classes}\n" for name in names)
-        (folder / f"data/mirflickr/{part}.txt").write_text(lines, encoding="utf-8")
+    images = mirflickr(folder, searched="abef", queries="cd")
     (images / "b.jpg").write_bytes(b"")
     (images / "d.jpg").unlink()
     failed = bench("data", "prepare", "mirflickr")
