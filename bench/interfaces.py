@@ -305,6 +305,14 @@ class Metric(Protocol):
         """
         self.params = params
 
+    @classmethod
+    def check(cls, params: Any, bits: int, database: int | None) -> str | None:
+        """Why codes of ``bits`` (0: embeddings) cannot be measured so, with the cure; None if they can.
+
+        For metrics on codes, asked before any work; ``database`` is the number of images, None while unknown.
+        """
+        return None
+
     def compute(self, subject: Any) -> Measurement:
         """Measure ``subject``, a Retrieval, Deployment or System as the class attribute says."""
         ...

@@ -46,14 +46,14 @@ def build(kind: Kind, database: Items, bits: int, settings: Settings) -> tuple[A
         BenchError: the codes are too short or the database too small.
     """
     size, width = database.shape
+    if misfit := unfit(kind, size, bits, settings):
+        raise BenchError(f"search: {misfit}")
     if kind == "multihash":
         return _multihash(bits, 8 * width, settings)
     flat: Any = faiss.IndexBinaryFlat(8 * width) if bits else faiss.IndexFlatIP(width)
     if kind == "flat":
         return flat, {}
     lists = settings.nlist or max(int(size**0.5), 1)
-    if lists > size:
-        raise BenchError(f"search: nlist is {lists}, but there are {size} codes; lower it")
     index: Any
     if bits:
         index = faiss.IndexBinaryIVF(flat, 8 * width, lists)
@@ -65,13 +65,26 @@ def build(kind: Kind, database: Items, bits: int, settings: Settings) -> tuple[A
     return index, {"nlist": lists, "nprobe": index.nprobe}
 
 
+def unfit(kind: Kind, size: int | None, bits: int, settings: Settings) -> str | None:
+    """Why ``build`` refuses ``size`` items (None: unknown) of ``bits``, and the cure; None if it does not."""
+    if kind == "ivf" and size is not None and (settings.nlist or 1) > size:
+        return f"nlist is {settings.nlist}, but there are {size} codes; lower it"
+    if kind == "multihash":
+        width = _table_bits(bits, settings)
+        if settings.tables * width > bits:
+            asked = f"{settings.tables} tables of {width} bits"
+            return f"{asked} need longer codes than {bits} bits; lower one of them"
+        if settings.flips > width:
+            return f"flips is {settings.flips}, but a table has {width} bits; lower it"
+    return None
+
+
+def _table_bits(bits: int, settings: Settings) -> int:
+    return settings.table_bits or max(min(bits // settings.tables, 16), 1)
+
+
 def _multihash(bits: int, padded_bits: int, settings: Settings) -> tuple[Any, dict[str, int]]:
-    width = settings.table_bits or max(min(bits // settings.tables, 16), 1)
-    if settings.tables * width > bits:
-        asked = f"{settings.tables} tables of {width} bits"
-        raise BenchError(f"search: {asked} need longer codes than {bits} bits; lower one of them")
-    if settings.flips > width:
-        raise BenchError(f"search: flips is {settings.flips}, but a table has {width} bits; lower it")
+    width = _table_bits(bits, settings)
     index = faiss.IndexBinaryMultiHash(padded_bits, settings.tables, width)
     index.nflip = settings.flips
     return index, {"tables": settings.tables, "table_bits": width, "flips": settings.flips}

@@ -16,7 +16,7 @@ import faiss
 from pydantic import Field
 
 from bench import timing
-from bench.hamming.indexes import Kind, Settings, bits_in_order, build, recall, size_bytes
+from bench.hamming.indexes import Kind, Settings, bits_in_order, build, recall, size_bytes, unfit
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Samples, Seconds, Subject
@@ -54,23 +54,25 @@ class Search(Metric):
         Raises:
             BenchError: the codes are too short or the database too small for an index.
         """
-        kinds = list(dict.fromkeys(self.params.indexes))
         if subject.bits:
             codes = [bits_in_order(part, subject.bits) for part in (subject.query, subject.database)]
             subject = replace(subject, query=codes[0], database=codes[1])
-        else:
-            kinds = [kind for kind in kinds if kind != "multihash"]
         values: dict[str, MetricValue] = {}
-        for kind in kinds:
+        for kind in _kinds(self.params, subject.bits):
             ending = "" if kind == "flat" else f":{kind}"
             measured = self._measure(kind, subject)
             values |= {f"{name}{ending}": value for name, value in measured.items()}
         return Measurement(values)
 
+    @classmethod
+    def check(cls, params: Any, bits: int, database: int | None) -> str | None:
+        """What of the settings does not fit these codes."""
+        refusals = (unfit(kind, database, bits, _how_built(params)) for kind in _kinds(params, bits))
+        return next(filter(None, refusals), None)
+
     def _measure(self, kind: Kind, subject: Retrieval) -> dict[str, MetricValue]:
         params, k = self.params, min(self.params.k, len(subject.database))
-        how_built = Settings(params.nlist, params.nprobe, params.tables, params.table_bits, params.flips)
-        index, settings = build(kind, subject.database, subject.bits, how_built)
+        index, settings = build(kind, subject.database, subject.bits, _how_built(params))
         index.add(subject.database)
         queries, batch = subject.query, subject.query[: params.batch]
         single = itertools.cycle(range(len(queries)))
@@ -102,3 +104,12 @@ class Search(Metric):
             found = recall(index, queries, subject.database, subject.bits, k)
             values["search_recall"] = MetricValue(found, "", True, "seeded", detail=detail)
         return values
+
+
+def _kinds(params: Any, bits: int) -> list[Kind]:
+    """The indexes that there are for codes of ``bits``, each once."""
+    return [kind for kind in dict.fromkeys(params.indexes) if bits or kind != "multihash"]
+
+
+def _how_built(params: Any) -> Settings:
+    return Settings(params.nlist, params.nprobe, params.tables, params.table_bits, params.flips)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ class _Builder:
         self.unseen: dict[str, None] = {}
         self.warned: dict[str, tuple[str, ...]] = {}
         self.weights: dict[tuple[str, str], str | None] = {}
+        self.metric_params: dict[str, Any] = {}
         self.metrics = self._metrics()
         self.measured: set[str] = set()
 
@@ -145,6 +146,7 @@ class _Builder:
             block for name, block in self.metrics.items() if applies(METRICS.get(name), dataset, loss)
         ]
         self.measured |= {block["name"] for block in measured}
+        self._check_metrics([block["name"] for block in measured], blocks)
         leaves = graph.leaves(blocks, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
@@ -259,8 +261,19 @@ class _Builder:
                 metric(params)
             except MissingPackageError as error:
                 self.missing[str(error)] = None
+            self.metric_params[name] = params
             blocks[name] = {**identity(METRICS, name), "params": params.model_dump(mode="json")}
         return blocks
+
+    def _check_metrics(self, names: Iterable[str], blocks: Blocks) -> None:
+        """Note what these metrics cannot measure of the codes of a cell."""
+        size = blocks.dataset.sizes.get("database")
+        for name in names:
+            metric = METRICS.get(name)
+            if metric.subject == "codes" and (
+                refusal := metric.check(self.metric_params[name], blocks.bits, size)
+            ):
+                self.problems.append(self.file.problem(("measure", name), f"{name}: {refusal}"))
 
     def _idle_metrics(self) -> list[Problem]:
         """Metrics that the grid asks for and no cell has."""

@@ -151,7 +151,8 @@ def test_kills_at_random_moments_change_nothing(folder):
     ("number", "jobs"), [(signal.SIGTERM, 1), (signal.SIGINT, 2), (signal.SIGHUP, 2), (signal.SIGUSR1, 2)]
 )
 def test_an_interruption_is_one_line_and_its_step_is_kept(folder, number, jobs):
-    run = Run(folder, "--jobs", jobs, "--set", "defaults.finetune.epochs=4000")
+    endless = ("--set", "defaults.distill.epochs=4000", "--set", "defaults.finetune.epochs=4000")
+    run = Run(folder, "--jobs", jobs, *endless)
     said = run.ended_in_a_training(number, group=True, seconds=0.5)
     *_, last = said.splitlines()
     assert last.startswith(("interrupted; ", f"ended by {number.name}; "))

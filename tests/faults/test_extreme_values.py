@@ -116,6 +116,8 @@ def test_plug_ins_inherit_bounds():
         ("axes.dataset.params.train_per_class", 10**6, "has 40 images, fewer than query_per_class"),
         ("axes.student.params.weights", "x" * 5000, "weights should have at most 4,000 characters, not 5,0"),
         ("axes.student.params.weights", '"a\\0b"', "character U+0000, by an escape; leave it out"),
+        ("measure.search", "{indexes: [ivf], nlist: 3000}", "search: nlist is 3000, but there are"),
+        ("measure.search", "{indexes: [multihash], tables: 33}", "33 tables of 1 bits need longer codes"),
         ("report.examples", -1, "examples should be greater than or equal to 0"),
     ],
     ids=lambda value: str(value)[:40],
