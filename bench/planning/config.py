@@ -120,7 +120,8 @@ def resolve(
 ) -> Parameters:
     """The plug-in's parameters: its own defaults, then what the grid sets for all, then the entry's."""
     schema: type[Parameters] = registry.get(entry.name).Params
-    shared = defaults.model_dump(exclude_unset=True) if defaults else {}
+    # Not its dump, which leaves out a field that joined later where it has its default.
+    shared = {name: getattr(defaults, name) for name in defaults.model_fields_set} if defaults else {}
     if not issubclass(schema, TrainingParameters):
         shared = {}
     return schema.of({**shared, **entry.params})

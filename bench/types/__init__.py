@@ -39,6 +39,7 @@ from bench.types.parameters import (
     SharedViewsParameters,
     Side,
     TrainingParameters,
+    later,
 )
 from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask, untold
 
@@ -81,5 +82,6 @@ __all__ = [
     "System",
     "TrainingParameters",
     "Truth",
+    "later",
     "untold",
 ]

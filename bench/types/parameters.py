@@ -26,6 +26,18 @@ Side = Annotated[int, Field(ge=16, le=4096)]
 Seed = Annotated[int, Field(ge=0, le=MOST_WHOLE)]
 
 
+def later(default: Any, **options: Any) -> Any:
+    """A field that joins a plug-in which has results already: at ``default``, it stands in no key or record.
+
+    What was done before the field was there is what its default does, under the key that it had.
+
+    Args:
+        default: what was done all along.
+        options: see ``pydantic.Field``.
+    """
+    return Field(default, exclude_if=lambda value: bool(value == default), **options)
+
+
 class Parameters(BaseModel):
     """Base of every plug-in's parameters: unknown keys are errors, values never change.
 
