@@ -66,6 +66,5 @@ class Dpsh(Loss):
         similar = (labels @ all_labels.T > 0).to(codes.dtype)
         # log(1 + e^theta) - s theta, in the form that does not overflow.
         pairs = F.binary_cross_entropy_with_logits(codes @ all_codes.T / 2, similar)
-        # |u| - 1 is u - sign u up to its sign.
-        quantization = (codes.abs() - 1).square().mean()
+        quantization = (codes - codes.sign()).square().mean()
         return {"pairs": pairs, "quantization": self.params.quantization_weight * quantization}

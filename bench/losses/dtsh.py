@@ -58,8 +58,7 @@ class Dtsh(Loss):
         triplets = positive.sum(dim=1) * negative.sum(dim=1)
         sums = torch.einsum("apn,ap,an->a", costs, positive, negative)
         anchors = (triplets > 0).sum().clamp(min=1)
-        # |u| - 1 is u - sign u up to its sign.
-        quantization = (codes.abs() - 1).square().mean()
+        quantization = (codes - codes.sign()).square().mean()
         return {
             "triplets": (sums / triplets.clamp(min=1)).sum() / anchors,
             "quantization": self.params.quantization_weight * quantization,

@@ -27,6 +27,34 @@ def mix(features: Tensor, first: Tensor, second: Tensor, weights: Tensor) -> Ten
     return torch.cat([unit, F.normalize(mixed, dim=1, eps=1e-6)])
 
 
+def compared_pairs(index: Tensor, first: Tensor, second: Tensor, *, parents: bool, copies: bool) -> Tensor:
+    """Which pairs of images and mixtures count.
+
+    Args:
+        index: int64 (n,) which image each row of a batch is.
+        first, second: int64 (p,) rows that are mixed.
+        parents: whether mixtures count with the images that they consist of.
+        copies: whether rows of one image count with each other, as if they were two images.
+
+    Returns:
+        float (n + p, n + p) of 0 and 1, symmetric.
+    """
+    one, other = (torch.cat([index, index[rows]]) for rows in (first, second))
+    apart = torch.ones(len(one), len(one), dtype=torch.bool)
+    if not copies:
+        # A mixture of two copies is a third.
+        same = (one[:, None] == one) & (other[:, None] == other) & (one == other)
+        apart &= ~(same & same.T)
+    if not parents:
+        rows = torch.arange(len(index))
+        made = (rows == first[:, None]) | (rows == second[:, None])
+        if not copies:
+            made = (index == index[first][:, None]) | (index == index[second][:, None])
+        apart[len(index) :, : len(index)] &= ~made
+        apart[: len(index), len(index) :] &= ~made.T
+    return apart.fill_diagonal_(False).float()
+
+
 def pair_loss(student: Tensor, teacher: Tensor, compared: Tensor) -> Tensor:
     """Mean squared difference of similarities."""
     difference = student @ student.T - teacher @ teacher.T

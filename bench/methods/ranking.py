@@ -19,7 +19,7 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParameters
+from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParameters, later
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +46,9 @@ class Ranking(Method):
         alpha: float = Field(1.0, gt=0, description="of the Beta distribution")
         neighbors: int = Field(10, ge=1, description="half of the pairs mix an image with one so near")
         parents: bool = Field(True, description="whether a mixture is compared with its own two parents")
+        copies: bool = later(
+            True, description="whether an image that a batch holds twice, once as a neighbour, counts as two"
+        )
         pair_weight: float = Field(1.0, ge=0)
         list_weight: float = Field(0.5, ge=0)
         list_temperature: float = Field(0.1, gt=0)
@@ -77,24 +80,20 @@ class Ranking(Method):
 
     def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:
         """Pair, list and rank losses over the Gram matrices of images and mixtures together."""
-        from bench.methods._gram import list_loss, mix, pair_loss, rank_loss
+        from bench.methods._gram import compared_pairs, list_loss, mix, pair_loss, rank_loss
 
         p = self.params
         first, second = self._pairs(len(outputs))
         weights = self._weights(len(first)).to(outputs)
         student = mix(outputs, first, second, weights)
         teacher = mix(batch.teachers[0], first, second, weights)
-        compared = 1 - outputs.new_ones(len(student)).diag()
-        if not p.parents:
-            rows = len(outputs) + np.arange(len(first))
-            for parent in (first, second):
-                compared[rows, parent] = compared[parent, rows] = 0
-        terms = {"pair": p.pair_weight * pair_loss(student, teacher, compared)}
+        pairs = compared_pairs(batch.index, first, second, parents=p.parents, copies=p.copies).to(outputs)
+        terms = {"pair": p.pair_weight * pair_loss(student, teacher, pairs)}
         if p.list_weight:
-            terms["list"] = p.list_weight * list_loss(student, teacher, compared, p.list_temperature)
+            terms["list"] = p.list_weight * list_loss(student, teacher, pairs, p.list_temperature)
         if p.rank_weight:
             scale = p.rank_margin, p.rank_temperature
-            terms["rank"] = p.rank_weight * rank_loss(student, teacher, compared, *scale)
+            terms["rank"] = p.rank_weight * rank_loss(student, teacher, pairs, *scale)
         return terms
 
     def _pairs(self, images: int) -> tuple[Tensor, Tensor]:

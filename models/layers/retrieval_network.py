@@ -74,6 +74,7 @@ def triplet_loss(features: Tensor, labels: Tensor, margin: float) -> Tensor:
     squares = features.square().sum(dim=1)
     squared = squares[:, None] + squares[None] - 2 * features @ features.T
     distances = squared.clamp(min=1e-12).sqrt()
-    hardest = distances.masked_fill(~same, 0).amax(dim=1)
-    nearest = distances.masked_fill(same, torch.inf).amin(dim=1)
+    # Of equal distances one has the whole gradient, as in the public code; amax would share it out.
+    hardest = distances.masked_fill(~same, 0).max(dim=1).values
+    nearest = distances.masked_fill(same, torch.inf).min(dim=1).values
     return F.relu(margin + hardest - nearest).mean()

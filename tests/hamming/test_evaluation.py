@@ -144,3 +144,20 @@ def test_bits_of_any_type_are_codes(one: type[np.generic]) -> None:
     query, database, *labels = problem(8, bits=12)
     bits = [np.unpackbits(part, axis=1, count=12).astype(one) for part in (query, database)]
     assert evaluate(*bits, *labels, bits=12) == evaluate(query, database, *labels, bits=12)
+
+
+def test_a_database_in_the_order_of_its_classes_favours_the_first_in_index_order_alone() -> None:
+    """Values of a plain loop over ranks, and of one that takes every place of a tie for its expectation."""
+    rng = np.random.default_rng(0)
+    labels, asked = np.repeat(np.arange(10), 500), np.arange(200) % 10
+    centers = rng.choice([-1, 1], (10, 16))
+    database = centers[labels] * np.where(rng.random((5000, 16)) < 0.2, -1, 1)
+    queries = centers[asked] * np.where(rng.random((200, 16)) < 0.2, -1, 1)
+    arrays = pack_codes(queries), pack_codes(database), asked, labels
+    index, expected = (average_precision(*arrays, ties=ties) for ties in ("index", "expected"))
+    assert index.mean() == pytest.approx(0.462008306931195, abs=1e-12)
+    assert expected.mean() == pytest.approx(0.46273944089050373, abs=1e-12)
+    first, last = index[0::10].mean(), index[9::10].mean()
+    assert (first, last) == pytest.approx((0.5022816992425276, 0.4045845725717772), abs=1e-12)
+    first, last = expected[0::10].mean(), expected[9::10].mean()
+    assert (first, last) == pytest.approx((0.39873362365378784, 0.4835008774067447), abs=1e-12)

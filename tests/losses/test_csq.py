@@ -38,6 +38,16 @@ def test_golden_centers_loss_and_gradient(case):
     np.testing.assert_allclose(codes.grad.numpy(), case["grad"], atol=1e-5)
 
 
+def test_saturated_codes_still_have_their_gradient():
+    """The public code takes log(0) for -100 here, and its gradient is 0."""
+    codes = torch.full((1, 4), -10.0, requires_grad=True)
+    terms = make(4, 4).terms(codes, torch.eye(4)[:1], torch.arange(1))
+    value = terms["center"] + terms["quantization"]
+    value.backward()
+    assert value.item() == pytest.approx(20.0)
+    assert codes.grad.tolist() == [pytest.approx([-0.5] * 4)]
+
+
 def test_logits_of_2u_equal_the_published_form():
     torch.manual_seed(0)
     codes, labels = torch.randn(8, 16, dtype=torch.float64), torch.eye(10, dtype=torch.float64)[:8]
@@ -56,6 +66,7 @@ def test_centers_are_far_apart(bits, classes):
     assert set(np.unique(centers)) == {-1, 1}
     distances = (bits - centers @ centers.T)[np.triu_indices(classes, 1)] / 2
     assert distances.min() > 0
+    assert len(np.unique(centers, axis=0)) == classes
     if classes <= 2 * bits:
         assert distances.min() >= bits / 2
 

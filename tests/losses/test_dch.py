@@ -45,6 +45,17 @@ def test_pairs_are_the_cross_entropy_of_the_cauchy_similarity():
     assert pairs == pytest.approx(expected, rel=1e-9)
 
 
+def test_zero_codes_have_a_value_and_a_finite_gradient():
+    """Cosine 0, so log(1 + 8 / 20) of pairs and a tenth of it of quantization; the public code's is NaN."""
+    codes = torch.zeros(3, 16, requires_grad=True)
+    value = sum(
+        Dch(Dch.Params(), HashingTask(16, 1, 3, 0)).terms(codes, torch.ones(3, 1), torch.arange(3)).values()
+    )
+    value.backward()
+    assert value.item() == pytest.approx(0.37011946, abs=5e-8)
+    assert torch.isfinite(codes.grad).all()
+
+
 def test_distance_is_bounded_even_for_zero_codes():
     zero = torch.zeros(2, 16)
     assert torch.equal(scaled_distance(zero, zero), torch.full((2, 2), 8.0))

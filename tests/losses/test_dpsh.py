@@ -65,6 +65,24 @@ def test_gradient_is_that_with_the_memory_held_fixed(kind):
         assert codes.grad[i, bit].item() == pytest.approx(difference / 2e-5, abs=1e-9)
 
 
+def test_values_by_hand():
+    """Two images of two classes at theta 2 and 0; the gradient of the first is by its own side alone."""
+    codes = torch.tensor([[1.0, 1, 1, 1], [1, 1, -1, -1]], dtype=torch.float64, requires_grad=True)
+    loss = Dpsh(Dpsh.Params(quantization_weight=0.0), HashingTask(4, 2, 2, 0))
+    value = sum(loss.terms(codes, torch.eye(2, dtype=torch.float64), torch.arange(2)).values())
+    value.backward()
+    assert value.item() == pytest.approx(0.41003760, abs=5e-9)
+    assert codes.grad[0].tolist() == pytest.approx([0.0476, 0.0476, -0.0774, -0.0774], abs=5e-5)
+
+
+def test_a_code_of_zeros_is_its_own_sign():
+    codes = torch.zeros(2, 16, dtype=torch.float64, requires_grad=True)
+    term = make().terms(codes, torch.eye(3, dtype=torch.float64)[:2], torch.arange(2))["quantization"]
+    term.backward()
+    assert term.item() == 0
+    assert not codes.grad.any()
+
+
 def test_images_not_seen_yet_contribute_log_2():
     codes, labels = torch.randn(4, 16, dtype=torch.float64), torch.eye(3, dtype=torch.float64)[[0, 1, 2, 0]]
     index = torch.arange(4)

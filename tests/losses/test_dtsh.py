@@ -58,6 +58,14 @@ def test_margin_and_weight_are_parameters():
     assert terms["quantization"].item() == pytest.approx(0.5 * np.square(u - np.sign(u)).mean(), rel=1e-9)
 
 
+def test_a_code_of_zeros_is_its_own_sign():
+    codes = torch.zeros(2, 16, dtype=torch.float64, requires_grad=True)
+    term = make().terms(codes, torch.eye(3, dtype=torch.float64)[:2], torch.arange(2))["quantization"]
+    term.backward()
+    assert term.item() == 0
+    assert not codes.grad.any()
+
+
 def test_an_image_is_its_own_positive():
     # Two classes of one image each: the only triplets are (a, a, n).
     u = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)

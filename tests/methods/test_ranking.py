@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.methods._gram import list_loss, mix, pair_loss, rank_loss
+from bench.methods._gram import compared_pairs, list_loss, mix, pair_loss, rank_loss
 from bench.methods.ranking import Ranking, nearest
 from tests.tasks import batch, noise, rotation, task
 
@@ -170,6 +171,39 @@ def test_a_mixture_is_compared_with_its_parents_unless_told_otherwise():
     halves = [half / half.norm() for half in halves]
     edges = [(float(own[i] @ halves[0]) - float(wanted[i] @ halves[1])) ** 2 for i in (0, 1)]
     assert float(both["pair"]) == pytest.approx((only + sum(edges)) / 3)
+
+
+@pytest.mark.parametrize("parents", [True, False])
+@pytest.mark.parametrize("copies", [True, False])
+def test_which_pairs_count_against_a_loop(parents, copies):
+    index, first, second = [7, 3, 7, 5], [0, 0, 1, 2], [1, 2, 3, 3]
+    made = [{row} for row in range(4)] + [{a, b} for a, b in zip(first, second, strict=True)]
+    images = [{index[row] for row in rows} for rows in made]
+    expected = torch.zeros(8, 8)
+    for i, j in np.ndindex(8, 8):
+        mixture, image = (i, j) if i > j else (j, i)
+        known = made if copies else images
+        of_its_own = image < 4 <= mixture and known[image] < known[mixture]
+        of_one = not copies and images[i] == images[j] and len(images[i]) == 1
+        expected[i, j] = i != j and not of_one and (parents or not of_its_own)
+    found = compared_pairs(*map(torch.tensor, (index, first, second)), parents=parents, copies=copies)
+    assert torch.equal(found, expected)
+    assert copies == (found[0, 2] == 1)
+
+
+def test_an_image_is_not_compared_with_itself_if_so_asked():
+    student, teacher = noise(2, 6, seed=1)[[0, 1, 0]], noise(2, 9, seed=2)[[0, 1, 0]]
+    shown = dataclasses.replace(batch(teacher), index=torch.tensor([4, 8, 4]))
+    only = float(
+        (
+            F.normalize(student)[0] @ F.normalize(student)[1]
+            - F.normalize(teacher)[0] @ F.normalize(teacher)[1]
+        )
+        ** 2
+    )
+    params = {"mixtures": 0.0, "list_weight": 0.0}
+    assert float(make(copies=False, **params).terms(student, shown)["pair"]) == pytest.approx(only)
+    assert float(make(**params).terms(student, shown)["pair"]) == pytest.approx(only * 2 / 3)
 
 
 @pytest.mark.parametrize(

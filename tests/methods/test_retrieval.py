@@ -48,6 +48,22 @@ def test_gradient_of_the_triplet_loss(labels):
     assert torch.autograd.gradcheck(lambda x: triplet_loss(x, labels, 0.35), features)
 
 
+def test_of_equal_distances_one_has_the_whole_gradient():
+    # Positives at -1 and 1, two negatives that are one image: the first of each counts.
+    features = torch.tensor([[0.0], [-1.0], [1.0], [3.0], [3.0]], dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([[1.0, 0.0]] * 3 + [[0.0, 1.0]] * 2, dtype=torch.float64)
+    triplet_loss(features, labels, 10.0).backward()
+    # Of (anchor, positive, negative): (0, 1, 3), (1, 2, 3), (2, 1, 3), (3, 4, 2) and (4, 3, 2).
+    expected = torch.zeros(5, 1, dtype=torch.float64)
+    for a, p, n in [(0, 1, 3), (1, 2, 3), (2, 1, 3), (3, None, 2), (4, None, 2)]:
+        for other, sign in ((p, 1), (n, -1)):
+            if other is not None:  # equal images have no direction to be drawn in
+                side = (features[a] - features[other]).sign().detach()
+                expected[a] += sign * side / 5
+                expected[other] -= sign * side / 5
+    torch.testing.assert_close(features.grad, expected)
+
+
 def test_triplets_need_another_identity():
     features = noise(4, 5).requires_grad_()
     loss = triplet_loss(features, torch.ones(4, 1, dtype=torch.float64), 0.35)
