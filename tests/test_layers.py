@@ -29,7 +29,7 @@ FLOORS = [
     ["bench.__main__"],
     ["bench.cli"],
     ["bench.execution", "bench.deployment"],
-    ["bench.stages"],
+    ["bench.stages", "bench.published"],
     ["bench.training", "bench.planning", *PLUGIN_ROOMS],
     ["models", "bench.data", "bench.comparison", "bench.report"],
     ["bench.results", "bench.registry"],

@@ -32,6 +32,7 @@ def plan(grid: Path, cluster: Path | None, out: Path | None, as_json: bool, **op
     from bench.execution.session import RunOptions, prepare
     from bench.planning import advice, edited
     from bench.planning.stage import walk
+    from bench.published import load_published
     from bench.results.folder import ResultsFolder
 
     if out is not None and cluster is None:
@@ -41,7 +42,7 @@ def plan(grid: Path, cluster: Path | None, out: Path | None, as_json: bool, **op
     stages = walk(leaf for cell in planned.selected for leaf in cell.leaves.values())
     for line in (*advice.warnings(planned), *edited.warnings(stages.values(), machine.store)):
         log.warning("warning: %s", line)
-    summary = plan_summary(planned, machine.store, machine.job_hardware, machine.jobs)
+    summary = plan_summary(planned, machine.store, machine.job_hardware, machine.jobs, load_published())
     text = plan_text(summary) if not as_json else ""
     if file is not None:
         folder = out or ResultsFolder.of_grid(planned.name).path

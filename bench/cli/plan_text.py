@@ -15,6 +15,7 @@ from bench.execution.schedule import Schedule
 from bench.planning import advice
 from bench.planning.estimate import estimate, room
 from bench.planning.plan import Cell, Plan
+from bench.results.published import Published
 from bench.storage.store import Store
 
 #: Columns of the list of cells.
@@ -23,12 +24,15 @@ HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
 TRAINING = ("step", "name", "epochs", "batch_size", "optimizer", "lr", "schedule")
 
 
-def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict[str, Any]:
+def plan_summary(
+    plan: Plan, store: Store, hardware: str, jobs: int = 1, published: Published | None = None
+) -> dict[str, Any]:
     """Plain JSON values; images, seconds and bytes of work that is not cached, as far as they are known.
 
     Args:
         hardware: fingerprint of the machine whose seconds count.
         jobs: stages that would be at work at once at most; memory may allow fewer.
+        published: what others published, of which the cells' own figures are named.
     """
     stages = plan.stages()
     schedule = Schedule.of(plan.selected, lambda stage: store.index(store.path(*stage.place)) is not None)
@@ -70,6 +74,7 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
         "jobs": jobs,
         "seconds": round(expected_seconds(schedule, costs), 1),
         "training": advice.training(plan),
+        "published": list(_published(plan.selected, published or Published())),
         "missing": plan.missing,
         "copies": {name: found.counts for name, found in plan.copies.items()},
         "unseen": plan.unseen,
@@ -81,6 +86,26 @@ def plan_summary(plan: Plan, store: Store, hardware: str, jobs: int = 1) -> dict
             *(f"Seeds: {line}" for line in few_seeds),
         ],
     }
+
+
+def _published(cells: list[Cell], published: Published) -> Iterator[dict[str, Any]]:
+    """The published figures of configurations that are planned, each once for all seeds."""
+    found: dict[int, list[str]] = defaultdict(list)
+    figures = {}
+    for cell in cells:
+        for figure in published.of(cell.info, cell.params["dataset"]):
+            figures[id(figure)] = figure
+            found[id(figure)].append(cell.slug)
+    for key, figure in figures.items():
+        yield {
+            "configuration": f"{figure.data} · {figure.name}",
+            "figure": ", ".join(map(figure.words, figure.values)),
+            "values": dict(figure.values),
+            "selection": figure.selected,
+            "source": figure.source,
+            "note": figure.note,
+            "cells": found[key],
+        }
 
 
 def _copies(plan: Plan) -> Iterator[str]:
@@ -152,9 +177,16 @@ def plan_text(summary: dict[str, Any]) -> str:
     if unknown:
         others = f"{unknown} stages of kinds that have not run like this on this machine yet"
         closing = f"{closing}, and {others}" if seconds else f"Expected time: not known for {others}"
+    published = [
+        [row["configuration"], row["figure"], row["selection"] or "-", row["source"]]
+        for row in summary["published"]
+    ]
     parts = [
         f"Grid {summary['grid']}: {len(cells)} cells",
         tabulate(cells, [*HEADS, *(["settings"] if settings else [])]),
+        tabulate(published, ["published of these cells", "figure", "of which epoch", "source"])
+        if published
+        else "",
         tabulate(training, ["step", "trained by", *TRAINING[2:]], floatfmt="g"),
         tabulate(stages, ["stage", "total", "cached", "images to come", "time to come", "disk to come"]),
         closing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,21 @@ def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
     edit = ("[none, {name: cukd, params: {views: 2, teacher_image_size: 16}}]", f"[{cukd % 3}, {cukd % 5}]")
     planned = json.loads(tiny("plan", "--json", edit=edit).out)
     assert {cell["variant"] for cell in planned["cells"]} == {"epochs=3", "epochs=5"}
+
+
+def test_plan_of_the_papers_names_what_was_published_of_its_cells_and_no_more(bench):
+    grid = Path(__file__).parents[2] / "bench/grids/papers.yaml"
+    planned = json.loads(bench("plan", "--grid", grid, "--json").out)
+    named = {(row["configuration"], row["selection"]): row for row in planned["published"]}
+    dch = named["cifar10-1 · DCH · AlexNet · 48 bit", "last epoch"]
+    assert dch["values"] == {"map@all:index:hits": 0.768}
+    # One line for three seeds, of the network alone: students that somebody distilled have none.
+    assert dch["cells"] == [f"cifar10__no-teacher__alexnet__none__dch__48b__s{seed}" for seed in range(3)]
+    cdd = named["veri776 · CDD · ResNet-101 · float", ""]
+    assert cdd["figure"] == "67.13 % parameters saved, 65.67 % MACs saved"
+    assert all("__cdd__" in slug for slug in cdd["cells"])
+    assert len(planned["published"]) < 20
+    text = bench("plan", "--grid", grid, "--only", "dataset=svd").out
+    assert "published of these cells" not in text
+    other = json.loads(bench("plan", "--grid", grid, "--json", "--set", "protocol.k=100").out)
+    assert [row["configuration"] for row in other["published"]] == ["veri776 · CDD · ResNet-101 · float"]
