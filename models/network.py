@@ -47,12 +47,14 @@ class BaseNetwork(ABC):
         path = self.weights_file()
         state = {} if path is None else self.read(path)  # first, so that a bad file is told at once
         net = self.make()
-        complete = set(net.state_dict())
+        complete = {name: tensor.shape for name, tensor in net.state_dict().items()}
         self.strip(net)
         if path is not None:
             # Files are often saved with the classifier: the tensors that stripping removed, and no
             # others, may be left over. A file without them fits as well.
-            load_state_dict(net, state, path, drop=complete - set(net.state_dict()))
+            kept = net.state_dict()
+            classifier = {name: shape for name, shape in complete.items() if name not in kept}
+            load_state_dict(net, state, path, classifier)
         self.adapt(net)
         return net
 

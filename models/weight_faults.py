@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 LARGEST = 1e15
 #: Only cumulative averages use this counter; converters leave it out, or store it as any number.
 COUNTER = ".num_batches_tracked"
+#: Of what ``unused`` finds.
+UNUSED = (
+    "; if features go through it, choose a network that has it (for ResNets of torchvision, projection is "
+    "its width), otherwise take it out of the file"
+)
 _VARIANCE = "running_var"
 
 
@@ -24,6 +30,26 @@ def fault(name: str, given: Tensor, expected: Tensor) -> str:
     """
     found = _form(given, expected) or ("" if name.endswith(COUNTER) else _kind(given, expected))
     return f"{name} {found}" if found else _values(name, given, expected)
+
+
+def unused(given: Mapping[str, Tensor], classifier: Mapping[str, Sequence[int]]) -> list[str]:
+    """What is wrong with tensors of a file that the network does not use.
+
+    Only the classifier that the network was published with may be left out without a word. A square matrix
+    behind all others is none: networks for retrieval end in one that their features go through.
+
+    Args:
+        given: by name, in any order.
+        classifier: name -> shape of the network's own classifier, in its order.
+    """
+    matrices = [name for name in classifier if name in given and given[name].ndim == 2]
+    square = [name for name in matrices[-1:] if given[name].shape[0] == given[name].shape[1]]
+    return [
+        f"{name} of shape {tuple(given[name].shape)} would not be used, and is not of the classifier of its "
+        f"pretraining{'' if name in square else f', {tuple(shape)}'}"
+        for name, shape in classifier.items()
+        if name in given and (name in square or tuple(given[name].shape) != tuple(shape))
+    ]
 
 
 def _form(given: Tensor, expected: Tensor) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import WeightsError, escaped, path_fault, shortened
-from models.weight_faults import COUNTER, fault
+from models.weight_faults import COUNTER, UNUSED, fault, unused
 from models.weight_pickles import unfolds
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 #: How many faults of a file an error message spells out.
 LISTED = 3
+_OWN = "; give the state dict of this very network, under its names and without layers that it does not have"
 _NOT_FLAT = "and not a flat dict of tensors by name; save net.state_dict() by itself"
 
 
@@ -107,7 +109,10 @@ def restore(net: nn.Module, stored: Mapping[str, Tensor]) -> None:
 
 
 def load_state_dict(
-    net: nn.Module, state: dict[str, Tensor], source: Path, drop: Collection[str] = ()
+    net: nn.Module,
+    state: dict[str, Tensor],
+    source: Path,
+    classifier: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> None:
     """Load ``state`` into ``net``; every tensor must have its place, every place its tensor.
 
@@ -115,15 +120,17 @@ def load_state_dict(
         net: changed in place.
         state: tensors by name.
         source: file that the tensors come from, for messages.
-        drop: names that ``state`` may hold and ``net`` does not use.
+        classifier: name -> shape of what was taken off ``net``, in order; ``state`` may hold these tensors.
 
     Raises:
-        WeightsError: names or shapes differ, a tensor can be no weight, or the file has two values for
-            weights that are one in the network; lists the first few faults and their number.
+        WeightsError: names or shapes differ, the network would not use a tensor that is none of its
+            pretraining classifier, a tensor can be no weight, or the file has two values for weights that are
+            one in the network; lists the first few faults and their number.
     """
     expected, tied = net.state_dict(), ties(net)
     counters = {name: value for name, value in expected.items() if name.endswith(COUNTER)}
-    state = {name: value for name, value in state.items() if name not in drop}
+    over = unused(state, classifier)
+    state = {name: value for name, value in state.items() if name not in classifier}
     state = counters | _with_ties(state, tied)
     faults = [f"{name} is missing" for name in expected if name not in state]
     faults += [f"{name} is unknown to the network" for name in state if name not in expected]
@@ -132,22 +139,23 @@ def load_state_dict(
         for name, value in expected.items()
         if name in state and state[name].shape != value.shape
     ]
-    _tell(f"{source}: does not fit the network", faults)
+    _tell(f"{source}: does not fit the network", faults, _OWN)
+    _tell(f"{source}: does not fit the network", over, UNUSED)
     _tell(
         str(source), [told for name, value in expected.items() if (told := fault(name, state[name], value))]
     )
     differ = [f"{name} and {first}" for name, first in tied.items() if not _same(state[name], state[first])]
     faults = [f"{both} differ, which are one tensor in the network" for both in differ]
-    _tell(f"{source}: does not fit the network", faults)
+    _tell(f"{source}: does not fit the network", faults, _OWN)
     _load(net, state)
 
 
-def _tell(what: str, faults: list[str]) -> None:
+def _tell(what: str, faults: list[str], cure: str = "") -> None:
     """Raise WeightsError with the first of ``faults``, if there are any; names may hold anything."""
     if faults:
         more = f"; and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
         listed = "; ".join(escaped(shortened(one, 400)) for one in faults[:LISTED])
-        raise WeightsError(f"{what}: {listed}{more}")
+        raise WeightsError(f"{what}: {listed}{more}{cure}")
 
 
 def _load(net: nn.Module, state: Mapping[str, Tensor]) -> None:

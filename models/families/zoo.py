@@ -169,6 +169,23 @@ class TorchvisionNetwork(ZooNetwork):
         weights_id = super().weights_id()
         return f"{weights_id}:{self.tag}" if self.fetched else weights_id
 
+    def weights_file(self) -> Path | None:
+        """The file to load; a projection is in no published weights.
+
+        Raises:
+            WeightsError: a projection is asked of published weights.
+        """
+        if self.params.projection is not None and self.params.weights == "default":
+            raise WeightsError(
+                "no published weights hold a projection; set weights to the path of a state dict that does, "
+                "or to 'none'"
+            )
+        return super().weights_file()
+
+    def feature_dim(self, image_size: int) -> int:
+        """That of the projection, if there is one."""
+        return self.params.projection or super().feature_dim(image_size)
+
     def make(self) -> nn.Module:
         """With its classifier."""
         from torchvision import models
@@ -185,19 +202,23 @@ class TorchvisionNetwork(ZooNetwork):
         return net
 
     def strip(self, net: nn.Module) -> None:
-        """Replace the last linear layer, and a dropout right before it, by the identity."""
+        """Put the projection, or nothing, in place of the last linear layer and of a dropout before it."""
         from torch import nn
+
+        from models.layers.embeddings import Projection
 
         linear = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
         if not linear or hasattr(net, "aux_logits"):
             raise UsageError(f"torchvision:{self.arch} does not end in one linear classifier; choose another")
-        net.set_submodule(linear[-1], nn.Identity())
+        last: Any = net.get_submodule(linear[-1])
+        width = self.params.projection
+        net.set_submodule(linear[-1], Projection(last.in_features, width) if width else nn.Identity())
         parent = net.get_submodule(linear[-1].rpartition(".")[0])
         if isinstance(parent, nn.Sequential) and len(parent) > 1 and isinstance(parent[-2], nn.Dropout):
             parent[-2] = nn.Identity()
 
     def adapt(self, net: nn.Module) -> None:
-        """Other pooling and stride for ResNets."""
+        """What ``TorchvisionParams`` says of ResNets."""
         adapt(net, self.params, f"torchvision:{self.arch}")
 
     def published_preprocessing(self) -> Preprocessing:

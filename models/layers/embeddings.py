@@ -16,6 +16,18 @@ class Normalize(nn.Module):
         return F.normalize(x, dim=1)
 
 
+class Projection(nn.Linear):
+    """Learnt layer of a descriptor that has length 1 before and behind it: float (n, d) -> float (n, width).
+
+    Source: the GeM and AP-GeM networks of Radenovic et al. (arXiv 1711.02512) and Revaud et al. (arXiv
+    1906.07589), as teachers in arXiv 2312.09716.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero stays the direction of the bias."""
+        return F.normalize(super().forward(F.normalize(x, dim=1)), dim=1)
+
+
 def embedding(kind: str, feature_dim: int, width: int) -> nn.Module:
     """Layers behind the trunk: float (n, feature_dim) -> float (n, width).
 

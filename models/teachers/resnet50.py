@@ -14,7 +14,7 @@ from models.families.zoo import TorchvisionNetwork
 
 @TEACHERS.register
 class ResNet50(TorchvisionNetwork):
-    """2048-wide feature after global average pooling, not negative."""
+    """2048-wide feature after global average pooling, not negative; a projection makes another of it."""
 
     arch = "resnet50"
     # The weights that published work on hashing starts from; torchvision's default is a newer recipe.
@@ -22,5 +22,5 @@ class ResNet50(TorchvisionNetwork):
     preprocessing = Preprocessing()
 
     def feature_dim(self, image_size: int) -> int:
-        """2048 at any size."""
-        return 2048
+        """2048 at any size, or the width of the projection."""
+        return self.params.projection or 2048

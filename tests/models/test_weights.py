@@ -92,21 +92,40 @@ def test_misfits_are_listed_and_counted(net):
     with pytest.raises(WeightsError) as caught:
         load_state_dict(net, state, Path("net.pt"))
     message = "net.pt: does not fit the network: 0.bias is missing; 1.bias is missing; extra is unknown"
-    assert str(caught.value) == f"{message} to the network; and 1 more"
+    cure = "under its names and without layers that it does not have"
+    end = f"and 1 more; give the state dict of this very network, {cure}"
+    assert str(caught.value) == f"{message} to the network; {end}"
     assert torch.equal(net[0].bias, before)
 
 
 def test_wrong_shape_names_both_shapes(net):
     state = net.state_dict() | {"0.weight": torch.ones(3, 5)}
-    with pytest.raises(WeightsError, match=r"0\.weight has shape \(3, 5\), expected \(3, 4\)$"):
+    with pytest.raises(WeightsError, match=r"0\.weight has shape \(3, 5\), expected \(3, 4\); give"):
         load_state_dict(net, state, Path("net.pt"))
 
 
-def test_only_named_leftovers_are_dropped(net):
-    state = net.state_dict() | {"fc.weight": torch.ones(1)}
-    load_state_dict(net, state, Path("net.pt"), drop={"fc.weight", "fc.bias"})
-    with pytest.raises(WeightsError, match=r"fc\.weight is unknown"):
+def test_only_the_classifier_is_left_out(net):
+    state = net.state_dict() | {"fc.weight": torch.ones(5, 3), "fc.bias": torch.ones(5)}
+    load_state_dict(net, state, Path("net.pt"), {"fc.weight": (5, 3), "fc.bias": (5,)})
+    with pytest.raises(WeightsError, match=r"fc\.weight is unknown to the network; fc\.bias is unknown"):
         load_state_dict(net, state, Path("net.pt"))
+    with pytest.raises(WeightsError) as caught:
+        load_state_dict(net, state, Path("net.pt"), {"fc.weight": (7, 3), "fc.bias": (7,)})
+    assert str(caught.value) == (
+        "net.pt: does not fit the network: fc.weight of shape (5, 3) would not be used, and is not of the "
+        "classifier of its pretraining, (7, 3); fc.bias of shape (5,) would not be used, and is not of the "
+        "classifier of its pretraining, (7,); if features go through it, choose a network that has it (for "
+        "ResNets of torchvision, projection is its width), otherwise take it out of the file"
+    )
+
+
+def test_a_square_layer_is_no_classifier(net):
+    """Whatever the network's own is like; but one that another layer follows, as AlexNet's fc7, is of it."""
+    state = net.state_dict() | {"fc.weight": torch.ones(3, 3)}
+    with pytest.raises(WeightsError, match=r"fc\.weight of shape \(3, 3\) would not be used, and is not of"):
+        load_state_dict(net, state, Path("net.pt"), {"fc.weight": (3, 3), "fc.bias": (3,)})
+    state["last.weight"] = torch.ones(5, 3)
+    load_state_dict(net, state, Path("net.pt"), {"fc.weight": (3, 3), "last.weight": (5, 3)})
 
 
 def test_the_batch_counter_may_be_absent(net):
