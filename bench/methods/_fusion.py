@@ -20,26 +20,38 @@ def fuse(teachers: list[Tensor], fusion: str, generator: torch.Generator) -> Ten
     """One float (n, n) matrix of several.
 
     Args:
-        fusion: ``maxmin``: largest on the diagonal, smallest elsewhere; ``mean``; ``maxmean``: largest on
-            the diagonal, mean elsewhere; ``rand``: each entry that of a random teacher.
-        generator: on the CPU, for ``rand``.
+        fusion: what the entries are: ``mean``; ``rand``: those of a random teacher each; ``maxmin``,
+            ``maxmean`` and ``maxrand``: the largest on the diagonal, elsewhere the smallest, the mean or that
+            of a random teacher.
+        generator: on the CPU, for ``rand`` and ``maxrand``.
     """
     stacked = torch.stack(teachers)
-    if fusion == "rand":
+    if fusion.endswith("rand"):
         chosen = torch.randint(len(teachers), stacked.shape[1:], generator=generator).to(stacked.device)
-        return stacked.gather(0, chosen[None])[0]
-    if fusion == "mean":
-        return stacked.mean(dim=0)
-    others = stacked.amin(dim=0) if fusion == "maxmin" else stacked.mean(dim=0)
+        others = stacked.gather(0, chosen[None])[0]
+    else:
+        others = stacked.amin(dim=0) if fusion == "maxmin" else stacked.mean(dim=0)
+    if not fusion.startswith("max"):
+        return others
     positive = torch.eye(len(others), dtype=torch.bool, device=others.device)
     return torch.where(positive, stacked.amax(dim=0), others)
 
 
-def symmetric_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Sum over rows and over columns of KL(teacher || student) of their softmax, mean over the batch."""
+def fuse_back(teachers: list[Tensor], fusion: str, generator: torch.Generator) -> Tensor:
+    """The same of view two against view one; random fusions draw anew."""
+    return fuse([one.T for one in teachers], fusion, generator)
+
+
+def symmetric_kl(student: Tensor, teacher: Tensor, temperature: float, back: Tensor | None = None) -> Tensor:
+    """Sum over rows and over columns of KL(teacher || student) of their softmax, mean over the batch.
+
+    Args:
+        student, teacher: float (n, n), view one against view two.
+        back: what is wanted of view two against view one, where that is not ``teacher`` transposed.
+    """
 
     def kl(own: Tensor, wanted: Tensor) -> Tensor:
         logs = [F.log_softmax(x / temperature, dim=1) for x in (own, wanted)]
         return F.kl_div(logs[0], logs[1], reduction="batchmean", log_target=True)
 
-    return kl(student, teacher) + kl(student.T, teacher.T)
+    return kl(student, teacher) + kl(student.T, teacher.T if back is None else back)

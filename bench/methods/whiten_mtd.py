@@ -24,7 +24,7 @@ from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParame
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Fusion = Literal["maxmin", "mean", "maxmean", "rand"]
+Fusion = Literal["maxmin", "mean", "maxmean", "rand", "maxrand"]
 
 
 @METHODS.register
@@ -48,7 +48,15 @@ class WhitenMtd(Method):
         fusion: Fusion = Field(
             "maxmin",
             description="of the teachers' similarities: maxmin takes the largest of a positive pair and the "
-            "smallest of the others; maxmean their mean for the others; rand one teacher per entry",
+            "smallest of the others; maxmean their mean for the others, maxrand one teacher per entry; rand "
+            "one teacher per entry, positive or not",
+        )
+        # Trainings that draw once have the keys that they had before there was a choice.
+        draws: Literal["once", "each"] = Field(
+            default_factory=lambda chosen: "each" if "rand" in chosen.get("fusion", "") else "once",
+            exclude_if=lambda value: value == "once",
+            description="of rand and maxrand: each, their default and as published: other teachers for the "
+            "other direction of the loss; once: the same",
         )
         pairs: Literal["views", "labels"] = Field(
             "views",
@@ -114,12 +122,13 @@ class WhitenMtd(Method):
         """KL of the fused against the student's similarities, rows and columns."""
         import torch
 
-        from bench.methods._fusion import fuse, similarities, symmetric_kl
+        from bench.methods._fusion import fuse, fuse_back, similarities, symmetric_kl
 
         teachers = [similarities(white(x)) for white, x in zip(self._whiten, batch.teachers, strict=True)]
         # The generator of the training is set back where a batch that did not fit into memory comes again.
-        fused = fuse(teachers, self.params.fusion, torch.default_generator)
-        return {"kl": symmetric_kl(similarities(outputs), fused, self.params.temperature)}
+        drawn = teachers, self.params.fusion, torch.default_generator
+        fused, back = fuse(*drawn), fuse_back(*drawn) if self.params.draws == "each" else None
+        return {"kl": symmetric_kl(similarities(outputs), fused, self.params.temperature, back)}
 
 
 def _pairs(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:

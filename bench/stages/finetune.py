@@ -49,7 +49,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
     with seeded(seed, context.device):
         trunk, width = networks.distilled(student, spec["image_size"], before, context)
-        net = hash_network(trunk, width, spec["bits"])
+        net = hash_network(trunk, width, spec["bits"], params.head_start)
         context.place(net)
         loss = plugin(params, task)
         own = list(loss.parameters())

@@ -87,6 +87,10 @@ def _check(name: str, value: Any) -> None:
         raise ValueError(f"{name} should be 0, or {LEAST:g} to {MOST:g} in size, not {value:g}")
 
 
+#: How a hash head starts: N(0, 0.01²) with biases of 0, or as PyTorch starts linear layers.
+HeadStart = Literal["normal", "pytorch"]
+
+
 class TrainingParameters(Parameters):
     """How one training step runs; methods (step 1) and losses (step 2) add their own fields to it."""
 
@@ -147,6 +151,11 @@ class HashingParameters(TrainingParameters):
 
     head_lr_scale: float = Field(
         1.0, gt=0, description="factor on lr for the hash head and for weights of the loss"
+    )
+    head_start: HeadStart = later(
+        "normal",
+        description="of the hash head; normal: weights N(0, 0.01²) and biases 0, as published for ResNets; "
+        "pytorch: uniform, by the width of the feature, as published for other networks",
     )
     trunk_warmup: float = Field(
         0.5,

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
-from bench.methods._fusion import fuse, similarities, symmetric_kl
+from bench.methods._fusion import fuse, fuse_back, similarities, symmetric_kl
 from bench.methods.whiten_mtd import WhitenMtd
 from models.layers.whitening import Whitening
 from tests.tasks import batch, noise, rotation, task
@@ -59,7 +60,12 @@ def test_fusion_of_two_teachers_by_hand(fusion, expected):
     np.testing.assert_allclose(fuse(TWO, fusion, generator()), expected)
 
 
-@pytest.mark.parametrize("fusion", ["maxmin", "mean", "maxmean", "rand"])
+@pytest.mark.parametrize("fusion", ["maxmin", "mean", "maxmean"])
+def test_what_draws_nothing_is_the_same_both_ways(fusion):
+    assert torch.equal(fuse_back(TWO, fusion, generator()), fuse(TWO, fusion, generator()).T)
+
+
+@pytest.mark.parametrize("fusion", ["maxmin", "mean", "maxmean", "rand", "maxrand"])
 def test_one_teacher_is_left_as_it_is(fusion):
     np.testing.assert_allclose(fuse(TWO[:1], fusion, generator()), TWO[0])
 
@@ -72,6 +78,50 @@ def test_random_fusion_takes_every_entry_from_some_teacher():
     assert counts.min() > 230
     assert not torch.equal(fused, fuse(teachers, "rand", generator(1)))
     assert torch.equal(fused, fuse(teachers, "rand", generator()))
+
+
+def test_random_fusion_with_the_largest_positives():
+    teachers = [torch.full((30, 30), float(number)) for number in range(3)]
+    fused = fuse(teachers, "maxrand", generator())
+    positive = torch.eye(30, dtype=torch.bool)
+    assert fused[positive].tolist() == [2.0] * 30
+    assert torch.bincount(fused[~positive].long(), minlength=3).min() > 230
+
+
+@pytest.mark.parametrize("fusion", ["rand", "maxrand"])
+def test_each_direction_of_a_random_fusion_draws(fusion):
+    """As published: rows of the first, then of the other direction, from one generator."""
+    teachers = [noise(40, width, seed=width) for width in (9, 5)]
+    shown, student = [one[:8] for one in teachers], noise(8, 6)
+    whitened = [
+        similarities(Whitening.learn(one, one.shape[1])(part))
+        for one, part in zip(teachers, shown, strict=True)
+    ]
+    found = {}
+    for draws in ("each", "once"):
+        method = make(*teachers, fusion=fusion, draws=draws)
+        torch.manual_seed(3)
+        found[draws] = float(method.terms(student, batch(*shown))["kl"])
+    drawing = generator(3)
+    first, second = fuse(whitened, fusion, drawing), fuse([one.T for one in whitened], fusion, drawing)
+    assert not torch.equal(first, second.T)
+    own = similarities(student)
+    rows = [(first[i].tolist(), own[i].tolist()) for i in range(4)]
+    once = [(first[:, i].tolist(), own[:, i].tolist()) for i in range(4)]
+    each = [(second[i].tolist(), own[:, i].tolist()) for i in range(4)]
+    for draws, columns in (("each", each), ("once", once)):
+        expected = sum(divergence(wanted, its, 0.05) for wanted, its in [*rows, *columns]) / 4
+        assert found[draws] == pytest.approx(expected)
+
+
+def test_only_random_fusions_are_known_by_their_draws():
+    settings = WhitenMtd.Params.of
+    assert settings({"fusion": "maxrand"}).draws == settings({"fusion": "rand"}).draws == "each"
+    assert "draws" not in settings({}).model_dump()
+    assert "draws" not in settings({"fusion": "rand", "draws": "once"}).model_dump()
+    assert settings(settings({"fusion": "rand"}).model_dump(mode="json")).draws == "each"
+    with pytest.raises(ValidationError):
+        settings({"fusion": "random"})
 
 
 def test_similarities_are_cosines_of_two_views():
@@ -103,7 +153,7 @@ def test_gradient_agrees_with_finite_differences():
 
 
 def test_no_loss_at_the_fused_teacher():
-    for fusion in ("maxmin", "mean", "maxmean", "rand"):
+    for fusion in ("maxmin", "mean", "maxmean", "rand", "maxrand"):
         fused = fuse(TWO, fusion, generator())
         assert float(symmetric_kl(fused.clone(), fused, 0.05)) == pytest.approx(0, abs=1e-12)
         assert float(symmetric_kl(TWO[0].flip(0), fused, 0.05)) > 0.1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from models.layers.heads import hash_network
 from tests.left import artifacts, loaded
 
 #: A loss with random parameters of its own.
@@ -45,9 +46,17 @@ def test_validation_can_choose_the_epoch_but_never_sees_a_query(tiny, folder, mo
         touched.append((set(indices), dataset.splits))
         return original(net, preprocessing, dataset, indices, spec, context)
 
+    made = []
+
+    def make(trunk, width, bits, start):
+        made.append(start)
+        return hash_network(trunk, width, bits, start)
+
     monkeypatch.setattr(finetune, "outputs_of", spy)
-    edit = ("[csq, dch]", "[{name: csq, params: {select: val, eval_every: 1}}]")
+    monkeypatch.setattr(finetune, "hash_network", make)
+    edit = ("[csq, dch]", "[{name: csq, params: {select: val, eval_every: 1, head_start: pytorch}}]")
     assert tiny("run", "--only", "method=none", edit=edit).code == 0
+    assert made == ["pytorch"]
     assert len(touched) == 4
     assert all(not indices & set(splits.query) for indices, splits in touched)
     (index,) = (json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "finetune"))

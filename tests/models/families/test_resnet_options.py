@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from bench.errors import UsageError, WeightsError
-from bench.planning.config import load_grid
 from bench.registry import STUDENTS
 from tests.networks import network
-
-PAPERS = Path(__file__).parents[3] / "bench/grids/papers.yaml"
 
 
 def build(name="torchvision:resnet18", weights="none", **params):
@@ -110,16 +105,3 @@ def test_published_weights_hold_no_projection():
 def test_a_network_with_a_projection_classifies_nothing():
     with pytest.raises(UsageError, match="torchvision:resnet18 has a projection and no classifier"):
         network("torchvision:resnet18", weights="none", projection=8).build_classifier()
-
-
-def test_published_teachers_of_landmarks_have_their_layer():
-    grid = load_grid(PAPERS).grid
-    teachers = [
-        teacher
-        for overlay in grid.include
-        for several in overlay.teacher or []
-        for teacher in several
-        if "gem.safetensors" in str(teacher.params.get("weights"))
-    ]
-    assert len(teachers) == 2
-    assert all(teacher.params["projection"] == 2048 for teacher in teachers)

@@ -15,6 +15,16 @@ def test_head_is_linear_small_and_without_activation():
     assert torch.equal(net(x), x @ net.head.weight.T)
 
 
+def test_a_head_as_pytorch_starts_it():
+    torch.manual_seed(0)
+    net = hash_network(nn.Flatten(), feature_dim=400, bits=64, start="pytorch")
+    torch.manual_seed(0)
+    layer = nn.Linear(400, 64)
+    assert torch.equal(net.head.weight, layer.weight)
+    assert torch.equal(net.head.bias, layer.bias)
+    assert 0.049 < net.head.weight.abs().max().item() <= 0.05  # 1 / sqrt(400)
+
+
 def test_trunk_state_comes_off_alone():
     trunk = nn.Linear(4, 3)
     net = hash_network(trunk, feature_dim=3, bits=16)

@@ -1,0 +1,38 @@
+"""What the grid of the papers plans is what they did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.planning.build import build_plan
+from bench.planning.config import load_grid
+
+PAPERS = Path(__file__).parents[2] / "bench/grids/papers.yaml"
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return build_plan(load_grid(PAPERS), Path("/no data"), "no hardware").cells
+
+
+def test_the_hash_heads_of_resnets_alone_start_small(cells):
+    found = {
+        (cell.info.student, cell.params["loss"].get("head_start", "normal"))
+        for cell in cells
+        if cell.info.bits
+    }
+    starts = {"cukd_v1": "pytorch", "cukd_v2": "pytorch", "alexnet": "pytorch", "resnet50": "normal"}
+    assert found == set(starts.items())
+
+
+def test_teachers_of_landmarks_have_the_layer_that_they_learnt(cells):
+    teachers = [
+        teacher
+        for cell in cells
+        for teacher in cell.params["teachers"]
+        if "gem.safetensors" in teacher["weights"]
+    ]
+    assert teachers
+    assert all(teacher["projection"] == 2048 for teacher in teachers)
