@@ -71,6 +71,11 @@ ENTRIES = (
         shown=("table",),
     ),
     MetricEntry(
+        "params_folded", "parameters, folded", "parameters", "cost", "exact", prefixes=("M",),
+        shown=("table",), long_title="parameters with normalisations folded",
+        definition="Folded: with batch normalisation folded into the convolutions before it, as deployed.",
+    ),
+    MetricEntry(
         "params_thop", "parameters by thop", "parameters", "diagnostic", "exact", prefixes=("M",),
         judged=False,
     ),
@@ -83,6 +88,10 @@ ENTRIES = (
     MetricEntry(
         "macs_before", "MACs before pruning", "multiply-adds", "diagnostic", "exact", prefixes=("G", "M"),
         shown=("table",),
+    ),
+    MetricEntry(
+        "macs_folded", "MACs, folded", "multiply-adds", "cost", "exact", prefixes=("G", "M"),
+        shown=("table",), long_title="multiply-adds per image with normalisations folded",
     ),
     MetricEntry(
         "macs_fvcore", "MACs by fvcore", "multiply-adds", "diagnostic", "exact", prefixes=("G", "M"),
@@ -104,6 +113,10 @@ ENTRIES = (
         "latency_ms", "latency", "ms", "cost", "timed", at="batch", shown=("table", "paper", "headline"),
         definition="Latency: median time of one batch after warm-up.",
     ),
+    MetricEntry(
+        "latency_ms_folded", "latency, folded", "ms", "cost", "timed", at="batch", shown=("table",),
+        long_title="latency with normalisations folded",
+    ),
     MetricEntry("throughput_ips", "throughput", "images/s", "cost", "timed", at="batch", judged=False),
     # Network and search
     MetricEntry(
@@ -115,6 +128,7 @@ ENTRIES = (
     MetricEntry("search_recall", "search recall", "", "accuracy", "seeded"),
     # Memory and energy
     MetricEntry("weights_mb", "weights", "MB", "cost", "exact", shown=("table", "paper")),
+    MetricEntry("weights_mb_folded", "weights, folded", "MB", "cost", "exact"),
     MetricEntry("peak_memory_mb", "peak memory", "MB", "cost", "timed", at="batch"),
     MetricEntry("energy_j", "energy", "J/image", "cost", "timed", at="batch"),
     MetricEntry("code_bytes", "code", "bytes", "cost", "exact", shown=("headline", "compare")),

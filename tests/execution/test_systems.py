@@ -177,7 +177,9 @@ def test_the_teacher_is_asked_once_per_image_of_the_pool(grid, folder):
 
 def test_capacity_dynamic_distillation_prunes_what_is_deployed(grid, folder):
     network = "[tiny_residual]"
-    result = grid("run", teacher=network, student=network, method=f"[none, {CDD}]", seed="[0, 1]")
+    timed = "{batch_sizes: [1], samples: 5, warmup_seconds: 0.01, budget_seconds: 0.05}"
+    asked = ("--set", f"measure.folded={timed}")
+    result = grid("run", *asked, teacher=network, student=network, method=f"[none, {CDD}]", seed="[0, 1]")
     assert result.code == 0, result.err
     by_method = {"none": [], "cdd": []}
     for record in loaded():
@@ -190,6 +192,11 @@ def test_capacity_dynamic_distillation_prunes_what_is_deployed(grid, folder):
         assert costs["macs_before"] == whole["macs"].value + 16 * 8
         assert costs["macs"] < 0.9 * costs["macs_before"]
         assert costs["params"] < costs["params_before"]
+        # Two blocks, each with a normalisation left and the second with one beside it, of 8 and 16 channels.
+        assert costs["params_folded"] == costs["params"] - (8 + 16 + 16)
+        assert costs["macs_folded"] == costs["macs"]
+        assert costs["latency_ms_folded@1"] > 0
+    assert {"params_folded", "latency_ms_folded@1"} <= whole.keys()
     # What cells of one architecture share, those with one of their own do not.
     for name in ("measure/params", "measure/macs"):
         keys = {method: {record.stages[name].key for record in some} for method, some in by_method.items()}
