@@ -1,4 +1,4 @@
-"""What losses that pull codes to fixed centers share: the center of an image, and centers that differ."""
+"""What losses that pull codes to fixed centers share: centers that differ, and what to know of them."""
 
 from __future__ import annotations
 
@@ -18,21 +18,6 @@ _LISTED_BITS = 16
 
 #: Bytes of distances that are held at a time.
 _BLOCK_BYTES = 1 << 20
-
-
-def majority(labels: Tensor, centers: Tensor, tie_break: Tensor) -> Tensor:
-    """Center of each image: bit by bit what most of the centers of its labels say.
-
-    Args:
-        labels: float (n, classes) 0/1; sets dtype and device of the result.
-        centers: float (classes, bits) of +-1, one per class.
-        tie_break: float (bits,) of +-1, taken where the labels disagree evenly, and without any label.
-
-    Returns:
-        float (n, bits) of +-1.
-    """
-    votes = labels @ centers.to(labels)
-    return (votes + 0.5 * tie_break.to(labels) * (votes == 0)).sign()
 
 
 def findings(centers: Tensor) -> dict[str, Any]:

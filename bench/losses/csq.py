@@ -16,9 +16,10 @@ from pydantic import Field
 from scipy.linalg import hadamard
 
 from bench.interfaces import Loss
-from bench.losses._centers import distinct, findings, majority, smallest_distance
+from bench.losses._centers import distinct, smallest_distance
+from bench.losses._targets import Targets, first, majority, told
 from bench.registry import LOSSES
-from bench.types import HashingParameters, HashingTask
+from bench.types import HashingParameters, HashingTask, later
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,10 @@ class Csq(Loss):
         lr: float = Field(1e-5, gt=0)
         weight_decay: float = Field(1e-5, ge=0)
         quantization_weight: float = Field(1e-4, ge=0, description="lambda, weight of the quantization term")
+        targets: Targets = later(
+            "majority",
+            description="of images with several labels: bit by bit the majority, or that of the first label",
+        )
 
     def __init__(self, params: Params, task: HashingTask) -> None:
         import torch
@@ -46,7 +51,7 @@ class Csq(Loss):
         super().__init__(params, task)
         generator = np.random.default_rng(task.seed)
         self.centers = torch.from_numpy(hash_centers(task.classes, task.bits, generator)).float()
-        self.findings = findings(self.centers)
+        self.findings = told(self.centers, task, params.targets)
         # A bit on which the labels of an image disagree evenly takes the sign of one fixed random code.
         self.tie_break = torch.from_numpy(generator.choice([-1.0, 1.0], task.bits)).float()
 
@@ -58,7 +63,9 @@ class Csq(Loss):
         return None
 
     def targets(self, labels: Tensor) -> Tensor:
-        """Center of each image: float (n, bits) of +-1 from labels (n, classes), majority over its labels."""
+        """Center of each image: float (n, bits) of +-1 from labels (n, classes)."""
+        if self.params.targets == "first":
+            return first(labels, self.centers)
         return majority(labels, self.centers, self.tie_break)
 
     def terms(self, codes: Tensor, labels: Tensor, index: Tensor) -> dict[str, Tensor]:

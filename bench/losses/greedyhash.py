@@ -10,11 +10,12 @@ does, throws the others away.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._targets import unlike_published
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
 
@@ -70,3 +71,8 @@ class GreedyHash(Loss):
             classes = F.cross_entropy(logits, labels.argmax(dim=1))
         quantization = (codes.abs() - 1).abs().pow(3).mean()
         return {"classes": classes, "quantization": self.params.quantization_weight * quantization}
+
+    def summary(self) -> dict[str, Any]:
+        """A warning where published figures are of something else."""
+        warned = unlike_published(self.task, "all of them by binary cross-entropy")
+        return {"warnings": warned} if warned else {}

@@ -86,7 +86,11 @@ class Names:
         for record in records:
             for scope, values in itertools.chain.from_iterable(self._parts(record).values()):
                 variants[scope].append(values)
-        self._differing = {scope: _differing(settings) for scope, settings in variants.items()}
+        self._differing = {
+            # Of several teachers each has settings of its own: where there are others, that is no difference.
+            scope: _differing(settings, gaps=scope[0] != "teaching")
+            for scope, settings in variants.items()
+        }
 
     def __call__(self, record: Record) -> Configuration:
         """The configuration of one of the records given at the start."""
@@ -128,10 +132,15 @@ class Names:
         }
 
 
-def _differing(variants: list[dict[str, Any]]) -> list[str]:
-    """Keys that do not have the same value wherever they occur."""
+def _differing(variants: list[dict[str, Any]], *, gaps: bool) -> list[str]:
+    """Keys that do not have the same value wherever they occur.
+
+    Args:
+        gaps: whether to be absent is another value: that of a parameter which joined its plug-in later.
+    """
     found: dict[str, set[str]] = defaultdict(set)
     for values in variants:
         for key, value in values.items():
             found[key].add(repr(value))
-    return [key for key, seen in found.items() if len(seen) > 1]
+    absent = {key for values in variants for key in found.keys() - values.keys()} if gaps else set()
+    return [key for key, seen in found.items() if len(seen) > 1 or key in absent]

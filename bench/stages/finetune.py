@@ -45,7 +45,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     train = splits.train if params.select == "val" else np.union1d(splits.train, splits.val)
     labels = torch.from_numpy(dataset.images.multi_hot(train)).float().to(context.device)
     multi_label = bool((labels.sum(dim=1) != 1).any())
-    task = HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label)
+    name = spec["dataset"]["name"]
+    task = HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label, name)
 
     with seeded(seed, context.device):
         trunk, width = networks.distilled(student, spec["image_size"], before, context)

@@ -25,13 +25,23 @@ def untold(images: int, seconds: float = 0.0) -> None:
 
 @dataclass(frozen=True)
 class HashingTask:
-    """What a hashing loss may know when it is made; ``multi_label``: some image has not exactly one label."""
+    """What a hashing loss may know when it is made.
+
+    Attributes:
+        bits: code length.
+        classes: number of them.
+        train_images: number of them.
+        seed: of the training.
+        multi_label: whether some image has not exactly one label.
+        dataset: name of the data set, of which published figures may be known.
+    """
 
     bits: int
     classes: int
     train_images: int
     seed: int
     multi_label: bool = False
+    dataset: str = ""
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,43 @@ def test_labels_vote_and_even_votes_take_one_fixed_code():
     assert torch.equal(targets[1], loss.centers[0])
 
 
+def test_the_first_label_may_decide_alone():
+    loss = make(classes=4, targets="first")
+    labels = torch.tensor([[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
+    assert torch.equal(loss.targets(labels), loss.centers[[1, 2]])
+    assert not torch.equal(make(classes=4).targets(labels)[0], loss.centers[1])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "targets", "warned"),
+    [
+        ("nuswide_21", "majority", None),
+        (
+            "nuswide_21m",
+            "first",
+            "their first label alone, in the public code on the majority of the centers",
+        ),
+        (
+            "mirflickr",
+            "majority",
+            "the majority of the centers of all their labels, in the public code on their",
+        ),
+        ("nuswide_81", "first", None),
+        ("my_own", "first", None),
+    ],
+)
+def test_rows_that_published_figures_are_not_of_say_so(dataset, targets, warned):
+    for multi_label in (True, False):
+        task = HashingTask(16, 10, 100, 0, multi_label, dataset)
+        warnings = Csq(Csq.Params(targets=targets), task).summary().get("warnings", [])
+        if warned is None or not multi_label:
+            assert not warnings
+        else:
+            (sentence,) = warnings
+            assert warned in sentence
+            assert sentence.endswith(f"published figures for {dataset} do not compare")
+
+
 @pytest.mark.parametrize("bits", [12, 48, 0, 1])
 def test_other_lengths_than_powers_of_two_are_refused(bits):
     assert "power of two" in Csq.check(bits)

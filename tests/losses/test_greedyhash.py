@@ -85,6 +85,16 @@ def test_the_classifier_is_trained_and_drawn_from_the_seed():
     assert parameter.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize(("dataset", "multi_label"), [("coco", True), ("coco", False), ("my_own", True)])
+def test_rows_that_published_figures_are_not_of_say_so(dataset, multi_label):
+    task = HashingTask(16, 3, 100, 0, multi_label, dataset)
+    warned = GreedyHash(GreedyHash.Params(), task).summary().get("warnings", [])
+    assert len(warned) == (dataset == "coco" and multi_label)
+    assert all(
+        "by binary cross-entropy, in the public code on their first label alone" in one for one in warned
+    )
+
+
 def test_the_task_says_which_cross_entropy_and_no_single_batch():
     codes, single = torch.randn(4, 16), torch.tensor(LABELS["single-label"]).float()
     loss = make(multi_label=True)

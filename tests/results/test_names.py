@@ -44,3 +44,12 @@ def test_both_sides_of_a_comparison_share_what_is_equal():
 
 def test_line_breaks_in_names_stay_out_of_names():
     assert named(make_record(loss="a\nb\x00")) == ["cukd_v1 · cukd · a b · 32 bit"]
+
+
+def test_a_parameter_that_joined_later_is_told_where_it_is_not_as_before():
+    before, other = {"epochs": 30}, {"epochs": 30, "targets": "first"}
+    records = [make_record(params={"loss": before}), make_record(params={"loss": other})]
+    assert named(*records) == [
+        "cukd_v1 · cukd · csq · 32 bit",
+        "cukd_v1 · cukd · csq[targets=first] · 32 bit",
+    ]

@@ -91,6 +91,18 @@ def test_only_a_trunk_that_step_one_has_trained_warms_up(tiny):
     assert rates[0] == rates[1]  # of the head
 
 
+def test_rows_of_several_labels_say_which_published_figures_are_of_something_else(tiny, folder, monkeypatch):
+    from bench.losses import _targets
+
+    monkeypatch.setitem(_targets._PUBLISHED, "synthetic", "first")
+    several = ("[synthetic]", "[{name: synthetic, params: {multi_label: true}}]")
+    assert tiny("run", "--only", "method=none", "--only", "loss=csq", edit=several).code == 0
+    (record,) = loaded(Path("results/tiny"))
+    assert any(
+        sentence.endswith("published figures for synthetic do not compare") for sentence in record.warnings
+    )
+
+
 #: A loss that keeps something and does not say so.
 SECRETIVE = """
 from bench.losses.dch import Dch
