@@ -20,11 +20,16 @@ from bench.errors import UsageError
               help="Recommend the smallest student whose accuracy is within X of the best.")  # fmt: skip
 @click.option("--format", "formats", multiple=True, type=click.Choice(["png", "svg", "pdf"]),
               help="Of the charts; may be given several times [default: all, if they are few].")  # fmt: skip
+@click.option("--published", "with_published", is_flag=True,
+              help="Set beside the rows what others published by the same protocol and metric.")  # fmt: skip
 @verb
-def report(folders: Sequence[Path], out: Path | None, within: float, formats: Sequence[str]) -> None:
+def report(
+    folders: Sequence[Path], out: Path | None, within: float, formats: Sequence[str], with_published: bool
+) -> None:
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
     from bench.comparison.finding import findings
     from bench.environment import default_threads
+    from bench.published import load_published
     from bench.report.render import render
     from bench.results.folder import latest_folder
 
@@ -33,7 +38,10 @@ def report(folders: Sequence[Path], out: Path | None, within: float, formats: Se
     try:
         beside = default_threads() - 1
         some = folders or [latest_folder()]
-        made = render(some, within, out=out, formats=formats, processes=beside, find=findings)
+        known = load_published() if with_published else None
+        made = render(
+            some, within, out=out, formats=formats, processes=beside, find=findings, published=known
+        )
     finally:
         gc.enable()
     for line in (*made.findings, *made.advice, *made.paths):

@@ -20,6 +20,7 @@ from bench.results.entries import DEFAULT_CHARTS
 from bench.results.folder import Results, ResultsFolder, few, readable_results
 from bench.results.fronts import WITHIN, Front, front_of
 from bench.results.merge import load_merged
+from bench.results.published import Beside, Published, beside
 from bench.results.summary import Group, Summary, summarise
 from bench.results.wording import one_line
 from bench.storage import atomic
@@ -58,6 +59,7 @@ def render(
     formats: Sequence[str] = (),
     processes: int = 0,
     find: Callable[[Results], list[str]] = lambda _: [],
+    published: Published | None = None,
 ) -> Report:
     """Write a report: ``index.html`` with a page per cell, tables, Pareto charts, all records.
 
@@ -72,6 +74,7 @@ def render(
         formats: of the charts, see ``ChartFiles``.
         processes: to draw charts in beside this one, see ``ChartFiles``.
         find: what the records say, in words for the top of the page; ``bench.comparison.finding.findings``.
+        published: what to set beside the rows, charted where it has the same accuracy; None: nothing.
 
     Raises:
         UsageError: nothing was run into a folder, there are several and no ``out``, or it cannot be written.
@@ -89,7 +92,10 @@ def render(
             }
             for group in summary.groups
         }
-        names = charts.start(summary, drawn, formats)
+        own = {group.slug: beside(published, group) for group in summary.groups} if published else {}
+        for slug, figures in own.items():
+            drawn[slug] |= figures.fronts(results.pareto)
+        names = charts.start(summary, drawn, formats, own)
         fronts = {slug: list(found.values()) for slug, found in drawn.items()}
         cells = CellTable(results.records, results.origins)
         parquet = cells.parquet()
@@ -97,9 +103,9 @@ def render(
             "table.csv": cells.csv().encode(),
             **({"table.parquet": parquet} if parquet else {}),
             "table.md": tables.markdown(
-                summary, fronts, partial(commands.export, results), results.origins
+                summary, fronts, partial(commands.export, results), results.origins, own
             ).encode(),
-            "table.tex": tables.latex(summary, fronts).encode(),
+            "table.tex": tables.latex(summary, fronts, own).encode(),
         }
         found = find(results)
         pages = site(summary, results, within=within, downloads=[*files, *names], findings=found)
@@ -117,6 +123,7 @@ def render(
         found,
         [
             *(line for group in summary.groups for line in _advice(group, fronts[group.slug], results)),
+            *(line for figures in own.values() for line in _published(figures)),
             *_lacking(summary),
         ],
         [
@@ -144,6 +151,14 @@ def _advice(group: Group, fronts: list[Front], results: Results) -> list[str]:
     if group.limited:
         lines = ["  nothing is ranked: these cells saw only a part of the data"]
     return [group.title, *lines] if lines else []
+
+
+def _published(own: Beside) -> Iterator[str]:
+    """What stands beside a group, and what does not."""
+    known = len(own.figures)
+    many = "1 published figure stands" if known == 1 else f"{known or 'no'} published figures stand"
+    yield f"{own.group.title}: {many} beside these rows"
+    yield from (f"  {line}" for line in own.notes)
 
 
 def _lacking(summary: Summary) -> Iterator[str]:

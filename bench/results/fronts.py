@@ -7,7 +7,7 @@ apart from those that are clearly behind.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -58,7 +58,9 @@ class Front:
 
     def lean(self) -> Front:
         """The same with nothing but what a chart shows, to be sent to another process."""
-        kept = {id(row): _lean(row, (self.accuracy, self.cost)) for row in self.group.rows}
+        # The accuracy that the group is judged by tells what this one is called.
+        names = {self.accuracy, self.cost, self.group.accuracy or self.accuracy}
+        kept = {id(row): _lean(row, names) for row in self.group.rows}
         return replace(
             self,
             group=replace(self.group, rows=list(kept.values())),
@@ -178,15 +180,16 @@ def eligible(row: Row, accuracy: str, cost: str) -> bool:
 # -- What is not ranked together -----------------------------------------------------------------
 
 
-def _lean(row: Row, names: Sequence[str]) -> Row:
+def _lean(row: Row, names: Collection[str]) -> Row:
+    # In the order that they had, by which a short name is resolved.
     return replace(
         row,
         records=[],
-        estimates={name: row.estimates[name] for name in names if name in row.estimates},
+        estimates={name: one for name, one in row.estimates.items() if name in names},
         metrics={
-            name: row.metrics[name].model_copy(update={"samples": None})
-            for name in names
-            if name in row.metrics
+            name: metric.model_copy(update={"samples": None})
+            for name, metric in row.metrics.items()
+            if name in names
         },
     )
 

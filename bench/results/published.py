@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from bench.results import catalogue, wording
-from bench.results.fronts import Front
+from bench.results.fronts import Front, front_of
 from bench.results.records import CellInfo
 from bench.results.summary import Group
 
@@ -231,13 +231,20 @@ class Beside:
             if (price := self.cost(figure, cost)) is not None
         ]
 
-    def pairs(self, costs: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Accuracy and cost, in full, of the charts in which some figure has a place."""
+    def pairs(self, charts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """The charts in which some figure has a place and that are not among ``charts``, at their costs."""
+        asked = {tuple(map(self.group.resolve, pair)) for pair in charts}
         for accuracy in self.accuracies:
-            for cost in costs:
+            for cost in dict.fromkeys(cost for _, cost in charts):
                 full = self.group.resolve(cost)
-                if full is not None and full != accuracy and self.points(accuracy, full):
-                    yield accuracy, full
+                if full and (accuracy, full) not in asked and self.points(accuracy, full):
+                    yield accuracy, cost
+
+    def fronts(self, charts: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Front]]:
+        """What ``pairs`` charts, ranked; what to take is said by the accuracies that were asked for alone."""
+        for pair in self.pairs(charts):
+            if front := front_of(self.group, *pair):
+                yield pair, replace(front, recommended=None)
 
     @property
     def notes(self) -> list[str]:
@@ -286,17 +293,9 @@ def beside(published: Published, group: Group) -> Beside:
     )
 
 
-def pairs_beside(charts: Sequence[tuple[str, str]], own: Beside) -> Iterator[tuple[str, str]]:
-    """The charts that show the figures of ``own`` beside those that a grid asks for."""
-    asked = {(own.group.resolve(accuracy), own.group.resolve(cost)) for accuracy, cost in charts}
-    for pair in own.pairs(list(dict.fromkeys(cost for _, cost in charts))):
-        if pair not in asked:
-            yield pair
-
-
 def points_of(front: Front, own: Beside | None) -> list[Point]:
     """The figures that have a place in the chart of ``front``."""
-    return [] if own is None else own.points(front.accuracy, front.cost)
+    return own.points(front.accuracy, front.cost) if own else []
 
 
 def _is_cost(name: str) -> bool:

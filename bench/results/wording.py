@@ -94,6 +94,17 @@ def ranking_rule(name: str) -> tuple[str, str] | None:
     return (ties, normalizer) if base.partition("@")[0] == "map" and colon else None
 
 
+def title_beside(name: str, main: str | None) -> str:
+    """A metric's title, with how ties were ordered where that is not as in the accuracy ``main``."""
+    known, rule, usual = title(name), ranking_rule(name), ranking_rule(main or "")
+    if not rule or name == main:
+        return known
+    words = [f"{rule[0]} ties"]
+    if not usual or usual[1] != rule[1]:
+        words.append(f"÷ {rule[1]}")
+    return f"{known} ({', '.join(words)})"
+
+
 def definition(name: str) -> str:
     """What the metric called ``name`` means, in one sentence; empty where its name says it all."""
     base, _, rest = name.partition("@")

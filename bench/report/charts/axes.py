@@ -46,7 +46,7 @@ def _points_per_pixel(axes: Axes) -> float:
 
 def limit_costs(axes: Axes, points: Points) -> None:
     """From the least cost to the largest, with room for what stands beside the latter."""
-    x = np.array(points.x.values)
+    x = np.array(points.x.everything)
     if points.x.is_log:
         axes.set_xscale("log")
         x = np.log10(x)
@@ -85,7 +85,7 @@ def thin_out(axes: Axes, pen: Pen) -> None:
 
 def limit_accuracies(axes: Axes, points: Points) -> bool:
     """From the least accuracy to the best; returns whether bars go on behind the frame."""
-    y = np.array(points.y.values)
+    y = np.array(points.y.everything)
     # Two seeds can give intervals of any length; bars may be cut, points must stay apart.
     reach = max(np.ptp(y), 0.05 * abs(y.max()), 1e-9)
     bars = [bound for i in points.listed for bound in points.y.estimates[i].interval or ()]

@@ -13,8 +13,8 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 from bench.report.charts import axes as chart_axes
+from bench.report.charts import beside, words
 from bench.report.charts import key as chart_key
-from bench.report.charts import words
 from bench.report.charts.axes import POINTS_PER_INCH, Floats
 from bench.report.charts.points import Axis, Points
 from bench.report.charts.side_by_side import shifts, stacks
@@ -34,14 +34,15 @@ class Drawing:
     """Everything inside the axes but names.
 
     Attributes:
-        paper: (n, 2) where the points are drawn, see ``shifts``; printer's points from the figure's corner.
+        paper: (n, 2) where the points are drawn, see ``shifts``; printer's points from the figure's corner,
+            published figures behind the rows.
         at: the same as data.
     """
 
     def __init__(self, axes: Axes, points: Points, styles: Styles, pen: Pen) -> None:
         self.axes, self.points, self._styles, self._pen = axes, points, styles, pen
         self.frame = chart_axes.frame(axes)
-        true = chart_axes.on_paper(axes, np.column_stack([points.x.values, points.y.values]))
+        true = chart_axes.on_paper(axes, np.column_stack([points.x.everything, points.y.everything]))
         left, _, right, _ = self.frame
         self.paper = true + np.outer(shifts(points, true[:, 0], (left, right)), [1, 0])
         self.at = chart_axes.from_paper(axes, self.paper)
@@ -54,6 +55,7 @@ class Drawing:
         self._draw_gains()
         self._draw_bars()
         self._draw_points()
+        self._draw_published()
 
     def bar(self, position: int, axis: Axis, along: int) -> Floats:
         """Both ends of an interval, (2, 2) data; a point that stands aside takes it along."""
@@ -153,6 +155,10 @@ class Drawing:
             if signs := "".join(mark for mark in points.doubts(i) if not points.is_everywhere(mark)):
                 place = chart_axes.from_paper(axes, self.paper[i] + _SIGN)
                 axes.plot(*place, marker=_sign(signs), markersize=SMALL, color="black", mew=0, zorder=3.5)
+
+    def _draw_published(self) -> None:
+        if self.points.published:
+            self.axes.plot(*self.at[len(self.points.rows) :].T, zorder=2.9, **beside.MARK)
 
 
 def _sign(text: str) -> Path:

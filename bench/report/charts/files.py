@@ -13,6 +13,7 @@ from typing import Self
 from bench.report.charts.styles import Styles
 from bench.results import catalogue
 from bench.results.fronts import Front
+from bench.results.published import Beside, Point, points_of
 from bench.results.summary import Summary
 from bench.types import MetricEntry
 
@@ -59,6 +60,7 @@ class ChartFiles:
         summary: Summary,
         drawn: Mapping[str, Mapping[tuple[str, str], Front]],
         formats: Sequence[str] = (),
+        published: Mapping[str, Beside] | None = None,
     ) -> list[str]:
         """Begin to draw.
 
@@ -66,20 +68,23 @@ class ChartFiles:
             summary: what the charts are drawn from.
             drawn: slug of a group -> pair of metrics as the grid names it -> front.
             formats: of ``FORMATS``; empty = all of them, unless there are ``MANY`` charts.
+            published: slug of a group -> what may stand beside its rows.
 
         Returns:
             Names of the files, ``pareto_<accuracy>_<cost>[_<group>].<format>``.
         """
+        beside = published or {}
         fronts = {
-            _stem([*pair, *[slug] * (len(drawn) > 1)]): front
+            _stem([*pair, *[slug] * (len(drawn) > 1)]): (front, points_of(front, beside.get(slug)))
             for slug, found in drawn.items()
             for pair, front in found.items()
         }
         if not formats and len(fronts) > MANY:
-            first = {id(next(iter(found.values()))) for found in drawn.values() if found}
+            # What others published is asked for, too.
+            first = {id(front) for found in drawn.values() for front in [*found.values()][:1]}
             message = "%d charts: the first of every group is drawn, as SVG; --format svg draws them all"
             log.info(message, len(fronts))
-            fronts = {stem: front for stem, front in fronts.items() if id(front) in first}
+            fronts = {stem: one for stem, one in fronts.items() if id(one[0]) in first or one[1]}
             formats = ("svg",)
         formats = tuple(dict.fromkeys(formats or FORMATS))
         styles = Styles(summary.groups)
@@ -88,7 +93,7 @@ class ChartFiles:
         if self._pool is None:
             self._drawn = map(draw, fronts.values())
         else:
-            self._drawn = self._pool.map(draw, [front.lean() for front in fronts.values()])
+            self._drawn = self._pool.map(draw, [(front.lean(), points) for front, points in fronts.values()])
         self._names = [f"{stem}.{form}" for stem in fronts for form in formats]
         return self._names
 
@@ -104,12 +109,16 @@ def _prepare() -> None:
 
 
 def _draw(
-    front: Front, name: str, styles: Styles, formats: Sequence[str], learnt: Sequence[MetricEntry]
+    one: tuple[Front, Sequence[Point]],
+    name: str,
+    styles: Styles,
+    formats: Sequence[str],
+    learnt: Sequence[MetricEntry],
 ) -> dict[str, bytes]:
     from bench.report.charts.plots import pareto_chart  # see ``_prepare``
 
     catalogue.learn(learnt, "results")  # another process has read them
-    return pareto_chart(name, front, styles, formats)
+    return pareto_chart(name, one[0], styles, formats, one[1])
 
 
 def _stem(parts: list[str]) -> str:

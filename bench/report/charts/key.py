@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.charts import words
+from bench.report.charts import beside, words
 from bench.report.charts.points import Points
 from bench.report.charts.styles import Styles
 from bench.report.charts.text import INK, SMALL, Pen, height
@@ -102,6 +102,8 @@ def _standings(front: Front, points: Points, banded: bool) -> list[list[Entry]]:
         standing.append(Entry("single seeds", (seed_tick(9.0), _bar())))
     if banded:
         standing.append(Entry("about the same cost, side by side", line=BAND))
+    if points.published:
+        standing.append(Entry("published by others, not ranked", (beside.MARK,)))
     if points.unlisted:
         standing.append(Entry(words.others(points), (PALE,)))
     return [standing, [Entry(f"{mark} {wording.said(mark)}") for mark in points.doubted]]

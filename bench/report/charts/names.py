@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench.report.charts import axes as chart_axes
-from bench.report.charts import labels, words
+from bench.report.charts import beside, words
+from bench.report.charts import labels as places
 from bench.report.charts.axes import POINTS_PER_INCH, Floats
 from bench.report.charts.drawing import COST_LINE, Align, Drawing
 from bench.report.charts.text import INK, SMALL, Pen, height
@@ -20,27 +22,45 @@ _LONGEST = 0.55
 _HALF_LINE = 1.5
 
 
+@dataclass(frozen=True)
+class _Label:
+    """A name with a number below, and the point that both are of; lengths are printer's points."""
+
+    name: str
+    number: str
+    weight: str
+    anchor: Floats
+    radius: float
+
+
 def draw_names(drawing: Drawing, pen: Pen) -> None:
-    """Name points in bold with their accuracy below, those that find room."""
+    """Name points with their accuracy below, those that find room: rows in bold, published figures not."""
     points = drawing.points
     room = _LONGEST * (drawing.frame[2] - drawing.frame[0]) / POINTS_PER_INCH
-    names = {i: pen.fit(name, room, SMALL, "bold") for i, name in words.names(points).items()}
-    widths = [
-        max(pen.width(name, SMALL, "bold"), pen.width(words.number(points, i))) for i, name in names.items()
+    labels = [
+        _Label(name, words.number(points, i), "bold", drawing.paper[i], drawing.radius(i))
+        for i, name in words.names(points).items()
     ]
+    labels += [
+        _Label(one.name, one.number, "normal", place, beside.MARK["markersize"] / 2 + 1)
+        for one, place in zip(points.published, drawing.paper[len(points.rows) :], strict=True)
+        if one.named
+    ]
+    labels = [replace(one, name=pen.fit(one.name, room, SMALL, one.weight)) for one in labels]
+    widths = [max(pen.width(one.name, SMALL, one.weight), pen.width(one.number)) for one in labels]
     sizes = np.array([(width + 0.05, 2 * height(SMALL)) for width in widths]) * POINTS_PER_INCH
-    anchors = drawing.paper[list(names)]
-    radii = np.array([[drawing.radius(i)] for i in names])
+    anchors = np.array([one.anchor for one in labels])
+    radii = np.array([[one.radius] for one in labels])
     inside = drawing.frame + np.array([2, COST_LINE, 0, 0])
-    offsets = labels.place(anchors, sizes, radii, inside, _obstacles(drawing))
-    for i, size, offset in zip(names, sizes, offsets, strict=True):
+    offsets = places.place(anchors, sizes, radii, inside, _obstacles(drawing))
+    for label, size, offset in zip(labels, sizes, offsets, strict=True):
         if not np.isnan(offset).any():
-            _draw_name(drawing, i, names[i], offset, size)
+            _draw_label(drawing, label, offset, size)
 
 
-def _draw_name(drawing: Drawing, position: int, name: str, offset: Floats, size: Floats) -> None:
+def _draw_label(drawing: Drawing, label: _Label, offset: Floats, size: Floats) -> None:
     """Write a name around a place, with a leader line where that is some way off."""
-    anchor, radius = drawing.paper[position], drawing.radius(position)
+    anchor, radius = label.anchor, label.radius
     centre = anchor + offset
     nearest = np.clip(anchor, centre - size / 2, centre + size / 2)
     distance = float(np.hypot(*(nearest - anchor)))
@@ -51,8 +71,8 @@ def _draw_name(drawing: Drawing, position: int, name: str, offset: Floats, size:
     side = np.sign(round(offset[0] / size[0], 1))
     align: Align = "left" if side > 0 else "right" if side < 0 else "center"
     x = centre[0] - side * (size[0] / 2 - 2)
-    drawing.add_text(x, centre[1] + size[1] / 4, name, align, fontweight="bold")
-    drawing.add_text(x, centre[1] - size[1] / 4, words.number(drawing.points, position), align)
+    drawing.add_text(x, centre[1] + size[1] / 4, label.name, align, fontweight=label.weight)
+    drawing.add_text(x, centre[1] - size[1] / 4, label.number, align)
 
 
 def _obstacles(drawing: Drawing) -> Floats:
@@ -60,6 +80,7 @@ def _obstacles(drawing: Drawing) -> Floats:
     points, paper = drawing.points, drawing.paper
     radii = {**dict.fromkeys(points.unlisted, _HALF_LINE), **{i: drawing.radius(i) for i in points.listed}}
     boxes = [_around(paper[[i]], radius) for i, radius in radii.items()]
+    boxes += [_around(place[None], beside.MARK["markersize"] / 2) for place in paper[len(points.rows) :]]
     lines = [drawing.bar(i, points.y, 1) for i in points.listed if points.y.estimates[i].interval is not None]
     left, right = drawing.axes.get_xlim()
     levels = [points.y.values[best] for best in points.references.values()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import matplotlib.style
@@ -29,6 +29,7 @@ from bench.report.charts.side_by_side import stacks
 from bench.report.charts.styles import Styles
 from bench.report.charts.text import INK, SMALL, TEXT, TITLE, WIDTH, Pen, height
 from bench.results.fronts import Front
+from bench.results.published import Point
 from bench.results.summary import Role
 
 _LOOK = {
@@ -63,7 +64,9 @@ _LEFT, _AXES_HEIGHT, _EDGE = 0.82, 3.9, 0.12
 _BELOW_AXES = 0.62
 
 
-def pareto_chart(report: str, front: Front, styles: Styles, formats: Iterable[str]) -> dict[str, bytes]:
+def pareto_chart(
+    report: str, front: Front, styles: Styles, formats: Iterable[str], published: Sequence[Point] = ()
+) -> dict[str, bytes]:
     """Draw one chart.
 
     Args:
@@ -71,12 +74,13 @@ def pareto_chart(report: str, front: Front, styles: Styles, formats: Iterable[st
         front: the rows to draw; nothing is ranked in limited groups.
         styles: the markers of this report.
         formats: of ``files.FORMATS``.
+        published: figures to set beside the rows.
 
     Returns:
         File extension -> content.
     """
     with look():
-        figure = draw(report, front, styles)
+        figure = draw(report, front, styles, published)
         return {form: _encode(figure, form) for form in formats}
 
 
@@ -95,9 +99,9 @@ def _encode(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def draw(report: str, front: Front, styles: Styles) -> Figure:
+def draw(report: str, front: Front, styles: Styles, published: Sequence[Point] = ()) -> Figure:
     """Lay the chart out in inches, from the top down: title, subtitle, axes, key, notes; see ``look``."""
-    points = Points.of(front)
+    points = Points.of(front, published)
     figure = Figure(figsize=(WIDTH, WIDTH))  # its height is known last
     FigureCanvasAgg(figure)
     pen = Pen(figure)
@@ -109,7 +113,7 @@ def draw(report: str, front: Front, styles: Styles) -> Figure:
     left, width = _LEFT / WIDTH, (WIDTH - _LEFT - _margin(pen, points)) / WIDTH
     axes = figure.add_axes((left, 0.5, width, 0.5))
     chart_axes.limit_costs(axes, points)
-    at = chart_axes.on_paper(axes, np.column_stack([points.x.values, points.y.values]))
+    at = chart_axes.on_paper(axes, np.column_stack([points.x.everything, points.y.everything]))
     banded = any(len(some) > 1 for some in stacks(points, at[:, 0]))
     key = Key(front, points, styles, pen, width=room, banded=banded)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
+from bench.report.charts.beside import Quoted, quoted
 from bench.report.charts.ticks import is_log
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
+from bench.results.published import Point
 from bench.results.summary import Estimate, Group, Role, Row
 
 #: Of more rows than this, those that matter have bars and a full marker; the others are small and pale.
@@ -29,10 +32,11 @@ class Axis:
     divisor: float
     detail: str
     estimates: list[Estimate]
+    others: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, group: Group, name: str, rows: list[Row]) -> Axis:
-        """The axis of the metric with the full name ``name``."""
+        """The axis of the metric with the full name ``name``; ``others`` has what is no row's."""
         metric, raw = group.metrics[name], [row.estimates[name] for row in rows]
         divisor, unit = wording.unit(name, metric.unit, [one.value for one in raw])
         detail = ", ".join(filter(None, [wording.one_line(unit), wording.conditions(metric)]))
@@ -44,9 +48,14 @@ class Axis:
         return [one.value for one in self.estimates]
 
     @property
+    def everything(self) -> list[float]:
+        """All that stands on it."""
+        return [*self.values, *self.others]
+
+    @property
     def is_log(self) -> bool:
         """Whether it is logarithmic, as an axis of costs."""
-        return is_log(self.values)
+        return is_log(self.everything)
 
     @property
     def label(self) -> str:
@@ -60,6 +69,9 @@ class Axis:
 class Points:
     """The rows of a front on their axes, best accuracy first; all else holds positions in ``rows``.
 
+    Where both are placed on paper, published figures come behind the rows: the first has the position after
+    the last row's.
+
     Attributes:
         on_front: none in limited groups.
         close: not on the front, but not distinguishable from it.
@@ -68,6 +80,8 @@ class Points:
         listed: rows with bars and a full marker, ascending.
         named: rows to name, the most important first.
         usual_size: side of the images of all students, pixels; None where that differs.
+        published: what others published, best first.
+        outside: how many of their figures lie too far below the rows to be drawn.
     """
 
     rows: list[Row]
@@ -80,10 +94,12 @@ class Points:
     listed: list[int]
     named: list[int]
     usual_size: int | None
+    published: list[Quoted]
+    outside: int
 
     @classmethod
-    def of(cls, front: Front) -> Points:
-        """The points of a front."""
+    def of(cls, front: Front, published: Sequence[Point] = ()) -> Points:
+        """The points of a front, and those of published figures."""
         rows = front.rows
         standings = list(enumerate(front.standings))
         on_front = [i for i, standing in standings if standing == "front"]
@@ -100,10 +116,13 @@ class Points:
         if len(rows) > _LISTED:
             rest = listed if front.group.limited else [*on_front, *close]
             listed = list(dict.fromkeys([*named, *rest]))
+        x, y = (Axis.of(front.group, name, rows) for name in (front.cost, front.accuracy))
+        losses = {row.configuration.loss.partition("[")[0] for row in rows}
+        drawn, outside = quoted(published, y.values, (x.divisor, y.divisor), losses)
         return cls(
             rows=rows,
-            x=Axis.of(front.group, front.cost, rows),
-            y=Axis.of(front.group, front.accuracy, rows),
+            x=replace(x, others=[one.x for one in drawn]),
+            y=replace(y, others=[one.y for one in drawn]),
             on_front=frozenset(on_front),
             close=frozenset(close),
             references=references,
@@ -111,7 +130,15 @@ class Points:
             listed=sorted(listed[:_LISTED]),
             named=named,
             usual_size=sizes.pop() if len(sizes) == 1 else None,
+            published=drawn,
+            outside=outside,
         )
+
+    @property
+    def placed(self) -> list[int]:
+        """What has a place of its own along the axis of cost: rows that are listed, and published figures."""
+        first = len(self.rows)
+        return [*self.listed, *range(first, first + len(self.published))]
 
     @property
     def unlisted(self) -> list[int]:

@@ -15,19 +15,21 @@ Floats = NDArray[np.float64]
 _SAME = 4.0
 #: From one point to the next with the same network, loss and bits, and to one with others.
 _NEXT, _OTHER = 9.5, 16.0
+#: In how many columns published figures of one cost stand.
+_COLUMNS = 3
 #: Of the way to the next larger cost, so that nothing seems to cost as much as that.
 _SHARE = 0.75
 
 
 def shifts(points: Points, at: Floats, frame: tuple[float, float]) -> Floats:
-    """How far to move every listed point along the axis of cost, towards the more expensive side.
+    """How far to move everything that is placed along the axis of cost, towards the more expensive side.
 
     The first of a cost stays where it is, and what is on the front comes first, the cheapest first: the front
     stays a staircase, and no point is moved out of the side that it dominates.
 
     Args:
         points: of the chart.
-        at: (n,) where all of them are on the axis.
+        at: (n,) where all of them are on the axis, published figures behind the rows.
         frame: where the axis begins and ends.
 
     Returns:
@@ -54,9 +56,9 @@ def last_width(points: Points, at: Floats) -> float:
 
 
 def stacks(points: Points, at: Floats) -> list[list[int]]:
-    """Listed points that look as if they cost the same, the cheapest first; ``at`` as in ``shifts``."""
+    """What is placed and looks as if it cost the same, the cheapest first; ``at`` as in ``shifts``."""
     at, found = _sign(points) * at, list[list[int]]()
-    for i in sorted(points.listed, key=lambda i: at[i]):
+    for i in sorted(points.placed, key=lambda i: at[i]):
         if found and at[i] - at[found[-1][0]] <= _SAME:
             found[-1].append(i)
         else:
@@ -70,15 +72,16 @@ def _sign(points: Points) -> float:
 
 
 def _offsets(points: Points, stack: list[int]) -> dict[int, float]:
-    """Where each point of a stack goes: what only its method tells apart stays together."""
+    """Where what is in a stack goes: rows that only their method tells apart stay together, others follow."""
     sign = _sign(points)
+    rows = [i for i in stack if i < len(points.rows)]
 
     def rank(i: int) -> tuple[bool, float, int]:
         on_front = i in points.on_front
         return not on_front, sign * points.x.values[i] if on_front else 0.0, i
 
     families: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for i in sorted(stack, key=rank):
+    for i in sorted(rows, key=rank):
         families[points.family(i)].append(i)
     offsets, place = {}, 0.0
     for family in families.values():
@@ -86,4 +89,6 @@ def _offsets(points: Points, stack: list[int]) -> dict[int, float]:
             offsets[i] = place
             place += _NEXT
         place += _OTHER - _NEXT
+    for number, i in enumerate(sorted(set(stack) - set(rows))):
+        offsets[i] = place + _NEXT * (number % _COLUMNS)
     return offsets

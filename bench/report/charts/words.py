@@ -23,7 +23,8 @@ _PARTS: dict[str, Callable[[Row], str]] = {
 
 def title(front: Front) -> str:
     """Axes and data set."""
-    axes = f"{catalogue.title(front.accuracy)} against {catalogue.long_title(front.cost)}"
+    accuracy = wording.title_beside(front.accuracy, front.group.accuracy)
+    axes = f"{accuracy} against {catalogue.long_title(front.cost)}"
     return f"{axes} · {front.group.dataset}"
 
 
@@ -95,8 +96,8 @@ def number(points: Points, position: int) -> str:
 
 
 def costs(points: Points, some: list[int]) -> str:
-    """What some rows cost: ``22.6``, or the least and the most."""
-    values = [points.x.values[i] for i in some]
+    """What some points cost: ``22.6``, or the least and the most."""
+    values = [points.x.everything[i] for i in some]
     ends = [plain(float(f"{end:.3g}")) for end in (min(values), max(values))]
     return "–".join(dict.fromkeys(ends))
 
@@ -110,6 +111,9 @@ def notes(front: Front, points: Points, *, cut: bool) -> list[str]:
         cut: whether bars go on behind the frame.
     """
     said = []
+    if points.outside:
+        many = "1 published figure lies" if points.outside == 1 else f"{points.outside} published figures lie"
+        said.append(f"{many} too far below to be drawn.")
     if spread := interval_words(points.y.estimates[i] for i in points.listed):
         said.append(f"Bars and ±: {spread}{', cut by the frame' * cut}.")
     if absent := len(front.group.rows) - len(points.rows):

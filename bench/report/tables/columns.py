@@ -206,7 +206,8 @@ def front_columns(front: Front) -> list[Column]:
 
 def front_title(front: Front) -> str:
     """``mAP@all against MACs``."""
-    return f"{catalogue.title(front.accuracy)} against {catalogue.title(front.cost)}"
+    accuracy = wording.title_beside(front.accuracy, front.group.accuracy)
+    return f"{accuracy} against {catalogue.title(front.cost)}"
 
 
 def front_notes(front: Front) -> list[str]:

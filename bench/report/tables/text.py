@@ -14,7 +14,9 @@ from bench.errors import escaped
 from bench.report.tables import columns as of
 from bench.report.tables import tex
 from bench.report.tables.columns import Column
+from bench.report.tables.published import front_columns_beside, published_columns, published_notes
 from bench.results.fronts import Front, differences
+from bench.results.published import Beside
 from bench.results.records import Record
 from bench.results.summary import Group, Summary
 from bench.results.wording import in_markdown as _md
@@ -23,6 +25,8 @@ from bench.results.wording import in_markdown as _md
 _FLOATS_AT_A_TIME = 40
 
 Fronts = Mapping[str, list[Front]]
+#: By the slug of a group; empty where nobody asked for published figures.
+Published = Mapping[str, Beside]
 
 
 def markdown(
@@ -30,6 +34,7 @@ def markdown(
     fronts: Fronts,
     command: Callable[[Record], str] = lambda _: "",
     origins: Callable[[Sequence[Record]], str] = lambda _: "",
+    published: Published | None = None,
 ) -> str:
     """Return one section per comparable group, then the cells that have no numbers.
 
@@ -38,7 +43,9 @@ def markdown(
         fronts: by the slug of their group; groups without any may be left out.
         command: what takes the network of a cell away; empty for none.
         origins: the folders that cells come from; empty where there is only one.
+        published: what may stand beside the rows.
     """
+    published = published or {}
     parts = [f"# {_md(summary.name)}", _md_list(differences(summary.groups))]
     for group in summary.groups:
         parts += [
@@ -46,7 +53,8 @@ def markdown(
             f"Protocol: {_md(group.protocol_words)}",
             _md_table([*of.group_columns(group), *_folders(group, origins)]),
             _md_list(of.group_notes(group)),
-            *_md_fronts(_ranked(group, fronts), command),
+            *_md_fronts(_ranked(group, fronts), command, published.get(group.slug)),
+            *_md_published(published.get(group.slug)),
         ]
     if not summary.groups:
         parts.append("No cell has numbers yet, so there is nothing to average or to chart.")
@@ -59,9 +67,9 @@ def markdown(
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def latex(summary: Summary, fronts: Fronts) -> str:
+def latex(summary: Summary, fronts: Fronts, published: Published | None = None) -> str:
     r"""Return the same tables for ``\input``; the first line names the packages that the document needs."""
-    tables = list(_floats(summary, fronts))
+    tables = list(_floats(summary, fronts, published or {}))
     starts = range(0, len(tables), _FLOATS_AT_A_TIME)
     pages = ["\n\n".join(tables[start : start + _FLOATS_AT_A_TIME]) for start in starts]
     packages = " ".join(rf"\usepackage{{{package}}}" for package in tex.PACKAGES)
@@ -77,17 +85,25 @@ def _ranked(group: Group, fronts: Fronts) -> list[Front]:
 # -- Markdown ------------------------------------------------------------------------------------
 
 
-def _md_fronts(fronts: list[Front], command: Callable[[Record], str]) -> Iterator[str]:
+def _md_fronts(fronts: list[Front], command: Callable[[Record], str], own: Beside | None) -> Iterator[str]:
     if fronts:
         yield "### Fronts"
     for front in fronts:
         yield f"#### {_md(of.front_title(front))}"
-        yield _md_table(of.front_columns(front))
+        yield _md_table(front_columns_beside(front, own))
         yield _md_list(of.front_notes(front))
     taken = [(name, command(record)) for name, record in of.recommended(fronts).items()]
     if lines := [f"- {_md(name)}: {_md_code(typed)}" for name, typed in taken if typed]:
         yield "#### Take a recommended student away"
         yield "\n".join(lines)
+
+
+def _md_published(own: Beside | None) -> Iterator[str]:
+    if own is not None:
+        yield "### Published figures"
+        if own.figures:
+            yield _md_table(published_columns(own))
+        yield _md_list(published_notes(own))
 
 
 def _folders(group: Group, origins: Callable[[Sequence[Record]], str]) -> Iterator[Column]:
@@ -125,15 +141,19 @@ def _md_code(text: str) -> str:
 # -- LaTeX ---------------------------------------------------------------------------------------
 
 
-def _floats(summary: Summary, fronts: Fronts) -> Iterator[str]:
+def _floats(summary: Summary, fronts: Fronts, published: Published) -> Iterator[str]:
     apart = differences(summary.groups)
     for group in summary.groups:
+        own = published.get(group.slug)
         columns, constants = of.without_constants(of.group_columns(group, "paper"))
         notes = [f"Protocol: {group.protocol_words}.", *constants, *of.group_notes(group), *apart]
         yield from tex.table(columns, f"{summary.name}: {group.title}.", notes)
         for front in _ranked(group, fronts):
             caption = f"{summary.name}: {group.title}. {of.front_title(front)}: the rows that matter."
             notes = [*of.front_notes(front), *of.front_rules()]
-            yield from tex.table(of.front_columns(front), caption, notes)
+            yield from tex.table(front_columns_beside(front, own), caption, notes)
+        if own is not None and own.figures:
+            caption = f"{summary.name}: {group.title}. Published figures."
+            yield from tex.table(published_columns(own), caption, published_notes(own))
     if summary.unfinished:
         yield from tex.table(of.unfinished_columns(summary), f"{summary.name}: cells without numbers.")

@@ -115,7 +115,7 @@ class GroupView:
         self.heads = [
             Head(
                 name=name,
-                title=_title(name, self._main),
+                title=wording.title_beside(name, self._main),
                 detail=scale.detail,
                 meaning=wording.definition(name),
                 optional=name in self.accuracies and name not in usual,
@@ -254,21 +254,6 @@ def _scale(group: Group, name: str) -> Scale:
     scale = Scale.of(group, name)
     values = [row.estimates[name].value / scale.divisor for row in group.rows_with(name)]
     return replace(scale, places=0) if all(value.is_integer() for value in values) else scale
-
-
-def _title(name: str, main: str | None) -> str:
-    """A metric's title, with how ties were ordered where that is not as in the main accuracy."""
-    title, rule, usual = (
-        catalogue.title(name),
-        wording.ranking_rule(name),
-        wording.ranking_rule(main or ""),
-    )
-    if not rule or name == main:
-        return title
-    words = [f"{rule[0]} ties"]
-    if not usual or usual[1] != rule[1]:
-        words.append(f"÷ {rule[1]}")
-    return f"{title} ({', '.join(words)})"
 
 
 def _bounds(group: Group) -> list[str]:

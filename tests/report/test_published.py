@@ -1,0 +1,100 @@
+"""Published figures in a report: hollow points and lines of their own, and nothing else changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.published import load_published
+from bench.report.charts import plots
+from bench.report.charts.points import Points
+from bench.report.charts.styles import Styles
+from bench.report.render import render
+from bench.report.tables.published import front_columns_beside
+from bench.results.folder import Results
+from bench.results.published import beside
+from bench.results.summary import summarise
+from tests import cited
+from tests.browser import material
+
+ASKED = [("map", "macs"), ("map", "params")]
+
+
+@pytest.fixture(scope="module")
+def own():
+    (group,) = summarise(Results(None, "x", [], cited.records(), [])).groups
+    return beside(load_published(), group)
+
+
+@pytest.fixture(scope="module")
+def fronts(own):
+    return {cost: front for (_, cost), front in own.fronts(ASKED)}
+
+
+def cells(front, own):
+    columns = front_columns_beside(front, own)
+    heads = [column.head for column in columns]
+    lines = zip(*(column.cells for column in columns), strict=True)
+    return [dict(zip(heads, line, strict=True)) for line in lines]
+
+
+def test_they_stand_below_the_rows_of_their_accuracy(own, fronts):
+    lines = cells(fronts["params"], own)
+    published = [line for line in lines if line["standing"].startswith("published")]
+    assert lines[-len(published) :] == published
+    assert len(published) == len(own.figures)
+    assert {
+        "standing": "published, last epoch", "student": "AlexNet", "method": "none", "loss": "DCH",
+        "bits": "48", "mAP@all": "0.768", "parameters": "57.20",
+    } in published  # fmt: skip
+    assert published[0]["loss"] == "ADSH"
+
+
+def test_a_chart_has_a_hollow_point_for_each_that_is_near(own, fronts):
+    front = fronts["params"]
+    points = own.points(front.accuracy, front.cost)
+    drawn = Points.of(front, points)
+    # The network with collapsed codes would squeeze all others.
+    assert (len(drawn.published), drawn.outside) == (13, 1)
+    assert {one.figure.loss for one in drawn.published if one.named} == {"dch", "csq"}
+    with plots.look():
+        figure = plots.draw("x", front, Styles([own.group]), points)
+    (axes,) = figure.axes
+    (hollow,) = (line for line in axes.lines if line.get_marker() == "d")
+    assert hollow.get_markerfacecolor() == "white"
+    assert list(hollow.get_ydata()) == pytest.approx([one.y for one in drawn.published])
+    # They never seem to cost less than they do, nor as much as something dearer.
+    assert min(hollow.get_xdata()) >= 57.20
+    low, high = axes.get_xlim()
+    assert low < min(hollow.get_xdata())
+    assert max(hollow.get_xdata()) < high
+    texts = {text.get_text() for text in axes.texts}
+    assert "0.768, last epoch" in texts or "0.810, best on test" in texts
+
+
+def test_without_them_a_chart_is_what_it_was(own, fronts):
+    with plots.look():
+        figure = plots.draw("x", fronts["params"], Styles([own.group]))
+    assert not [line for line in figure.axes[0].lines if line.get_marker() == "d"]
+
+
+def test_a_report_has_them_when_asked_and_recommends_as_before(tmp_path):
+    material.write(tmp_path / "run", cited.records())
+    plain = render([tmp_path / "run"], out=tmp_path / "plain", formats=["svg"])
+    made = render([tmp_path / "run"], out=tmp_path / "made", formats=["svg"], published=load_published())
+    charts = {path.name for path in made.paths} - {path.name for path in plain.paths}
+    assert charts == {"pareto_map@all-index-hits_macs.svg", "pareto_map@all-index-hits_params.svg"}
+    said = [line for line in made.advice if line not in plain.advice]
+    assert said[0] == f"{plain.advice[0]}: 14 published figures stand beside these rows"
+    assert said[1].startswith(
+        "  Published figures of this data set that are left out: 11 of other splits; 5 "
+    )
+    assert [line for line in made.advice if line not in said] == plain.advice
+    without, with_them = ((tmp_path / name / "table.md").read_text() for name in ("plain", "made"))
+    assert "published" not in without.lower()
+    assert without.split("## What the words")[0] in with_them
+    assert "| published, last epoch" in with_them
+    assert "https://github.com/swuxyj/DeepHash-pytorch" in with_them
+    assert (tmp_path / "plain/table.csv").read_bytes() == (tmp_path / "made/table.csv").read_bytes()
+    assert "published, last epoch" in (tmp_path / "made/table.tex").read_text()
+    for name in ("pareto_map_macs.svg", "pareto_map_params.svg"):
+        assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "made" / name).read_bytes()

@@ -1,0 +1,106 @@
+"""Which published figures may stand beside rows: the same data, split, cut-off, code length and metric."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.published import load_published
+from bench.results.folder import Results
+from bench.results.fronts import front_of
+from bench.results.published import Count, Published, beside
+from bench.results.summary import summarise
+from tests import cited
+
+
+@pytest.fixture(scope="module")
+def published():
+    return load_published()
+
+
+def own(published, records):
+    (group,) = summarise(Results(None, "x", [], records, [])).groups
+    return beside(published, group)
+
+
+def test_of_cifar10_1_what_deephash_prints_at_48_and_64_bits(published):
+    found = own(published, cited.records())
+    assert [(one.system, one.bits, one.values["map@all:index:hits"]) for one in found.figures] == [
+        ("ADSH", 48, 0.921), ("DCH", 48, 0.768), ("DCH", 48, 0.810), ("DFH", 48, 0.801), ("DPN", 48, 0.778),
+        ("DPN", 48, 0.787), ("DPN-T", 48, 0.134), ("DSDH", 48, 0.790), ("DSH", 48, 0.800),
+        ("GreedyHash", 48, 0.817), ("HashNet", 48, 0.794), ("HashNet", 48, 0.807), ("CSQ", 64, 0.787),
+        ("CSQ", 64, 0.790),
+    ]  # fmt: skip
+    assert found.accuracies == ["map@all:index:hits"]
+    # Those of cifar10-0 and -2, and what papers say by nobody knows which rule.
+    quoted = "by another metric, or nobody knows how ties were ordered"
+    assert found.left_out == {"of other splits": 11, quoted: 5}
+    assert found.notes[0].startswith(
+        "Published figures of this data set that are left out: 11 of other splits; 5"
+    )
+    assert found.notes[1].startswith("Looked for and not found: context-unaware distillation: parameters")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"protocol": {"split": "cifar10-1-q50-t500-s0"}}, "of other splits"),
+        ({"protocol": {"limit": 100}}, "as this is a limited run"),
+        ({"bits": 32}, "with other code lengths"),
+    ],
+)
+def test_a_mismatch_is_left_out_and_counted(published, change, reason):
+    made = cited.record("alexnet", "dch", change.get("bits", 48), protocol=change.get("protocol"))
+    found = own(published, [made])
+    assert not found.figures
+    assert reason in found.left_out
+    assert sum(found.left_out.values()) == 30
+
+
+def test_another_cut_off_is_another_metric(published):
+    made = cited.record("alexnet", "dch", 48)
+    cut = {name.replace("@all", "@1000"): metric for name, metric in made.metrics.items()}
+    found = own(published, [made.model_copy(update={"metrics": cut})])
+    assert not found.figures
+    assert found.left_out["by another metric, or nobody knows how ties were ordered"] == 14 - 2 + 5
+
+
+def test_a_figure_costs_what_the_same_network_costs_here_or_was_counted_to_cost(published):
+    with_network = own(published, cited.records())
+    without = own(published, cited.records(["cukd_v1"]))
+    dch = with_network.figures[1]
+    assert with_network.cost(dch, "params") == without.cost(dch, "params") == 57_069_392 + 32 * 4097
+    assert without.cost(dch, "macs") == pytest.approx(0.710e9 + 32 * 4096)
+    assert without.cost(dch, "latency_ms@1") is None
+    # What it costs at another image size is not what was published.
+    small = [cited.record("alexnet", "dch", 48, image_size=64)]
+    half = small[0].metrics["macs"].model_copy(update={"value": 1.0})
+    small = [small[0].model_copy(update={"metrics": {**small[0].metrics, "macs": half}})]
+    assert own(published, small).cost(dch, "macs") == pytest.approx(0.710e9 + 32 * 4096)
+    # A pruned network is not the one that was published.
+    pruned = [cited.record("alexnet", "dch", 48, method="cdd")]
+    assert own(published, pruned).cost(dch, "params") == 57_069_392 + 32 * 4097
+
+
+def test_without_a_hash_layer_a_count_says_nothing_of_code_lengths():
+    count = Count("R101", "x", 0, 256, 0, {"params": 5.0, "params_saved": 0.5}, "somebody")
+    assert count.cost("params", 0) == 5.0
+    assert count.cost("params", 16) is None
+    assert count.cost("params_saved", 0) is None
+
+
+def test_charts_of_their_accuracy_come_beside_those_that_are_asked_for(published):
+    found = own(published, cited.records())
+    asked = [("map", "macs"), ("map", "latency_ms"), ("map", "params")]
+    charted = dict(found.fronts(asked))
+    assert list(charted) == [("map@all:index:hits", "macs"), ("map@all:index:hits", "params")]
+    assert all(front.recommended is None for front in charted.values())
+    assert list(found.pairs([*asked, ("map@all:index:hits", "macs")])) == [("map@all:index:hits", "params")]
+    front = charted["map@all:index:hits", "params"]
+    # It is what it would be without: figures are no rows.
+    alone = front_of(found.group, "map@all:index:hits", "params")
+    assert (front.rows, front.standings, front.hypervolume) == (
+        alone.rows,
+        alone.standings,
+        alone.hypervolume,
+    )
+    assert list(beside(Published(), found.group).fronts(asked)) == []
