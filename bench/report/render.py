@@ -108,7 +108,9 @@ def render(
             "table.tex": tables.latex(summary, fronts, own).encode(),
         }
         found = find(results)
-        pages = site(summary, results, within=within, downloads=[*files, *names], findings=found)
+        pages = site(
+            summary, results, within=within, downloads=[*files, *names], findings=found, published=own
+        )
         files |= charts.contents()
     contents = pages | files
     earlier = _made_before(target, ours=out is None)

@@ -209,7 +209,8 @@ class Beside:
         """What its network costs: as its source says, as measured in the group, or as counted by hand."""
         if name in figure.values:
             return figure.values[name]
-        if not figure.student:
+        # What a network costs is the same here; what it scores is not what somebody published.
+        if not figure.student or not _is_cost(name):
             return None
         for row in self.group.rows:
             cell = row.records[0].cell
@@ -300,4 +301,4 @@ def points_of(front: Front, own: Beside | None) -> list[Point]:
 
 def _is_cost(name: str) -> bool:
     known = catalogue.entry(name)
-    return name in SHARES or (known is not None and known.role != "accuracy")
+    return name in SHARES or (known is not None and known.role == "cost")

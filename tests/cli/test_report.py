@@ -7,6 +7,8 @@ from pathlib import Path
 
 from bench.deployment.cells import find_cell
 from bench.results import commands
+from tests import cited
+from tests.browser import material
 from tests.left import loaded
 
 
@@ -43,3 +45,20 @@ def test_report_leaves_out_records_of_an_earlier_grid_and_says_so(tiny, bench):
     )
     (table,) = [Path(line) for line in result.out.splitlines() if line.endswith(".csv")]
     assert len(table.read_text().splitlines()) == 1 + 2
+
+
+def test_published_figures_stand_beside_records_when_asked_for(bench, tmp_path):
+    material.write(tmp_path / "run", [cited.record("alexnet", "dch", 48, seed) for seed in range(2)])
+    asked = ["report", tmp_path / "run", "--published", "--format", "svg"]
+    result = bench(*asked)
+    assert result.code == 0, result.err
+    title = "cifar10 · Example CPU 16-Core · 8 threads · fp32"
+    assert f"{title}: 12 published figures stand beside these rows\n" in result.out
+    assert result.out.count("Published figures of this data set that are left out: 11 of other splits") == 1
+    chart = (tmp_path / "run/report/pareto_map@all-index-hits_params.svg").read_text()
+    assert "published by others, not ranked" in chart
+    assert "0.810, best on test" in chart
+    plain = bench(*[part for part in asked if part != "--published"])
+    assert "published figures" not in plain.out
+    # An earlier report's charts of them go.
+    assert not list((tmp_path / "run/report").glob("*index-hits*"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from bench.published import load_published
@@ -10,6 +13,7 @@ from bench.report.charts.points import Points
 from bench.report.charts.styles import Styles
 from bench.report.render import render
 from bench.report.tables.published import front_columns_beside
+from bench.report.web.site import site
 from bench.results.folder import Results
 from bench.results.published import beside
 from bench.results.summary import summarise
@@ -98,3 +102,32 @@ def test_a_report_has_them_when_asked_and_recommends_as_before(tmp_path):
     assert "published, last epoch" in (tmp_path / "made/table.tex").read_text()
     for name in ("pareto_map_macs.svg", "pareto_map_params.svg"):
         assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "made" / name).read_bytes()
+
+
+def test_the_page_has_them_below_its_table_and_for_its_chart(tmp_path):
+    results = material.write(tmp_path, cited.records())
+    summary = summarise(results)
+    own = {group.slug: beside(load_published(), group) for group in summary.groups}
+    page, without = (
+        site(summary, results, within=0.02, downloads=[], published=asked)["index.html"].decode()
+        for asked in (own, None)
+    )
+    data, plain = (
+        json.loads(re.search(r'id="report-data">(.*?)</script>', one)[1]) for one in (page, without)
+    )
+    (group,), (bare,) = data["groups"], plain["groups"]
+    assert bare["published"] == []
+    assert 'tbody class="published"' not in without
+    assert page.count('<span class="badge" title="DeepHash-pytorch (ab14068), ') == 14
+    (first, *_), names = group["published"], group["names"]
+    assert (first["name"], first["said"]) == (
+        "ADSH · AlexNet · 48 bit",
+        "published, best epoch on the test queries",
+    )
+    numbers = dict(zip(names, first["values"], strict=True))
+    # By the accuracy that it is of and no other, whatever the same network scores here.
+    assert numbers["map@all:index:hits"] == 0.921
+    assert numbers["map@all:expected:relevant"] is None
+    assert numbers["params"] == 57_069_392 + 32 * 4097
+    assert [row["name"] for row in group["rows"]] == [row["name"] for row in bare["rows"]]
+    assert group["pairs"][: len(bare["pairs"])] == bare["pairs"]

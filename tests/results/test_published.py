@@ -71,6 +71,8 @@ def test_a_figure_costs_what_the_same_network_costs_here_or_was_counted_to_cost(
     assert with_network.cost(dch, "params") == without.cost(dch, "params") == 57_069_392 + 32 * 4097
     assert without.cost(dch, "macs") == pytest.approx(0.710e9 + 32 * 4096)
     assert without.cost(dch, "latency_ms@1") is None
+    # What the same network scores here is not what somebody published.
+    assert with_network.cost(dch, "map@all:expected:relevant") is None
     # What it costs at another image size is not what was published.
     small = [cited.record("alexnet", "dch", 48, image_size=64)]
     half = small[0].metrics["macs"].model_copy(update={"value": 1.0})

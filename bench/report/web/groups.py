@@ -10,8 +10,11 @@ from typing import Any
 
 from bench.report.charts.styles import Look, Styles
 from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes
+from bench.report.tables.published import published_notes
+from bench.report.web import published
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
+from bench.results.published import Beside
 from bench.results.records import Measured, Record
 from bench.results.summary import Estimate, Group, Row, interval_words
 
@@ -71,6 +74,10 @@ class Mark:
         return cls(colour, _SHAPES[look.shape], _FILLS[look.fill], size)
 
 
+#: The marker of what others published.
+PUBLISHED = Mark(None, "diamond", "hollow", _KEY_SIZE)
+
+
 @dataclass(frozen=True)
 class Head:
     """The head of a column of the table; an ``optional`` one is shown only while it is an axis."""
@@ -93,6 +100,7 @@ class GroupView:
         scales: by full name, in the order of the table's columns.
         marks: by row.
         facets: by row, what the filters sort it by.
+        published: what others published, as lines below the table.
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class GroupView:
         fronts: Sequence[Front],
         pages: Mapping[str, str],
         command: Callable[[Record], str],
+        own: Beside | None = None,
     ) -> None:
         self.group, self.fronts, self._pages, self._command = group, fronts, pages, command
         self._metrics, self._main = group.metrics, group.accuracy
@@ -124,6 +133,8 @@ class GroupView:
         ]
         self.marks = [Mark.of(styles.look(row)) for row in group.rows]
         self.facets = [_facets(row) for row in group.rows]
+        self._own = own
+        self.published = published.lines(own, self.scales) if own else []
 
     @property
     def covered(self) -> list[Front]:
@@ -145,6 +156,7 @@ class GroupView:
             notes.append(EXTERNAL_NOTE)
         notes += [wording.definition(cost) for cost in self.costs]
         notes += wording.doubts(row.doubt(name) for row in group.rows for name in self.scales)
+        notes += published_notes(self._own) if self._own else []
         return list(dict.fromkeys(filter(None, notes)))
 
     def cells(self, row: Row) -> list[tuple[int, str]]:
@@ -163,6 +175,7 @@ class GroupView:
             "names": list(self.scales),
             "metrics": {head.name: self._metric(head) for head in self.heads},
             "rows": [self._row(i, row) for i, row in enumerate(self.group.rows)],
+            "published": published.drawable(self._own, list(self.scales)) if self._own else [],
         }
 
     def _metric(self, head: Head) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -29,13 +29,14 @@ from bench.report.tables.columns import front_title, warning_notes
 from bench.report.web import examples as web_examples
 from bench.report.web import speed as training_speed
 from bench.report.web.cells import CellPages
-from bench.report.web.groups import FACETS, GroupView, facet_choices
+from bench.report.web.groups import FACETS, PUBLISHED, GroupView, facet_choices
 from bench.results import catalogue, commands
 from bench.results.folder import Results, ResultsFolder
 from bench.results.fronts import Front, differences, front_of
 from bench.results.grid_index import GridIndex
 from bench.results.names import Configuration, Names
 from bench.results.pareto import MARGIN
+from bench.results.published import Beside
 from bench.results.records import Record
 from bench.results.summary import Group, Summary
 from bench.results.wording import one_line, pixels
@@ -75,6 +76,7 @@ def site(
     within: float,
     downloads: Sequence[str],
     findings: Sequence[str] = (),
+    published: Mapping[str, Beside] | None = None,
 ) -> dict[str, bytes]:
     """Make the pages of one report.
 
@@ -84,11 +86,12 @@ def site(
         within: how far below the best student a smaller one may be to be recommended, at first.
         downloads: names of the files beside ``index.html`` that are offered for download.
         findings: what the records say, a paragraph each below the title.
+        published: slug of a group -> what may stand beside its rows.
 
     Returns:
         Path in the report's folder -> content; the same records give the same bytes.
     """
-    maker = _Site(summary, results)
+    maker = _Site(summary, results, published or {})
     return {
         "index.html": maker.index(within, downloads, findings),
         **maker.cells(),
@@ -105,8 +108,8 @@ def site(
 class _Site:
     """What the pages of one report share."""
 
-    def __init__(self, summary: Summary, results: Results) -> None:
-        self.summary, self.results = summary, results
+    def __init__(self, summary: Summary, results: Results, published: Mapping[str, Beside]) -> None:
+        self.summary, self.results, self.published = summary, results, published
         self.stems = dict(_file_names(results))
         self.pages = {key: f"cells/{stem}.html" for key, stem in self.stems.items()}
         self.pictures = web_examples.choose(summary, results, self.stems)
@@ -130,7 +133,14 @@ class _Site:
         """The page of all cells."""
         styles = Styles(self.summary.groups)
         views = [
-            GroupView(group, styles, list(self._fronts(group, within)), self.pages, self.command)
+            GroupView(
+                group,
+                styles,
+                list(self._fronts(group, within)),
+                self.pages,
+                self.command,
+                self.published.get(group.slug),
+            )
             for group in self.summary.groups
         ]
         strips = {
@@ -155,6 +165,7 @@ class _Site:
             front_title=front_title,
             margin=f"{MARGIN:g}",
             warning_notes=warning_notes,
+            published_mark=PUBLISHED,
             facets=FACETS,
             hints=_HINTS,
             choices=facet_choices(views),
@@ -178,6 +189,8 @@ class _Site:
         for pair in self.results.pareto:
             if front := front_of(group, *pair, within):
                 yield front
+        if own := self.published.get(group.slug):
+            yield from (front for _, front in own.fronts(self.results.pareto))
 
     def cells(self) -> dict[str, bytes]:
         """The page of every cell."""

@@ -231,6 +231,24 @@ Report.chart = (() => {
     }];
   }
 
+  /** What others published, as hollow points: no part of any front, and no link. */
+  function publishedTrace(group, view, colours) {
+    const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
+    const said = (metric, value) => plain(`${metric.title}: ${words(metric, { value, low: null })}`);
+    const hovers = view.published.map(({ figure, ...one }) =>
+      [`<b>${plain(figure.name)}</b>`, said(y, one.y), said(x, one.x), plain(figure.said), plain(figure.source)].join("<br>"));
+    return {
+      meta: "published",
+      type: "scatter",
+      mode: "markers",
+      x: view.published.map((one) => one.x / x.divisor),
+      y: view.published.map((one) => one.y / y.divisor),
+      hovertext: hovers,
+      hoverinfo: "text",
+      marker: { symbol: "diamond-tall", size: 12, opacity: 1, color: colours.page, line: { color: colours.ink, width: 1.5 } },
+    };
+  }
+
   /**
    * Draw one view of a group.
    * view: axes x and y (full names), scale, points with their front, close and pick, main costs for hovering.
@@ -238,8 +256,8 @@ Report.chart = (() => {
   function draw(element, group, view) {
     const colours = Report.colours();
     const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
-    const xs = view.points.map((point) => point.x.value / x.divisor);
-    const ys = view.points.map((point) => point.y.value / y.divisor);
+    const xs = [...view.points.map((point) => point.x.value), ...view.published.map((one) => one.x)].map((value) => value / x.divisor);
+    const ys = [...view.points.map((point) => point.y.value), ...view.published.map((one) => one.y)].map((value) => value / y.divisor);
     const ends = view.points.flatMap(({ y: one }) => (one.low === null ? [] : [one.low / y.divisor, one.high / y.divisor]));
     const range = xs.length ? limits(xs, [], 0.2, view.log) : [0, 1];
     const heights = ys.length ? limits(ys, ends, 0.05, false) : [0, 1];
@@ -250,6 +268,7 @@ Report.chart = (() => {
       seedTraces(group, view, colours),
       rings(group, view, view.close, "close", colours.quiet, 20, 1.2),
       marks,
+      publishedTrace(group, view, colours),
       ...pointTraces(group, view, colours),
     ];
     const layout = Report.layout(colours, {

@@ -56,19 +56,20 @@
       const doubtful = [state.x, state.y].some((name) => ["‡", "§"].includes(row.doubts[name]));
       return across && up ? [{ row, index: group.rows.indexOf(row), x: across, y: up, doubtful }] : [];
     });
+    const others = Report.pareto.published(group, state.x, state.y, points);
     const front = group.limited ? [] : Report.pareto.front(points, x.higher, y.higher);
     const measured = points.some((point) => point.y.low !== null);
     const close = measured && !group.limited ? Report.pareto.close(points, front, x.higher, y.higher) : [];
     const advice = group.limited ? null : Report.pareto.recommend(points, Number(state.within), x.higher, y.higher);
     return {
       x: state.x, y: state.y, shown, points, front, close, measured, advice, pick: advice?.pick ?? null,
-      log: isLog(points), main: group.costs.slice(0, HOVERED),
+      published: others.near, outside: others.outside,
+      log: isLog([...points.map((point) => point.x.value), ...others.near.map((one) => one.x)]), main: group.costs.slice(0, HOVERED),
     };
   }
 
   /** Logarithmic where costs lie more than a factor of ten apart, unless something else is asked for. */
-  function isLog(points) {
-    const values = points.map((point) => point.x.value);
+  function isLog(values) {
     const low = Math.min(...values);
     if (!(low > 0) || state.scale === "linear") return false;
     return state.scale === "log" || Math.max(...values) > 10 * low;
@@ -110,10 +111,18 @@
     else if (now.points.length && !now.measured) parts.push(`${group.metrics[state.y].title} has no intervals, so it cannot be told which points differ from the front.`);
     else if (now.close.length) parts.push(`${now.front.length} on the front, ${now.close.length} more not distinguishable from it (open rings).`);
     if (now.measured && Report.chart.isCrowded(now)) parts.push("So many points: only those on the front have their bars drawn.");
+    if (now.published.length) parts.push(`Hollow diamonds: ${now.published.length} published by others, not ranked${now.outside ? `; ${now.outside} more too far below to be drawn` : ""}.`);
+    else if (group.published.length) parts.push(`Published figures are by ${publishedBy(group)}: choose it as accuracy, and a cost that they have.`);
     for (const name of [state.y, state.x]) if (group.metrics[name].note) parts.push(group.metrics[name].note);
     for (const [mark, said] of Object.entries(Report.chart.DOUBTS))
       if (now.points.some((point) => [state.x, state.y].some((name) => point.row.doubts[name] === mark))) parts.push(`${mark} marks what is ${said}.`);
     return parts.join(" ");
+  }
+
+  /** The accuracies that published figures have. */
+  function publishedBy(group) {
+    const has = (name) => group.published.some((figure) => figure.values[group.names.indexOf(name)] !== null);
+    return group.accuracies.filter(has).map((name) => group.metrics[name].title).join(" or ");
   }
 
   function recommendation(group, now) {
@@ -230,6 +239,7 @@
 
   start();
   chart.on("plotly_click", ({ points: [point] }) => {
+    if (point.customdata === undefined) return; // published by others
     const row = current.group.rows[point.customdata];
     // A finger cannot hover: it gets the link, a mouse goes there.
     if (Report.touch) $("picked").replaceChildren(Report.make("a", { href: row.page }, `Open ${row.name}`));

@@ -54,5 +54,18 @@ Report.pareto = (() => {
     return { top, pick: enough.reduce(cheaper) };
   }
 
-  return { estimate, front, close, best, recommend };
+  /** Published figures with both numbers, and how many lie too far below the points to be drawn. */
+  function published(group, nameX, nameY, points) {
+    const value = (figure, name) => figure.values[group.names.indexOf(name)];
+    const all = group.published.flatMap((figure) => {
+      const [x, y] = [value(figure, nameX), value(figure, nameY)];
+      return x === null || y === null ? [] : [{ figure, x, y }];
+    });
+    const ys = points.map((point) => point.y.value);
+    const lowest = Math.min(...ys) - Math.max(2 * (Math.max(...ys) - Math.min(...ys)), 0.1);
+    const near = ys.length ? all.filter((one) => one.y >= lowest) : all;
+    return { near, outside: all.length - near.length };
+  }
+
+  return { published, estimate, front, close, best, recommend };
 })();
