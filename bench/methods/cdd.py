@@ -12,13 +12,13 @@ teacher is the same network, first trained on the labels of the target.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from bench.methods._identities import IdentityMethod, IdentityParameters
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationTask
+from bench.types import DistillationBatch, DistillationTask, later
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,13 +45,12 @@ class CapacityDynamic(IdentityMethod):
         temperature: float = Field(2.0, gt=0, description="of the soft targets")
         fit_weight: float = Field(0.5, ge=0, description="of the blocks' outputs")
         indicator_lr_scale: float = Field(
-            1.0,
-            gt=0,
-            description="factor of lr for the indicators, if a schedule is too short for them",
+            1.0, gt=0, description="factor of lr for the indicators, if a schedule is too short for them"
         )
         lasso_weight: float = Field(0.004, gt=0, description="lambda, of the compression loss")
         bank: int = Field(24000, ge=2, description="teacher features that neighbours are looked for in")
         neighbors: int = Field(2, ge=1)
+        distance: Literal["cosine", "l2"] = later("cosine", description="of teacher features in the bank")
         reset_share: float = Field(0.5, gt=0, lt=1, description="rho, share of channels that matter least")
         threshold: float = Field(1e-5, gt=0, description="norm below which a channel is pruned")
 
@@ -63,7 +62,8 @@ class CapacityDynamic(IdentityMethod):
         super().__init__(params, task)
         self._seen = observe(task.networks[0].get_submodule("trunk"))
         self._channels: dict[str, int] = {}
-        self._reset = GradientReset(params.bank, params.neighbors, params.reset_share, params.lasso_weight)
+        p = params
+        self._reset = GradientReset(p.bank, p.neighbors, p.reset_share, p.lasso_weight, p.distance)
 
     @classmethod
     def check(cls, params: Any) -> str | None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from models.pruning.indicators import Indicator
+
+#: What tells how near two features are.
+Distance = Literal["cosine", "l2"]
 
 #: Least norm that is divided by: a row may reach exactly 0.
 EPSILON = 1e-12
@@ -34,6 +37,7 @@ class GradientReset:
         neighbours: int = 2,
         ratio: float = 0.5,
         lasso_weight: float = 0.004,
+        distance: Distance = "cosine",
     ) -> None:
         """Start with empty banks and no masks.
 
@@ -42,11 +46,13 @@ class GradientReset:
             neighbours: nearest rows to look at per sample, at least 1. The sample's own row is among them.
             ratio: share of the channels, in [0, 1], that one match may call unimportant.
             lasso_weight: factor of the group lasso.
+            distance: ``cosine`` compares features of length 1, ``l2`` features as they are.
         """
         self.bank_size = bank_size
         self.neighbours = neighbours
         self.ratio = ratio
         self.lasso_weight = lasso_weight
+        self.distance = distance
         self.masks: dict[str, Tensor] = {}
         self._banks: dict[str, Tensor] = {}
         self._pushed: dict[str, int] = {}
@@ -76,10 +82,9 @@ class GradientReset:
         for name, rows in teacher.items():
             if len(rows) == 0:
                 continue
-            queries = F.normalize(rows, dim=1, eps=EPSILON)
+            queries, student = self._compared(rows), self._compared(student_after[name])
             bank = self._push(name, queries)
-            nearest = (queries @ bank.T).topk(min(self.neighbours, len(bank))).indices
-            student = F.normalize(student_after[name], dim=1, eps=EPSILON)
+            nearest = self._nearness(queries, bank).topk(min(self.neighbours, len(bank))).indices
             unimportant = shared_minima(bank[nearest] * student[:, None, :], self.ratio)
             self.masks[name] = self.masks.get(name, torch.ones_like(unimportant)) & ~unimportant
 
@@ -99,6 +104,16 @@ class GradientReset:
             if name in self.masks:
                 weight.grad.masked_fill_(~self.masks[name][:, None], 0)
             weight.grad.add_(weight / norms, alpha=self.lasso_weight)
+
+    def _compared(self, rows: Tensor) -> Tensor:
+        return F.normalize(rows, dim=1, eps=EPSILON) if self.distance == "cosine" else rows
+
+    def _nearness(self, queries: Tensor, bank: Tensor) -> Tensor:
+        """Larger is nearer: (n, p), (m, p) -> (n, m)."""
+        if self.distance == "cosine":
+            return queries @ bank.T
+        # Differences, not products: large features that hardly differ would be told apart by rounding.
+        return -torch.cdist(queries, bank, compute_mode="donot_use_mm_for_euclid_dist")
 
     def _push(self, name: str, rows: Tensor) -> Tensor:
         """Write rows over the oldest ones; returns the rows that the bank then holds."""

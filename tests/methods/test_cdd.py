@@ -133,6 +133,11 @@ def test_channels_that_nothing_needs_feel_the_lasso_alone():
     assert not torch.allclose(gradients["1"], 0.2 * torch.eye(8), atol=1e-4)
 
 
+def test_the_distance_of_the_bank_is_a_parameter():
+    assert make()[0]._reset.distance == "cosine"
+    assert make(distance="l2")[0]._reset.distance == "l2"
+
+
 def test_the_student_is_pruned_and_computes_the_same_without_small_rows():
     method, _ = make(threshold=1e-3)
     net = method.network().eval()

@@ -16,14 +16,16 @@ def rows(count, width, seed):
     return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
 
 
-def brute_force(teacher, student, bank, neighbours, ratio):
+def brute_force(teacher, student, bank, neighbours, ratio, distance="cosine"):
     """Bottom channels of each match as a set, one sample and one neighbour at a time, then their meet."""
     width = teacher.shape[1]
     shared = set(range(width))
-    for t, m in zip(normalize(teacher), normalize(student), strict=True):
-        order = sorted(range(len(bank)), key=lambda j: -float(normalize(bank[j], dim=0) @ t))
-        for j in order[:neighbours]:
-            contribution = (normalize(bank[j], dim=0) * m).abs()
+    if distance == "cosine":
+        teacher, student, bank = normalize(teacher), normalize(student), normalize(bank)
+    for t, m in zip(teacher, student, strict=True):
+        by = {"cosine": lambda j, t=t: -float(bank[j] @ t), "l2": lambda j, t=t: math.dist(bank[j], t)}
+        for j in sorted(range(len(bank)), key=by[distance])[:neighbours]:
+            contribution = (bank[j] * m).abs()
             smallest = sorted(range(width), key=lambda c: float(contribution[c]))
             shared &= set(smallest[: math.floor(ratio * width)])
     return shared
@@ -36,10 +38,11 @@ def brute_force(teacher, student, bank, neighbours, ratio):
     neighbours=st.integers(1, 4),
     ratio=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]),
     bank_size=st.integers(6, 20),
+    distance=st.sampled_from(["cosine", "l2"]),
     seed=st.integers(0, 10_000),
 )
-def test_masks_equal_brute_force(batch, width, neighbours, ratio, bank_size, seed):
-    reset = GradientReset(bank_size, neighbours, ratio)
+def test_masks_equal_brute_force(batch, width, neighbours, ratio, bank_size, distance, seed):
+    reset = GradientReset(bank_size, neighbours, ratio, distance=distance)
     bank, gone = torch.empty(0, width, dtype=torch.float64), set()
     for step in range(5):
         # Scales that differ between channels, so that sets meet.
@@ -52,7 +55,7 @@ def test_masks_equal_brute_force(batch, width, neighbours, ratio, bank_size, see
         assert torch.equal(teacher, copies[0])
         assert torch.equal(student, copies[1])
         bank = torch.cat([bank, teacher])[-bank_size:]
-        gone |= brute_force(teacher, student, bank, neighbours, ratio)
+        gone |= brute_force(teacher, student, bank, neighbours, ratio, distance)
         assert set((~reset.masks["a"]).nonzero()[:, 0].tolist()) == gone
 
 
@@ -60,6 +63,19 @@ def test_masks_equal_brute_force(batch, width, neighbours, ratio, bank_size, see
 def test_shared_minima_by_hand(ratio, expected):
     products = torch.tensor([[[-9.0, 0.1, 0.2, 5.0]], [[0.1, 8.0, -0.2, 7.0]]])
     assert shared_minima(products, ratio).nonzero()[:, 0].tolist() == expected
+
+
+def test_the_nearest_by_angle_need_not_be_the_nearest_by_distance():
+    # Both neighbours of the sample count. Channel 1 is small in what is near by angle, channel 0 by distance.
+    far_ahead, aside = torch.tensor([[90.0, 1.0]]), torch.tensor([[0.1, 1.2]])
+    masks = {}
+    for distance in ("cosine", "l2"):
+        reset = GradientReset(neighbours=2, ratio=0.5, distance=distance)
+        for rows_before in (far_ahead, aside):
+            reset._push("a", reset._compared(rows_before))
+        reset.update({"a": torch.tensor([[1.0, 0.2]])}, {"a": torch.ones(1, 2)})
+        masks[distance] = reset.masks["a"].tolist()
+    assert masks == {"cosine": [True, False], "l2": [True, True]}
 
 
 def test_a_mask_never_opens_again():
