@@ -180,6 +180,11 @@ class Method(Stateful, Protocol):
         return None
 
     @classmethod
+    def reshaped_by(cls, params: Any) -> bool:
+        """Whether step 1 leaves a network of another architecture, if that depends on parameters."""
+        return cls.reshapes
+
+    @classmethod
     def check_network(cls, trunk: nn.Module) -> None:
         """Refuse a student that the method cannot train; called before any work.
 

@@ -11,22 +11,22 @@ could be read of the paper; loss, sampling and defaults are this suite's own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.interfaces import Method
+from bench.methods._projected import ProjectedMethod
 from bench.registry import METHODS
 from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParameters, later
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 @METHODS.register
-class Ranking(Method):
+class Ranking(ProjectedMethod):
     """One frozen teacher, one view of each image, no labels."""
 
     version = 2
@@ -55,18 +55,13 @@ class Ranking(Method):
         rank_weight: float = Field(0.0, ge=0, description="its term takes memory for all triples")
         rank_temperature: float = Field(0.05, gt=0)
         rank_margin: float = Field(0.02, ge=0, description="teacher similarities closer than that are a tie")
+        embedding: int | None = later(
+            None, ge=2, le=65_536, description="width of a linear layer behind the student; null = none"
+        )
 
     def __init__(self, params: Params, task: DistillationTask) -> None:
         super().__init__(params, task)
         self._near = nearest(task.targets[0][0].float().numpy(), params.neighbors)
-
-    def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """Weights with and vectors (biases, normalisation) without decay."""
-        parameters = list(network.parameters())
-        return [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
 
     def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         """Half a batch of images, then for each of them one of its neighbours in the teacher's space."""

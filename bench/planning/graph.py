@@ -28,11 +28,14 @@ def leaves(
         hardware: fingerprint that timed metrics are keyed by.
         examples: number of queries to show.
     """
-    distill = _distill(blocks, blocks.seed) if METHODS.get(blocks.method["name"]).trains else None
+    method = METHODS.get(blocks.method["name"])
+    distill = _distill(blocks, blocks.seed) if method.trains else None
+    reshaped = distill if method.reshaped_by(method.Params.of(blocks.method["params"])) else None
     trained = _finetune(blocks, distill) if LOSSES.get(blocks.loss["name"]).trains else distill
     encode = _encode(blocks, trained)
     found = {
-        f"measure/{metric['name']}": _measure(metric, blocks, distill, encode, hardware) for metric in metrics
+        f"measure/{metric['name']}": _measure(metric, blocks, reshaped, encode, hardware)
+        for metric in metrics
     }
     return {**found, "examples": _examples(blocks, encode, examples)} if examples else found
 
@@ -145,7 +148,7 @@ def _encode(blocks: Blocks, trained: Stage | None) -> Stage:
 
 
 def _measure(
-    block: dict[str, Any], blocks: Blocks, distill: Stage | None, encode: Stage, hardware: str
+    block: dict[str, Any], blocks: Blocks, reshaped: Stage | None, encode: Stage, hardware: str
 ) -> Stage:
     name, metric = block["name"], METRICS.get(block["name"])
     where = (
@@ -159,14 +162,13 @@ def _measure(
         return Stage("measure", f"{name}__{encode.slug}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
-    reshaped = METHODS.get(blocks.method["name"]).reshapes
     spec = {"metric": block, "student": blocks.student, "bits": blocks.bits, **blocks.common, **where}
     student = f"{blocks.student['name']}/{blocks.image_size}"
     return Stage(
         "measure",
-        f"{name}__{_slug(blocks) if reshaped and distill else blocks.student['name']}__{_code(blocks)}",
+        f"{name}__{_slug(blocks) if reshaped else blocks.student['name']}__{_code(blocks)}",
         spec,
-        _network(distill if reshaped else None),
+        _network(reshaped),
         cost_class=f"{name}/{student}",
     )
 

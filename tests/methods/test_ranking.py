@@ -282,3 +282,14 @@ def test_weight_decay_spares_vectors():
     assert spared["weight_decay"] == 0
     assert [one.ndim for one in decayed["params"]] == [2]
     assert [one.ndim for one in spared["params"]] == [1]
+
+
+def test_a_student_of_another_width_keeps_its_layer():
+    plain, wide = make(), make(embedding=9)
+    assert plain.student() == (plain.task.trunk, {})
+    assert (Ranking.reshaped_by(plain.params), Ranking.reshaped_by(wide.params)) == (False, True)
+    student, architecture = wide.student()
+    assert architecture == {"embedding": {"kind": "whitened", "width": 9}}
+    assert wide.network() is student
+    assert student(torch.randn(3, 6)).shape == (3, 9)
+    assert len(wide.parameter_groups(student)[0]["params"]) == 2
