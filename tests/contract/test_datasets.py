@@ -22,6 +22,7 @@ NEED_FILES = {
     "mirflickr",
     "msmt17",
     "nuswide_21",
+    "nuswide_21m",
     "nuswide_81",
     "roxford5k",
     "rparis6k",

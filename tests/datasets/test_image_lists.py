@@ -1,4 +1,4 @@
-"""List files: the five published sets in small, and every way in which a list can be wrong."""
+"""List files: the published sets in small, and every way in which a list can be wrong."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bench.registry import DATASETS
 
 SETS = {
     "nuswide_21": (21, 5000, (2_100, 10_500, 193_734)),
+    "nuswide_21m": (21, 5000, (2_100, 10_500, None)),
     "nuswide_81": (81, 5000, (5_000, 10_000, None)),
     "coco": (80, 5000, (5_000, 10_000, None)),
     "imagenet100": (100, 1000, (5_000, 13_000, None)),
