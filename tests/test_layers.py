@@ -132,6 +132,12 @@ def test_no_module_imports_itself_through_others():
     graphlib.TopologicalSorter(graph).prepare()
 
 
+def test_what_others_published_is_known_to_reports_and_plans_alone():
+    """So no front, no comparison and no gate can count it."""
+    readers = {room_of(module) for module in MODULES if "bench.results.published" in imports_of(module)}
+    assert readers == {"bench.published", "bench.report", "bench.cli"}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_files_stay_short(module):
     lines = len(MODULES[module].read_text().splitlines())

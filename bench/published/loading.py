@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parent
 
 Text = Annotated[str, Field(min_length=1)]
 Number = Annotated[float, Field(ge=0, le=1e15)]
+Share = Annotated[float, Field(ge=-1, le=1)]
 Whole = Annotated[int, Field(ge=0, le=10_000)]
 
 
@@ -92,7 +93,8 @@ class CountRow(Strict):
     bits: Whole = 0
     image_size: Whole = 0
     inputs: Whole = Field(0, description="of the hash layer")
-    costs: dict[str, Number] = Field(min_length=1)
+    costs: dict[str, Share | Number] = Field(min_length=1)
+    method: str = Field("", description="name in the suite of the method that it is of")
     note: str = ""
 
 

@@ -80,7 +80,7 @@ class Figure:
     def words(self, name: str) -> str:
         """One of its numbers: ``mAP@all 0.810``."""
         if name in SHARES:
-            return f"{100 * self.values[name]:.2f} % {SHARES[name]}"
+            return share_words(name, self.values[name])
         entry = catalogue.entry(name)
         if entry is not None and entry.role == "cost":
             divisor, unit = wording.unit(name, entry.unit, [self.values[name]])
@@ -123,7 +123,8 @@ class Count:
         student: pattern of the network's names in the suite; empty where it has none.
         bits: with how many its hash layer was counted; 0 without one.
         inputs: of the hash layer, so that the costs of other code lengths follow; 0 where it has none.
-        costs: by metric; also those of ``SHARES``.
+        costs: by metric; also those of ``SHARES``, below 0 where more is needed.
+        method: of the suite that it is of; empty for none.
         note: under what condition.
     """
 
@@ -134,7 +135,12 @@ class Count:
     inputs: int
     costs: Mapping[str, float]
     source: str
+    method: str = ""
     note: str = ""
+
+    def __str__(self) -> str:
+        shares = ", ".join(share_words(name, value) for name, value in self.costs.items() if name in SHARES)
+        return f"{self.network}{f', {self.note}' if self.note else ''}: {shares}" if shares else ""
 
     def cost(self, name: str, bits: int) -> float | None:
         """Parameters or multiply-adds at a code length: each bit is a row of weights and a bias."""
@@ -187,6 +193,7 @@ class Beside:
         figures: those that compare, in order of system and code length.
         left_out: reason -> how many figures of the same data set do not.
         not_found: of the methods of the group.
+        counts: what networks cost, of whatever method.
     """
 
     group: Group
@@ -254,9 +261,19 @@ class Beside:
         if self.left_out:
             reasons = "; ".join(f"{count} {reason}" for reason, count in self.left_out.items())
             lines.append(f"Published figures of this data set that are left out: {reasons}.")
+        methods = {row.records[0].cell.method for row in self.group.rows}
+        if counted := [str(one) for one in self.counts if one.method in methods and str(one)]:
+            lines.append(f"Counted by hand, published by nobody: {'; '.join(counted)}.")
         if self.not_found:
             lines.append(f"Looked for and not found: {'; '.join(map(str, self.not_found))}.")
         return lines
+
+
+def share_words(name: str, value: float) -> str:
+    """One of ``SHARES`` in words: ``67.13 % parameters saved``, ``56 % more MACs``."""
+    if value < 0:
+        return f"{round(-100 * value, 2):g} % more {SHARES[name].removesuffix(' saved')}"
+    return f"{round(100 * value, 2):g} % {SHARES[name]}"
 
 
 def digits(value: float) -> str:
