@@ -39,7 +39,8 @@ def test_of_cifar10_1_what_deephash_prints_at_48_and_64_bits(published):
     )
     assert found.notes[1] == (
         "Counted by hand, published by nobody: student v1, of ResNet-50, at 16 bits: 85.8 % parameters "
-        "saved, 73.4 % MACs saved; student v2, of AlexNet, at 16 bits: 91.5 % parameters saved, 56 % more MACs."
+        "saved, 73.4 % MACs saved; student v2, of AlexNet, at 16 bits: 91.5 % parameters saved, 56 % more "
+        "MACs."
     )
     assert found.notes[2].startswith("Looked for and not found: context-unaware distillation: parameters")
 
