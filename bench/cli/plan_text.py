@@ -128,8 +128,8 @@ def _variants(cells: list[Cell]) -> dict[str, str]:
     for cell in cells:
         flat = {
             (part, name): json.dumps(value)
-            for part in ("dataset", "student", "method", "loss")
-            for name, value in cell.params[part].items()
+            for part in ("dataset", "student", "method", "loss", "encode")
+            for name, value in cell.params.get(part, {}).items()
         }
         named[f"{cell.slug}/{cell.info.image_size}"].append((cell.key, flat))
     found = {}

@@ -110,6 +110,7 @@ class Student:
             "image_size": self.image_size,
             "bits": self.bits,
             "architecture": networks.architecture(trained, self.context),
+            "encode": self.encode.spec.get("encode"),
         }
         (folder / ARCHITECTURE).write_text(json.dumps(architecture, indent=1) + "\n", encoding="utf-8")
         # As readable as any other file: libraries keep tensors from everybody else.
@@ -184,6 +185,7 @@ def load(bundle: str | Path) -> nn.Module:
     network = plugin(plugin.Params.of({**block["params"], **bare}))
     trunk, width = reshape(network.build(), network.feature_dim(size), made["architecture"])
     net = hash_network(trunk, width, made["bits"]) if made["bits"] else trunk
+    net = networks.seeing(net, made)
     restore(net, load_file(bundle / STATE))
     return net.eval()
 

@@ -19,6 +19,7 @@ from bench.planning.stage import Stage
 from bench.registry import METHODS
 from bench.stages.context import Context
 from bench.stages.memory import Needs
+from bench.stages.networks import check_views
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ def _check_networks(stages: Iterable[Stage], context: Context) -> None:
     """Build every network once, so that wrong weights end the run before any work."""
     built: set[str] = set()
     for stage in stages:
+        if stage.kind == "encode" and "encode" in stage.spec:
+            check_views(stage, context)
         method, student = stage.spec.get("method"), stage.spec.get("student")
         teachers = [stage.spec, *stage.spec.get("online_teachers", [])]
         wanted = [(asked["teacher"], asked["output"]) for asked in teachers if "teacher" in asked]

@@ -38,7 +38,7 @@ from bench.results import catalogue
 from bench.results.entries import DEFAULT_METRICS
 from bench.results.records import CellInfo
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
-from bench.types import MetricEntry
+from bench.types import EncodingParameters, MetricEntry
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +229,9 @@ class _Builder:
             defaults=defaults,
             bits=values["bits"] if hashes else 0,
             seed=values["seed"] if distils or hashes or student["weights"] == "none" else 0,
+            encode=views.model_dump(mode="json")
+            if (views := values["encode"]) != EncodingParameters()
+            else {},
         )
 
     def _unfit_defaults(self, point: Point) -> list[Problem]:

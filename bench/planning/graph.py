@@ -140,10 +140,10 @@ def _encode(blocks: Blocks, trained: Stage | None) -> Stage:
     return Stage(
         "encode",
         _coded_slug(blocks),
-        {"dataset": dataset.block, **blocks.common, **own},
+        {"dataset": dataset.block, **blocks.common, **blocks.seen, **own},
         _network(trained),
         images=dataset.size("query") + dataset.size("database"),
-        cost_class=_cost_class(blocks),
+        cost_class=_cost_class(blocks) + ("/views" if blocks.encode else ""),
     )
 
 
@@ -162,7 +162,8 @@ def _measure(
         return Stage("measure", f"{name}__{encode.slug}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
-    spec = {"metric": block, "student": blocks.student, "bits": blocks.bits, **blocks.common, **where}
+    deployed = {"student": blocks.student, "bits": blocks.bits, **blocks.common, **blocks.seen}
+    spec = {"metric": block, **deployed, **where}
     student = f"{blocks.student['name']}/{blocks.image_size}"
     return Stage(
         "measure",

@@ -23,7 +23,7 @@ LISTED = 12
 
 @dataclass(frozen=True)
 class Point:
-    """One value per axis, and ``image_size``; and where in the file each of the axes stands."""
+    """One value per axis, ``image_size`` and ``encode``; and where in the file each of the axes stands."""
 
     values: dict[str, Any]
     places: dict[str, Path]
@@ -133,10 +133,13 @@ def _product(grid: Grid) -> Iterator[Point]:
             [(axis, entry, (*place, i)) for i, entry in enumerate(entries)]
             for axis, (place, entries) in _columns(grid, section, overlay).items()
         ]
-        image_size = getattr(overlay, "image_size", None) or grid.defaults.image_size
+        shared = {
+            name: getattr(overlay, name, None) or getattr(grid.defaults, name)
+            for name in ("image_size", "encode")
+        }
         for combination in itertools.product(*columns):
             yield Point(
-                {axis: entry for axis, entry, _ in combination} | {"image_size": image_size},
+                {axis: entry for axis, entry, _ in combination} | shared,
                 {axis: place for axis, _, place in combination},
             )
 

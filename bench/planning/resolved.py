@@ -42,6 +42,7 @@ class Blocks:
         image_size: input side of the student in pixels.
         defaults: what all cells of the grid share.
         bits: code length; 0 for embeddings.
+        encode: how the student sees images when codes are made; empty for once, as they are.
     """
 
     dataset: DatasetBlock
@@ -53,11 +54,17 @@ class Blocks:
     defaults: Defaults
     bits: int
     seed: int
+    encode: dict[str, Any]
 
     @property
     def common(self) -> dict[str, Any]:
         """What all stages of training have in their specs."""
         return {"image_size": self.image_size, "precision": self.defaults.precision}
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What stages that make codes, or ask what they cost, have in their specs."""
+        return {"encode": self.encode} if self.encode else {}
 
     def params(self) -> dict[str, Any]:
         """The ``params`` block of the record."""
@@ -68,6 +75,7 @@ class Blocks:
             "method": self.method["params"],
             "loss": self.loss["params"],
             **self.common,
+            **self.seen,
         }
 
 

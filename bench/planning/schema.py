@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bench.errors import shortened
 from bench.results.entries import DEFAULT_CHARTS
-from bench.types import DistillationParameters, HashingParameters, Seed
+from bench.types import DistillationParameters, EncodingParameters, HashingParameters, Seed
 from bench.types.parameters import MOST_WHOLE
 
 #: Version of grid files, of which this module reads no other.
@@ -89,7 +89,7 @@ class Axes(Strict):
 
 
 class Overlay(Strict):
-    """Extra cells: the axes with some of them replaced, and on wish another image size."""
+    """Extra cells: the axes with some of them replaced, and on wish seen in another size or other views."""
 
     dataset: Entries | None = None
     teacher: Annotated[list[Teachers], BeforeValidator(_as_list), Field(min_length=1)] | None = None
@@ -99,6 +99,7 @@ class Overlay(Strict):
     bits: Annotated[list[Bits], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     seed: Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     image_size: ImageSize | None = None
+    encode: EncodingParameters | None = None
 
 
 class Match(Strict):
@@ -122,6 +123,9 @@ class Defaults(Strict):
         DistillationParameters(), description="for every method that trains"
     )
     finetune: HashingParameters = Field(HashingParameters(), description="for every loss")
+    encode: EncodingParameters = Field(
+        EncodingParameters(), description="how networks see images when codes or embeddings are made"
+    )
 
 
 class RankingProtocol(Strict):

@@ -119,11 +119,10 @@ class Names:
         teaching = {"teacher": "+".join(cell.teachers)}
         for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
             teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
+        shown = {"image_size": cell.image_size, **params.get("encode", {})}
         return {
             "dataset": dataset,
-            "student": [
-                (("student", cell.student), {**params.get("student", {}), "image_size": cell.image_size})
-            ],
+            "student": [(("student", cell.student), {**params.get("student", {}), **shown})],
             "method": [
                 (("method", cell.method), params.get("method", {})),
                 (("teaching", cell.student, cell.method), teaching),

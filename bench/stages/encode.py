@@ -54,7 +54,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
 def memory(stage: Stage, needs: Needs) -> float:
     """The network, and its outputs before and after they are codes."""
-    student, size = networks.student_of(stage), stage.spec["image_size"]
+    student, size = networks.student_of(stage), max(networks.sizes(stage.spec))
     return needs.asked("student", student, size) + 2 * needs.codes(stage)
 
 

@@ -88,7 +88,7 @@ def _deployment(stage: Stage, context: Context) -> Deployment:
 
     def headed(trunk: nn.Module, width: int) -> nn.Module:
         net = hash_network(trunk, width, spec["bits"]) if spec["bits"] else trunk
-        return net.to(context.device).eval()
+        return networks.seeing(net, spec).to(context.device).eval()
 
     whole = networks.unpruned(student, size, trained, context) if trained else None
     return Deployment(

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.errors import WeightsError
+from bench.errors import UsageError, WeightsError
 from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
 from models.layers.heads import hash_network
+from models.layers.several_views import SeveralViews
 from models.pruning.reshape import reshape
 from models.weights import restore, stored_tensors
 
@@ -130,7 +131,34 @@ def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]
         # Only weights that nothing has trained or published depend on the seed.
         with seeded(encode.spec["seed"], context.device):
             net, _ = distilled(student, size, trained, context)
-    return context.place(net).eval(), student.preprocessing
+    return context.place(seeing(net, encode.spec)).eval(), student.preprocessing
+
+
+def sizes(spec: Mapping[str, Any]) -> list[int]:
+    """Sides in pixels at which a network sees an image whose code it makes, as the spec of a stage says."""
+    return [round(scale * spec["image_size"]) for scale in spec.get("encode", {}).get("scales", (1.0,))]
+
+
+def seeing(net: nn.Module, spec: Mapping[str, Any]) -> nn.Module:
+    """``net`` as it looks at images: itself, or one that puts several views together."""
+    encode = spec.get("encode")
+    return SeveralViews(net, sizes(spec), flip=encode["flip"]) if encode else net
+
+
+def check_views(encode: Stage, context: Context) -> None:
+    """Refuse views of which the student would say something else of every size.
+
+    Raises:
+        UsageError: its feature has another width at one of the sizes.
+    """
+    block, spec = student_of(encode), encode.spec
+    network, own = context.student(block), spec["image_size"]
+    for size in sizes(spec):
+        if (width := network.feature_dim(size)) != (wanted := network.feature_dim(own)):
+            raise UsageError(
+                f"student {block['name']} gives {wanted:,} numbers at {own} px and {width:,} at {size} px, "
+                "which cannot be added; drop encode.scales, or take one that pools its last map"
+            )
 
 
 def _folder(stage: Stage, context: Context) -> Path:

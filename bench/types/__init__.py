@@ -30,6 +30,7 @@ from bench.types.measuring import (
 from bench.types.parameters import (
     BatchSizes,
     DistillationParameters,
+    EncodingParameters,
     FrozenTeacherParameters,
     HashingParameters,
     HeadStart,
@@ -53,6 +54,7 @@ __all__ = [
     "DistillationBatch",
     "DistillationParameters",
     "DistillationTask",
+    "EncodingParameters",
     "FrameTruth",
     "FrozenTeacherParameters",
     "HashingParameters",

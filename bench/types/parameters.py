@@ -126,6 +126,29 @@ class DistillationParameters(TrainingParameters):
     )
 
 
+class EncodingParameters(Parameters):
+    """How a network sees the images whose codes or embeddings it makes, whatever it was trained on.
+
+    The outputs of several views have length 1, and their sum counts; a mirror image is a view, too.
+    """
+
+    scales: tuple[Annotated[float, Field(gt=0, le=2)], ...] = Field(
+        (1.0,),
+        min_length=1,
+        max_length=8,
+        description="sides of the views, relative to image_size; for networks whose feature has one width, "
+        "such as ResNets. Published for landmarks: [1, 0.7071, 0.5]",
+    )
+    flip: bool = Field(False, description="whether every view is seen mirrored, too")
+
+    @field_validator("scales")
+    @classmethod
+    def _distinct(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(scales)) < len(scales):
+            raise ValueError("scales should differ from one another")
+        return scales
+
+
 class FrozenTeacherParameters(DistillationParameters):
     """Step 1 with outputs of frozen teachers: seen at which size."""
 

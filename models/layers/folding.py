@@ -15,6 +15,8 @@ from timm.layers import BatchNormAct2d, Conv2dSame
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models.layers.several_views import SeveralViews
+
 #: Of exactly these types, as others may compute something else from the same weights.
 _CONVOLUTIONS, _NORMS = (nn.Conv2d, Conv2dSame), (nn.BatchNorm2d, BatchNormAct2d)
 
@@ -25,6 +27,8 @@ def folded(net: nn.Module) -> nn.Module:
     Args:
         net: in eval mode. One whose forward pass cannot be traced is returned as it is.
     """
+    if isinstance(net, SeveralViews):  # whose layers work several times
+        return net.over(folded(net.net))
     if not any(type(module) in _NORMS for module in net.modules()):
         return net
     try:

@@ -36,6 +36,8 @@ from tests.conftest import PLUGINS, TINY_GRID, Result
 from tests.recorded import edit
 
 NAME = "synthetic__tiny_teacher__tiny_student__cukd__csq__16b__s0"
+#: A cell whose codes are made of several views.
+SEVERAL = "synthetic__no-teacher__tiny_student__none__csq__8b__s0"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(f"BENCH_{name.upper()}", str(place / name))
         patch.setenv("CI", "1")
         plugins = ["--include", str(PLUGINS / "tiny.py")]
-        (place / "grid.yaml").write_text(TINY_GRID.replace("loss: [csq, dch]", "loss: [csq, none]"))
+        views = "{scales: [1, 0.5], flip: true}"
+        include = f"include: [{{method: none, loss: csq, bits: 8, encode: {views}}}]\n"
+        grid = TINY_GRID.replace("loss: [csq, dch]", "loss: [csq, none]") + include
+        (place / "grid.yaml").write_text(grid)
         assert main(["run", "--grid", "grid.yaml", "--jobs", "1", "-q", *plugins]) == 0
         assert main(["export", f"results/tiny/{NAME}", "bundle", "-q", *plugins]) == 0
         yield place
@@ -128,6 +133,20 @@ def test_the_network_in_torch_is_the_same(within: Path, options: ExportOptions) 
         torch.testing.assert_close(net(images), student.net(images))
     own = student.net.state_dict()
     assert all(torch.equal(tensor, own[name]) for name, tensor in net.state_dict().items())
+
+
+def test_several_views_are_a_part_of_the_bundle(
+    said: Callable[..., Result], within: Path, options: ExportOptions, tmp_path: Path
+) -> None:
+    assert said(f"results/tiny/{SEVERAL}", tmp_path / "b").code == 0
+    bundle = Bundle.read(tmp_path / "b")
+    assert bundle.agreement["bits_changed"] <= 0.001
+    student = student_of(find_cell(f"results/tiny/{SEVERAL}"), options.data_root)
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    net = load(str(tmp_path / "b"))
+    with torch.no_grad():
+        torch.testing.assert_close(net(images), student.net(images))
+        assert net(images).norm(dim=1).max() <= 4.001  # four views of length 1
 
 
 def test_the_card_says_what_the_record_says(within: Path) -> None:

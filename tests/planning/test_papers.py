@@ -27,6 +27,16 @@ def test_the_hash_heads_of_resnets_alone_start_small(cells):
     assert found == set(starts.items())
 
 
+def test_landmarks_are_searched_at_three_scales(cells):
+    found = {
+        (cell.info.dataset, str(cell.params.get("encode")))
+        for cell in cells
+        if cell.info.method == "whiten_mtd"
+    }
+    three = str({"scales": [1.0, 0.7071, 0.5], "flip": False})
+    assert found == {("roxford5k", three), ("rparis6k", three), ("svd", "None")}
+
+
 def test_teachers_of_landmarks_have_the_layer_that_they_learnt(cells):
     teachers = [
         teacher

@@ -24,6 +24,15 @@ def test_a_part_with_several_settings_spells_out_what_differs():
     ]
 
 
+def test_how_images_were_seen_when_codes_were_made_is_a_setting_of_the_student():
+    several = make_record(params={"encode": {"scales": [1.0, 0.5], "flip": False}})
+    assert named(make_record(), several) == [
+        "cukd_v1 · cukd · csq · 32 bit",
+        "cukd_v1[scales=[1.0, 0.5], flip=False] · cukd · csq · 32 bit",
+    ]
+    assert named(several) == ["cukd_v1 · cukd · csq · 32 bit"]
+
+
 def test_a_teacher_trained_in_another_way_gives_no_student_a_longer_name():
     teacher = make_record("efficientnet_lite0", "none", params={"loss": {"epochs": 5}})
     student = make_record(params={"loss": {"epochs": 30}})
