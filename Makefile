@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Fast tests at once, by files; slow ones time and kill what they start, and are alone.
+# Files of tests at once; what measures time is alone.
 AT_ONCE ?= 2
 INSTALLED = $(VENV)/.installed
 
@@ -26,7 +26,8 @@ test: $(INSTALLED) lint  ## lint, types and the fast tests
 	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile
 
 test-slow: $(INSTALLED)  ## the slow tests alone
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist loadfile --timeout 900 -m "slow and not gpu and not timed"
+	$(BIN)/python -m pytest -m "slow and timed"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -95,8 +95,9 @@ def fuzz(
     *,
     change: Change = damaged,
     first: int = 0,
+    usual: int = 100,
 ) -> Figures:
-    """Have ``read``, a function of a module, read as many wrong files as ``many`` says.
+    """Have ``read``, a function of a module, read as many wrong files as ``many`` says of ``usual``.
 
     Args:
         read: raises ``BenchError`` for what it refuses, and nothing else.
@@ -107,7 +108,7 @@ def fuzz(
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_fuzz, read, list(sound), path, change, range(first, first + many())).result()
+        return pool.submit(_fuzz, read, list(sound), path, change, range(first, first + many(usual))).result()
 
 
 class _Hang(BaseException):

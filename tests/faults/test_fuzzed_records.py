@@ -159,4 +159,4 @@ def test_records(path):
 
 @pytest.mark.slow
 def test_reports_with_charts(path):
-    fuzz(draw, sound(), path, change=changed).check()
+    fuzz(draw, sound(), path, change=changed, usual=30).check()

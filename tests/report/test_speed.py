@@ -76,6 +76,7 @@ def in_time(folder):
     return seconds_to_report(folder) < MOST_SECONDS * slowness
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.skipif(environment.default_threads() < 2, reason="10 seconds are meant for two cores")
 @pytest.mark.parametrize(
