@@ -3,7 +3,8 @@
     <root>/roxford5k/gnd_roxford5k.pkl
     <root>/roxford5k/jpg/<name>.jpg
 
-Images are numbered: database in the order of the ground truth, then queries, then training images.
+Images are numbered: database in the order of the ground truth, then queries, then training images, then
+distractors, which are looked through beside the database (``bench.data.distractors``).
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from bench.data import safe_pickle
+from bench.data.distractors import distractors
 from bench.data.finding import Finder, below
 from bench.data.image_files import ImageFiles
 from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
 from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
-from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Side, Splits
+from bench.types import Augmentation, ImageSet, Judge, RevisitedTruth, Side, Splits, later
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 GROUND_TRUTH = "https://github.com/filipradenovic/revisitop"
@@ -57,6 +59,12 @@ class RevisitedParams(FixedSplits, FileImages):
     )
     train_labels: bool = Field(
         False, description="whether the folders inside train_folder are landmarks; else there are no labels"
+    )
+
+    distractors: str | None = later(
+        None,
+        description="images of other things that join the database, such as the published million: a "
+        "folder, or a list with a path a line, relative to the data root",
     )
 
     @model_validator(mode="after")
@@ -105,16 +113,20 @@ class RevisitedDataset(Dataset):
         known = _read(folder / f"gnd_{self.name}.pkl")
         paths, items = self._judged_images(folder, known), len(known.database)
         files, landmarks = self._training_images(root, finder, paths)
+        further = self._distractors(root, finder, [*paths, *files])
         classes = max(landmarks, default=0) + 1
         # Queries and database have no labels; that of no landmark stands for it.
-        labels = np.r_[np.full(len(paths), classes, np.int64), np.array(landmarks, np.int64)]
+        labels = np.full(len(paths) + len(files) + len(further), classes, np.int64)
+        labels[len(paths) : len(paths) + len(files)] = landmarks
         cut = {items + number: box for number, box in enumerate(known.boxes)}
         side, unreadable = self.params.side, self.params.unreadable
-        pixels = ImageFiles((*paths, *files), side, "pad", cut, finder.left_out, unreadable=unreadable)
+        pixels = ImageFiles(
+            (*paths, *files, *further), side, "pad", cut, finder.left_out, unreadable=unreadable
+        )
         parts = {
             "query": np.arange(items, len(paths)),
-            "train": np.arange(len(paths), len(labels)),
-            "database": np.arange(items),
+            "train": np.arange(len(paths), len(paths) + len(files)),
+            "database": np.r_[np.arange(items), np.arange(len(paths) + len(files), len(labels))],
         }
         answers = ({items + i: one[kind] for i, one in enumerate(known.answers)} for kind in KINDS)
         views = Augmentation(crop=1.0, shift=0.0625)
@@ -123,10 +135,11 @@ class RevisitedDataset(Dataset):
     def splits(self, images: ImageSet) -> Splits:
         """Queries and database as published; a share of the training images, if there are any, is val."""
         assert isinstance(images, PartedImages)
+        name = f"{self.name}-revisited" + ("+distractors" if self.params.distractors else "")
         if len(images.parts["train"]):
-            return fixed_splits(f"{self.name}-revisited", images, self.params)
+            return fixed_splits(name, images, self.params)
         query, none, database = (images.parts[part] for part in ("query", "train", "database"))
-        return Splits(f"{self.name}-revisited-q{len(query)}-d{len(database)}", query, none, none, database)
+        return Splits(f"{name}-q{len(query)}-d{len(database)}", query, none, none, database)
 
     def _folder(self, root: Path) -> Path:
         """The folder that holds the ground truth."""
@@ -168,6 +181,21 @@ class RevisitedDataset(Dataset):
                 f"{self.params.train_folder} (first: {min(own).name}); name a folder of other images"
             )
         return files, landmarks
+
+    def _distractors(self, root: Path, finder: Finder, known: list[Path]) -> list[Path]:
+        """What is looked through beside the database; none of the images that are ``known``."""
+        if self.params.distractors is None:
+            return []
+        files = distractors(below(root, self.params.distractors), finder)
+        # Of a million, only those are looked up that have the name of another.
+        names = {path.name for path in known} & {path.name for path in files}
+        one, other = ({path.resolve() for path in some if path.name in names} for some in (known, files))
+        if own := one & other:
+            raise DataError(
+                f"{self.name}: {len(own)} images of database, queries or training are among the distractors "
+                f"of {self.params.distractors} (first: {min(own).name}); take them out of it"
+            )
+        return files
 
     def _found(self, folder: Path, finder: Finder) -> tuple[list[Path], list[int]]:
         if not folder.is_dir():

@@ -1,9 +1,11 @@
 """Revisited Oxford: 70 pictures of Oxford landmarks, looked for among 4,993 others.
 
 F. Radenovic et al., "Revisiting Oxford and Paris: Large-Scale Image Retrieval Benchmarking", CVPR 2018.
-Evaluation only, unless ``train_folder`` names images to train on. See ``bench.data.revisited_files``.
+Evaluation only, unless ``train_folder`` names images to train on; ``distractors`` join the database. See
+``bench.data.revisited_files``.
 
     dataset: [{name: roxford5k, params: {side: 512, train_folder: landmarks}}]
+    dataset: [{name: roxford5k, params: {distractors: revisitop1m/revisitop1m.txt}}]
 """
 
 from __future__ import annotations

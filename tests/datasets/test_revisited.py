@@ -90,6 +90,94 @@ def test_folders_are_landmarks(tmp_path):
     assert chosen.splits(images).val.tolist() != other.splits(images).val.tolist()
 
 
+def write_distractors(root):
+    for name in ("b/2.jpg", "a/1.jpg", "a/3.jpg"):
+        picture(root / "revisitop1m/jpg" / name, (7, 7, 7))
+    (root / "revisitop1m/revisitop1m.txt").write_text("b/2.jpg\na/1.jpg\n\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("revisitop1m", ["1.jpg", "3.jpg", "2.jpg"]),
+        ("revisitop1m/jpg", ["1.jpg", "3.jpg", "2.jpg"]),
+        ("revisitop1m/revisitop1m.txt", ["2.jpg", "1.jpg"]),
+    ],
+)
+@pytest.mark.parametrize("trained", [True, False])
+def test_distractors_join_the_database(tmp_path, given, names, trained):
+    write_revisited(tmp_path)
+    write_training_images(tmp_path)
+    write_distractors(tmp_path)
+    training = {"train_folder": "landmarks", "train_labels": True} if trained else {}
+    chosen, without = dataset(distractors=given, **training), dataset(**training)
+    images, parts, before = chosen.load(tmp_path), None, without.splits(without.load(tmp_path))
+    parts = chosen.splits(images)
+    assert [path.name for path in images.pixels.paths[-len(names) :]] == names
+    first = len(images) - len(names)
+    assert parts.database.tolist() == [0, 1, 2, 3, 4, *range(first, len(images))]
+    for part in ("query", "train", "val"):
+        assert getattr(parts, part).tolist() == getattr(before, part).tolist()
+    assert parts.protocol == before.protocol.replace("revisited", "revisited+distractors").replace(
+        "-d5", f"-d{5 + len(names)}"
+    )
+    assert images.labels[first:].tolist() == [images.classes] * len(names)
+    assert {q: v.tolist() for q, v in images.truth.hard.items()} == {5: [3, 1], 6: [2]}
+    assert images.pixels[parts.database][-1, :, 16, 16].tolist() == pytest.approx([7] * 3, abs=2)
+
+
+def test_a_distractor_before_the_answers_costs_precision(tmp_path):
+    write_revisited(tmp_path)
+    write_distractors(tmp_path)
+    chosen = dataset(distractors="revisitop1m/revisitop1m.txt")
+    images = chosen.load(tmp_path)
+    parts = chosen.splits(images)
+    # Queries look for rows 0 to 4 of the database; the first distractor is nearest to both, the other far.
+    angles = np.array([0.1, 0.4, 0.2, 0.3, 0.15, 0.0, 0.2, 0.0, 1.0])
+    units = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    subject = Retrieval(
+        units[parts.query],
+        units[parts.database],
+        images.labels[parts.query],
+        images.labels[parts.database],
+        0,
+        RankingRule(),
+        parts.query,
+        parts.database,
+        images.truth,
+    )
+    per_query = Revisited(Revisited.Params()).compute(subject).per_query
+    # The one easy answer comes second: half of (0 / 1 + 1 / 2).
+    np.testing.assert_allclose(per_query["map_revisited:easy"], [0.25, np.nan])
+
+
+def test_distractors_that_are_none(tmp_path):
+    write_revisited(tmp_path)
+    write_training_images(tmp_path)
+    write_distractors(tmp_path)
+    with pytest.raises(MissingDataError, match=r"the distractors are not in .*gone; put them there"):
+        dataset(distractors="gone").load(tmp_path)
+    with pytest.raises(
+        DataError, match=r"2 images of .* among the distractors of landmarks/a .*\(first: 0\.jpg\)"
+    ):
+        for name in (1, 2, 3, 4, 5, 6):
+            (tmp_path / f"landmarks/a/{name}.jpg").unlink()
+        dataset(train_folder="landmarks", distractors="landmarks/a").load(tmp_path)
+    with pytest.raises(DataError, match=r"7 images of .*\(first: all_souls_000013\.jpg\)"):
+        dataset(distractors="roxford5k").load(tmp_path)
+    with pytest.raises(DataError, match="no images in .*empty; correct distractors"):
+        dataset(distractors="landmarks/empty").load(tmp_path)
+    lines = tmp_path / "list.txt"
+    for text, what in (
+        ("1.jpg\n../2.jpg\n", r"list\.txt:2: '\.\./2\.jpg' leads out of"),
+        ("1.jpg\n2.jpg\n./1.jpg\n", r"list\.txt:3: '\./1\.jpg' is there twice"),
+        ("\n", r"list\.txt: a list without a line"),
+    ):
+        lines.write_text(text)
+        with pytest.raises(DataError, match=what):
+            dataset(distractors="list.txt").load(tmp_path)
+
+
 @pytest.mark.parametrize("labelled", [True, False])
 def test_hidden_files_are_no_training_images(tmp_path, labelled):
     write_revisited(tmp_path)
