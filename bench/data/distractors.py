@@ -40,8 +40,8 @@ def distractors(place: Path, finder: Finder) -> list[Path]:
 
 
 def _listed(path: Path) -> list[Path]:
-    folder = path.parent / "jpg"
-    folder = os.fspath(folder if folder.is_dir() else path.parent)
+    published = path.parent / "jpg"
+    folder = os.fspath(published if published.is_dir() else path.parent)
     found: dict[str, None] = {}
     for number, name in enumerate(read_lines(path), 1):
         if not name:
