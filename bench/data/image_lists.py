@@ -32,8 +32,18 @@ FILES = {"database": "database.txt", "train": "train.txt", "query": "test.txt"}
 class FixedSplits(Parameters):
     """Query, training images and database are published; only the validation images are drawn."""
 
-    val_share: float = Field(0.1, gt=0, lt=1, description="share of train held out for choosing an epoch")
+    val_share: float = Field(
+        0.1, ge=0, lt=1, description="share of train held out for choosing an epoch; 0 = none is"
+    )
     split_seed: Seed = Field(0, description="draws the validation images; not the training seed")
+
+
+class UndividedSplits(FixedSplits):
+    """As ``FixedSplits``, of sets that are mostly trained on without a loss that chooses an epoch."""
+
+    val_share: float = Field(
+        0.0, ge=0, lt=1, description="share of train held out for choosing an epoch; 0 = none is"
+    )
 
 
 class ListFiles(FixedSplits, FileImages):
@@ -143,13 +153,14 @@ def fixed_splits(name: str, images: ImageSet, params: FixedSplits) -> Splits:
         params: share and seed.
 
     Raises:
-        DataError: train has fewer than two images.
+        DataError: train has fewer than two images, and some are to be held out.
     """
     assert isinstance(images, PartedImages)
     query, train, database = (images.parts[part] for part in ("query", "train", "database"))
-    if len(train) < 2:
-        raise DataError(f"{name}: {len(train)} training image leaves none for validation; list more in train")
-    held = min(max(1, round(params.val_share * len(train))), len(train) - 1)
+    if params.val_share and len(train) < 2:
+        cure = "list more in train, or set val_share: 0"
+        raise DataError(f"{name}: {len(train)} training image leaves none for validation; {cure}")
+    held = held_out(params.val_share, len(train))
     order = np.random.default_rng(params.split_seed).permutation(train)
     return Splits(
         protocol=f"{name}-q{len(query)}-t{len(train)}-d{len(database)}-v{params.val_share:g}-s{params.split_seed}",
@@ -158,6 +169,11 @@ def fixed_splits(name: str, images: ImageSet, params: FixedSplits) -> Splits:
         val=np.sort(order[:held]),
         database=database,
     )
+
+
+def held_out(share: float, count: int) -> int:
+    """How many of ``count`` are a share: at least one of several, never all; none of a share of 0."""
+    return min(max(1, round(share * count)), max(count - 1, 0)) if share else 0
 
 
 def read_list(path: Path, classes: int) -> ListFile:

@@ -21,7 +21,7 @@ from bench.data import safe_pickle
 from bench.data.distractors import distractors
 from bench.data.finding import Finder, below
 from bench.data.image_files import ImageFiles
-from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
+from bench.data.image_lists import PartedImages, UndividedSplits, fixed_splits
 from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
@@ -50,7 +50,7 @@ class _Known:
     answers: list[dict[str, NDArray[np.int64]]]
 
 
-class RevisitedParams(FixedSplits, FileImages):
+class RevisitedParams(UndividedSplits, FileImages):
     """At which size images are kept, and what to train on: the sets themselves have no training images."""
 
     side: Side = Field(1024, description="pixels; the longer side is resized, the rest is padded")

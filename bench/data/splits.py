@@ -25,7 +25,7 @@ class ClassBalanced(Parameters):
 
     query_per_class: int = Field(100, ge=1)
     train_per_class: int = Field(500, ge=2, description="labelled images per class, validation included")
-    val_per_class: int = Field(50, ge=1, description="of which are held out for choosing an epoch")
+    val_per_class: int = Field(50, ge=0, description="of which are held out for choosing an epoch")
     database_per_class: int | None = Field(
         None, ge=2, description="images in the database, training included; null = all but the queries"
     )

@@ -49,7 +49,7 @@ class Cifar10(Dataset):
             None, ge=2, description="validation included; null = the protocol's 500, 500 or 5,000"
         )
         val_per_class: int | None = Field(
-            None, ge=1, description="of which are held out for choosing an epoch; null = a tenth"
+            None, ge=0, description="of which are held out for choosing an epoch; null = a tenth"
         )
         split_seed: Seed = Field(0, description="draws the splits; not the training seed")
 
@@ -57,10 +57,11 @@ class Cifar10(Dataset):
         super().__init__(params)
         query, train = QUOTAS[params.protocol]
         train = params.train_per_class or train
+        tenth = max(1, train // 10)
         self.quotas = ClassBalanced(
             query_per_class=params.query_per_class or query,
             train_per_class=train,
-            val_per_class=params.val_per_class or max(1, train // 10),
+            val_per_class=tenth if params.val_per_class is None else params.val_per_class,
             split_seed=params.split_seed,
         )
 

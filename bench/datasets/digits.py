@@ -34,7 +34,7 @@ class Digits(Dataset):
 
         query_per_class: int = Field(20, ge=1)
         train_per_class: int = Field(100, ge=2)
-        val_per_class: int = Field(10, ge=1)
+        val_per_class: int = Field(10, ge=0)
 
     def prepare(self, root: Path) -> str:
         """Nothing to fetch."""

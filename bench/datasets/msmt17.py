@@ -12,6 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from pydantic import Field
+
 from bench.data import reid_files
 from bench.data.finding import below
 from bench.data.image_lists import PartedImages
@@ -44,7 +47,12 @@ class Msmt17(Dataset):
     judged_by: ClassVar[Judge] = "cameras"
 
     class Params(SquashedImages):
-        """Validation images are listed, too."""
+        """What becomes of the list of validation images."""
+
+        validation: bool = Field(
+            False,
+            description="true: list_val is held out for choosing an epoch; false: trained on, as published",
+        )
 
     def sizes(self) -> dict[str, int]:
         """Of training and validation list, for plans; what counts are the lists that are found."""
@@ -66,7 +74,10 @@ class Msmt17(Dataset):
     def splits(self, images: ImageSet) -> Splits:
         """As listed; nothing is drawn."""
         assert isinstance(images, PartedImages)
-        return Splits("msmt17", **{part: images.parts[part] for part in PARTS})
+        query, database, train, val = (images.parts[part] for part in ("query", "database", "train", "val"))
+        if self.params.validation:
+            return Splits("msmt17-val", query, train, val, database)
+        return Splits("msmt17", query, np.union1d(train, val), val[:0], database)
 
 
 def _folder(root: Path) -> Path:

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from bench.data.finding import Finder
 from bench.data.image_files import ImageFiles
-from bench.data.image_lists import FixedSplits, PartedImages
+from bench.data.image_lists import PartedImages, UndividedSplits, held_out
 from bench.data.list_text import quoted
 from bench.data.skipping import FileImages, readable
 from bench.data.video_lists import ids, judged_pairs
@@ -43,7 +43,7 @@ class Svd(Dataset):
     judged_by: ClassVar[Judge] = "frames"
     labelled = False
 
-    class Params(FixedSplits, FileImages):
+    class Params(UndividedSplits, FileImages):
         """Which frames are used, and at which size; validation images are frames of whole videos."""
 
         max_frames: int = Field(60, ge=1, le=10_000, description="frames of a video, evenly spread")
@@ -90,8 +90,7 @@ class Svd(Dataset):
         assert isinstance(images.truth, FrameTruth)
         p, train = self.params, images.parts["train"]
         videos = np.random.default_rng(p.split_seed).permutation(np.unique(images.truth.videos[train]))
-        some = min(max(1, round(p.val_share * len(videos))), max(len(videos) - 1, 0))
-        held = np.isin(images.truth.videos[train], videos[:some])
+        held = np.isin(images.truth.videos[train], videos[: held_out(p.val_share, len(videos))])
         protocol = f"svd-f{p.max_frames}-v{p.val_share:g}-s{p.split_seed}"
         return Splits(protocol, images.parts["query"], train[~held], train[held], images.parts["database"])
 

@@ -32,7 +32,7 @@ class Synthetic(Dataset):
 
         query_per_class: int = Field(5, ge=1)
         train_per_class: int = Field(20, ge=2)
-        val_per_class: int = Field(4, ge=1)
+        val_per_class: int = Field(4, ge=0)
         classes: int = Field(4, ge=2, le=10_000)
         per_class: int = Field(40, ge=4, le=1_000_000)
         side: int = Field(16, ge=8, le=1024, description="pixels")

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from bench.data import reid_files
 from bench.data.finding import Finder
-from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
+from bench.data.image_lists import PartedImages, UndividedSplits, fixed_splits
 from bench.data.reid_files import Shot, SquashedImages
 from bench.errors import DataError
 from bench.interfaces import Dataset
@@ -37,8 +37,8 @@ class VeRi776(Dataset):
     default_k = None
     judged_by: ClassVar[Judge] = "cameras"
 
-    class Params(FixedSplits, SquashedImages):
-        """Validation images are drawn from the training images."""
+    class Params(UndividedSplits, SquashedImages):
+        """Validation images, if any, are drawn from the training images."""
 
     def sizes(self) -> dict[str, int]:
         """Those of the release."""

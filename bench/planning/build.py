@@ -215,10 +215,11 @@ class _Builder:
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
         loss = plugin_block(LOSSES, values["loss"], defaults.finetune)
-        if hashes and loss["params"].get("select") == "val" and dataset.sizes.get("val") == 0:
-            message = f"{dataset.name} has no validation images to choose an epoch with"
-            self.problems.append(self.file.problem(point.places["loss"], f"{message}; set select: last"))
-            return None
+        if hashes and loss["params"].get("select") == "val":
+            if refusal := dataset.refuses_validation():
+                self.problems.append(self.file.problem(point.places["loss"], refusal))
+                return None
+            method["params"].pop("hold_out", None)  # "always", which keys and records do not spell out
         return Blocks(
             dataset=dataset,
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
@@ -321,12 +322,12 @@ class _Builder:
             self.problems.append(self.file.problem(place, str(error)))
             return DatasetBlock({**block, "manifest": UNUSABLE}, {"split": "unknown"}, rule, {})
         parts = loaded.splits
+        trained = np.union1d(parts.train, parts.val)
         sizes = {
             "query": len(parts.query),
-            "train": len(parts.train) + len(parts.val),
+            "train": len(trained),
             "val": len(parts.val),
-            "pool/train": len(parts.train),
-            "pool/database": len(np.union1d(parts.database, parts.train)) - len(parts.val),
+            "pool/database": len(np.union1d(parts.database, trained)),
             "database": len(parts.database),
         }
         if loaded.unseen[0]:

@@ -50,7 +50,7 @@ def applies(metric: Any, dataset: str, loss: str) -> bool:
 
 def _distill(blocks: Blocks, seed: int) -> Stage:
     dataset, params = blocks.dataset, blocks.method["params"]
-    pool = params["pool_fraction"] * dataset.pool_size(params["pool"])
+    pool = params["pool_fraction"] * dataset.pool_size(params)
     spec, cost_class = {**_shared(blocks), "method": blocks.method, "seed": seed}, _cost_class(blocks)
     online = params.get("views") == ONLINE
     if online:
@@ -98,23 +98,23 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     """One stage per teacher and view, shared by whatever asks the same teacher the same."""
     dataset, params = blocks.dataset, blocks.method["params"]
     precision = blocks.defaults.precision
-    size, pool, fraction = (params[name] for name in ("teacher_image_size", "pool", "pool_fraction"))
+    size = params["teacher_image_size"]
+    asked_about = {name: params[name] for name in ("pool", "pool_fraction", "hold_out") if name in params}
     # Views beyond the epochs would never be shown, unless a step shows several.
     count = params["epochs"] if plugin.views_per_step == 1 else math.inf
     views = range(min(params["views"], count)) if plugin.shared_views else [None]
     return {
         f"teacher{i}/view{view}": Stage(
             "features",
-            f"{dataset.name}__{teacher['name']}__{pool}__{plugin.teacher_output}__view{view}",
+            f"{dataset.name}__{teacher['name']}__{params['pool']}__{plugin.teacher_output}__view{view}",
             {
                 "dataset": dataset.block,
                 **_asked(blocks, teacher),
                 "view": view,
-                "pool": pool,
-                "pool_fraction": fraction,
+                **asked_about,
                 "precision": precision,
             },
-            images=round(fraction * dataset.pool_size(pool)),
+            images=round(params["pool_fraction"] * dataset.pool_size(params)),
             cost_class=f"{teacher['name']}/{size or 'native'}/{precision}",
         )
         for (i, teacher), view in itertools.product(enumerate(blocks.teachers), views)

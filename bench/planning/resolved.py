@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,9 @@ from bench.planning.config import resolve
 from bench.planning.schema import Defaults
 from bench.registry import Registry, source_of
 from bench.types import TrainingParameters
+
+#: Parameters of data sets that hold images out for validation -> values with which they do.
+HOLDING_OUT = {"val_share": "0.1", "val_per_class": "1 or more", "validation": "true"}
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,23 @@ class DatasetBlock:
         """Images in a part; 0 where nothing is known while the data are missing."""
         return self.sizes.get(part, 0)
 
-    def pool_size(self, pool: str) -> int:
-        """Images that step 1 may look at; published sizes do not say how many are held out."""
-        return self.sizes.get(f"pool/{pool}", self.size(pool))
+    def refuses_validation(self) -> str | None:
+        """Why no epoch can be chosen by validation, or None if there are images for it, as far as known."""
+        params = self.block["params"]
+        own = {name: value for name, value in HOLDING_OUT.items() if name in params}
+        if self.sizes.get("val") != 0 and 0 not in [params[name] for name in own]:
+            return None
+        cure = " or ".join(["select: last", *(f"{name}: {value}" for name, value in own.items())])
+        return f"{self.name} has no validation images to choose an epoch with; set {cure}"
+
+    def pool_size(self, params: Mapping[str, Any]) -> int:
+        """Images that a method with these parameters may look at, see ``DistillationParameters``.
+
+        Published sizes do not say how many are held out.
+        """
+        pool = params["pool"]
+        held_out = self.size("val") if params.get("hold_out", "always") == "always" else 0
+        return self.sizes.get(f"pool/{pool}", self.size(pool)) - held_out
 
 
 @dataclass(frozen=True)

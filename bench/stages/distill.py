@@ -41,7 +41,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     params = plugin.Params.of(spec["method"]["params"])
     assert isinstance(params, DistillationParameters)
     dataset = context.dataset(spec["dataset"])
-    indices = features.pool(dataset, params.pool, params.pool_fraction)
+    indices = features.pool(dataset, params.pool, params.pool_fraction, params.hold_out)
     student = context.student(spec["student"])
     labels = dataset.images.labels[indices] if plugin.uses_labels(params) else None
     teachers = _Teachers(stage, context)

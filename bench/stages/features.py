@@ -38,20 +38,23 @@ FEATURES, FEATURES_FILE = "features", "features.safetensors"
 TEACHER = "teacher"
 
 
-def pool(dataset: LoadedDataset, part: str, fraction: float) -> NDArray[np.int64]:
-    """Indices that step 1 may look at, sorted: never a query, never a validation image.
+def pool(dataset: LoadedDataset, part: str, fraction: float, hold_out: str = "always") -> NDArray[np.int64]:
+    """Indices that step 1 may look at, sorted: never a query, and no validation image that is held out.
 
     A fraction is drawn once, the same for all seeds, and smaller ones lie inside larger ones.
+
+    Args:
+        part, fraction, hold_out: see ``DistillationParameters``. Where an epoch is chosen by validation,
+            plans say "always".
 
     Raises:
         CellError: there is none.
     """
     splits = dataset.splits
-    if part == "train":
-        whole = splits.train
-    else:
-        seen = np.union1d(splits.database, splits.train)
-        whole = np.setdiff1d(seen, np.concatenate([splits.val, splits.query]))
+    held_out = splits.val if hold_out == "always" else splits.val[:0]
+    whole = np.setdiff1d(np.union1d(splits.train, splits.val), held_out)
+    if part != "train":
+        whole = np.setdiff1d(np.union1d(splits.database, whole), np.concatenate([held_out, splits.query]))
     order = np.random.default_rng(POOL_SEED).permutation(whole)
     chosen = np.sort(order[: max(1, round(fraction * len(whole)))])
     if not len(chosen):
@@ -76,7 +79,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     asked = {name: spec[name] for name in ("teacher", "output", "image_size")}
     key = asked, spec["precision"]
     teacher = context.kept(TEACHER, key, lambda: FrozenTeacher(asked, spec["precision"], context))
-    indices = pool(dataset, spec["pool"], spec["pool_fraction"])
+    indices = pool(dataset, spec["pool"], spec["pool_fraction"], spec.get("hold_out", "always"))
     rows = GrowingRows(context.partial(stage), FEATURES, len(indices), context.hardware)
     before = rows.done
     inputs = views.batches(

@@ -119,7 +119,12 @@ class DistillationParameters(TrainingParameters):
 
     pool: Literal["database", "train"] = Field(
         "database",
-        description="images to distil on, none of validation: database and train, or train only",
+        description="images to distil on: database and train, or train only; val as hold_out says",
+    )
+    hold_out: Literal["always", "if_chosen"] = later(
+        "always",
+        description="validation images: never in the pool; or only where the loss chooses its epoch by them "
+        "(select: val)",
     )
     pool_fraction: float = Field(
         1.0, gt=0, le=1, description="share of the pool that is used, drawn once for all seeds"

@@ -113,6 +113,15 @@ def test_published_sizes(protocol, sizes, val):
     assert len(parts.val) == val
 
 
+def test_all_training_images_are_for_training_where_none_is_held_out():
+    images = ImageSet(np.empty((240, 1, 1, 1), np.uint8), np.arange(240) % 10, 10)
+    held_out, whole = (small(val_per_class=count).splits(images) for count in (2, 0))
+    assert len(whole.val) == 0
+    np.testing.assert_array_equal(whole.train, np.union1d(held_out.train, held_out.val))
+    np.testing.assert_array_equal(whole.database, held_out.database)
+    splits.manifest(images, whole)
+
+
 @given(seed=st.integers(0, 1000), protocol=st.sampled_from(PROTOCOLS))
 def test_parts_are_balanced_and_queries_are_nowhere_else(seed, protocol):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(10), 24))

@@ -137,15 +137,15 @@ def test_a_missing_image_is_found_by_prepare(tmp_path):
         dataset("coco").prepare(tmp_path)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 def test_validation_is_drawn_from_train_by_its_own_seed(tmp_path, share):
     write_set(tmp_path, "coco", train_inside=False)
     images = dataset("coco").load(tmp_path)
     drawn = [dataset("coco", val_share=share, split_seed=seed).splits(images) for seed in range(4)]
-    assert len({part.val.tobytes() for part in drawn}) > 1
+    assert (len({part.val.tobytes() for part in drawn}) > 1) == (share > 0)
     for parts in drawn:
         splits.manifest(images, parts)
-        assert len(parts.val) == {0.01: 1, 0.5: 5, 0.99: 9}[share]
+        assert len(parts.val) == {0.0: 0, 0.01: 1, 0.5: 5, 0.99: 9}[share]
         assert len(parts.train) + len(parts.val) == 10
         assert (np.diff(parts.train) > 0).all()
         np.testing.assert_array_equal(parts.query, drawn[0].query)

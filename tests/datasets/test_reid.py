@@ -20,8 +20,8 @@ def veri(**params):
     return VeRi776(VeRi776.Params(**{"side": 16, **params}))
 
 
-def msmt17():
-    return Msmt17(Msmt17.Params(side=16))
+def msmt17(**params):
+    return Msmt17(Msmt17.Params(**{"side": 16, **params}))
 
 
 @pytest.mark.parametrize("folder", ["VeRi", "veri776", "."])
@@ -38,10 +38,12 @@ def test_veri_layout(tmp_path, folder):
     assert images.truth.cameras.tolist() == [1, 3, 2, 20, 2, 2, 3, 4, 2, 4]
     assert parts.query.tolist() == [4]
     assert parts.database.tolist() == [5, 6, 7, 8, 9]
-    assert sorted([*parts.train, *parts.val]) == [0, 1, 2, 3]
-    assert len(parts.val) == 1
+    assert parts.train.tolist() == [0, 1, 2, 3]  # nothing is held out that nobody asks for
     splits.manifest(images, parts)
-    assert {tuple(veri(split_seed=seed).splits(images).val.tolist()) for seed in range(20)} > {(0,)}
+    held_out = veri(val_share=0.1).splits(images)
+    assert sorted([*held_out.train, *held_out.val]) == [0, 1, 2, 3]
+    drawn = {tuple(veri(val_share=0.1, split_seed=seed).splits(images).val.tolist()) for seed in range(20)}
+    assert drawn > {(0,)}
 
 
 def test_hidden_files_are_no_images(tmp_path):
@@ -91,8 +93,12 @@ def test_msmt17_layout(tmp_path):
     )
     images = msmt17().load(tmp_path)
     parts = msmt17().splits(images)
-    assert parts.train.tolist() == [0, 1, 2]
-    assert parts.val.tolist() == [3, 4]
+    # As published, the list of validation images is trained on, too.
+    assert parts.train.tolist() == [0, 1, 2, 3, 4]
+    assert parts.val.tolist() == []
+    chosen = msmt17(validation=True).splits(images)
+    assert (chosen.train.tolist(), chosen.val.tolist()) == ([0, 1, 2], [3, 4])
+    assert (parts.protocol, chosen.protocol) == ("msmt17", "msmt17-val")
     assert parts.query.tolist() == [5]
     assert parts.database.tolist() == [6, 7]
     # Person 0 of the tests is not person 0 of the training images.

@@ -39,6 +39,9 @@ def test_published_layout(tmp_path, suffix):
     # All frames of a video are on one side.
     assert not set(videos_of(images, parts.train)) & set(videos_of(images, parts.val))
     assert len(videos_of(images, parts.val)) == 1
+    # Without labels no epoch can be chosen: nothing is held out that nobody asks for.
+    assert len(dataset().splits(images).val) == 0
+    assert videos_of(images, dataset().splits(images).train) == training
     assert images.multi_hot(parts.train).sum(1).min() == 1
     for part in (parts.query, parts.train, parts.val, parts.database):
         assert (np.diff(part) > 0).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from bench import registry
 from bench.data import loading
 from bench.errors import ConfigError
+from bench.stages import features
 from tests.planning.conftest import GRID
 
 
@@ -59,6 +61,33 @@ def test_without_validation_images_no_epoch_can_be_chosen(make, monkeypatch):
     chosen = GRID.replace("[csq, dch]", "[{name: csq, params: {select: val}}, dch]")
     with pytest.raises(ConfigError, match="grid.yaml:9:10: synthetic has no validation .*select: last"):
         make(chosen)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "cure"),
+    [
+        ("{name: synthetic, params: {val_per_class: 0}}", "val_per_class: 1 or more"),
+        ("{name: coco, params: {val_share: 0}}", "val_share: 0.1"),  # known although the data are missing
+        ("veri776", "val_share: 0.1"),
+        ("msmt17", "validation: true"),
+    ],
+)
+def test_whoever_wants_to_choose_by_images_that_nobody_holds_out_is_told(make, dataset, cure):
+    text = GRID.replace("dataset: [synthetic]", f"dataset: [{dataset}]")
+    text = text.replace("method: [none, {name: cukd, params: {views: 2, epochs: 3}}]", "method: [none]")
+    name = make(text).cells[0].info.dataset
+    message = f"{name} has no validation images to choose an epoch with; set select: last or {cure}$"
+    with pytest.raises(ConfigError, match=message):
+        make(text.replace("[csq, dch]", "[{name: csq, params: {select: val}}]"))
+
+
+def test_images_of_step_one_are_those_that_it_will_see(make):
+    data = loading.load("synthetic", {}, Path("data"), None)
+    for pool in ("train", "database"):
+        for way in ("always", "if_chosen"):
+            plan = make(GRID.replace("views: 2,", f"views: 1, pool: {pool}, hold_out: {way},"))
+            (asked,) = (stage for stage in plan.stages() if stage.kind == "features")
+            assert asked.images == len(features.pool(data, pool, 1.0, way))
 
 
 def test_a_limit_is_in_the_record_and_in_the_keys(make):

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bench.data import loading
+from bench.stages import features
 from tests.left import artifacts, loaded
 
 
 def test_step_one_never_looks_at_query_or_validation_images(done, folder):
-    from bench.data import loading
-    from bench.stages import features
-
     data = loading.load("synthetic", {}, Path("data"), None)
     for part in ("database", "train"):
         pool = set(features.pool(data, part, 1.0))
         assert not pool & (set(data.splits.query) | set(data.splits.val))
     assert len(features.pool(data, "database", 1.0)) == 160 - 20 - 16
+
+
+def test_where_no_epoch_is_chosen_step_one_sees_all_but_the_queries():
+    data = loading.load("synthetic", {}, Path("data"), None)
+    parts = data.splits
+    assert len(parts.val) == 16
+    learnt = {part: features.pool(data, part, 1.0, "if_chosen") for part in ("train", "database")}
+    np.testing.assert_array_equal(learnt["train"], np.union1d(parts.train, parts.val))
+    np.testing.assert_array_equal(learnt["database"], np.setdiff1d(np.arange(160), parts.query))
+    # Lists may have training images that are not searched.
+    apart = dataclasses.replace(parts, database=np.setdiff1d(parts.database, learnt["train"]))
+    data = dataclasses.replace(data, splits=apart)
+    np.testing.assert_array_equal(features.pool(data, "database", 1.0, "if_chosen"), learnt["database"])
+    assert len(features.pool(data, "database", 1.0)) == 160 - 20 - 16
+
+
+def test_validation_images_are_held_out_for_the_losses_that_choose_by_them(tiny, folder):
+    """One grid, one step 1 on all images, and one that leaves out those that an epoch is chosen by."""
+    edit = ("[csq, dch]", "[{name: csq, params: {select: val}}, dch]")
+    only = ("--only", "method=cukd", "--set", "defaults.distill.hold_out=if_chosen")
+    assert tiny("run", *only, edit=edit).code == 0
+    trained = {record.cell.loss: record for record in loaded(Path("results/tiny"))}
+    assert all(record.status == "ok" for record in trained.values())
+    made = [json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "distill")]
+    seen = {index["key"]: index["summary"]["images"] for index in made}
+    images = {loss: seen[record.stages["distill"].key] for loss, record in trained.items()}
+    assert images == {"csq": 160 - 20 - 16, "dch": 160 - 20}
 
 
 ONLINE = ("views: 2", "views: online")
