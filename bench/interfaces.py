@@ -175,6 +175,11 @@ class Method(Stateful, Protocol):
         return False
 
     @classmethod
+    def uses_videos(cls, params: Any) -> bool:
+        """Whether images must be frames of videos (``DistillationTask.videos``)."""
+        return False
+
+    @classmethod
     def check(cls, params: Any) -> str | None:
         """Why these parameters cannot work together, or None if they can."""
         return None

@@ -9,7 +9,7 @@ from torch import nn
 from bench.types import DistillationBatch, DistillationTask
 
 
-def task(targets=(), width=6, *, images=None, labels=None, seed=0, trunk=None):
+def task(targets=(), width=6, *, images=None, labels=None, videos=None, seed=0, trunk=None):
     """What a method sees of students that put out (n, width) for inputs of that shape.
 
     ``targets`` holds one float (images, d) per teacher, the only view of each.
@@ -27,6 +27,7 @@ def task(targets=(), width=6, *, images=None, labels=None, seed=0, trunk=None):
         images=images,
         seed=seed,
         teacher_widths=[one.shape[1] for one in targets],
+        videos=videos,
     )
 
 

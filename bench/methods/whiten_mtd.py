@@ -58,10 +58,10 @@ class WhitenMtd(Method):
             description="of rand and maxrand: each, their default and as published: other teachers for the "
             "other direction of the loss; once: the same",
         )
-        pairs: Literal["views", "labels"] = Field(
+        pairs: Literal["views", "labels", "videos"] = Field(
             "views",
-            description="what a positive pair is: two views of one image, or two images of one label "
-            "(landmark), which needs labels",
+            description="a positive pair: two views of one image; two images of one label (landmark); or two "
+            "views of one random frame of every video, another one every epoch",
         )
         whitened_width: int = Field(512, ge=2, description="dimensions that whitening keeps, at most all")
         embedding: int | None = Field(
@@ -93,6 +93,11 @@ class WhitenMtd(Method):
         """Only to pair images."""
         return params.pairs == "labels"
 
+    @classmethod
+    def uses_videos(cls, params: Params) -> bool:
+        """To show one frame of each, so that no other of it is a negative."""
+        return params.pairs == "videos"
+
     def network(self) -> nn.Module:
         """The student with the layer that gives its embedding."""
         return self._net
@@ -109,11 +114,13 @@ class WhitenMtd(Method):
         first where it has several, so that no other image of a batch is of the same one.
         """
         generator = np.random.default_rng([self.task.seed, epoch])
-        if self.task.labels is None:
-            order = generator.permutation(self.task.images)
-            pairs = np.stack([order, order])
-        else:
+        if self.params.pairs == "labels":
             pairs = _pairs(self.task.first_labels(), generator)
+        else:
+            order = generator.permutation(self.task.images)
+            if self.params.pairs == "videos":
+                order = generator.permutation(_one_of_each(self.task.videos, order))
+            pairs = np.stack([order, order])
         half = min(self.params.batch_size // 2, pairs.shape[1])
         for start in range(0, pairs.shape[1] - half + 1, half) if half > 1 else ():
             yield pairs[:, start : start + half].reshape(-1)
@@ -129,6 +136,13 @@ class WhitenMtd(Method):
         drawn = teachers, self.params.fusion, torch.default_generator
         fused, back = fuse(*drawn), fuse_back(*drawn) if self.params.draws == "each" else None
         return {"kl": symmetric_kl(similarities(outputs), fused, self.params.temperature, back)}
+
+
+def _one_of_each(videos: NDArray[np.int64] | None, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of frames in random ``order`` that which comes first of its video, of every video: int64 (videos,)."""
+    assert videos is not None
+    _, first = np.unique(videos[order], return_index=True)
+    return order[first]
 
 
 def _pairs(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bench.interfaces import Dataset
+from bench.interfaces import Dataset, Method
 from bench.planning.config import resolve
 from bench.planning.points import Point
 from bench.planning.schema import Grid
@@ -73,6 +73,10 @@ def _data(grid: Grid, method: Any, dataset: str, images: Dataset) -> Iterator[tu
     if pool != "train" and not images.open_database:
         message = f"method '{method.name}' would learn from the images that {dataset} is tested on"
         yield "method", f"{message}; set its params to {{pool: train}}"
+    # Interfaces need not be inherited from.
+    if getattr(plugin, "uses_videos", Method.uses_videos)(params) and images.judged_by != "frames":
+        message = f"method '{method.name}' would pair frames of videos, and the images of {dataset} are none"
+        yield "method", f"{message}; set its params to {{pairs: views}} or exclude it"
     if not plugin.uses_labels(params):
         return
     if not images.labelled:

@@ -26,6 +26,7 @@ from bench.types import (
     DistillationBatch,
     DistillationParameters,
     DistillationTask,
+    FrameTruth,
     ImageSet,
     Preprocessing,
 )
@@ -44,7 +45,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     indices = features.pool(dataset, params.pool, params.pool_fraction, params.hold_out)
     student = context.student(spec["student"])
     labels = dataset.images.labels[indices] if plugin.uses_labels(params) else None
-    teachers = _Teachers(stage, context)
+    teachers, truth = _Teachers(stage, context), dataset.images.truth
 
     with seeded(spec["seed"], context.device):
         task = DistillationTask(
@@ -58,6 +59,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             images=len(indices),
             seed=spec["seed"],
             teacher_widths=teachers.widths,
+            videos=truth.videos[indices] if isinstance(truth, FrameTruth) else None,
         )
         method = plugin(params, task)
         net = context.place(method.network()).train()

@@ -61,6 +61,7 @@ class DistillationTask:
         images: size of the pool.
         seed: of the training.
         teacher_widths: of the outputs of frozen teachers, cached or asked for online.
+        videos: int64 (images,) video that each image is a frame of; None where images are no frames.
     """
 
     trunk: nn.Module
@@ -73,6 +74,7 @@ class DistillationTask:
     images: int
     seed: int
     teacher_widths: Sequence[int] = ()
+    videos: NDArray[np.int64] | None = None
 
     def first_labels(self) -> NDArray[np.int64]:
         """One class index per image, the first of several: int64 (images,)."""

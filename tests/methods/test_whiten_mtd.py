@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -162,9 +163,10 @@ def test_no_loss_at_the_fused_teacher():
 # -- The method ----------------------------------------------------------------------------------
 
 
-def make(*teachers, labels=None, width=6, seed=0, **params):
+def make(*teachers, labels=None, videos=None, width=6, seed=0, **params):
     settings = {"batch_size": 8, "embedding": None, **params}
-    return WhitenMtd(WhitenMtd.Params.of(settings), task(teachers, width, labels=labels, seed=seed))
+    seen = task(teachers, width, labels=labels, videos=videos, seed=seed)
+    return WhitenMtd(WhitenMtd.Params.of(settings), seen)
 
 
 def test_teachers_are_whitened_before_they_are_fused():
@@ -229,6 +231,29 @@ def test_pairs_are_two_images_of_one_label():
     assert len(partners) > 9 * 8 / 2
 
 
+def test_videos_show_one_random_frame_each_in_every_epoch():
+    frames = [20, 1, 7, 2, 3, 12, 4, 5]  # 54 frames of 8 videos
+    videos = np.random.default_rng(0).permutation(np.repeat(np.arange(8), frames))
+    method = make(noise(54, 9), videos=videos, pairs="videos")
+    shown = np.zeros(54)
+    places = []
+    for epoch in range(300):
+        batches = list(method.batches(epoch))
+        assert [len(positions) for positions in batches] == [8, 8]  # two of four videos, not seven of frames
+        for positions in batches:
+            first, second = np.split(positions, 2)
+            np.testing.assert_array_equal(first, second)
+        epoch_frames = np.concatenate([np.split(positions, 2)[0] for positions in batches])
+        assert dict(Counter(videos[epoch_frames].tolist())) == dict.fromkeys(range(8), 1)
+        shown[epoch_frames] += 1
+        places.append(videos[epoch_frames].tolist().index(0))
+    # Every frame of a video as often as the others of it, and long videos no earlier than short ones.
+    for video, count in enumerate(frames):
+        expected = 300 / count
+        assert np.abs(shown[videos == video] - expected).max() < 4.5 * np.sqrt(expected)
+    assert np.mean(places) == pytest.approx(3.5, abs=0.5)
+
+
 def test_without_any_pair_there_is_no_batch():
     assert list(make(noise(4, 9), labels=torch.eye(4), pairs="labels").batches(0)) == []
 
@@ -236,6 +261,9 @@ def test_without_any_pair_there_is_no_batch():
 def test_labels_are_used_for_pairs_only():
     assert not WhitenMtd.uses_labels(WhitenMtd.Params())
     assert WhitenMtd.uses_labels(WhitenMtd.Params(pairs="labels"))
+    assert not WhitenMtd.uses_labels(WhitenMtd.Params(pairs="videos"))
+    assert WhitenMtd.uses_videos(WhitenMtd.Params(pairs="videos"))
+    assert not WhitenMtd.uses_videos(WhitenMtd.Params())
 
 
 @pytest.mark.parametrize("embedding", [None, 5])

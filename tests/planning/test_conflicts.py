@@ -40,6 +40,16 @@ def test_a_data_set_says_whether_step_1_may_look_at_its_database(make, monkeypat
     assert make()
 
 
+def test_frames_of_videos_are_paired_where_there_are_some(make):
+    method = "[{name: whiten_mtd, params: {pairs: videos, pool: train}}]"
+    text = GRID.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", method)
+    with pytest.raises(
+        ConfigError, match="8:12: .* would pair frames of videos, and .* of synthetic are none"
+    ):
+        make(text)
+    assert make(text.replace("[synthetic]", "[svd]").replace("[csq, dch]", "[none]"))
+
+
 def test_without_a_method_that_takes_a_teacher_none_has_to_be_named(make):
     without = GRID.replace("  teacher: [tiny_teacher]\n", "")
     alone = without.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", "[none]")

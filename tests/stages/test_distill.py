@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from bench.data import loading
+from bench.methods import whiten_mtd
 from bench.stages import features
+from tests.layouts import write_svd
 from tests.left import artifacts, loaded
 
 
@@ -84,3 +86,26 @@ def test_a_value_of_views_that_means_nothing_is_refused_with_its_place(tiny):
     assert result.code == 2
     wrong = "grid.yaml:11:47: views of method 'cukd' should be a valid integer or 'online', not \"onlin\""
     assert result.err == f"error: {wrong}\n"
+
+
+def test_of_videos_step_one_is_shown_one_frame_each(tiny, folder, monkeypatch):
+    write_svd(folder / "data")
+    asked, right = [], whiten_mtd._one_of_each
+
+    def spy(videos, order):
+        asked.append((videos, right(videos, order)))
+        return asked[-1][1]
+
+    monkeypatch.setattr(whiten_mtd, "_one_of_each", spy)
+    params = "{pool: train, pairs: videos, epochs: 3, batch_size: 8, embedding: null}"
+    axes = {
+        "axes.dataset": "[{name: svd, params: {side: 16}}]",
+        "axes.method": f"[{{name: whiten_mtd, params: {params}}}]",
+        "axes.loss": "[none]",
+    }
+    sets = [part for name, value in axes.items() for part in ("--set", f"{name}={value}")]
+    assert tiny("run", *sets).code == 0
+    assert len(asked) >= 3
+    for videos, shown in asked:
+        assert sorted(np.unique(videos, return_counts=True)[1].tolist()) == [2, 2, 3, 4]
+        assert len(shown) == len(np.unique(videos[shown])) == 4
