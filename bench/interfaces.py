@@ -213,7 +213,7 @@ class Method(Stateful, Protocol):
     def batches(self, epoch: int) -> Iterable[NDArray[np.int64]] | None:
         """Positions in the pool, batch by batch; None = shuffled, what is left over at the end dropped.
 
-        Every epoch has as many batches, and they are asked for ahead of time.
+        They are asked for ahead of time, and twice: an epoch is the same whenever it is asked for.
         """
         return None
 

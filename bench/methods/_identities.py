@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.interfaces import Method
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+from bench.types import DistillationBatch, DistillationParameters, DistillationTask, later
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,6 +24,11 @@ class IdentityParameters(DistillationParameters):
     epochs: int = Field(120, ge=1)
     batch_size: int = Field(96, ge=4)
     images_per_identity: int = Field(6, ge=2, description="of a batch")
+    sampler: Literal["filled", "distinct"] = later(
+        "filled",
+        description="filled: images that are left over fill up with others of their identity, which may be "
+        "twice in a batch; distinct: never twice, and what is left over is left out, as published",
+    )
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "sgd"
     lr: float = Field(0.01, gt=0)
     head_lr_scale: float = Field(1.5, gt=0, description="factor of lr for the layers behind the trunk")
@@ -45,23 +50,39 @@ def batches(
 ) -> Iterator[NDArray[np.int64]]:
     """Positions of batches of groups: ``images_per_identity`` images of one identity each.
 
-    An identity with fewer images left over fills up with images that it has shown already. Small sets are
-    one batch.
-
     Args:
         labels: int64 (n,) identity of each image.
     """
     generator = np.random.default_rng([seed, epoch])
-    size = params.images_per_identity
-    groups = []
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        padded = np.resize(members, -(-len(members) // size) * size)
-        groups.append(padded.reshape(-1, size))
-    shuffled = generator.permutation(np.concatenate(groups))
-    count = max(1, params.batch_size // size)
+    size, count = params.images_per_identity, max(1, params.batch_size // params.images_per_identity)
+    members = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    return (_distinct if params.sampler == "distinct" else _filled)(members, size, count, generator)
+
+
+def _filled(
+    members: list[NDArray[np.int64]], size: int, count: int, generator: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """An identity with too few images left fills up with those it has shown. Small sets are one batch."""
+    padded = [np.resize(some, -(-len(some) // size) * size).reshape(-1, size) for some in members]
+    shuffled = generator.permutation(np.concatenate(padded))
     for start in range(0, max(len(shuffled) - count, 0) + 1, count):
         yield shuffled[start : start + count].reshape(-1)
+
+
+def _distinct(
+    members: list[NDArray[np.int64]], size: int, count: int, generator: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Of ``count`` random identities one group each, as long as so many have one left.
+
+    Groups are whole; an identity with fewer images than a group draws one from them, with replacement.
+    """
+    enough = [some if len(some) >= size else generator.choice(some, size) for some in members]
+    groups = [some[: len(some) // size * size].reshape(-1, size) for some in enough]
+    left = np.array([len(some) for some in groups])
+    while np.count_nonzero(left) >= count:
+        chosen = generator.choice(np.flatnonzero(left), count, replace=False)
+        left[chosen] -= 1
+        yield np.concatenate([groups[identity][left[identity]] for identity in chosen])
 
 
 class IdentityMethod(Method):

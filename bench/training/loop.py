@@ -122,7 +122,7 @@ def fit(
         groups: what is trained, as torch's optimizers take it; ``lr_scale`` multiplies a group's rate, which
             rises from 0 in the share ``warmup`` of all steps. The rate of the first is told.
         settings: epochs, optimizer, schedule.
-        order: every epoch has as many batches as the first.
+        order: asked for every epoch twice, as rates depend on how many steps there will be.
         show: makes a batch from its positions.
         advance: called with the number of images of every batch that is done; and before, with those that an
             earlier run has done and the seconds that it took.
@@ -136,10 +136,10 @@ def fit(
             not fit.
     """
     optimizer = _optimizer(groups, settings)
-    per_epoch = len(list(order(0)))
-    if not per_epoch:
+    counts = [sum(1 for _ in order(epoch)) for epoch in range(settings.epochs)]
+    if not min(counts):
         raise CellError("there is nothing to train on: no batch can be formed; lower batch_size")
-    schedule, steps = _schedule(settings, per_epoch), settings.epochs * per_epoch
+    schedule, steps = _schedule(settings, counts), sum(counts)
     factors = [_rising(schedule, group.get("warmup", 0.0) * steps) for group in groups]
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
     device = optimizer.param_groups[0]["params"][0].device
@@ -149,7 +149,7 @@ def fit(
         done.load_state_dict(found["progress"])
         log.info("%s goes on at epoch %d of %d", checkpoints.name, done.epoch + 1, settings.epochs)
         advance(done.images, checkpoints.seconds_before)
-    batches = show(_every_epoch(order, settings.epochs, per_epoch, done.epoch, done.step))
+    batches = show(_every_epoch(order, counts, done.epoch, done.step))
     with allocator.kept(), checkpoints.kept(state) as step_done:
         for epoch in range(done.epoch, settings.epochs):
             done.epoch = epoch
@@ -157,7 +157,7 @@ def fit(
             if found:  # what that did belongs to it
                 checkpoints.load(found, state)
                 found = None
-            for batch in itertools.islice(batches, per_epoch - done.step):
+            for batch in itertools.islice(batches, counts[epoch] - done.step):
                 terms = passes(batch, optimizer.zero_grad)
                 adjust_gradients(epoch)
                 optimizer.step()
@@ -168,7 +168,7 @@ def fit(
                 done.step += 1
                 advance(len(batch.inputs))
                 step_done()
-            means = {name: float(total) / per_epoch for name, total in done.sums.items()}
+            means = {name: float(total) / counts[epoch] for name, total in done.sums.items()}
             bad = [name for name, mean in means.items() if not math.isfinite(mean)]
             if bad:
                 where = f"in epoch {epoch + 1} of {settings.epochs}"
@@ -196,14 +196,16 @@ def _state(
 
 
 def _every_epoch(
-    order: Order, epochs: int, per_epoch: int, first: int, done: int
+    order: Order, counts: Sequence[int], first: int, done: int
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """All batches, but for those of epochs before ``first``, and the ``done`` first ones of that."""
-    for epoch in range(first, epochs):
+    for epoch, count in list(enumerate(counts))[first:]:
         batches = list(order(epoch))
         # Batches are made ahead of time: with another number of them, epochs would run into each other.
-        if len(batches) != per_epoch:
-            raise CellError(f"epoch {epoch + 1} has {len(batches)} batches, and the first had {per_epoch}")
+        if len(batches) != count:
+            raise CellError(
+                f"epoch {epoch + 1} has {len(batches)} batches, and had {count} when they were counted"
+            )
         for positions in batches[done if epoch == first else 0 :]:
             yield epoch, positions
 
@@ -222,13 +224,13 @@ def _optimizer(groups: Sequence[Mapping[str, Any]], settings: TrainingParameters
     return kind(scaled, fused=True, **common)
 
 
-def _schedule(settings: TrainingParameters, per_epoch: int) -> Callable[[int], float]:
+def _schedule(settings: TrainingParameters, counts: Sequence[int]) -> Callable[[int], float]:
     """Factor of the learning rate at a step."""
     if settings.schedule == "constant":
         return lambda step: 1.0
-    total = settings.epochs * per_epoch
+    total = sum(counts)
     if settings.schedule == "cosine":
-        warmup = descent = max(1, min(per_epoch, total // 10))
+        warmup = descent = max(1, min(counts[0], total // 10))
     else:
         warmup, descent = max(1, total // 12), max(1, total // 3)
 

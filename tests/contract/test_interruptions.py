@@ -16,7 +16,7 @@ from tests.trainings import Trainings, made
 ESPECIALLY = {
     "cdd": "free_epochs: 1, teacher_epochs: 2, bank: 50, lr: 0.1, lasso_weight: 0.2, threshold: 0.05, "
     "images_per_identity: 4, embedding: 8",
-    "retrieval": "images_per_identity: 4, embedding: 8",
+    "retrieval": "images_per_identity: 4, embedding: 8, sampler: distinct, batch_size: 12",
     "whiten_mtd": "fusion: rand, embedding: 8",
     "ranking": "mixing: beta",
     "csq": "select: val, eval_every: 1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -166,6 +167,69 @@ def test_epochs_and_seeds_have_their_own_order():
     for other in ({"seed": 1}, {"epoch": 1}):
         again = sampler(labels, batch_size=16, images_per_identity=4, **other)
         assert any((a != b).any() for a, b in zip(first, again, strict=True))
+
+
+def published_batches(labels, size, count, seed):
+    """An epoch as re-identification samples it in public code, one image after the other."""
+    draw = random.Random(seed)
+    by_identity, waiting = {}, {}
+    for position, label in enumerate(labels):
+        by_identity.setdefault(label, []).append(position)
+    for identity, members in by_identity.items():
+        images = members if len(members) >= size else draw.choices(members, k=size)
+        draw.shuffle(images)
+        waiting[identity] = [images[i : i + size] for i in range(0, len(images) - size + 1, size)]
+    while len(waiting) >= count:
+        batch = []
+        for identity in draw.sample(sorted(waiting), count):
+            batch += waiting[identity].pop(0)
+            if not waiting[identity]:
+                del waiting[identity]
+        yield batch
+
+
+#: Of 576 identities, as many as the training set of VeRi-776 has: of some fewer images than of a group.
+IDENTITIES = np.repeat(np.arange(576), np.random.default_rng(0).integers(1, 55, 576))
+
+
+def test_distinct_identities_come_in_as_many_batches_as_published():
+    published = [len(list(published_batches(IDENTITIES.tolist(), 6, 16, seed))) for seed in range(3)]
+    ours = [len(sampler(IDENTITIES, epoch=epoch, sampler="distinct")) for epoch in range(3)]
+    filled = len(sampler(IDENTITIES))
+    # Which identities are left for the last batches is drawn.
+    assert np.mean(ours) == pytest.approx(np.mean(published), abs=1)
+    assert min(published) - 2 <= min(ours) <= max(ours) <= max(published) + 2
+    assert filled - max(ours) > 25
+
+
+@pytest.mark.parametrize("how", ["ours", "published"])
+def test_an_identity_is_never_twice_in_a_batch(how):
+    labels = IDENTITIES[:4000]
+    batches = (
+        sampler(labels, sampler="distinct")
+        if how == "ours"
+        else list(map(np.array, published_batches(labels.tolist(), 6, 16, 0)))
+    )
+    sizes = np.bincount(labels)
+    shown = np.bincount(np.concatenate(batches), minlength=len(labels))
+    for positions in batches:
+        identities, counts = np.unique(labels[positions], return_counts=True)
+        assert (len(identities), set(counts.tolist())) == (16, {6})
+    # Images come once an epoch at most, but for identities that have fewer than a group.
+    assert shown[sizes[labels] >= 6].max() == 1
+    few = np.flatnonzero((sizes > 0) & (sizes < 6))
+    for identity in few:
+        assert shown[labels == identity].sum() in {0, 6}
+    assert shown[np.isin(labels, few)].max() > 1
+    # Filled groups bring an identity into most batches again.
+    twice = [len(np.unique(labels[positions])) < 16 for positions in sampler(labels)]
+    assert np.mean(twice) > 0.5
+
+
+def test_distinct_identities_must_be_enough_for_a_batch():
+    labels = np.repeat(np.arange(15), 12)
+    assert sampler(labels, sampler="distinct") == []
+    assert len(sampler(labels, sampler="distinct", batch_size=90)) == 2
 
 
 # -- The method ----------------------------------------------------------------------------------

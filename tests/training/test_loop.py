@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import numpy as np
 import pytest
@@ -95,6 +96,45 @@ def test_fewer_images_than_a_batch_are_one_batch():
     seen: list = []
     quadratic(TrainingParameters(epochs=1, batch_size=64), images=10, seen=seen)
     assert [len(positions) for _, positions in seen] == [10]
+
+
+def test_epochs_may_have_different_numbers_of_batches():
+    counts, seen = [3, 1, 4], []
+    weight = torch.nn.Parameter(torch.zeros(1))
+
+    def order(epoch):
+        return [np.array([number]) for number in range(counts[epoch])]
+
+    def step(epoch, positions):
+        seen.append((epoch, int(positions[0])))
+        return {"fit": weight.sum() * 0 + float(positions[0])}
+
+    settings = TrainingParameters(epochs=3, batch_size=2, lr=1.0, schedule="cosine")
+    history = train(weight, settings, order, step).history
+    assert seen == [(epoch, number) for epoch in range(3) for number in range(counts[epoch])]
+    assert [entry["fit"] for entry in history] == [1.0, 0.0, 1.5]
+    # One step of warm-up, seven of a cosine that ends behind the last.
+    rates = [0.5 * (1 + math.cos(math.pi * (step - 1) / 7)) for step in (3, 4, 8)]
+    assert [entry["lr"] for entry in history] == pytest.approx(rates)
+
+
+def test_an_epoch_that_is_another_when_it_is_asked_for_again_is_an_error():
+    calls = []
+
+    def order(epoch):
+        calls.append(epoch)
+        return [np.array([0])] * (2 if len(calls) > 2 else 1)
+
+    weight = torch.nn.Parameter(torch.zeros(1))
+    settings = TrainingParameters(epochs=2, batch_size=2)
+    with pytest.raises(CellError, match="epoch 1 has 2 batches, and had 1 when they were counted"):
+        train(weight, settings, order, lambda epoch, positions: {"fit": weight.sum()})
+
+
+def test_without_any_batch_there_is_nothing_to_train_on():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(CellError, match="no batch can be formed; lower batch_size"):
+        train(weight, TrainingParameters(epochs=2), lambda epoch: [], lambda epoch, positions: {})
 
 
 def test_a_loss_that_is_not_finite_says_what_to_change():
