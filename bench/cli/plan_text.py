@@ -17,6 +17,7 @@ from bench.planning.estimate import estimate, room
 from bench.planning.plan import Cell, Plan
 from bench.results.published import Published
 from bench.storage.store import Store
+from bench.types import RateSchedule
 
 #: Columns of the list of cells.
 HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
@@ -169,7 +170,7 @@ def plan_text(summary: dict[str, Any]) -> str:
         ]
         for row in summary["stages"]
     ]
-    training = [[row[name] for name in TRAINING] for row in summary["training"]]
+    training = [[_flat(row[name]) for name in TRAINING] for row in summary["training"]]
     seconds, unknown = (sum(row[name] for row in summary["stages"]) for name in ("seconds", "unknown"))
     jobs = summary["jobs"]
     at_once = f" with {jobs} jobs ({human_seconds(seconds)} of work)" if jobs > 1 else ""
@@ -194,3 +195,13 @@ def plan_text(summary: dict[str, Any]) -> str:
         *(f"Missing: {line}" for line in summary["missing"]),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _flat(value: Any) -> Any:
+    """A value for a cell of a table; of a schedule that is spelt out, what is not as it is by default."""
+    if not isinstance(value, dict):
+        return value
+    defaults = {name: field.default for name, field in RateSchedule.model_fields.items()}
+    told = {name: one for name, one in value.items() if one != defaults[name]}
+    shown = {name: f"{one:.3g}" if isinstance(one, float) else one for name, one in told.items()}
+    return ", ".join(f"{name} {one}" for name, one in shown.items())

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.interfaces import Method
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask, later
+from bench.types import (
+    AnySchedule,
+    DistillationBatch,
+    DistillationParameters,
+    DistillationTask,
+    RateSchedule,
+    later,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,7 +40,9 @@ class IdentityParameters(DistillationParameters):
     lr: float = Field(0.01, gt=0)
     head_lr_scale: float = Field(1.5, gt=0, description="factor of lr for the layers behind the trunk")
     weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["constant", "cosine", "flat_cosine"] = "flat_cosine"
+    schedule: AnySchedule = RateSchedule(
+        fall="cosine", warmup=1 / 12, warmup_from=0.1, level=1 / 3, final_lr=1e-7, per="epoch"
+    )
     pool: Literal["database", "train"] = "train"
     embedding: int = Field(512, ge=2, le=65_536, description="width of the retrieval feature")
     triplet_weight: float = Field(1.0, ge=0)

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from bench.methods._projected import ProjectedMethod
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParameters, later
+from bench.types import AnySchedule, DistillationBatch, DistillationTask, FrozenTeacherParameters, later
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ class Ranking(ProjectedMethod):
 
         epochs: int = Field(30, ge=1)
         weight_decay: float = Field(1e-4, ge=0)
-        schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
+        schedule: AnySchedule = "cosine"
         mixtures: float = Field(2.0, ge=0, le=1000, description="mixed samples per image of a batch")
         mixing: Literal["uniform", "half", "beta"] = Field(
             "uniform", description="weights: uniform in [0.2, 0.8]; always 0.5; or Beta(alpha, alpha)"

@@ -19,7 +19,13 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationTask, FrozenTeacherParameters
+from bench.types import (
+    AnySchedule,
+    DistillationBatch,
+    DistillationTask,
+    FrozenTeacherParameters,
+    RateSchedule,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,12 +43,12 @@ class WhitenMtd(Method):
     reshapes = True
 
     class Params(FrozenTeacherParameters):
-        """Published settings: Adam at 1e-3, cosine, 200 epochs, whitened to 512 dimensions."""
+        """Published settings: Adam, cosine from 1e-3 to 1e-6, 200 epochs, whitened to 512 dimensions."""
 
         epochs: int = Field(200, ge=1)
         lr: float = Field(1e-3, gt=0)
         weight_decay: float = Field(1e-6, ge=0)
-        schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
+        schedule: AnySchedule = RateSchedule(fall="cosine", final_lr=1e-6)
         batch_size: int = Field(512, ge=4, description="images per step, 256 pairs as published")
         views: int = Field(4, ge=2, le=1000, description="augmented views per image, all whitened")
         fusion: Fusion = Field(

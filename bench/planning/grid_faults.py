@@ -31,7 +31,9 @@ def faults(
         owner: whose values they are, ``" of loss 'csq'"``; nothing for those of the grid itself.
     """
     values: dict[Path, list[Any]] = defaultdict(list)
-    details = error.errors()
+    details: list[dict[str, Any]] = [
+        {**detail, "loc": _place(schema, detail["loc"])} for detail in error.errors()
+    ]
     meant = {
         (*detail["loc"][:-1], choice)
         for detail in details
@@ -39,7 +41,7 @@ def faults(
         for choice in close(str(detail["loc"][-1]), _known_keys(schema, detail["loc"][:-1]))
     }
     for detail in details:
-        location = tuple(detail["loc"])
+        location = detail["loc"]
         if detail["type"] == "too_short" and any(_below(one["loc"], location) for one in details):
             continue  # what is wrong with the items, of which pydantic then counts none
         if detail["type"] == "extra_forbidden":
@@ -52,16 +54,25 @@ def faults(
             whose = f"{owner.removeprefix(' of ')}: " if owner else ""
             yield (*prefix, *location), f"{whose}{detail['msg'].removeprefix('Value error, ')}"
         else:
-            # Members of unions add a last part that is no key of the file.
-            *outer, last = location or [0]
-            if isinstance(last, str) and last not in _known_keys(schema, tuple(outer)):
-                location = tuple(outer)
             values[location].append(detail)
     for location, told in values.items():
         shown = json.dumps(told[0].get("input"), default=str)
         got = "" if len(shown) > 60 else f", not {shown}"
         field = ".".join(str(part) for part in location if isinstance(part, str)) or "grid"
         yield (*prefix, *location), f"{field}{owner} should {_wanted([one['msg'] for one in told])}{got}"
+
+
+def _place(schema: type[BaseModel], location: Path) -> Path:
+    """``location`` without pydantic's names for the members of unions, which are no keys of a file."""
+    definition = full = schema.model_json_schema(by_alias=True)
+    found: Path = ()
+    for part in location:
+        inside = _follow(definition, full)
+        if isinstance(part, str) and part not in inside.get("properties", {}) and _variants(definition):
+            definition = inside  # of one member, whatever its name is
+        else:
+            found, definition = (*found, part), _inside(definition, part, full)
+    return found
 
 
 def _below(place: Path, location: Path) -> bool:
@@ -132,10 +143,16 @@ def _inside(definition: dict[str, Any], part: str | int, full: dict[str, Any]) -
 
 
 def _follow(definition: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
-    """Resolve a reference; of an optional value take the variant that is not null."""
-    for variant in definition.get("anyOf", []):
-        if variant.get("type") != "null":
-            return _follow(variant, full)
+    """Resolve a reference; of several variants take the first that has keys, else the first but null."""
+    variants = [variant for variant in _variants(definition) if variant.get("type") != "null"]
+    if variants:
+        return _follow(next((one for one in variants if "$ref" in one), variants[0]), full)
     if "$ref" in definition:
         return dict(full["$defs"][definition["$ref"].rpartition("/")[2]])
     return definition
+
+
+def _variants(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    """The members of a union, in JSON Schema's two words for it."""
+    found: list[dict[str, Any]] = definition.get("anyOf", definition.get("oneOf", []))
+    return found

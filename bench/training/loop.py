@@ -21,6 +21,7 @@ from bench.training import allocator
 from bench.training.checkpoints import Checkpoints
 from bench.training.declared import Declared
 from bench.training.micro_batches import Batch, Passes
+from bench.training.rates import factors
 from bench.training.state import Parts, Progress, Randomness, Weights
 from bench.types import Advance, TrainingParameters, untold
 
@@ -139,9 +140,7 @@ def fit(
     counts = [sum(1 for _ in order(epoch)) for epoch in range(settings.epochs)]
     if not min(counts):
         raise CellError("there is nothing to train on: no batch can be formed; lower batch_size")
-    schedule, steps = _schedule(settings, counts), sum(counts)
-    factors = [_rising(schedule, group.get("warmup", 0.0) * steps) for group in groups]
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factors(settings, groups, counts))
     device = optimizer.param_groups[0]["params"][0].device
     checkpoints, done = checkpoints or Checkpoints(None), Progress()
     state = _state(passes, optimizer, scheduler, done, Randomness(device), keeps or {})
@@ -222,26 +221,3 @@ def _optimizer(groups: Sequence[Mapping[str, Any]], settings: TrainingParameters
         return torch.optim.SGD(scaled, momentum=0.9, fused=True, **common)
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
     return kind(scaled, fused=True, **common)
-
-
-def _schedule(settings: TrainingParameters, counts: Sequence[int]) -> Callable[[int], float]:
-    """Factor of the learning rate at a step."""
-    if settings.schedule == "constant":
-        return lambda step: 1.0
-    total = sum(counts)
-    if settings.schedule == "cosine":
-        warmup = descent = max(1, min(counts[0], total // 10))
-    else:
-        warmup, descent = max(1, total // 12), max(1, total // 3)
-
-    def factor(step: int) -> float:
-        if step < descent:
-            return min(1.0, (step + 1) / warmup)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - descent) / max(1, total - descent))))
-
-    return factor
-
-
-def _rising(schedule: Callable[[int], float], steps: float) -> Callable[[int], float]:
-    """``schedule``, under a line from 0 to 1 in the first ``steps``."""
-    return lambda step: schedule(step) * min(1.0, (step + 1) / max(steps, 1.0))

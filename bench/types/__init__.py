@@ -28,6 +28,7 @@ from bench.types.measuring import (
     System,
 )
 from bench.types.parameters import (
+    AnySchedule,
     BatchSizes,
     DistillationParameters,
     EncodingParameters,
@@ -35,6 +36,7 @@ from bench.types.parameters import (
     HashingParameters,
     HeadStart,
     Parameters,
+    RateSchedule,
     Samples,
     Seconds,
     Seed,
@@ -47,6 +49,7 @@ from bench.types.training import Advance, DistillationBatch, DistillationTask, H
 
 __all__ = [
     "Advance",
+    "AnySchedule",
     "Augmentation",
     "BatchSizes",
     "CameraTruth",
@@ -73,6 +76,7 @@ __all__ = [
     "Place",
     "Preprocessing",
     "RankingRule",
+    "RateSchedule",
     "Retrieval",
     "RevisitedTruth",
     "Samples",

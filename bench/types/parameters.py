@@ -6,7 +6,16 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 #: What any parameter can be: a whole number of 32 bits, a size that float32 can calculate with, and a text
 #: that is no longer than a path. What is beyond them only ever fails later, after hours of training.
@@ -91,6 +100,42 @@ def _check(name: str, value: Any) -> None:
 HeadStart = Literal["normal", "pytorch"]
 
 
+class RateSchedule(Parameters):
+    """How the learning rate goes where no name says it: it rises, stays, and falls."""
+
+    fall: Literal["cosine", "steps"] = Field(
+        description="cosine: to final_lr at the end; steps: to a factor of itself every so many epochs"
+    )
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of the epochs in which it rises in a line")
+    warmup_from: float = Field(0.1, ge=0, lt=1, description="share of lr that it rises from")
+    level: float = Field(
+        0.0, ge=0, lt=1, description="share of the epochs after which a cosine begins to fall"
+    )
+    final_lr: float = Field(0.0, ge=0, description="what a cosine ends at, whatever lr_scale a layer has")
+    every_epochs: int | None = Field(None, ge=1, description="between two steps")
+    factor: float = Field(0.1, gt=0, lt=1, description="of a step")
+    per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        """What the other kind of fall alone has would be ignored."""
+        others = ("level", "final_lr") if self.fall == "steps" else ("every_epochs", "factor")
+        fields = type(self).model_fields
+        if strays := [name for name in others if getattr(self, name) != fields[name].default]:
+            raise ValueError(f"a schedule with fall: {self.fall} has no {' and no '.join(strays)}")
+        if self.fall == "steps" and self.every_epochs is None:
+            raise ValueError("a schedule with fall: steps needs every_epochs")
+        return self
+
+
+#: A schedule by name, or spelt out; what is wrong with a mapping is told of mappings alone.
+AnySchedule = Annotated[
+    Annotated[Literal["constant", "cosine", "flat_cosine"], Tag("name")]
+    | Annotated[RateSchedule, Tag("mapping")],
+    Discriminator(lambda value: "mapping" if isinstance(value, dict | RateSchedule) else "name"),
+]
+
+
 class TrainingParameters(Parameters):
     """How one training step runs; methods (step 1) and losses (step 2) add their own fields to it."""
 
@@ -107,10 +152,10 @@ class TrainingParameters(Parameters):
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine", "flat_cosine"] = Field(
+    schedule: AnySchedule = Field(
         "constant",
         description="cosine: one epoch of linear warm-up (at most 10 % of the steps), then to 0; "
-        "flat_cosine: warm-up for 1/12 of the steps, flat up to 1/3, then cosine to 0",
+        "flat_cosine: warm-up for 1/12 of the steps, flat up to 1/3, then cosine to 0; or a mapping",
     )
 
 

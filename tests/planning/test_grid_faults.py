@@ -29,6 +29,41 @@ from tests.planning.broken import GOOD, problems
             "{epoch: 3}",
             "grid.yaml:7:40: unknown key 'epoch' of method 'cukd'; did you mean 'epochs'?",
         ),
+        (
+            "{lr: 1e-4}",
+            "{schedule: cosin}",
+            "grid.yaml:7:50: schedule of method 'cukd' should be 'constant', 'cosine' or 'flat_cosine', not",
+        ),
+        (
+            "{lr: 1e-4}",
+            "{schedule: {fall: cosine, warmp: 0.1}}",
+            "grid.yaml:7:65: unknown key 'warmp' of method 'cukd'; did you mean 'warmup'?",
+        ),
+        (
+            "{lr: 1e-4}",
+            "{schedule: {fall: cosine, level: 2}}",
+            "grid.yaml:7:72: schedule.level of method 'cukd' should be less than 1, not 2",
+        ),
+        (
+            "{lr: 1e-4}",
+            "{schedule: {fall: cosine, factor: 0.5}}",
+            "grid.yaml:7:50: method 'cukd': a schedule with fall: cosine has no factor",
+        ),
+        (
+            "{lr: 1e-4}",
+            "{schedule: {fall: steps, final_lr: 0.1}}",
+            "grid.yaml:7:50: method 'cukd': a schedule with fall: steps has no final_lr",
+        ),
+        (
+            "{lr: 1e-4}",
+            "{schedule: {fall: steps}}",
+            "grid.yaml:7:50: method 'cukd': a schedule with fall: steps needs every_epochs",
+        ),
+        (
+            "{lr: 1e-4}",
+            "{schedule: {warmup: 0.1}}",
+            "grid.yaml:7:50: missing key 'fall' of method 'cukd'",
+        ),
         ("schema: 1", "schema: 0", "grid.yaml:1:9: schema should be 1, not 0"),
         ("schema: 1\n", "", "grid.yaml:1:1: missing key 'schema'; write schema: 1"),
         ("bits: 16", "image_size: 16", "grid.yaml:9:3: unknown key 'image_size'; it belongs in defaults"),
