@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.interfaces import Method
+from bench.methods._sampling import distinct, filled
 from bench.types import (
     AnySchedule,
     DistillationBatch,
@@ -65,33 +66,7 @@ def batches(
     generator = np.random.default_rng([seed, epoch])
     size, count = params.images_per_identity, max(1, params.batch_size // params.images_per_identity)
     members = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    return (_distinct if params.sampler == "distinct" else _filled)(members, size, count, generator)
-
-
-def _filled(
-    members: list[NDArray[np.int64]], size: int, count: int, generator: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """An identity with too few images left fills up with those it has shown. Small sets are one batch."""
-    padded = [np.resize(some, -(-len(some) // size) * size).reshape(-1, size) for some in members]
-    shuffled = generator.permutation(np.concatenate(padded))
-    for start in range(0, max(len(shuffled) - count, 0) + 1, count):
-        yield shuffled[start : start + count].reshape(-1)
-
-
-def _distinct(
-    members: list[NDArray[np.int64]], size: int, count: int, generator: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """Of ``count`` random identities one group each, as long as so many have one left.
-
-    Groups are whole; an identity with fewer images than a group draws one from them, with replacement.
-    """
-    enough = [some if len(some) >= size else generator.choice(some, size) for some in members]
-    groups = [some[: len(some) // size * size].reshape(-1, size) for some in enough]
-    left = np.array([len(some) for some in groups])
-    while np.count_nonzero(left) >= count:
-        chosen = generator.choice(np.flatnonzero(left), count, replace=False)
-        left[chosen] -= 1
-        yield np.concatenate([groups[identity][left[identity]] for identity in chosen])
+    return (distinct if params.sampler == "distinct" else filled)(members, size, count, generator)
 
 
 class IdentityMethod(Method):

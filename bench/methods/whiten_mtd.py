@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.interfaces import Method
+from bench.methods._sampling import one_of_each, two_of_each
 from bench.registry import METHODS
 from bench.types import (
     AnySchedule,
@@ -121,12 +122,12 @@ class WhitenMtd(Method):
         """
         generator = np.random.default_rng([self.task.seed, epoch])
         if self.params.pairs == "labels":
-            pairs = _pairs(self.task.first_labels(), generator)
+            pairs = two_of_each(self.task.first_labels(), generator)
+        elif self.params.pairs == "videos":
+            assert self.task.videos is not None
+            pairs = np.tile(one_of_each(self.task.videos, generator), (2, 1))
         else:
-            order = generator.permutation(self.task.images)
-            if self.params.pairs == "videos":
-                order = generator.permutation(_one_of_each(self.task.videos, order))
-            pairs = np.stack([order, order])
+            pairs = np.tile(generator.permutation(self.task.images), (2, 1))
         half = min(self.params.batch_size // 2, pairs.shape[1])
         for start in range(0, pairs.shape[1] - half + 1, half) if half > 1 else ():
             yield pairs[:, start : start + half].reshape(-1)
@@ -142,17 +143,3 @@ class WhitenMtd(Method):
         drawn = teachers, self.params.fusion, torch.default_generator
         fused, back = fuse(*drawn), fuse_back(*drawn) if self.params.draws == "each" else None
         return {"kl": symmetric_kl(similarities(outputs), fused, self.params.temperature, back)}
-
-
-def _one_of_each(videos: NDArray[np.int64] | None, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of frames in random ``order`` that which comes first of its video, of every video: int64 (videos,)."""
-    assert videos is not None
-    _, first = np.unique(videos[order], return_index=True)
-    return order[first]
-
-
-def _pairs(labels: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:
-    """Two different images of every label that has them, labels in random order: int64 (2, labels)."""
-    members = (np.flatnonzero(labels == label) for label in generator.permutation(np.unique(labels)))
-    drawn = [generator.choice(images, 2, replace=False) for images in members if len(images) > 1]
-    return np.array(drawn, np.int64).reshape(-1, 2).T

@@ -90,13 +90,13 @@ def test_a_value_of_views_that_means_nothing_is_refused_with_its_place(tiny):
 
 def test_of_videos_step_one_is_shown_one_frame_each(tiny, folder, monkeypatch):
     write_svd(folder / "data")
-    asked, right = [], whiten_mtd._one_of_each
+    asked, right = [], whiten_mtd.one_of_each
 
-    def spy(videos, order):
-        asked.append((videos, right(videos, order)))
+    def spy(videos, generator):
+        asked.append((videos, right(videos, generator)))
         return asked[-1][1]
 
-    monkeypatch.setattr(whiten_mtd, "_one_of_each", spy)
+    monkeypatch.setattr(whiten_mtd, "one_of_each", spy)
     params = "{pool: train, pairs: videos, epochs: 3, batch_size: 8, embedding: null}"
     axes = {
         "axes.dataset": "[{name: svd, params: {side: 16}}]",
