@@ -211,7 +211,9 @@ class Method(Stateful, Protocol):
         return [{"params": list(network.parameters())}]
 
     def batches(self, epoch: int) -> Iterable[NDArray[np.int64]] | None:
-        """Positions in the pool, batch by batch; None = shuffled, what is left over at the end dropped.
+        """Positions in the pool, batch by batch; None = shuffled.
+
+        Of what is left over at the end, ``params.incomplete`` says what becomes (``bench.types.cut``).
 
         They are asked for ahead of time, and twice: an epoch is the same whenever it is asked for.
         """

@@ -66,7 +66,8 @@ def batches(
     generator = np.random.default_rng([seed, epoch])
     size, count = params.images_per_identity, max(1, params.batch_size // params.images_per_identity)
     members = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    return (distinct if params.sampler == "distinct" else filled)(members, size, count, generator)
+    drawn = distinct if params.sampler == "distinct" else filled
+    return drawn(members, size, count, params.incomplete, generator)
 
 
 class IdentityMethod(Method):

@@ -7,11 +7,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.types import Incomplete, cut
+
 Positions = NDArray[np.int64]
 
 
 def filled(
-    members: Sequence[Positions], size: int, count: int, generator: np.random.Generator
+    members: Sequence[Positions],
+    size: int,
+    count: int,
+    incomplete: Incomplete,
+    generator: np.random.Generator,
 ) -> Iterator[Positions]:
     """Batches of ``count`` groups of ``size`` images of one identity each, all images shown.
 
@@ -23,16 +29,21 @@ def filled(
     """
     padded = [np.resize(some, -(-len(some) // size) * size).reshape(-1, size) for some in members]
     shuffled = generator.permutation(np.concatenate(padded))
-    for start in range(0, max(len(shuffled) - count, 0) + 1, count):
-        yield shuffled[start : start + count].reshape(-1)
+    for part in cut(len(shuffled), count, incomplete):
+        yield shuffled[part].reshape(-1)
 
 
 def distinct(
-    members: Sequence[Positions], size: int, count: int, generator: np.random.Generator
+    members: Sequence[Positions],
+    size: int,
+    count: int,
+    incomplete: Incomplete,
+    generator: np.random.Generator,
 ) -> Iterator[Positions]:
     """Batches of one group each of ``count`` random identities, as long as so many have one left.
 
-    Groups are whole; an identity with fewer images than a group draws one from them, with replacement.
+    Incomplete ones have the identities that are left, two or more. Groups are whole; an identity with fewer
+    images than a group draws one from them, with replacement.
 
     Args:
         members: as of ``filled``.
@@ -40,8 +51,9 @@ def distinct(
     enough = [some if len(some) >= size else generator.choice(some, size) for some in members]
     groups = [some[: len(some) // size * size].reshape(-1, size) for some in enough]
     left = np.array([len(some) for some in groups])
-    while np.count_nonzero(left) >= count:
-        chosen = generator.choice(np.flatnonzero(left), count, replace=False)
+    least = 2 if incomplete == "keep" else count
+    while len(there := np.flatnonzero(left)) >= least:
+        chosen = generator.choice(there, min(count, len(there)), replace=False)
         left[chosen] -= 1
         yield np.concatenate([groups[identity][left[identity]] for identity in chosen])
 

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from bench.methods._projected import ProjectedMethod
 from bench.registry import METHODS
-from bench.types import AnySchedule, DistillationBatch, DistillationTask, FrozenTeacherParameters, later
+from bench.types import AnySchedule, DistillationBatch, DistillationTask, FrozenTeacherParameters, cut, later
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,8 +68,8 @@ class Ranking(ProjectedMethod):
         generator = np.random.default_rng([self.task.seed, epoch])
         order = generator.permutation(self.task.images)
         half = min(self.params.batch_size, self.task.images) // 2
-        for start in range(0, len(order) // 2 - half + 1, half) if half else ():
-            images = order[start : start + half]
+        for part in cut(len(order) // 2, half, self.params.incomplete) if half else ():
+            images = order[part]
             choice = generator.integers(self._near.shape[1], size=len(images))
             yield np.concatenate([images, self._near[images, choice]])
 

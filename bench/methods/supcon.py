@@ -18,7 +18,7 @@ from pydantic import Field
 
 from bench.methods._projected import ProjectedMethod
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+from bench.types import AnySchedule, DistillationBatch, DistillationParameters, DistillationTask, cut
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ class SupCon(ProjectedMethod):
         epochs: int = Field(30, ge=1)
         batch_size: int = Field(64, ge=4)
         weight_decay: float = Field(1e-4, ge=0)
-        schedule: Literal["constant", "cosine", "flat_cosine"] = "cosine"
+        schedule: AnySchedule = "cosine"
         pool: Literal["database", "train"] = "train"
         temperature: float = Field(0.1, gt=0)
         embedding: int | None = Field(
@@ -64,8 +64,8 @@ class SupCon(ProjectedMethod):
         generator = np.random.default_rng([self.task.seed, epoch])
         order = generator.permutation(self.task.images)
         half = min(self.params.batch_size, self.task.images) // 2
-        for start in range(0, len(order) - half + 1, half) if half > 1 else ():
-            images = order[start : start + half]
+        for part in cut(len(order), half, self.params.incomplete) if half > 1 else ():
+            images = order[part]
             yield np.concatenate([images, self._partners(images, generator)])
 
     def _partners(self, images: NDArray[np.int64], generator: np.random.Generator) -> NDArray[np.int64]:

@@ -26,6 +26,7 @@ from bench.types import (
     DistillationTask,
     FrozenTeacherParameters,
     RateSchedule,
+    cut,
 )
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ class WhitenMtd(Method):
         else:
             pairs = np.tile(generator.permutation(self.task.images), (2, 1))
         half = min(self.params.batch_size // 2, pairs.shape[1])
-        for start in range(0, pairs.shape[1] - half + 1, half) if half > 1 else ():
-            yield pairs[:, start : start + half].reshape(-1)
+        for part in cut(pairs.shape[1], half, self.params.incomplete) if half > 1 else ():
+            yield pairs[:, part].reshape(-1)
 
     def terms(self, outputs: Tensor, batch: DistillationBatch) -> dict[str, Tensor]:
         """KL of the fused against the student's similarities, rows and columns."""

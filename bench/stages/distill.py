@@ -63,7 +63,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         )
         method = plugin(params, task)
         net = context.place(method.network()).train()
-        order = shuffled(len(indices), params.batch_size, spec["seed"])
+        order = shuffled(len(indices), params.batch_size, spec["seed"], params.incomplete)
         batches = _Batches(stage, context, dataset.images, indices, student.preprocessing, method, teachers)
         fitted = fit(
             Passes(net, lambda: context.autocast(spec["precision"])),

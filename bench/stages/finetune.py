@@ -67,7 +67,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             Passes(net, lambda: context.autocast(spec["precision"])),
             _groups(net, own, params, distilled=before is not None),
             params,
-            shuffled(len(train), params.batch_size, seed),
+            shuffled(len(train), params.batch_size, seed, params.incomplete),
             batches.show,
             advance=context.advance,
             begin_epoch=begin_epoch,

@@ -23,7 +23,7 @@ from bench.training.declared import Declared
 from bench.training.micro_batches import Batch, Passes
 from bench.training.rates import factors
 from bench.training.state import Parts, Progress, Randomness, Weights
-from bench.types import Advance, TrainingParameters, untold
+from bench.types import Advance, Incomplete, TrainingParameters, cut, untold
 
 log = logging.getLogger(__name__)
 
@@ -87,17 +87,15 @@ def _repeatable(device: torch.device) -> Iterator[None]:
         memory.fill_uninitialized_memory = before[1]
 
 
-def shuffled(images: int, batch_size: int, seed: int) -> Order:
-    """Every image once an epoch, in an order drawn from (seed, epoch), but for those that fill no batch.
+def shuffled(images: int, batch_size: int, seed: int, incomplete: Incomplete = "drop") -> Order:
+    """Every image once an epoch, in an order drawn from (seed, epoch), ``cut`` into batches.
 
-    A batch of one or two left over would unsettle batch statistics and losses over pairs: incomplete ones are
-    dropped, unless there is no other.
+    A batch of a few left over unsettles batch statistics and losses over pairs; published code mostly has it.
     """
 
     def batches(epoch: int) -> Iterator[NDArray[np.int64]]:
         order = np.random.default_rng([seed, epoch]).permutation(images)
-        for start in range(0, max(images - batch_size, 0) + 1, batch_size):
-            yield order[start : start + batch_size]
+        return (order[part] for part in cut(images, batch_size, incomplete))
 
     return batches
 

@@ -35,6 +35,7 @@ from bench.types.parameters import (
     FrozenTeacherParameters,
     HashingParameters,
     HeadStart,
+    Incomplete,
     Parameters,
     RateSchedule,
     Samples,
@@ -45,7 +46,7 @@ from bench.types.parameters import (
     TrainingParameters,
     later,
 )
-from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask, untold
+from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask, cut, untold
 
 __all__ = [
     "Advance",
@@ -64,6 +65,7 @@ __all__ = [
     "HashingTask",
     "HeadStart",
     "ImageSet",
+    "Incomplete",
     "Interpolation",
     "Judge",
     "Measurement",
@@ -90,6 +92,7 @@ __all__ = [
     "System",
     "TrainingParameters",
     "Truth",
+    "cut",
     "later",
     "untold",
 ]

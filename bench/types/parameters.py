@@ -136,6 +136,10 @@ AnySchedule = Annotated[
 ]
 
 
+#: What becomes of a batch that is not full.
+Incomplete = Literal["drop", "keep"]
+
+
 class TrainingParameters(Parameters):
     """How one training step runs; methods (step 1) and losses (step 2) add their own fields to it."""
 
@@ -149,6 +153,11 @@ class TrainingParameters(Parameters):
 
     epochs: int = Field(30, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=2, description="images per step")
+    incomplete: Incomplete = later(
+        "drop",
+        description="the batch of an epoch that the images left over would fill in part; keep: as published "
+        "code mostly does, but for a single image",
+    )
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.0, ge=0)

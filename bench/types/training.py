@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.types.parameters import Incomplete
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+def cut(count: int, size: int, incomplete: Incomplete = "drop") -> Iterator[slice]:
+    """An epoch of ``count`` images, pairs or groups in batches of ``size``, one after the other.
+
+    Fewer than ``size`` are one batch. What is left over otherwise is dropped or kept, and dropped where it is
+    one: batch normalisation and losses over pairs need two.
+    """
+    whole = count // size * size
+    yield from (slice(start, start + size) for start in range(0, whole, size))
+    if not whole or (incomplete == "keep" and count - whole > 1):
+        yield slice(whole, count)
 
 
 class Advance(Protocol):

@@ -94,7 +94,8 @@ def make(name, *, seed=3, images=IMAGES, teachers=None, student=None, **more):
 
 
 def epoch_of(method, epoch=0):
-    default = shuffled(method.task.images, method.params.batch_size, method.task.seed)
+    params = method.params
+    default = shuffled(method.task.images, params.batch_size, method.task.seed, params.incomplete)
     return list(method.batches(epoch) or default(epoch))
 
 
@@ -264,6 +265,23 @@ def test_batches_lie_in_the_pool_and_have_the_size_asked_for(name, images):
         if images >= IMAGES:
             assert len(positions) == BATCH
         assert 2 <= len(positions) <= BATCH
+
+
+def test_an_incomplete_batch_is_shown_where_it_is_asked_for(name):
+    # 46 images are 12 groups of four, some of them filled up; of four identities, two have a group more.
+    ways = {20: {}, 16: {"sampler": "distinct"}}
+    for size, more in ways.items():
+        if more and "sampler" not in METHODS.get(name).Params.model_fields:
+            continue
+        made = {
+            incomplete: make(name, images=46, epochs=2, batch_size=size, incomplete=incomplete, **more)
+            for incomplete in ("drop", "keep")
+        }
+        dropped, kept = (list(map(len, epoch_of(method))) for method, _ in made.values())
+        assert set(dropped) == {size}
+        assert kept[: len(dropped)] == dropped
+        assert [1 < left < size for left in kept[len(dropped) :]] == [True]
+        assert np.isfinite(train(*made["keep"])).all()
 
 
 def test_a_small_pool_trains_too(name):

@@ -10,6 +10,7 @@ import torch
 
 from models.layers.heads import hash_network
 from tests.left import artifacts, loaded
+from tests.trainings import Trainings
 
 #: A loss with random parameters of its own.
 DRAWING = """
@@ -133,3 +134,27 @@ def test_a_loss_that_keeps_its_state_to_itself_has_no_checkpoints(tiny, folder, 
     reason = "Secretive changes 'seen' as it trains and has no state_dict that tells it"
     assert result.err.count(reason) == 1
     assert result.err.count("goes on without a checkpoint") == 1
+
+
+def test_an_incomplete_batch_of_both_steps_is_shown_where_it_is_asked_for(tmp_path, monkeypatch):
+    steps = {}
+    for incomplete in ("drop", "keep"):
+        (folder := tmp_path / incomplete).mkdir()
+        every = Trainings(
+            folder,
+            monkeypatch,
+            TEACHER="tiny_teacher",
+            STUDENT="tiny_student",
+            METHOD=f"{{name: cukd, params: {{views: 1, incomplete: {incomplete}}}}}",
+            LOSSES=f"{{name: csq, params: {{incomplete: {incomplete}}}}}",
+        )
+        for stage in every:
+            every.make(stage, resumable=False)
+            steps[stage.kind, incomplete] = every.steps
+    # Three epochs of 84 images in batches of 32, and of 80 in batches of 24.
+    assert steps == {
+        ("distill", "drop"): 3 * 2,
+        ("distill", "keep"): 3 * 3,
+        ("finetune", "drop"): 3 * 3,
+        ("finetune", "keep"): 3 * 4,
+    }

@@ -137,6 +137,38 @@ def test_without_any_batch_there_is_nothing_to_train_on():
         train(weight, TrainingParameters(epochs=2), lambda epoch: [], lambda epoch, positions: {})
 
 
+def test_an_incomplete_batch_is_shown_where_published_code_shows_it():
+    def sizes(images, batch_size, incomplete):
+        batches = list(shuffled(images, batch_size, 0, incomplete)(0))
+        assert len(np.unique(np.concatenate(batches))) == sum(map(len, batches))
+        return [len(positions) for positions in batches]
+
+    # DCH on CIFAR-10-1: 5,000 images in batches of 128.
+    assert sizes(5000, 128, "keep") == [128] * 39 + [8]
+    assert sizes(5000, 128, "drop") == [128] * 39
+    for images in range(2, 40):
+        # What a loader of batches does that neither drops nor knows of single images.
+        published = [min(8, images - start) for start in range(0, images, 8)]
+        kept = published if published[-1] > 1 else published[:-1]
+        assert sizes(images, 8, "keep") == kept
+        assert sizes(images, 8, "drop") == (published if images < 8 else [8] * (images // 8))
+
+
+def test_a_single_image_left_over_reaches_no_batch_normalisation():
+    net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    settings = TrainingParameters(epochs=2, batch_size=16, incomplete="keep")
+
+    def show(asked):
+        for _, positions in asked:
+            yield Batch(torch.randn(len(positions), 4), lambda outputs: {"size": outputs.square().mean()})
+
+    order = shuffled(33, settings.batch_size, 0, settings.incomplete)
+    fitted = fit(
+        Passes(net, contextlib.nullcontext), [{"params": [*net.parameters()]}], settings, order, show
+    )
+    assert fitted.images == 2 * 32
+
+
 def test_a_loss_that_is_not_finite_says_what_to_change():
     weight = torch.nn.Parameter(torch.zeros(1))
     settings = TrainingParameters(epochs=3, batch_size=8, lr=0.5)
