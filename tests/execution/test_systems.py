@@ -86,7 +86,7 @@ include:
     teacher: [tiny_residual]
     student: [tiny_residual]
 """
-    names = f"[{', '.join(methods)}, {{name: retrieval, {small}}}]"
+    names = f"[{', '.join(methods)}, supcon, {{name: retrieval, {small}}}]"
     result = grid("run", "--device", device, *WITHOUT_MACS, method=names, loss="[csq, none]", more=more)
     assert result.code == 0, result.err
     found = {(record.cell.method, record.cell.loss): record for record in loaded()}
