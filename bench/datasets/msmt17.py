@@ -39,7 +39,8 @@ FOLDERS = ("MSMT17", "MSMT17_V1", "msmt17", ".")
 class Msmt17(Dataset):
     """The lists and the folders ``train`` and ``test`` of the release.
 
-    Images are resized to a square whatever their shape: people come out wider than they are.
+    Images are resized to a square whatever their shape: people come out wider than they are, unless the
+    network gives them their shape back (``aspect: 0.5`` of torchvision's ResNets).
     """
 
     version = 2

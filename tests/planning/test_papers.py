@@ -37,6 +37,16 @@ def test_landmarks_are_searched_at_three_scales(cells):
     assert found == {("roxford5k", three), ("rparis6k", three), ("svd", "None")}
 
 
+def test_persons_are_high_and_narrow(cells):
+    found = {
+        (cell.info.dataset, cell.info.image_size, network.get("aspect", 1))
+        for cell in cells
+        if cell.info.method in {"cdd", "retrieval"}
+        for network in (cell.params["student"], *cell.params["teachers"])
+    }
+    assert found == {("veri776", 256, 1), ("msmt17", 320, 0.5)}
+
+
 def test_teachers_of_landmarks_have_the_layer_that_they_learnt(cells):
     teachers = [
         teacher
