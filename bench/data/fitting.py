@@ -8,11 +8,16 @@ from PIL import Image
 
 Fit = Literal["crop", "pad", "squash"]
 
+#: Where ``crop`` cuts unless it is told.
+CENTRE = (0.5, 0.5)
+
 #: What ``pad`` puts around an image: close to zero after any usual normalisation.
 GREY = 128
 
 
-def fitted(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image:
+def fitted(
+    image: Image.Image, height: int, width: int, fit: Fit, place: tuple[float, float] = CENTRE
+) -> Image.Image:
     """``image`` brought to one size, bilinear and smoothed where it shrinks.
 
     Args:
@@ -20,17 +25,20 @@ def fitted(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image
         fit: ``crop`` cuts the largest centred part of the result's shape and resizes it, ``squash`` resizes
             to the size whatever the shape was, ``pad`` resizes as far as it fits and fills the rest with
             mid-grey.
+        place: of what ``crop`` cuts, across and down: 0 at one end of the image, 1 at the other.
     """
-    return _FITS[fit](image, height, width)
+    if fit == "crop":
+        return _crop(image, height, width, place)
+    return _squash(image, height, width) if fit == "squash" else _pad(image, height, width)
 
 
-def _crop(image: Image.Image, height: int, width: int) -> Image.Image:
+def _crop(image: Image.Image, height: int, width: int, place: tuple[float, float]) -> Image.Image:
     # Products of whole numbers first: an edge that stays whole must come out exactly.
     if image.width * height <= image.height * width:
         across, down = float(image.width), image.width * height / width
     else:
         across, down = image.height * width / height, float(image.height)
-    left, top = (image.width - across) / 2, (image.height - down) / 2
+    left, top = place[0] * (image.width - across), place[1] * (image.height - down)
     return _resized(image, height, width, (left, top, left + across, top + down))
 
 
@@ -58,6 +66,3 @@ def _resized(
     left, top, right, bottom = box
     narrow = image.resize((width, image.height), Image.Resampling.BILINEAR, (left, 0, right, image.height))
     return narrow.resize((width, height), Image.Resampling.BILINEAR, (0, top, width, bottom))
-
-
-_FITS = {"crop": _crop, "pad": _pad, "squash": _squash}

@@ -19,7 +19,7 @@ from PIL import Image
 from bench.data import contents, decoding
 from bench.data.contents import THREADS, Contents
 from bench.data.finding import LeftOut
-from bench.data.fitting import Fit, fitted
+from bench.data.fitting import CENTRE, Fit, fitted
 from bench.errors import DataError, escaped, shortened
 
 Unreadable = Literal["error", "skip"]
@@ -43,6 +43,7 @@ class ImageFiles:
         upright: turn images as their EXIF orientation says, as viewers do. Published sets are not turned:
             their boxes and annotations refer to the pixels as they are stored, and the code behind published
             numbers (PIL, torchvision) does not turn images either.
+        sliding: whether ``crop`` may cut elsewhere than in the centre, where a view asks for it (``at``).
         unreadable: whether images that cannot be read are an error, or are to be left out.
         skipped: names of those that were.
         used: places of the images that will be asked for; None = all. Others are not looked into.
@@ -55,6 +56,7 @@ class ImageFiles:
     left_out: LeftOut = field(default_factory=LeftOut)
     threads: int = THREADS
     upright: bool = field(default=False, kw_only=True)
+    sliding: bool = field(default=False, kw_only=True)
     unreadable: Unreadable = field(default="error", kw_only=True)
     skipped: tuple[str, ...] = field(default=(), kw_only=True)
     used: NDArray[np.int64] | None = field(default=None, kw_only=True)
@@ -73,12 +75,17 @@ class ImageFiles:
         Raises:
             DataError: a file is missing or damaged.
         """
+        return self.at(indices)
+
+    def at(self, indices: NDArray[np.int64], places: NDArray[np.float64] | None = None) -> NDArray[np.uint8]:
+        """The images at ``indices``, each cut where ``places``, float64 (m, 2), say; see ``fitted``."""
         # Whatever picks from an array (slices, masks, negative numbers) means the same here.
         chosen = np.arange(len(self.paths))[indices].tolist()
         result = np.empty((len(chosen), *self.shape[1:]), np.uint8)
 
         def fill(place: int) -> None:
-            result[place] = self._read(chosen[place])
+            where = CENTRE if places is None else (float(places[place, 0]), float(places[place, 1]))
+            result[place] = self._read(chosen[place], where)
 
         # A pool per call costs far less than one image, and no thread outlives the call (or a fork).
         with decoding.quiet(), ThreadPoolExecutor(self.threads) as pool:
@@ -151,9 +158,9 @@ class ImageFiles:
     def _decode(self, place: int, file: BufferedReader) -> None:
         self._cut(place, decoding.picture(file, upright=self.upright))
 
-    def _read(self, index: int) -> NDArray[np.uint8]:
+    def _read(self, index: int, place: tuple[float, float]) -> NDArray[np.uint8]:
         """One image as uint8 (3, side, side)."""
-        image = fitted(self._opened(index), self.side, self.side, self.fit)
+        image = fitted(self._opened(index), self.side, self.side, self.fit, place)
         return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
     def original(self, index: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os.path import isfile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from bench.data.list_text import quoted, read_lines
 from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
 from bench.interfaces import Dataset
-from bench.types import Augmentation, ImageSet, Parameters, Seed, Side, Splits
+from bench.types import Augmentation, ImageSet, Parameters, Seed, Side, Splits, later
 
 #: Files by part, in the order in which images are numbered.
 FILES = {"database": "database.txt", "train": "train.txt", "query": "test.txt"}
@@ -54,6 +54,10 @@ class ListFiles(FixedSplits, FileImages):
         description="folder that the paths in the lists start from, relative to the data root"
     )
     side: Side = Field(256, description="pixels; the shorter side is resized, the centre square is cut")
+    crops: Literal["centre", "whole"] = later(
+        "centre",
+        description="random views show parts of the centre square, which is searched, or of the whole image",
+    )
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ class ListDataset(Dataset):
                 f"{self.name}: {quoted(names[0])}, the first image of {folder / FILES['database']}, is not "
                 f"below {root}; put the images into {images} or name their folder in 'images'. {self.source}"
             )
-        pixels = ImageFiles(tuple(root / name for name in names), p.side, unreadable=p.unreadable)
+        paths, sliding = tuple(root / name for name in names), p.crops == "whole"
+        pixels = ImageFiles(paths, p.side, sliding=sliding, unreadable=p.unreadable)
         crop = 224 / 256
         views = Augmentation(crop, True, crop)
         return readable(PartedImages(pixels, labels, self.classes, views, None, parts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,32 @@ from bench.data.image_files import ImageFiles, Unreadable
 from bench.data.image_lists import PartedImages
 from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
-from bench.types import Augmentation, CameraTruth, Side
+from bench.types import Augmentation, Border, CameraTruth, ErasedShape, Side, later
+
+#: Share of the side of an image.
+Shift = Annotated[float, Field(ge=0, le=0.5)]
 
 
 class SquashedImages(FileImages):
-    """At which size images are kept."""
+    """At which size images are kept, and which random views they have."""
 
     side: Side = Field(256, description="pixels; both sides are resized, whatever the shape was")
+    shift: Shift | tuple[Shift, Shift] = later(
+        0.0625,
+        description="how far random views lie outside of the image, as a share of its sides, across and down",
+    )
+    border: Border = later("repeat", description="what random views show there: the border again, or black")
+    erased_shape: ErasedShape = later(
+        "log_uniform",
+        description="how shapes of erased boxes are drawn: log_uniform, tall as often as wide; or uniform, "
+        "evenly over height by width, as in public code",
+    )
+
+    def views(self) -> Augmentation:
+        """Crops of the whole size, so that objects keep the scale that they are searched at, and erasing."""
+        return Augmentation(
+            crop=1.0, shift=self.shift, erase=0.5, erased_shape=self.erased_shape, border=self.border
+        )
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,7 @@ def image_set(
     side: int,
     training: Sequence[str],
     *,
+    views: Augmentation,
     unreadable: Unreadable = "error",
     left_out: LeftOut | None = None,
 ) -> PartedImages:
@@ -64,6 +85,7 @@ def image_set(
         side: of the square images in pixels.
         training: names of the parts to train on. Their identities become labels from 0, those of the other
             parts go on from ``classes``: a number may name one person in training and another in tests.
+        views: which random views they have.
         unreadable: what becomes of images that cannot be read.
         left_out: what was passed over.
 
@@ -90,8 +112,7 @@ def image_set(
         ImageFiles(paths, side, "squash", left_out=left_out or LeftOut(), unreadable=unreadable),
         np.array(labels, np.int64),
         len(known),
-        # Ten of 160 pixels and erasing, as published; objects keep the size that they are searched at.
-        Augmentation(crop=1.0, shift=0.0625, erase=0.5),
+        views,
         CameraTruth(np.array([shot.camera for shot in shots], np.int64)),
         indices,
     )

@@ -21,7 +21,7 @@ from bench.data import cifar_batches
 from bench.data.splits import ClassBalanced, class_balanced
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.types import Augmentation, ImageSet, Parameters, Seed, Splits
+from bench.types import Augmentation, ImageSet, Parameters, Seed, Splits, later
 
 FOLDER = "cifar-10-batches-py"
 FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -50,6 +50,11 @@ class Cifar10(Dataset):
         )
         val_per_class: int | None = Field(
             None, ge=0, description="of which are held out for choosing an epoch; null = a tenth"
+        )
+        views: Literal["shifted", "enlarged"] = later(
+            "shifted",
+            description="random views for training: the image shifted by up to an eighth, or 7/8 of it "
+            "enlarged, as published code shows it in step 1",
         )
         split_seed: Seed = Field(0, description="draws the splits; not the training seed")
 
@@ -81,7 +86,9 @@ class Cifar10(Dataset):
         batches = cifar_batches.load("cifar10", root, FOLDER, FILES, b"labels", CLASSES)
         pixels = np.concatenate([pixels for pixels, _ in batches])
         labels = np.concatenate([labels for _, labels in batches])
-        return ImageSet(pixels, labels, CLASSES, Augmentation(crop=1.0, flip=True, shift=0.125), names=NAMES)
+        shifted, enlarged = Augmentation(crop=1.0, shift=0.125), Augmentation(crop=0.875)
+        views = enlarged if self.params.views == "enlarged" else shifted
+        return ImageSet(pixels, labels, CLASSES, views, names=NAMES)
 
     def splits(self, images: ImageSet) -> Splits:
         """Query and training images per class; which images are searched depends on the protocol."""

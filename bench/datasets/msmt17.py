@@ -67,9 +67,14 @@ class Msmt17(Dataset):
         """Read the lists; images stay in their files until they are asked for."""
         folder = _folder(root)
         parts = {part: _shots(folder / name, folder / inner) for part, (name, inner) in PARTS.items()}
-        side = self.params.side
         return reid_files.image_set(
-            "msmt17", folder, parts, side, ["train", "val"], unreadable=self.params.unreadable
+            "msmt17",
+            folder,
+            parts,
+            self.params.side,
+            ["train", "val"],
+            views=self.params.views(),
+            unreadable=self.params.unreadable,
         )
 
     def splits(self, images: ImageSet) -> Splits:

@@ -59,6 +59,7 @@ class VeRi776(Dataset):
             parts,
             self.params.side,
             ["train"],
+            views=self.params.views(),
             unreadable=self.params.unreadable,
             left_out=finder.left_out,
         )

@@ -164,7 +164,7 @@ class _Batches:
 
     def show(self, order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
         read = (((epoch, positions), self.pool[positions]) for epoch, positions in order)
-        for (epoch, positions), pixels in self.context.source(self.images).stream(read):
+        for (epoch, positions), pixels in self.context.source(self.images).stream(read, self._view):
             crops = self.shown.crops(epoch, self.pool[positions])
             inputs = views.render(pixels, crops, self.student, self.spec["image_size"])
             index = torch.from_numpy(positions)
@@ -172,6 +172,10 @@ class _Batches:
             teachers += self.teachers.outputs(inputs, pixels, crops)
             batch = DistillationBatch(inputs, index, teachers, self._labels(positions), epoch)
             yield Batch(inputs, self._terms(batch))
+
+    def _view(self, tag: tuple[int, NDArray[np.int64]], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Crops of the images ``chosen`` in the epoch of the tag."""
+        return self.shown.crops(tag[0], chosen)
 
     def _terms(self, batch: DistillationBatch) -> Terms:
         return lambda outputs: self.method.terms(outputs, batch)
@@ -224,7 +228,7 @@ class _Shown:
             stream, seed = views.STUDENT_STREAM, self.seed
         if number not in self._drawn:
             if not self.cached:
-                # Only the views of this epoch are needed again.
-                self._drawn = {n: crops for n, crops in self._drawn.items() if n >= self.parts * epoch}
+                # Those of this epoch are needed again, and while the next is being read those of the last.
+                self._drawn = {n: crops for n, crops in self._drawn.items() if n >= self.parts * (epoch - 1)}
             self._drawn[number] = views.random_crops(self.images, stream, seed, number)
         return self._drawn[number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ VERSION = 3
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Train on the labelled images, in a fresh random view every epoch; never sees a query image."""
+    """Train on the labelled images, mostly in a fresh random view every epoch; never sees a query image."""
     checkpoints = context.checkpoints(stage)
     spec, seed, before = stage.spec, stage.spec["seed"], networks.taken_up(stage)
     dataset, student = context.dataset(spec["dataset"]), context.student(spec["student"])
@@ -116,17 +117,25 @@ class _Batches:
     ) -> None:  # fmt: skip
         self.spec, self.context, self.images, self.train = spec, context, images, train
         self.labels, self.preprocessing, self.loss = labels, preprocessing, loss
+        # Reading is an epoch ahead now and then.
+        self._crops = functools.lru_cache(maxsize=2)(self._drawn if loss.params.random_views else self._still)
+
+    def _drawn(self, epoch: int) -> NDArray[np.float64]:
+        return views.random_crops(self.images, views.FINETUNE_STREAM, self.spec["seed"], epoch)
+
+    def _still(self, epoch: int) -> NDArray[np.float64]:
+        return views.centre_crops(self.images)
 
     def show(self, order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
         read = (((epoch, positions), self.train[positions]) for epoch, positions in order)
-        shown, crops = -1, np.empty((0, 4))
-        for (epoch, positions), pixels in self.context.source(self.images).stream(read):
-            if epoch != shown:
-                shown = epoch
-                crops = views.random_crops(self.images, views.FINETUNE_STREAM, self.spec["seed"], epoch)
-            chosen = crops[self.train[positions]]
+        for (epoch, positions), pixels in self.context.source(self.images).stream(read, self._view):
+            chosen = self._view((epoch, positions), self.train[positions])
             inputs = views.render(pixels, chosen, self.preprocessing, self.spec["image_size"])
             yield Batch(inputs, self._terms(torch.from_numpy(positions).to(self.context.device)))
+
+    def _view(self, tag: tuple[int, NDArray[np.int64]], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Crops of the images ``chosen`` in the epoch of the tag."""
+        return self._crops(tag[0])[chosen]
 
     def _terms(self, index: Tensor) -> Terms:
         return lambda codes: self.loss.terms(codes, self.labels[index], index)

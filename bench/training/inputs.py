@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -26,6 +26,9 @@ from bench.training import signals
 from bench.types import Pixels
 
 Tag = TypeVar("Tag")
+
+#: tag of a batch, its indices -> its crops (``views.random_crops``)
+View = Callable[[Any, NDArray[np.int64]], NDArray[np.float64]]
 
 #: A set in memory stays on the GPU while it is no larger than this share of the memory that is free there.
 RESIDENT_SHARE = 0.25
@@ -47,30 +50,35 @@ class PixelSource:
         self._pixels, self._device, self._workers = pixels, device, workers
         self._resident = _resident(pixels, device)
 
-    def stream(self, asked: Iterable[tuple[Tag, NDArray[np.int64]]]) -> Iterator[tuple[Tag, Tensor]]:
+    def stream(
+        self, asked: Iterable[tuple[Tag, NDArray[np.int64]]], view: View | None = None
+    ) -> Iterator[tuple[Tag, Tensor]]:
         """The images at ``asked`` indices in that order, with the tag of each batch: uint8 (n, c, h, w).
 
-        It reads ahead: ``asked`` is consumed some batches before they are yielded.
+        It reads ahead: ``asked`` is consumed some batches before they are yielded. Of files that are
+        ``sliding``, the square that the crop of ``view`` lies in is cut.
         """
         if isinstance(self._pixels, np.ndarray):
             for tag, indices in asked:
                 yield tag, self._cut(indices)
             return
-        yield from self._read(asked)
+        yield from self._read(asked, view if getattr(self._pixels, "sliding", False) else None)
 
-    def _read(self, asked: Iterable[tuple[Tag, NDArray[np.int64]]]) -> Iterator[tuple[Tag, Tensor]]:
+    def _read(
+        self, asked: Iterable[tuple[Tag, NDArray[np.int64]]], view: View | None
+    ) -> Iterator[tuple[Tag, Tensor]]:
         tags: deque[Tag] = deque()
 
-        def sampler() -> Iterator[NDArray[np.int64]]:
+        def sampler() -> Iterator[_Asked]:
             for tag, indices in asked:
                 tags.append(tag)
-                yield indices
+                yield indices, None if view is None else _places(view(tag, indices))
 
         batches = sampler()
         first = next(batches, None)
         if first is None:
             return
-        workers, ahead = self._readers(first.size * math.prod(self._pixels.shape[1:]))
+        workers, ahead = self._readers(first[0].size * math.prod(self._pixels.shape[1:]))
         loader: DataLoader[Tensor | BenchError] = DataLoader(
             _Reader(_single_threaded(self._pixels) if workers else self._pixels),  # type: ignore[arg-type]
             sampler=itertools.chain([first], batches),
@@ -117,15 +125,33 @@ def _shared_memory() -> int:
     return found.f_bavail * found.f_frsize
 
 
+#: Indices of a batch, and where in its image each square lies, see ``ImageFiles.at``; None = in the centre.
+_Asked = tuple[NDArray[np.int64], NDArray[np.float64] | None]
+
+
+def _places(crops: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where squares lie so that crops of them are spread evenly over the whole image: float64 (n, 2).
+
+    A crop at a share of the room that it has in the square, with the square at the same share of the room
+    that it has in the image, is at that share of all the room there is.
+    """
+    room, places = 1 - crops[:, 2:3], np.full((len(crops), 2), 0.5)
+    np.divide(crops[:, :2], room, out=places, where=room > 0)
+    return places
+
+
 class _Reader:
     """The view of a data set that DataLoader has: whole batches by their indices."""
 
     def __init__(self, pixels: Pixels) -> None:
         self._pixels = pixels
 
-    def __getitem__(self, indices: NDArray[np.int64]) -> Tensor | BenchError:
+    def __getitem__(self, asked: _Asked) -> Tensor | BenchError:
+        indices, places = asked
         try:
-            return torch.from_numpy(self._pixels[indices])
+            if places is None:
+                return torch.from_numpy(self._pixels[indices])
+            return torch.from_numpy(self._pixels.at(indices, places))  # type: ignore[attr-defined]
         except BenchError as error:
             return error  # raised in a worker, it would arrive with a traceback for its message
 

@@ -11,39 +11,44 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bench.types import Interpolation
+from bench.types import Border, Interpolation
 
 #: Of the cubic kernel; torch, timm and PIL's resizing differ in it, and this is torch's.
 CUBIC = -0.75
 
 
 def crop_and_resize(
-    images: Tensor, left: Tensor, top: Tensor, side: Tensor, flip: Tensor, size: int, mode: Interpolation
-) -> Tensor:
+    images: Tensor, left: Tensor, top: Tensor, side: Tensor, flip: Tensor, size: int, mode: Interpolation,
+    border: Border = "repeat",
+) -> Tensor:  # fmt: skip
     """Float (n, c, h, w) -> float (n, c, size, size).
 
     Args:
-        left, top, side: float (n,), place and side of the square to cut, relative to the image; where it
-            lies outside, the border is repeated.
+        left, top, side: float (n,), place and side of the square to cut, relative to the image.
         flip: float (n,), 1 where the result is mirrored.
+        border: what the square shows outside of the image: the border again, or black (0).
     """
     height, width = images.shape[-2:]
-    rows = weights(top, side, torch.zeros_like(flip), size, height, mode)
-    columns = weights(left, side, flip, size, width, mode)
+    rows = weights(top, side, torch.zeros_like(flip), size, height, mode, border)
+    columns = weights(left, side, flip, size, width, mode, border)
     return rows[:, None] @ images @ columns[:, None].transpose(-1, -2)
 
 
-def weights(start: Tensor, side: Tensor, flip: Tensor, size: int, pixels: int, mode: Interpolation) -> Tensor:
+def weights(
+    start: Tensor, side: Tensor, flip: Tensor, size: int, pixels: int, mode: Interpolation,
+    border: Border = "repeat",
+) -> Tensor:  # fmt: skip
     """What every pixel of an axis contributes to a piece of it: (n,) each -> (n, size, pixels)."""
     steps = (torch.arange(size, device=start.device, dtype=start.dtype) + 0.5) / size
     steps = torch.where(flip[:, None] > 0, 1 - steps, steps)
     places = (start[:, None] + side[:, None] * steps) * pixels - 0.5
-    # Beyond the border all that a kernel reaches is the border.
+    # Beyond the border all that a kernel reaches is outside.
     places = places.clamp(-1, pixels)
     taps = torch.arange(-2, pixels + 2, device=places.device, dtype=places.dtype)
     drawn = _KERNELS[mode](places[..., None], taps)
-    drawn[..., 2] += drawn[..., :2].sum(dim=-1)
-    drawn[..., -3] += drawn[..., -2:].sum(dim=-1)
+    if border == "repeat":
+        drawn[..., 2] += drawn[..., :2].sum(dim=-1)
+        drawn[..., -3] += drawn[..., -2:].sum(dim=-1)
     return drawn[..., 2:-2]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM = 1, 2, 3
 
 #: Least and largest area of an erased box, relative to the image, and width over height.
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
+#: How often a box that leaves the image is drawn again, as in the public code; hardly any is left before.
+ERASED_TRIES = 100
 
 #: Pixels per batch when nothing is trained, and the most images: enough to keep a device busy, and little
 #: enough for any memory and for the caches of a CPU.
@@ -33,32 +36,57 @@ EVALUATION_PIXELS, EVALUATION_BATCH = 64 * 224**2, 256
 def random_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray[np.float64]:
     """One view of all images: float64 (n, 4) of left, top, side (relative), and flip (0 or 1).
 
-    Where the data set erases boxes, four more columns hold left, top, right and bottom of the box,
-    relative to the cut image; a box of no size erases nothing.
+    Where the data set erases boxes, four more columns hold left, top, right and bottom of the box, relative
+    to the cut image; a box of no size erases nothing. Where it is black around images, one more holds 1.
     """
     generator = np.random.Generator(np.random.Philox(key=[(stream << 32) + seed, view]))
     draws = generator.random((len(images), 3))
     augmentation: Augmentation = images.augmentation
-    corners = draws[:, :2] * (1 - augmentation.crop + 2 * augmentation.shift) - augmentation.shift
+    shift = np.asarray(augmentation.shift)
+    corners = draws[:, :2] * (1 - augmentation.crop + 2 * shift) - shift
     flips = (draws[:, 2] < 0.5) & augmentation.flip
     crops = np.column_stack([corners, np.full(len(images), augmentation.crop), flips])
-    return (
-        np.column_stack([crops, _boxes(augmentation.erase, generator, len(images))])
-        if augmentation.erase
-        else crops
-    )
+    if augmentation.erase:
+        crops = np.column_stack([crops, _boxes(augmentation, generator, len(images))])
+    if augmentation.border == "black":
+        boxes = np.zeros((len(images), 0 if augmentation.erase else 4))
+        crops = np.column_stack([crops, boxes, np.ones(len(images))])
+    return crops
 
 
-def _boxes(share: float, generator: np.random.Generator, count: int) -> NDArray[np.float64]:
+def _boxes(augmentation: Augmentation, generator: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Boxes of random erasing (Z. Zhong et al., arXiv 1708.04896) with its published sizes: (n, 4)."""
+    share = augmentation.erase
     chance, area, aspect, across, down = generator.random((count, 5)).T
-    area = ERASED_AREA[0] + area * (ERASED_AREA[1] - ERASED_AREA[0])
-    slimmest, widest = np.log(ERASED_ASPECT)
-    aspect = np.exp(slimmest + aspect * (widest - slimmest))
-    width, height = (np.minimum(np.sqrt(side), 1) for side in (area * aspect, area / aspect))
+    if augmentation.erased_shape == "uniform":
+        width, height = _inside(area, aspect, generator)
+    else:
+        area = _between(ERASED_AREA, area)
+        aspect = np.exp(_between(np.log(ERASED_ASPECT), aspect))
+        width, height = (np.minimum(np.sqrt(side), 1) for side in (area * aspect, area / aspect))
     left, top = across * (1 - width), down * (1 - height)
     boxes = np.column_stack([left, top, left + width, top + height])
     return np.where((chance < share)[:, None], boxes, 0.0)
+
+
+def _inside(
+    area: NDArray[np.float64], aspect: NDArray[np.float64], generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Widths and heights for random numbers of areas and shapes, drawn again where they do not fit."""
+    for _ in range(ERASED_TRIES):
+        sizes, shapes = _between(ERASED_AREA, area), _between(ERASED_ASPECT, aspect)
+        width, height = np.sqrt(sizes / shapes), np.sqrt(sizes * shapes)
+        large = np.flatnonzero((width >= 1) | (height >= 1))
+        if not len(large):
+            break
+        area, aspect = area.copy(), aspect.copy()
+        area[large], aspect[large] = generator.random((2, len(large)))
+    return width, height
+
+
+def _between(bounds: Any, share: NDArray[np.float64]) -> NDArray[np.float64]:
+    least, most = bounds
+    return np.asarray(least + share * (most - least))
 
 
 def centre_crops(images: ImageSet) -> NDArray[np.float64]:
@@ -89,10 +117,11 @@ def render(
         batch = F.interpolate(batch, (needed, needed), mode=mode, antialias=mode != "nearest")
     drawn = torch.from_numpy(crops).to(batch)
     left, top, side, flip = drawn[:, :4].unbind(1)
-    batch = crop_and_resize(batch, left, top, side, flip, image_size, mode)
+    black = drawn.shape[1] > 8
+    batch = crop_and_resize(batch, left, top, side, flip, image_size, mode, "black" if black else "repeat")
     # Bicubic interpolation overshoots; no camera gives such values.
     batch = _normalized(batch.clamp_(0, 255), preprocessing)
-    return _erased(batch, drawn[:, 4:]) if drawn.shape[1] > 4 else batch
+    return _erased(batch, drawn[:, 4:8]) if drawn.shape[1] > 4 else batch
 
 
 def _normalized(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -132,7 +161,7 @@ def batches(
 ) -> Iterator[Tensor]:
     """Rendered batches of ``indices`` in the order given; None = as many images as suit their size."""
     batch_size = batch_size or evaluation_batch(image_size)
-    for chosen, pixels in source.stream(every(indices, batch_size)):
+    for chosen, pixels in source.stream(every(indices, batch_size), lambda tag, rows: crops[rows]):
         yield render(pixels, crops[chosen], preprocessing, image_size)
 
 

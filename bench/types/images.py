@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+ErasedShape = Literal["log_uniform", "uniform"]
+Border = Literal["repeat", "black"]
 #: What says which database images answer a query: shared ``labels``, one of the kinds of truth below
 #: (``revisited``, ``cameras``, ``frames``), or what a data set and a metric of one's own agree on.
 Judge = str
@@ -38,16 +40,21 @@ class Augmentation:
     Attributes:
         crop: side of the crop relative to the image; 1.0 = whole image. Evaluation uses the centre
             crop of side ``evaluation_crop``.
-        shift: how far a crop may lie outside of the image, relative to its side; borders are repeated.
+        shift: how far a crop may lie outside of the image, relative to its sides; two numbers: across, down.
         flip: whether half of the views are mirrored; off where a mirror image changes the meaning.
         erase: share of the views in which a random box is painted over with the mean colour.
+        erased_shape: how the shapes of boxes are drawn: evenly over the logarithm of height over width, so
+            that boxes are tall as often as wide; or evenly over height over width.
+        border: what lies outside of the image: its border again, or black.
     """
 
     crop: float = 0.875
     flip: bool = True
     evaluation_crop: float = 1.0
-    shift: float = 0.0
+    shift: float | tuple[float, float] = 0.0
     erase: float = 0.0
+    erased_shape: ErasedShape = "log_uniform"
+    border: Border = "repeat"
 
 
 class Pixels(Protocol):

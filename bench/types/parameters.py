@@ -247,6 +247,9 @@ class HashingParameters(TrainingParameters):
         "so that a random head does not undo what it knows; other trunks have their full rate at once",
     )
 
+    random_views: bool = later(
+        True, description="whether training shows random views of images, or that in which they are searched"
+    )
     select: Literal["last", "val"] = Field(
         "last",
         description="last: train on train and val, keep the last epoch; val: keep the best mAP on val",

@@ -57,6 +57,8 @@ def test_published_batches_are_pooled_in_order(tmp_path, place):
     images = small().load(tmp_path)
     assert images.pixels.shape == (240, 3, 32, 32)
     assert images.augmentation.shift == 0.125
+    enlarged = small(views="enlarged").load(tmp_path).augmentation
+    assert (enlarged.crop, enlarged.shift, enlarged.evaluation_crop) == (0.875, 0, 1)
     assert images.augmentation.flip
     np.testing.assert_array_equal(np.bincount(images.labels), np.full(10, 24))
     last = batches[-1][b"data"][3]

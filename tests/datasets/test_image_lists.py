@@ -98,6 +98,18 @@ def test_published_sets_in_small(tmp_path, name, train_inside):
     assert ("1 queries have no label" in said) == (name != "imagenet100")
 
 
+def test_random_views_may_show_parts_of_whole_images(tmp_path):
+    write_set(tmp_path, "coco", train_inside=True)
+    fixed, whole = (dataset("coco", side=16, **params).load(tmp_path) for params in ({}, {"crops": "whole"}))
+    assert (fixed.pixels.sliding, whole.pixels.sliding) == (False, True)
+    assert fixed.augmentation == whole.augmentation
+    every = np.arange(36)
+    np.testing.assert_array_equal(whole.pixels[every], fixed.pixels[every])
+    # The images are 20 x 30: ends show what lies a quarter of the square apart from the centre.
+    ends = [whole.pixels.at(every, np.full((36, 2), place)) for place in (0.0, 1.0)]
+    assert (ends[0] != ends[1]).any(axis=(1, 2, 3)).all()
+
+
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_conventions_are_the_published_ones(name):
     plugin, (classes, k, sizes) = dataset(name), SETS[name]

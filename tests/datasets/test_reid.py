@@ -12,7 +12,8 @@ from bench.datasets.msmt17 import Msmt17
 from bench.datasets.veri776 import VeRi776
 from bench.errors import DataError, MissingDataError
 from bench.metrics.reid import ReIdentification
-from bench.types import RankingRule, Retrieval
+from bench.training import views
+from bench.types import Augmentation, RankingRule, Retrieval
 from tests.layouts import MSMT17, VERI, two_halves, write_msmt17, write_veri
 
 
@@ -62,6 +63,23 @@ def test_images_are_squashed_to_a_square(tmp_path):
     assert image.shape == (3, 16, 16)
     assert image[0, :7].min() > 200
     assert image[2, 9:].min() > 200
+
+
+@pytest.mark.parametrize(
+    ("write", "plugin", "shift"),
+    [(write_veri, VeRi776, 10 / 256), (write_msmt17, Msmt17, (10 / 160, 10 / 320))],
+)
+def test_random_views_may_be_the_published_ones(tmp_path, write, plugin, shift):
+    write(tmp_path)
+    published = {"side": 16, "shift": shift, "border": "black", "erased_shape": "uniform"}
+    plain, other = (plugin(plugin.Params.of(params)).load(tmp_path) for params in ({"side": 16}, published))
+    assert plain.augmentation == Augmentation(crop=1.0, shift=0.0625, erase=0.5)
+    assert other.augmentation == Augmentation(
+        crop=1.0, shift=shift, erase=0.5, border="black", erased_shape="uniform"
+    )
+    # Columns: crop, box, black; evaluation knows neither.
+    assert views.random_crops(other, 1, 0, 0).shape == (len(other), 9)
+    assert views.centre_crops(other).shape == (len(other), 4)
 
 
 def test_five_images_with_same_camera_junk(tmp_path):

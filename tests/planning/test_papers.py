@@ -47,6 +47,26 @@ def test_persons_are_high_and_narrow(cells):
     assert found == {("veri776", 256, 1), ("msmt17", 320, 0.5)}
 
 
+def test_training_images_are_shown_as_published(cells):
+    """Step 2 on CIFAR shows whole images, on NUS-WIDE crops of them; step 1 crops of both."""
+    shown = {
+        (
+            cell.info.dataset,
+            cell.params["dataset"].get("views") or cell.params["dataset"]["crops"],
+            cell.params["loss"].get("random_views", True),
+        )
+        for cell in cells
+        if cell.info.bits
+    }
+    assert shown == {("cifar10", "enlarged", False), ("nuswide_21m", "whole", True)}
+    reid = {
+        (cell.info.dataset, str(cell.params["dataset"]["shift"]), cell.params["dataset"]["border"])
+        for cell in cells
+        if cell.info.method == "cdd"
+    }
+    assert reid == {("veri776", str(10 / 256), "black"), ("msmt17", str([10 / 160, 10 / 320]), "black")}
+
+
 def test_teachers_of_landmarks_have_the_layer_that_they_learnt(cells):
     teachers = [
         teacher

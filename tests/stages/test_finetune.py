@@ -6,11 +6,32 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 from models.layers.heads import hash_network
+from tests.conftest import PLUGINS
+from tests.datasets.test_image_lists import write_set
 from tests.left import artifacts, loaded
 from tests.trainings import Trainings
+
+#: One step on lists.
+LISTS = """
+schema: 1
+name: lists
+defaults: {image_size: 16, distill: {epochs: 2, batch_size: 8}, finetune: {epochs: 2, batch_size: 8}}
+axes:
+  dataset: [{name: mirflickr, params: {side: 16, crops: whole}}]
+  teacher: [tiny_teacher]
+  student: [tiny_student]
+  method: [METHOD]
+  loss: [LOSS]
+  bits: [16]
+  seed: [0]
+measure: {latency: false, search: false, peak_memory: false, macs: false, params: false}
+"""
 
 #: A loss with random parameters of its own.
 DRAWING = """
@@ -102,6 +123,62 @@ def test_rows_of_several_labels_say_which_published_figures_are_of_something_els
     assert any(
         sentence.endswith("published figures for synthetic do not compare") for sentence in record.warnings
     )
+
+
+def test_training_may_show_what_is_searched(tiny, monkeypatch):
+    from bench.training import views
+
+    drawn = []
+    original = views.random_crops
+
+    def spy(images, stream, seed, view):
+        drawn.append(stream)
+        return original(images, stream, seed, view)
+
+    monkeypatch.setattr(views, "random_crops", spy)
+    only = ("--only", "method=none", "--only", "loss=csq")
+    histories = []
+    for shown in (True, False):
+        out = ("--set", f"defaults.finetune.random_views={str(shown).lower()}", "--out", str(shown))
+        assert tiny("run", *only, *out).code == 0
+        assert (views.FINETUNE_STREAM in drawn) == shown
+        drawn.clear()
+        (record,) = loaded(Path(str(shown)))
+        histories.append(record.stages["finetune"].history)
+    assert histories[0] != histories[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "loss"),
+    [
+        ("{name: cukd, params: {views: online, teacher_image_size: 16}}", "none"),
+        ("{name: cukd, params: {views: 2, teacher_image_size: 16}}", "none"),
+        ("none", "dch"),
+    ],
+    ids=["step 1", "step 1 cached", "step 2"],
+)
+def test_steps_show_parts_of_whole_images_and_search_their_centres(bench, folder, monkeypatch, method, loss):
+    """Of lists, all images 16 x 32 and ever brighter to the right."""
+    from bench.training import views
+
+    write_set(folder / "data", "mirflickr", train_inside=True)
+    ramp = Image.fromarray(np.tile(np.arange(32, dtype=np.uint8) * 4, (16, 1)))
+    for path in (folder / "data").rglob("*.jpg"):
+        ramp.save(path, "PNG")
+    (folder / "grid.yaml").write_text(LISTS.replace("METHOD", method).replace("LOSS", loss))
+    brightest: dict[bool, list[int]] = {True: [], False: []}
+    original = views.render
+
+    def spy(pixels, crops, preprocessing, image_size):
+        brightest[bool(crops[:, 0].std() > 0)] += pixels[:, 0, 0, -1].tolist()
+        return original(pixels, crops, preprocessing, image_size)
+
+    monkeypatch.setattr(views, "render", spy)
+    assert bench("run", "--grid", "grid.yaml", "--include", PLUGINS / "tiny.py").code == 0
+    searched, trained = (set(brightest[kind]) for kind in (False, True))
+    assert searched == {92}  # columns 8 to 23
+    assert min(trained) < 70
+    assert max(trained) > 115
 
 
 #: A loss that keeps something and does not say so.

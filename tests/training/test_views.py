@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from bench.training import views
+from bench.data.image_files import ImageFiles
+from bench.training import inputs, views
 from bench.training.inputs import PixelSource
 from bench.types import Augmentation, ImageSet, Preprocessing
 
@@ -163,3 +167,99 @@ def test_a_gpu_renders_the_same(mode, size):
     different = (found.cpu() - views.render(pixels, crops, wanted, size)).abs() > 1e-3
     # Rounding decides where a point lies between two pixels, or on the edge of a box.
     assert different.float().mean() < (0.01 if mode == "nearest" else 1e-3)
+
+
+def sliding_files(tmp_path):
+    """One image of 256 x 512 in which brightness is the share of the way from left to right."""
+    ramp = np.tile(np.arange(512) // 2, (256, 1)).astype(np.uint8)
+    Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / "ramp.png")
+    return ImageFiles((tmp_path / "ramp.png",), 256, sliding=True)
+
+
+def test_crops_of_sliding_files_are_spread_over_the_whole_image(tmp_path):
+    """As Resize(256), RandomCrop(224) does: the left edge is anywhere between 0 and 512 - 224."""
+    files = sliding_files(tmp_path)
+    many = ImageSet(np.zeros((4000, 3, 1, 1), np.uint8), np.zeros(4000, np.int64), 1, Augmentation(224 / 256))
+    crops = views.random_crops(many, 1, 0, 0)
+    shares = inputs._places(crops)
+    left = shares[:, 0] * (512 - 256) + crops[:, 0] * 256
+    assert left.min() >= 0
+    assert left.max() <= 512 - 224
+    # Uniform: mean and deviation of 288 pixels, and as many in each quarter.
+    assert left.mean() == pytest.approx(144, abs=5)
+    assert left.std() == pytest.approx(288 / 12**0.5, rel=0.03)
+    assert np.histogram(left, 4, (0, 288))[0].min() > 900
+
+    source = PixelSource(files, torch.device("cpu"), workers=0)
+    wanted = Preprocessing((0, 0, 0), (1, 1, 1))
+    for place in (0, 17, 3999):
+        one = np.concatenate([crops[place, :3], [0.0]])[None]
+        (rendered,) = views.batches(source, np.array([0]), one, wanted, 224)
+        edges = rendered[0, 0, 0, [0, -1]].numpy() * 255
+        np.testing.assert_allclose(edges, [left[place] / 2, (left[place] + 223) / 2], atol=1)
+
+
+def test_the_evaluation_view_of_sliding_files_is_their_centre(tmp_path):
+    files = sliding_files(tmp_path)
+    fixed = dataclasses.replace(files, sliding=False)
+    images = ImageSet(files, np.zeros(1, np.int64), 1, Augmentation(0.875, True, 0.875))
+    found = [
+        list(
+            views.batches(
+                PixelSource(one, torch.device("cpu"), 0),
+                np.array([0]),
+                views.centre_crops(images),
+                PLAIN,
+                224,
+            )
+        )
+        for one in (files, fixed)
+    ]
+    assert torch.equal(*(one[0] for one in found))
+    assert files.digest() == fixed.digest()
+
+
+def test_shifts_may_differ_across_and_down():
+    crops = views.random_crops(image_set(500, crop=1.0, shift=(0.25, 0.0)), 1, 0, 0)
+    assert crops[:, 0].min() < -0.2
+    assert (crops[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("erase", [0.0, 0.5])
+def test_it_may_be_black_around_images(mode, erase):
+    images = image_set(50, crop=1.0, shift=0.25, flip=False, erase=erase, border="black")
+    crops = views.random_crops(images, 1, 0, 0)
+    np.testing.assert_array_equal(
+        crops[:, :4], views.random_crops(image_set(50, crop=1.0, shift=0.25, flip=False), 1, 0, 0)[:, :4]
+    )
+    crops[:, 4:8] = 0
+    crops[0, :3] = 0.25, -0.25, 1.0
+    pixels = torch.full((50, 3, 16, 16), 255, dtype=torch.uint8)
+    expects = Preprocessing(interpolation=mode)
+    rendered = views.render(pixels, crops, expects, 16)[0]
+    black, white = (((value - np.array(expects.mean)) / np.array(expects.std)) for value in (0.0, 1.0))
+    for channel in range(3):
+        assert rendered[channel, :4].numpy() == pytest.approx(black[channel], abs=1e-5)
+        assert rendered[channel, :, 12:].numpy() == pytest.approx(black[channel], abs=1e-5)
+        assert rendered[channel, 4:, :12].numpy() == pytest.approx(white[channel], abs=1e-5)
+
+
+def test_boxes_may_have_shapes_that_are_drawn_evenly_and_always_fit():
+    """As a loop that draws area and height by width until the box is smaller than the image."""
+    images = image_set(20_000, erase=1.0, erased_shape="uniform")
+    drawn = views.random_crops(images, 1, 0, 0)
+    np.testing.assert_array_equal(drawn[:, :4], views.random_crops(image_set(20_000), 1, 0, 0))
+    left, top, right, bottom = drawn[:, 4:8].T
+    width, height = right - left, bottom - top
+    assert min(left.min(), top.min()) >= 0
+    assert max(width.max(), height.max(), right.max(), bottom.max()) <= 1
+    generator, expected = np.random.default_rng(1), []
+    while len(expected) < 20_000:
+        area, shape = generator.uniform(0.02, 0.4), generator.uniform(0.3, 1 / 0.3)
+        if area * shape < 1 and area / shape < 1:
+            expected.append((area, shape))
+    for found, wanted in zip((width * height, height / width), np.transpose(expected), strict=True):
+        quantiles = np.linspace(0, 1, 11)
+        np.testing.assert_allclose(np.quantile(found, quantiles), np.quantile(wanted, quantiles), rtol=0.06)
+    assert np.median(height / width) > 1.6  # tall
