@@ -17,7 +17,6 @@ from bench.planning.estimate import estimate, room
 from bench.planning.plan import Cell, Plan
 from bench.results.published import Published
 from bench.storage.store import Store
-from bench.types import RateSchedule
 
 #: Columns of the list of cells.
 HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
@@ -198,10 +197,8 @@ def plan_text(summary: dict[str, Any]) -> str:
 
 
 def _flat(value: Any) -> Any:
-    """A value for a cell of a table; of a schedule that is spelt out, what is not as it is by default."""
+    """A value for a cell of a table: a schedule that is spelt out in one line."""
     if not isinstance(value, dict):
         return value
-    defaults = {name: field.default for name, field in RateSchedule.model_fields.items()}
-    told = {name: one for name, one in value.items() if one != defaults[name]}
-    shown = {name: f"{one:.3g}" if isinstance(one, float) else one for name, one in told.items()}
+    shown = {name: f"{one:.3g}" if isinstance(one, float) else one for name, one in value.items()}
     return ", ".join(f"{name} {one}" for name, one in shown.items())

@@ -30,7 +30,8 @@ def training(plan: Plan) -> list[dict[str, Any]]:
     for stage in plan.stages():
         for step, axis in enumerate(("method", "loss"), start=1):
             if asked := stage.spec.get(axis):
-                settings = {name: asked["params"].get(name) for name in TrainingParameters.model_fields}
+                fields = TrainingParameters.model_fields.items()
+                settings = {name: asked["params"].get(name, field.default) for name, field in fields}
                 rows.append({"step": step, "name": asked["name"], **settings})
     unique = {canonical_json(row): row for row in rows}
     return sorted(unique.values(), key=lambda row: int(row["step"]))

@@ -106,15 +106,13 @@ class RateSchedule(Parameters):
     fall: Literal["cosine", "steps"] = Field(
         description="cosine: to final_lr at the end; steps: to a factor of itself every so many epochs"
     )
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the epochs in which it rises in a line")
-    warmup_from: float = Field(0.1, ge=0, lt=1, description="share of lr that it rises from")
-    level: float = Field(
-        0.0, ge=0, lt=1, description="share of the epochs after which a cosine begins to fall"
-    )
-    final_lr: float = Field(0.0, ge=0, description="what a cosine ends at, whatever lr_scale a layer has")
-    every_epochs: int | None = Field(None, ge=1, description="between two steps")
-    factor: float = Field(0.1, gt=0, lt=1, description="of a step")
-    per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
+    warmup: float = later(0.0, ge=0, lt=1, description="share of the epochs in which it rises in a line")
+    warmup_from: float = later(0.1, ge=0, lt=1, description="share of lr that it rises from")
+    level: float = later(0.0, ge=0, lt=1, description="share of the epochs before a cosine begins to fall")
+    final_lr: float = later(0.0, ge=0, description="what a cosine ends at, whatever lr_scale a layer has")
+    every_epochs: int | None = later(None, ge=1, description="between two steps")
+    factor: float = later(0.1, gt=0, lt=1, description="of a step")
+    per: Literal["step", "epoch"] = later("step", description="how often the rate changes")
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:

@@ -53,6 +53,18 @@ def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
     assert {cell["variant"] for cell in planned["cells"]} == {"epochs=3", "epochs=5"}
 
 
+def test_a_schedule_that_is_spelt_out_is_told_in_a_line(tiny):
+    schedule = "{fall: cosine, warmup: 0.08333333, final_lr: 1.0e-6, per: epoch}"
+    edit = ("loss: [csq, dch]", f"loss: [csq, {{name: dch, params: {{schedule: {schedule}}}}}]")
+    told = "fall cosine, warmup 0.0833, final_lr 1e-06, per epoch"
+    assert any(line.strip().endswith(told) for line in tiny("plan", edit=edit).out.splitlines())
+    rows = json.loads(tiny("plan", "--json", edit=edit).out)["training"]
+    said = {row["name"]: (row["schedule"], row["incomplete"]) for row in rows}
+    spelt_out = {"fall": "cosine", "warmup": 0.08333333, "final_lr": 1e-6, "per": "epoch"}
+    assert said["dch"] == (spelt_out, "drop")
+    assert said["csq"] == ("constant", "drop")
+
+
 def test_plan_of_the_papers_names_what_was_published_of_its_cells_and_no_more(bench):
     grid = Path(__file__).parents[2] / "bench/grids/papers.yaml"
     planned = json.loads(bench("plan", "--grid", grid, "--json").out)
