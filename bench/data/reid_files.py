@@ -36,11 +36,21 @@ class SquashedImages(FileImages):
         description="how shapes of erased boxes are drawn: log_uniform, tall as often as wide; or uniform, "
         "evenly over height by width, as in public code",
     )
+    aspect: Annotated[float, Field(ge=0.25, le=4)] = later(
+        1.0,
+        description="width over height at which networks look at the images (their own aspect): erased boxes "
+        "have their shapes there",
+    )
 
     def views(self) -> Augmentation:
         """Crops of the whole size, so that objects keep the scale that they are searched at, and erasing."""
         return Augmentation(
-            crop=1.0, shift=self.shift, erase=0.5, erased_shape=self.erased_shape, border=self.border
+            crop=1.0,
+            shift=self.shift,
+            erase=0.5,
+            erased_shape=self.erased_shape,
+            aspect=self.aspect,
+            border=self.border,
         )
 
 

@@ -59,10 +59,10 @@ def _boxes(augmentation: Augmentation, generator: np.random.Generator, count: in
     share = augmentation.erase
     chance, area, aspect, across, down = generator.random((count, 5)).T
     if augmentation.erased_shape == "uniform":
-        width, height = _inside(area, aspect, generator)
+        width, height = _inside(area, aspect, augmentation.aspect, generator)
     else:
         area = _between(ERASED_AREA, area)
-        aspect = np.exp(_between(np.log(ERASED_ASPECT), aspect))
+        aspect = np.exp(_between(np.log(ERASED_ASPECT), aspect)) / augmentation.aspect
         width, height = (np.minimum(np.sqrt(side), 1) for side in (area * aspect, area / aspect))
     left, top = across * (1 - width), down * (1 - height)
     boxes = np.column_stack([left, top, left + width, top + height])
@@ -70,11 +70,11 @@ def _boxes(augmentation: Augmentation, generator: np.random.Generator, count: in
 
 
 def _inside(
-    area: NDArray[np.float64], aspect: NDArray[np.float64], generator: np.random.Generator
+    area: NDArray[np.float64], aspect: NDArray[np.float64], squeezed: float, generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Widths and heights for random numbers of areas and shapes, drawn again where they do not fit."""
     for _ in range(ERASED_TRIES):
-        sizes, shapes = _between(ERASED_AREA, area), _between(ERASED_ASPECT, aspect)
+        sizes, shapes = _between(ERASED_AREA, area), _between(ERASED_ASPECT, aspect) * squeezed
         width, height = np.sqrt(sizes / shapes), np.sqrt(sizes * shapes)
         large = np.flatnonzero((width >= 1) | (height >= 1))
         if not len(large):

@@ -65,6 +65,11 @@ def test_training_images_are_shown_as_published(cells):
         for cell in cells
         if cell.info.method == "cdd"
     }
+    assert all(
+        cell.params["dataset"].get("aspect") == cell.params["student"].get("aspect")
+        for cell in cells
+        if cell.info.method == "cdd"
+    )
     assert reid == {("veri776", str(10 / 256), "black"), ("msmt17", str([10 / 160, 10 / 320]), "black")}
 
 

@@ -245,9 +245,10 @@ def test_it_may_be_black_around_images(mode, erase):
         assert rendered[channel, 4:, :12].numpy() == pytest.approx(white[channel], abs=1e-5)
 
 
-def test_boxes_may_have_shapes_that_are_drawn_evenly_and_always_fit():
+@pytest.mark.parametrize("aspect", [1.0, 0.5])
+def test_boxes_may_have_shapes_that_are_drawn_evenly_and_always_fit(aspect):
     """As a loop that draws area and height by width until the box is smaller than the image."""
-    images = image_set(20_000, erase=1.0, erased_shape="uniform")
+    images = image_set(20_000, erase=1.0, erased_shape="uniform", aspect=aspect)
     drawn = views.random_crops(images, 1, 0, 0)
     np.testing.assert_array_equal(drawn[:, :4], views.random_crops(image_set(20_000), 1, 0, 0))
     left, top, right, bottom = drawn[:, 4:8].T
@@ -257,9 +258,21 @@ def test_boxes_may_have_shapes_that_are_drawn_evenly_and_always_fit():
     generator, expected = np.random.default_rng(1), []
     while len(expected) < 20_000:
         area, shape = generator.uniform(0.02, 0.4), generator.uniform(0.3, 1 / 0.3)
-        if area * shape < 1 and area / shape < 1:
+        # Of an image that is 1 high: h = sqrt(area x aspect x shape), w = sqrt(area x aspect / shape).
+        if area * aspect * shape < 1 and area * aspect / shape < aspect**2:
             expected.append((area, shape))
-    for found, wanted in zip((width * height, height / width), np.transpose(expected), strict=True):
+    for found, wanted in zip((width * height, height / width / aspect), np.transpose(expected), strict=True):
         quantiles = np.linspace(0, 1, 11)
         np.testing.assert_allclose(np.quantile(found, quantiles), np.quantile(wanted, quantiles), rtol=0.06)
-    assert np.median(height / width) > 1.6  # tall
+    assert np.median(height / width) > 1.6 * aspect  # tall
+
+
+def test_shapes_drawn_as_tall_as_wide_are_those_of_the_image_before_it_was_squeezed():
+    plain, squeezed = (
+        views.random_crops(image_set(2000, erase=1.0, aspect=aspect), 1, 0, 0)[:, 4:] for aspect in (1.0, 0.5)
+    )
+    ratios = [(boxes[:, 3] - boxes[:, 1]) / (boxes[:, 2] - boxes[:, 0]) for boxes in (plain, squeezed)]
+    whole = ((squeezed[:, 2:] - squeezed[:, :2]) < 1).all(axis=1) & ((plain[:, 2:] - plain[:, :2]) < 1).all(
+        axis=1
+    )
+    np.testing.assert_allclose(ratios[1][whole], ratios[0][whole] / 2)
