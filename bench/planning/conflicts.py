@@ -10,6 +10,7 @@ from bench.planning.config import resolve
 from bench.planning.points import Point
 from bench.planning.schema import Grid
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
+from bench.types import RateSchedule
 
 
 def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
@@ -24,10 +25,20 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
     if not images.labelled:
         cure = f"use loss: none, which compares embeddings, or exclude {loss.name} here"
         yield "loss", f"loss '{loss.name}' needs labels, and {dataset.name} has none for training; {cure}"
+    if refusal := _too_low(resolve(LOSSES, loss, grid.defaults.finetune)):
+        yield "loss", f"loss '{loss.name}': {refusal}"
     bits = point.values["bits"]
     refusal = plugin.check(bits)
     if refusal:
         yield "bits", f"{refusal}; drop it or add exclude: [{{loss: {loss.name}, bits: {bits}}}]"
+
+
+def _too_low(params: Any) -> str | None:
+    """Why a rate cannot fall as a schedule has it, or None if it can."""
+    schedule = params.schedule
+    if isinstance(schedule, RateSchedule) and schedule.final_lr > params.lr:
+        return f"schedule.final_lr {schedule.final_lr:g} is above lr {params.lr:g}, which falls; lower it"
+    return None
 
 
 def _teachers(point: Point, method: Any) -> Iterator[tuple[str, str]]:
@@ -66,7 +77,7 @@ def _data(grid: Grid, method: Any, dataset: str, images: Dataset) -> Iterator[tu
     if not plugin.trains:
         return
     params = resolve(METHODS, method, grid.defaults.distill)
-    refusal = plugin.check(params)
+    refusal = plugin.check(params) or _too_low(params)
     if refusal:
         yield "method", f"method '{method.name}': {refusal}"
     pool = getattr(params, "pool", "train")

@@ -40,6 +40,22 @@ def test_a_data_set_says_whether_step_1_may_look_at_its_database(make, monkeypat
     assert make()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("epochs: 3", "epochs: 3, lr: 1e-3, SCHEDULE", "8:18: method 'cukd'"),
+        ("[csq, dch]", "[{name: csq, params: {lr: 1e-3, SCHEDULE}}]", "9:10: loss 'csq'"),
+    ],
+)
+def test_a_rate_cannot_fall_to_more_than_it_is(make, old, new, place):
+    text = GRID.replace(old, new)
+    schedule = "schedule: {fall: cosine, final_lr: 1.0e-2}"
+    message = f"grid.yaml:{place}: schedule.final_lr 0.01 is above lr 0.001, which falls; lower it"
+    with pytest.raises(ConfigError, match=message):
+        make(text.replace("SCHEDULE", schedule))
+    assert make(text.replace("SCHEDULE", schedule.replace("1.0e-2", "1.0e-3")))
+
+
 def test_frames_of_videos_are_paired_where_there_are_some(make):
     method = "[{name: whiten_mtd, params: {pairs: videos, pool: train}}]"
     text = GRID.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", method)
