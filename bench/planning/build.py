@@ -38,7 +38,7 @@ from bench.results import catalogue
 from bench.results.entries import DEFAULT_METRICS
 from bench.results.records import CellInfo
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
-from bench.types import EncodingParameters, MetricEntry
+from bench.types import EncodingParameters, FrameTruth, MetricEntry
 
 log = logging.getLogger(__name__)
 
@@ -330,6 +330,8 @@ class _Builder:
             "pool/database": len(np.union1d(parts.database, trained)),
             "database": len(parts.database),
         }
+        if isinstance(truth := loaded.images.truth, FrameTruth):
+            sizes["videos"] = len(np.unique(truth.videos[trained]))
         if loaded.unseen[0]:
             return DatasetBlock({**block, "manifest": UNSEEN}, {"split": parts.protocol}, rule, sizes)
         self.manifests[file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest

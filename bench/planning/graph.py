@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import environment
+from bench.interfaces import Method
 from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import Stage
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS
@@ -51,6 +52,10 @@ def applies(metric: Any, dataset: str, loss: str) -> bool:
 def _distill(blocks: Blocks, seed: int) -> Stage:
     dataset, params = blocks.dataset, blocks.method["params"]
     pool = params["pool_fraction"] * dataset.pool_size(params)
+    plugin = METHODS.get(blocks.method["name"])
+    # Interfaces need not be inherited from.
+    if getattr(plugin, "uses_videos", Method.uses_videos)(plugin.Params.of(params)):
+        pool = min(pool, dataset.sizes.get("videos", pool))  # a frame of each
     spec, cost_class = {**_shared(blocks), "method": blocks.method, "seed": seed}, _cost_class(blocks)
     online = params.get("views") == ONLINE
     if online:

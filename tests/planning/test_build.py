@@ -13,6 +13,7 @@ from bench import registry
 from bench.data import loading
 from bench.errors import ConfigError
 from bench.stages import features
+from tests.layouts import write_svd
 from tests.planning.conftest import GRID
 
 
@@ -79,6 +80,15 @@ def test_whoever_wants_to_choose_by_images_that_nobody_holds_out_is_told(make, d
     message = f"{name} has no validation images to choose an epoch with; set select: last or {cure}$"
     with pytest.raises(ConfigError, match=message):
         make(text.replace("[csq, dch]", "[{name: csq, params: {select: val}}]"))
+
+
+def test_of_videos_one_frame_each_is_to_come(make, tmp_path):
+    write_svd(tmp_path)
+    text = GRID.replace("[synthetic]", "[svd]").replace("loss: [csq, dch]", "loss: [none]")
+    for pairs, images in (("views", 11), ("videos", 4)):
+        method = f"[{{name: whiten_mtd, params: {{pool: train, epochs: 3, pairs: {pairs}}}}}]"
+        plan = make(text.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", method))
+        assert {stage.images for stage in plan.stages() if stage.kind == "distill"} == {3 * images}
 
 
 def test_images_of_step_one_are_those_that_it_will_see(make):
