@@ -20,21 +20,20 @@ _LISTED_BITS = 16
 _BLOCK_BYTES = 1 << 20
 
 
-def findings(centers: Tensor) -> dict[str, Any]:
+def findings(centers: Tensor, cause: str | None = None) -> dict[str, Any]:
     """What a reader should know of ``centers``, float (classes, bits) of +-1, for the summary of a loss.
 
     ``constant_bits`` is the number of bits on which all centers agree: they separate no classes.
-    ``repeated_centers``, where there are any, is the number of classes whose center an earlier class has.
+    ``repeated_centers``, where there are any, is the number of classes whose center an earlier class has; of
+    which a warning says the ``cause`` and the cure, by default that there are no more codes.
     """
     classes, bits = centers.shape
     constant = int((centers == centers[:1]).all(dim=0).sum())
     repeated = classes - len(np.unique(centers.numpy(), axis=0))
     if not repeated:
         return {"constant_bits": constant}
-    sentence = (
-        f"{repeated} of {classes} classes have the center of another class, which {bits}-bit codes cannot "
-        "tell from them; take longer codes"
-    )
+    cause = cause or f"which {bits}-bit codes cannot tell from them; take longer codes"
+    sentence = f"{repeated} of {classes} classes have the center of another class, {cause}"
     log.warning(sentence)
     return {"constant_bits": constant, "repeated_centers": repeated, "warnings": [sentence]}
 

@@ -48,9 +48,13 @@ def first(labels: Tensor, centers: Tensor) -> Tensor:
     return centers.to(labels)[labels.argmax(dim=1)]
 
 
-def told(centers: Tensor, task: HashingTask, targets: Targets) -> dict[str, Any]:
-    """For the summary of a loss: what is to be known of its centers, float (classes, bits), and targets."""
-    found = findings(centers)
+def told(centers: Tensor, task: HashingTask, targets: Targets, cause: str | None = None) -> dict[str, Any]:
+    """For the summary of a loss: what is to be known of its centers, float (classes, bits), and targets.
+
+    Args:
+        cause: of equal centers, see ``findings``.
+    """
+    found = findings(centers, cause)
     published = _PUBLISHED.get(task.dataset, targets)
     warned = found.pop("warnings", []) + unlike_published(task, _SAID[targets], _SAID[published])
     return {**found, **({"warnings": warned} if warned else {})}

@@ -114,7 +114,8 @@ class Dpn(Loss):
     def summary(self) -> dict[str, Any]:
         """Bits that are the same in the targets of all classes; classes with the target of another."""
         if self.params.adaptive:
-            return told(self.centers.float().cpu(), self.task, self.params.targets)
+            cause = "as too few outputs were beyond the margin; lower margin, or leave out adaptive"
+            return told(self.centers.float().cpu(), self.task, self.params.targets, cause)
         return self.findings
 
 

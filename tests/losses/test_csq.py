@@ -71,6 +71,11 @@ def test_centers_are_far_apart(bits, classes):
         assert distances.min() >= bits / 2
 
 
+def test_80_classes_have_centers_of_their_own_in_16_bits_whatever_the_seed():
+    for seed in range(30):
+        assert len(np.unique(hash_centers(80, 16, np.random.default_rng(seed)), axis=0)) == 80
+
+
 @pytest.mark.parametrize(
     ("bits", "classes", "constant"), [(16, 10, 1), (32, 10, 2), (64, 10, 4), (32, 21, 1), (64, 21, 2)]
 )

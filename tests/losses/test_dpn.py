@@ -124,6 +124,15 @@ def test_adaptive_targets_are_what_the_outputs_of_the_last_epoch_say(kind):
         assert one.summary()["constant_bits"] >= 1
 
 
+def test_adaptive_targets_that_have_become_equal_are_told_with_their_cure():
+    loss = make(images=3, adaptive=True)
+    assert "warnings" not in loss.summary()
+    loss.terms(0.1 * torch.ones(3, 16), torch.eye(3), torch.arange(3))  # nothing is beyond the margin
+    loss.begin_epoch(1)
+    (sentence,) = loss.summary()["warnings"]
+    assert sentence.startswith("2 of 3 classes have the center of another class, as too few outputs")
+
+
 def test_targets_stay_unless_they_are_adaptive():
     loss = make(ternary=True)
     drawn = loss.centers.clone()
