@@ -29,16 +29,19 @@ def report(
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
     from bench.comparison.finding import findings
     from bench.environment import default_threads
-    from bench.published import load_published
     from bench.report.render import render
     from bench.results.folder import latest_folder
 
+    known = None
+    if with_published:
+        from bench.published import load_published
+
+        known = load_published()
     # Whatever a report reads lives until its end: to look for garbage in it takes a third of the time.
     gc.disable()
     try:
         beside = default_threads() - 1
         some = folders or [latest_folder()]
-        known = load_published() if with_published else None
         made = render(
             some, within, out=out, formats=formats, processes=beside, find=findings, published=known
         )
