@@ -28,6 +28,7 @@ from bench.types import (
     Splits,
     Subject,
 )
+from bench.types.sizes import ImageSize
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -108,8 +109,8 @@ class Network(Protocol):
         """
         ...
 
-    def feature_dim(self, image_size: int) -> int:
-        """Width of the feature for square inputs of ``image_size`` pixels."""
+    def feature_dim(self, image_size: ImageSize) -> int:
+        """Width of the feature for inputs of this size."""
         ...
 
     def build(self) -> nn.Module:

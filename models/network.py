@@ -10,6 +10,7 @@ from pydantic import Field
 
 from bench.errors import WeightsError
 from bench.types import Parameters
+from bench.types.sizes import ImageSize
 from models.weights import fingerprint, load_state_dict, read_state_dict
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class BaseNetwork(ABC):
         return ""
 
     @abstractmethod
-    def feature_dim(self, image_size: int) -> int:
-        """Width of the feature for square inputs of ``image_size`` pixels."""
+    def feature_dim(self, image_size: ImageSize) -> int:
+        """Width of the feature for inputs of this size."""
 
     @abstractmethod
     def make(self) -> nn.Module:

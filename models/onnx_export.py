@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import CellError, require, shortened
+from bench.types.sizes import ImageSize, sides
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,14 +36,14 @@ def require_onnx(what: str) -> None:
     require(what, "onnx", "onnx", "onnxruntime", "onnxscript")
 
 
-def export(net: nn.Module, image_size: int, path: Path) -> Path:
+def export(net: nn.Module, image_size: ImageSize, path: Path) -> Path:
     """Write a float32 copy of ``net`` with its weights to one file ``path``; ``net`` stays as it is.
 
-    The graph maps ``images``, float32 (n, 3, image_size, image_size), to ``outputs``, float32 (n, d), any n.
+    The graph maps ``images``, float32 (n, 3, height, width), to ``outputs``, float32 (n, d), any n.
     """
     import torch
 
-    images = torch.zeros(2, 3, image_size, image_size)
+    images = torch.zeros(2, 3, *sides(image_size))
     return write(copy.deepcopy(net).cpu().float(), images, path, {0: "n"}, "images", ["outputs"])
 
 

@@ -13,6 +13,7 @@ from bench.errors import UsageError
 from bench.execution import progress
 from bench.registry import METRICS, STUDENTS
 from bench.types import Deployment
+from bench.types.sizes import ImageSize, in_words
 
 #: Images per forward pass in what is timed.
 BATCH_SIZES = (1, 64)
@@ -23,7 +24,7 @@ SAMPLES = 5
 def cost_card(
     model: str,
     *,
-    image_size: int,
+    image_size: ImageSize,
     bits: int,
     device: str,
     precision: Any,
@@ -82,7 +83,7 @@ def cost_text(card: dict[str, Any]) -> str:
     for name, metric in card["metrics"].items():
         detail = metric["detail"]
         rows.append([name, _number(metric["value"]), metric["unit"], _note(detail)])
-    title = f"{card['model']} at {card['image_size']} x {card['image_size']} pixels, {card['bits']} bits"
+    title = f"{card['model']} at {in_words(card['image_size'])} pixels, {card['bits']} bits"
     conditions = f"{where['gpu'] or where['cpu']}, {where['threads']} threads, {where['precision']}"
     return (
         f"{title}\n{conditions}\n\n{tabulate(rows, ['metric', 'value', 'unit', ''], disable_numparse=True)}"

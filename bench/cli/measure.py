@@ -5,18 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli.options import Number, include_option, verb
 from bench.cli.saying import say
 
+if TYPE_CHECKING:
+    from bench.types.sizes import ImageSize
+
+LEAST, MOST = 16, 2048
+
+
+def _input_size(context: click.Context, option: click.Parameter, text: str) -> ImageSize:
+    from bench.types.sizes import of_sides, sides
+
+    try:
+        height, width = sides(int(text) if text.isdecimal() else text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    for side in (height, width):
+        if not LEAST <= side <= MOST:
+            raise click.BadParameter(f"{side} is not in the range {LEAST}<=x<={MOST}.")
+    return of_sides(height, width)
+
 
 @click.command()
 @click.argument("model")
-@click.option("--image-size", type=click.IntRange(16, 2048), default=224, show_default=True,
-              help="Input side.")  # fmt: skip
+@click.option("--image-size", callback=_input_size, default="224", show_default=True, metavar="SIZE",
+              help="Input side in pixels, or height and width as 320x160.")  # fmt: skip
 @click.option("--bits", type=click.IntRange(1, 4096), default=16, show_default=True, help="Code length.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)

@@ -21,6 +21,7 @@ from bench.data.contents import THREADS, Contents
 from bench.data.finding import LeftOut
 from bench.data.fitting import CENTRE, Fit, fitted
 from bench.errors import DataError, escaped, shortened
+from bench.types.sizes import ImageSize, sides
 
 Unreadable = Literal["error", "skip"]
 
@@ -34,7 +35,7 @@ class ImageFiles:
 
     Attributes:
         paths: one file per image, in any format and mode that ``bench.data.decoding`` reads as RGB.
-        side: of the square result in pixels.
+        side: of the square result in pixels, or its height and width.
         fit: ``crop`` resizes the shorter side and cuts the centre square, ``squash`` resizes to the square
             whatever the shape was, ``pad`` resizes the longer side and fills the rest with mid-grey.
         boxes: image -> left, top, right, bottom in pixels of the file, cut out before anything else.
@@ -50,7 +51,7 @@ class ImageFiles:
     """
 
     paths: tuple[Path, ...]
-    side: int
+    side: ImageSize
     fit: Fit = "crop"
     boxes: Mapping[int, tuple[float, float, float, float]] = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=LeftOut)
@@ -63,14 +64,14 @@ class ImageFiles:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n, 3, side, side)."""
-        return (len(self.paths), 3, self.side, self.side)
+        """(n, 3, height, width)."""
+        return (len(self.paths), 3, *sides(self.side))
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.uint8]:
-        """uint8 (m, 3, side, side) RGB of the images at ``indices``, in the order asked for.
+        """uint8 (m, 3, height, width) RGB of the images at ``indices``, in the order asked for.
 
         Raises:
             DataError: a file is missing or damaged.
@@ -159,8 +160,8 @@ class ImageFiles:
         self._cut(place, decoding.picture(file, upright=self.upright))
 
     def _read(self, index: int, place: tuple[float, float]) -> NDArray[np.uint8]:
-        """One image as uint8 (3, side, side)."""
-        image = fitted(self._opened(index), self.side, self.side, self.fit, place)
+        """One image as uint8 (3, height, width)."""
+        image = fitted(self._opened(index), *sides(self.side), self.fit, place)
         return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
     def original(self, index: int) -> NDArray[np.uint8]:

@@ -16,7 +16,8 @@ from bench.data.image_files import ImageFiles, Unreadable
 from bench.data.image_lists import PartedImages
 from bench.data.skipping import FileImages, readable
 from bench.errors import DataError, MissingDataError
-from bench.types import Augmentation, Border, CameraTruth, ErasedShape, Side, later
+from bench.types import Augmentation, Border, CameraTruth, ErasedShape, later
+from bench.types.sizes import Between, ImageSize
 
 #: Share of the side of an image.
 Shift = Annotated[float, Field(ge=0, le=0.5)]
@@ -25,7 +26,10 @@ Shift = Annotated[float, Field(ge=0, le=0.5)]
 class SquashedImages(FileImages):
     """At which size images are kept, and which random views they have."""
 
-    side: Side = Field(256, description="pixels; both sides are resized, whatever the shape was")
+    side: Annotated[ImageSize, Between(16, 4096)] = Field(
+        256,
+        description="pixels, or height and width as 320x160; both sides are resized, whatever the shape was",
+    )
     shift: Shift | tuple[Shift, Shift] = later(
         0.0625,
         description="how far random views lie outside of the image, as a share of its sides, across and down",
@@ -36,11 +40,6 @@ class SquashedImages(FileImages):
         description="how shapes of erased boxes are drawn: log_uniform, tall as often as wide; or uniform, "
         "evenly over height by width, as in public code",
     )
-    aspect: Annotated[float, Field(ge=0.25, le=4)] = later(
-        1.0,
-        description="width over height at which networks look at the images (their own aspect): erased boxes "
-        "have their shapes there",
-    )
 
     def views(self) -> Augmentation:
         """Crops of the whole size, so that objects keep the scale that they are searched at, and erasing."""
@@ -49,7 +48,6 @@ class SquashedImages(FileImages):
             shift=self.shift,
             erase=0.5,
             erased_shape=self.erased_shape,
-            aspect=self.aspect,
             border=self.border,
         )
 
@@ -79,7 +77,7 @@ def image_set(
     name: str,
     folder: Path,
     parts: Mapping[str, Sequence[Shot]],
-    side: int,
+    side: ImageSize,
     training: Sequence[str],
     *,
     views: Augmentation,
@@ -92,7 +90,7 @@ def image_set(
         name: of the set, for messages.
         folder: where it lies, for messages.
         parts: images by part; each must have some.
-        side: of the square images in pixels.
+        side: of the images in pixels.
         training: names of the parts to train on. Their identities become labels from 0, those of the other
             parts go on from ``classes``: a number may name one person in training and another in tests.
         views: which random views they have.

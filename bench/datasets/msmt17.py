@@ -39,8 +39,7 @@ FOLDERS = ("MSMT17", "MSMT17_V1", "msmt17", ".")
 class Msmt17(Dataset):
     """The lists and the folders ``train`` and ``test`` of the release.
 
-    Images are resized to a square whatever their shape: people come out wider than they are, unless the
-    network gives them their shape back (``aspect: 0.5`` of torchvision's ResNets).
+    Images are resized to one size whatever their shape was; ``side: 320x160`` is that of published results.
     """
 
     version = 2

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from bench.errors import did_you_mean, shortened
 
@@ -66,6 +66,19 @@ def whole(least: int, most: int) -> Check:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise BlockError(f"{name} must be a whole number from {least} to {most}, not {shown(value)}")
         return value
+
+    return check
+
+
+def side_or_sides(most: int) -> Check:
+    """The side of a square in pixels, or height and width, each at most ``most``."""
+
+    def check(value: Any, name: str) -> int | tuple[int, int]:
+        side = whole(1, most)
+        if not isinstance(value, list):
+            return cast(int, side(value, name))
+        height, width = listed(side, 2)(value, name)
+        return height, width
 
     return check
 

@@ -48,7 +48,7 @@ class Preprocessing:
         fit: ``crop``, ``pad`` or ``squash``.
         grey: whether colours become their luma (ITU-R 601).
         crop: share of the side that is kept, around the centre.
-        image_size: side of the square that the network sees, in pixels.
+        image_size: what the network sees: the side of a square in pixels, or height and width.
         interpolation: how pixels are brought to that size, with antialias.
         mean, std: of R, G and B, which are normalised by them at the end.
     """
@@ -58,7 +58,7 @@ class Preprocessing:
     fit: Annotated[Fit, blocks.one_of("crop", "pad", "squash")]
     grey: Annotated[bool, blocks.truth]
     crop: Annotated[float, blocks.real(1e-3, 1)]
-    image_size: Annotated[int, blocks.whole(1, MOST_PIXELS)]
+    image_size: Annotated[int | tuple[int, int], blocks.side_or_sides(MOST_PIXELS)]
     interpolation: Annotated[str, blocks.text]
     mean: Annotated[tuple[float, float, float], blocks.listed(blocks.real(-1e6, 1e6), 3)]
     std: Annotated[tuple[float, float, float], blocks.listed(blocks.real(1e-6, 1e6), 3)]

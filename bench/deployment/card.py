@@ -147,13 +147,14 @@ def _preprocessing(bundle: Bundle) -> str:
         "pad": "it is resized as far as it fits, and the rest is mid-grey",
     }[steps.fit]
     grey = ", turned to grey (ITU-R 601)" if steps.grey else ""
+    high, wide = (size, size) if isinstance(size := steps.image_size, int) else size
     crop = f"the middle {steps.crop:.1%} of each side are" if steps.crop < 1 else "it is"
     return (
         f"All of it is in the graph, which takes bytes, RGB. An image of another size than {steps.width} x "
         f"{steps.height} pixels, the size of the images that it was trained on, is brought to that first: "
-        f"{fit}, bilinear with antialias{grey}. Then {crop} resized to {steps.image_size} x "
-        f"{steps.image_size} pixels ({steps.interpolation}) and normalised by mean {_numbers(steps.mean)} "
-        f"and deviation {_numbers(steps.std)}."
+        f"{fit}, bilinear with antialias{grey}. Then {crop} resized to "
+        f"{high} x {wide} pixels ({steps.interpolation}) and normalised by mean "
+        f"{_numbers(steps.mean)} and deviation {_numbers(steps.std)}."
     )
 
 

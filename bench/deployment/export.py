@@ -26,6 +26,7 @@ from bench.deployment.preprocessing import Fit, View
 from bench.deployment.proof import TOLERANCES, Agreement, Tolerance, prove
 from bench.deployment.requirements import requirements
 from bench.deployment.student import STATE, Student, student_of
+from bench.types.sizes import sides
 from models.layers.folding import folded
 from models.onnx_export import Images, require_onnx
 
@@ -125,6 +126,7 @@ def _described(cell: FoundCell, student: Student, place: Path, precision: Precis
     """``bundle.json`` without the proof."""
     images, record = student.dataset.images, cell.record
     channels, height, width = images.pixels.shape[1:]
+    size = student.image_size
     expects = student.preprocessing
     stages = {name: stage.key for name, stage in record.stages.items() if name in STAGES}
     return Bundle(
@@ -138,7 +140,7 @@ def _described(cell: FoundCell, student: Student, place: Path, precision: Precis
             fit=student.fit,
             grey=channels == 1,
             crop=images.augmentation.evaluation_crop,
-            image_size=student.image_size,
+            image_size=size if isinstance(size, int) else sides(size),
             interpolation=expects.interpolation,
             mean=expects.mean,
             std=expects.std,

@@ -13,6 +13,7 @@ from bench.data.fitting import GREY
 from bench.data.fitting import Fit as FitRule
 from bench.training import resampling
 from bench.types import Interpolation, Preprocessing
+from bench.types.sizes import ImageSize, sides
 
 #: What PIL's weights are multiples of, the other way round.
 _ONE = 2.0**22
@@ -80,7 +81,7 @@ def _bytes(values: Tensor) -> Tensor:
 
 
 class View(nn.Module):
-    """Bytes as float (n, 3, height, width) -> what the network expects, float (n, 3, image_size, image_size).
+    """Bytes as float (n, 3, height, width) -> what the network expects, float (n, 3, h, w).
 
     The evaluation view: the centre square of the side ``crop``, relative to the image, resized, normalised.
 
@@ -92,13 +93,23 @@ class View(nn.Module):
     LUMA = (19595 / 65536, 38470 / 65536, 7471 / 65536)
 
     def __init__(
-        self, height: int, width: int, crop: float, grey: bool, preprocessing: Preprocessing, image_size: int
+        self,
+        height: int,
+        width: int,
+        crop: float,
+        grey: bool,
+        preprocessing: Preprocessing,
+        image_size: ImageSize,
     ) -> None:
         super().__init__()
         self.grey, self.image_size = grey, image_size
         mode = preprocessing.interpolation
+        sizes = sides(image_size)
+        needed = [round(size / crop) for size in sizes]
+        shrinks = height > needed[0] or width > needed[1]
         rows, columns = (
-            _view(pixels, max(height, width), crop, image_size, mode) for pixels in (height, width)
+            _view(pixels, shrunk if shrinks else pixels, crop, size, mode)
+            for pixels, shrunk, size in zip((height, width), needed, sizes, strict=True)
         )
         self.rows, self.columns = nn.Buffer(rows), nn.Buffer(columns.T.contiguous())
         self.resizes = not (_is_identity(rows) and _is_identity(columns))
@@ -117,16 +128,15 @@ class View(nn.Module):
         return images * self.scale + self.shift
 
 
-def _view(pixels: int, longest: int, crop: float, image_size: int, mode: Interpolation) -> Tensor:
-    """``views.render`` along one axis, as a matrix: float32 (image_size, pixels)."""
+def _view(pixels: int, shrunk: int, crop: float, size: int, mode: Interpolation) -> Tensor:
+    """``views.render`` along one axis, shrunk first, as a matrix: float32 (size, pixels)."""
     shrink = torch.eye(pixels, dtype=torch.float64)
-    needed = round(image_size / crop)
-    if longest > needed:
-        size, antialias = (needed, pixels), mode != "nearest"
-        shrink = F.interpolate(shrink[None, None], size, mode=mode, antialias=antialias)[0, 0]
+    if shrunk != pixels:
+        antialias = mode != "nearest"
+        shrink = F.interpolate(shrink[None, None], (shrunk, pixels), mode=mode, antialias=antialias)[0, 0]
     # In single precision as there, down to the rounding of places.
     start, side, flip = torch.tensor([[(1 - crop) / 2], [crop], [0.0]])
-    cut = resampling.weights(start, side, flip, image_size, len(shrink), mode)[0]
+    cut = resampling.weights(start, side, flip, size, len(shrink), mode)[0]
     return (cut.double() @ shrink).float()
 
 

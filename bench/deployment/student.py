@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from bench.stages.context import Context
 from bench.stages.encode import CODES
 from bench.training import views
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize
 from models.layers.heads import hash_network
 from models.pruning.reshape import reshape
 from models.weights import restore
@@ -64,9 +65,9 @@ class Student:
         return networks.code_length(self.encode)
 
     @property
-    def image_size(self) -> int:
-        """Side of the network's input in pixels."""
-        return int(self.encode.spec["image_size"])
+    def image_size(self) -> ImageSize:
+        """Of the network's input."""
+        return cast(ImageSize, self.encode.spec["image_size"])
 
     @property
     def fit(self) -> FitRule:

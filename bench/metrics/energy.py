@@ -15,6 +15,7 @@ from bench.errors import BenchError, require
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types.sizes import sides
 
 
 @METRICS.register
@@ -69,7 +70,7 @@ class Energy(Metric):
         import torch
 
         size, device = subject.image_size, subject.device
-        images = torch.randn(batch_size, 3, size, size, device=device)  # zeros would draw less
+        images = torch.randn(batch_size, 3, *sides(size), device=device)  # zeros would draw less
         half = subject.precision == "bf16"
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
             for _ in range(10):

@@ -24,6 +24,7 @@ from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
 from bench.types.parameters import BatchSizes, Samples, Seconds
+from bench.types.sizes import sides
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,7 @@ class Latency(Metric):
         import torch
 
         size, device = subject.image_size, subject.device
-        images = torch.randn(batch_size, 3, size, size, device=device)
+        images = torch.randn(batch_size, 3, *sides(size), device=device)
         watch = _cuda_stopwatch(device) if device.type == "cuda" else timing.stopwatch
         precision = variant if variant in ("fp32", "bf16") else subject.precision
         half = variant not in ("fp32", "bf16") and subject.precision == "bf16"

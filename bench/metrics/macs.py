@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types.sizes import sides
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,7 +59,7 @@ class MultiplyAdds(Metric):
         for module in net.modules():
             if hasattr(module, "fused_attn"):  # timm's switch
                 setattr(module, "fused_attn", False)  # noqa: B010
-        image = torch.zeros(1, 3, subject.image_size, subject.image_size)
+        image = torch.zeros(1, 3, *sides(subject.image_size))
         counted = operators.count(net, image)
         with operators.explicit_attention(), torch.no_grad():
             fvcore, flops = _opinion(_fvcore, net, image), _opinion(_torch, net, image)

@@ -25,6 +25,7 @@ from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Measurement, MetricValue, Noise, Parameters, Retrieval, Subject, System
 from bench.types.parameters import BatchSizes, Samples, Seconds
+from bench.types.sizes import ImageSize, sides
 from models import onnx_export
 from models.onnx_export import Images
 
@@ -88,11 +89,11 @@ class OnnxRuntime(Metric):
                 return
 
     def _latencies(
-        self, session: OnnxSession, precision: str, image_size: int, threads: int
+        self, session: OnnxSession, precision: str, image_size: ImageSize, threads: int
     ) -> dict[str, MetricValue]:
         values = {}
         for batch_size in self.params.batch_sizes:
-            shape = batch_size, 3, image_size, image_size
+            shape = batch_size, 3, *sides(image_size)
             images = np.random.default_rng(0).standard_normal(shape, np.float32)
             taken = timing.measure(
                 lambda images=images: session(images),  # type: ignore[misc]

@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import BatchSizes, Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types.sizes import sides
 from models.weights import stored_bytes
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class PeakMemory(Metric):
         values = {}
         for batch_size in self.params.batch_sizes:
             size = subject.image_size
-            images = torch.zeros(batch_size, 3, size, size, device=subject.device)
+            images = torch.zeros(batch_size, 3, *sides(size), device=subject.device)
             _forward(subject, images)
             work = _peak_on_gpu(subject, images) if images.is_cuda else _peak_on_cpu(subject, images)
             peak = (weights + images.numel() * images.element_size() + work) / 1e6

@@ -10,6 +10,7 @@ from typing import ClassVar
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.types import Deployment, Measurement, MetricValue, Noise, Parameters, Subject
+from bench.types.sizes import sides
 from models.weights import stored_bytes
 
 
@@ -41,5 +42,5 @@ def _width(subject: Deployment) -> int:
     import torch
 
     with torch.inference_mode():
-        image = torch.zeros(1, 3, subject.image_size, subject.image_size, device=subject.device)
+        image = torch.zeros(1, 3, *sides(subject.image_size), device=subject.device)
         return int(subject.net(image).shape[1])

@@ -10,6 +10,7 @@ from bench.planning.config import resolve
 from bench.planning.schema import Defaults
 from bench.registry import Registry, source_of
 from bench.types import TrainingParameters
+from bench.types.sizes import ImageSize
 
 #: Parameters of data sets that hold images out for validation -> values with which they do.
 HOLDING_OUT = {"val_share": "0.1", "val_per_class": "1 or more", "validation": "true"}
@@ -57,7 +58,7 @@ class Blocks:
     """The resolved values of one cell.
 
     Attributes:
-        image_size: input side of the student in pixels.
+        image_size: of the input of the student.
         defaults: what all cells of the grid share.
         bits: code length; 0 for embeddings.
         encode: how the student sees images when codes are made; empty for once, as they are.
@@ -68,7 +69,7 @@ class Blocks:
     student: dict[str, Any]
     method: dict[str, Any]
     loss: dict[str, Any]
-    image_size: int
+    image_size: ImageSize
     defaults: Defaults
     bits: int
     seed: int

@@ -12,6 +12,7 @@ from bench.errors import shortened
 from bench.results.entries import DEFAULT_CHARTS
 from bench.types import DistillationParameters, EncodingParameters, HashingParameters, Seed
 from bench.types.parameters import MOST_WHOLE
+from bench.types.sizes import Between, ImageSize
 
 #: Version of grid files, of which this module reads no other.
 GRID_SCHEMA = 1
@@ -66,7 +67,7 @@ Teachers = Annotated[list[Entry], BeforeValidator(_as_list), Field(min_length=1)
 Bits = Annotated[int, Field(ge=1, le=4096)]
 
 
-ImageSize = Annotated[int, Field(ge=16, le=2048)]
+InputSize = Annotated[ImageSize, Between(16, 2048)]
 
 
 def _no_teacher() -> list[list[NamedPlugin]]:
@@ -98,7 +99,7 @@ class Overlay(Strict):
     loss: Entries | None = None
     bits: Annotated[list[Bits], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     seed: Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)] | None = None
-    image_size: ImageSize | None = None
+    image_size: InputSize | None = None
     encode: EncodingParameters | None = None
 
 
@@ -117,7 +118,9 @@ class Match(Strict):
 class Defaults(Strict):
     """Settings that all cells share."""
 
-    image_size: ImageSize = Field(224, description="input side of the student, pixels")
+    image_size: InputSize = Field(
+        224, description="input of the student: its side in pixels, or height and width as 320x160"
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     distill: DistillationParameters = Field(
         DistillationParameters(), description="for every method that trains"

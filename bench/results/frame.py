@@ -16,6 +16,7 @@ from bench.results.merge import load_merged
 from bench.results.names import Configuration, Names, teachers_of
 from bench.results.records import Measured, Record
 from bench.results.summary import Estimate, Group, Role, Row, placed, summarise
+from bench.types.sizes import sides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ _NAMED = {
     **dict.fromkeys(("group", "role", "configuration", "dataset", "teachers"), _TEXT),
     **dict.fromkeys(("student", "method", "loss"), _TEXT),
     **dict.fromkeys(("bits", "image_size"), _WHOLE),
+    "image_width": _WHOLE_OR_MISSING,
 }
 _JUDGED = {"doubts": _TEXT, "accuracy_name": _TEXT, "accuracy": _REAL}
 #: ... of a cell before its metrics and behind them, ...
@@ -64,7 +66,8 @@ class LoadedResults(Results):
     (``latency_ms@1: unsteady timings``), and is missing where all are.
 
     Text is pandas' ``string``, also where all is missing. A metric that is called like another column is
-    ``metric.NAME``.
+    ``metric.NAME``. ``image_size`` is the side of the network's input in pixels, or its height where
+    ``image_width`` has its width.
     """
 
     def frame(self) -> pd.DataFrame:
@@ -128,6 +131,7 @@ def load(*folders: str | Path) -> LoadedResults:
 def cell_values(record: Record) -> dict[str, Any]:
     """The cell of a record, how it ended, and its protocol: plain values by column."""
     cell, error = record.cell, record.error
+    height, width = sides(cell.image_size)
     return {
         "dataset": cell.dataset,
         "teachers": "+".join(cell.teachers),
@@ -136,7 +140,8 @@ def cell_values(record: Record) -> dict[str, Any]:
         "loss": cell.loss,
         "bits": cell.bits,
         "seed": cell.seed,
-        "image_size": cell.image_size,
+        "image_size": height,
+        **({"image_width": width} if width != height else {}),
         "status": record.status,
         "error_stage": error.stage if error else None,
         "error_type": error.type if error else None,

@@ -42,7 +42,7 @@ class Figure:
         method: name in the suite; empty where it has none.
         loss: likewise.
         bits: code length; 0 of embeddings.
-        image_size: side of the network's input, pixels; 0 where nobody knows.
+        image_size: of the network's input; 0 where nobody knows.
         data: data set and split as the source calls them.
         dataset: name in the suite; empty where it has none.
         settings: parameters of the data set that lead to the split.

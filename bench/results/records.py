@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError, from_json
 from bench.errors import RecordError, shortened
 from bench.results import catalogue
 from bench.storage import atomic, sealed
+from bench.types.sizes import Between, ImageSize
 
 SCHEMA_VERSION = 5
 
@@ -98,7 +99,7 @@ class CellInfo(_Part):
     loss: str
     bits: Whole
     seed: Whole
-    image_size: Whole
+    image_size: Annotated[ImageSize, Between(0, 2**31)]
 
     @property
     def slug(self) -> str:

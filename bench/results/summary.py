@@ -19,6 +19,7 @@ from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
 from bench.results.records import EXTERNAL, Measured, Record
 from bench.results.wording import assignments, one_line
+from bench.types.sizes import ImageSize, area
 
 Role = Literal["teacher", "undistilled", "distilled", "external"]
 
@@ -82,7 +83,7 @@ class Row:
         records: the finished cells behind it, by seed.
         estimates: by full metric name.
         metrics: one record's metrics, for units, directions and conditions.
-        image_size: side of the network's input, pixels; 0 where nobody knows.
+        image_size: of the network's input; 0 where nobody knows.
         warned: whether a record carries a warning, which is one about its accuracies.
         older: records of seeds that were run again, which count no more.
     """
@@ -92,7 +93,7 @@ class Row:
     records: list[Record]
     estimates: dict[str, Estimate]
     metrics: dict[str, Measured]
-    image_size: int = 0
+    image_size: ImageSize = 0
     warned: bool = False
     older: list[Record] = field(default_factory=list)
 
@@ -147,9 +148,9 @@ class Group:
         return assignments(self.protocol)
 
     @property
-    def image_sizes(self) -> list[int]:
-        """The known sides of the networks' inputs, pixels, ascending; one where all rows have the same."""
-        return sorted({row.image_size for row in self.rows if row.image_size})
+    def image_sizes(self) -> list[ImageSize]:
+        """The known sizes of the networks' inputs, ascending; one where all rows have the same."""
+        return sorted({row.image_size for row in self.rows if row.image_size}, key=area)
 
     @functools.cached_property
     def metrics(self) -> dict[str, Measured]:

@@ -11,6 +11,7 @@ from bench.errors import escaped
 from bench.results import catalogue
 from bench.results.catalogue import title
 from bench.results.records import Measured
+from bench.types.sizes import ImageSize
 
 #: Characters of a value in a name; structured values have no end.
 _LONGEST = 80
@@ -182,8 +183,8 @@ def threads(number: object) -> str:
     return f"{number} thread{'' if number == 1 else 's'}" if isinstance(number, int) and number else ""
 
 
-def pixels(sizes: Iterable[int]) -> str:
-    """Sides of inputs: ``32 px``, ``32, 64 px``."""
+def pixels(sizes: Iterable[ImageSize]) -> str:
+    """Sizes of inputs: ``32 px``, ``32, 64 px``, ``320x160 px``."""
     return f"{', '.join(map(str, sizes))} px"
 
 

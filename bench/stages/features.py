@@ -23,6 +23,7 @@ from bench.training import views
 from bench.training.loop import seeded
 from bench.training.micro_batches import Forward
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize, sides
 from models.layers.folding import folded
 
 #: Raised by one when the stage behaves differently, so that old artifacts are not reused.
@@ -125,7 +126,7 @@ class FrozenTeacher:
     def __init__(self, spec: Mapping[str, Any], precision: str, context: Context) -> None:
         plugin: Any = context.teacher(spec["teacher"])
         self.preprocessing: Preprocessing = plugin.preprocessing
-        self.image_size: int = spec["image_size"] or plugin.preprocessing.image_size
+        self.image_size: ImageSize = spec["image_size"] or plugin.preprocessing.image_size
         # Seeded for teachers without weights; others load what they start from.
         with seeded(0, context.device):
             net = plugin.build_classifier() if spec["output"] == "logits" else plugin.build()
@@ -135,7 +136,7 @@ class FrozenTeacher:
     @functools.cached_property
     def width(self) -> int:
         """Of its outputs."""
-        return self.outputs(torch.zeros(1, 3, self.image_size, self.image_size, device=self._device)).shape[1]
+        return self.outputs(torch.zeros(1, 3, *sides(self.image_size), device=self._device)).shape[1]
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Of images that are rendered for it: float32 (n, width) on the device."""

@@ -29,6 +29,7 @@ from bench.stages.context import Context
 from bench.stages.networks import code_length, student_of
 from bench.training import inputs, views
 from bench.training.loop import seeded
+from bench.types.sizes import ImageSize, area, sides
 
 #: Bytes of the work of a stage, beside its process and its pixels.
 Estimate = Callable[[Stage, "Needs"], float]
@@ -106,7 +107,7 @@ class Needs:
         key = json.dumps(["trained", block, size, batch, params["optimizer"]])
         return self._once(key, play) + self._images(batch, size)
 
-    def asked(self, role: str, block: Mapping[str, Any], size: int | None, batch: int = 0) -> float:
+    def asked(self, role: str, block: Mapping[str, Any], size: ImageSize | None, batch: int = 0) -> float:
         """A network that is only asked."""
         plugin: Any = getattr(self._context, role)(block)
         size = size or plugin.preprocessing.image_size
@@ -119,8 +120,8 @@ class Needs:
         return self._once(json.dumps(["asked", role, block, size, batch]), play) + self._images(batch, size)
 
     @staticmethod
-    def _images(batch: int, size: int) -> float:
-        return 2.0 * FLOAT * 3 * batch * size**2
+    def _images(batch: int, size: ImageSize) -> float:
+        return 2.0 * FLOAT * 3 * batch * area(size)
 
     def _once(self, key: str, play: Callable[[], float]) -> float:
         """What ``play`` finds, which may draw random numbers."""
@@ -130,9 +131,11 @@ class Needs:
         return self._known[key]
 
 
-def _step(build: Callable[[], nn.Module], batch: int, size: int, *, train: bool, kept: int = 0) -> float:
+def _step(
+    build: Callable[[], nn.Module], batch: int, size: ImageSize, *, train: bool, kept: int = 0
+) -> float:
     """Bytes of a network, ``kept`` more numbers per weight, and tensors in a step, as far as it runs."""
-    net, shape = build(), (3, size, size)
+    net, shape = build(), (3, *sides(size))
     weights = FLOAT * (1 + kept) * sum(tensor.numel() for tensor in net.parameters())
     try:
         return float(weights + _held(net.to("meta"), torch.empty(batch, *shape, device="meta"), train=train))

@@ -16,6 +16,7 @@ from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize, scaled
 from models.layers.heads import hash_network
 from models.layers.several_views import SeveralViews
 from models.pruning.reshape import reshape
@@ -81,7 +82,7 @@ def architecture(trained: Stage | None, context: Context) -> dict[str, Any]:
 
 
 def untrained(
-    network: Any, image_size: int, trained: Stage | None, context: Context
+    network: Any, image_size: ImageSize, trained: Stage | None, context: Context
 ) -> tuple[nn.Module, int]:
     """A student with the architecture that a step left, and the width of its feature; weights as built.
 
@@ -92,7 +93,9 @@ def untrained(
     return reshape(network.build(), network.feature_dim(image_size), architecture(trained, context))
 
 
-def unpruned(network: Any, image_size: int, distill: Stage, context: Context) -> tuple[nn.Module, int] | None:
+def unpruned(
+    network: Any, image_size: ImageSize, distill: Stage, context: Context
+) -> tuple[nn.Module, int] | None:
     """The same as ``untrained`` with all its channels; None where step 1 pruned nothing."""
     whole = architecture(distill, context)
     if whole.pop("channels", None) is None:
@@ -101,7 +104,7 @@ def unpruned(network: Any, image_size: int, distill: Stage, context: Context) ->
 
 
 def distilled(
-    network: Any, image_size: int, distill: Stage | None, context: Context
+    network: Any, image_size: ImageSize, distill: Stage | None, context: Context
 ) -> tuple[nn.Module, int]:
     """The student after step 1, or as built if there was none, and the width of its feature."""
     trunk, width = untrained(network, image_size, distill, context)
@@ -134,9 +137,9 @@ def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]
     return context.place(seeing(net, encode.spec)).eval(), student.preprocessing
 
 
-def sizes(spec: Mapping[str, Any]) -> list[int]:
-    """Sides in pixels at which a network sees an image whose code it makes, as the spec of a stage says."""
-    return [round(scale * spec["image_size"]) for scale in spec.get("encode", {}).get("scales", (1.0,))]
+def sizes(spec: Mapping[str, Any]) -> list[ImageSize]:
+    """Sizes at which a network sees an image whose code it makes, as the spec of a stage says."""
+    return [scaled(spec["image_size"], scale) for scale in spec.get("encode", {}).get("scales", (1.0,))]
 
 
 def seeing(net: nn.Module, spec: Mapping[str, Any]) -> nn.Module:

@@ -18,19 +18,20 @@ CUBIC = -0.75
 
 
 def crop_and_resize(
-    images: Tensor, left: Tensor, top: Tensor, side: Tensor, flip: Tensor, size: int, mode: Interpolation,
-    border: Border = "repeat",
+    images: Tensor, left: Tensor, top: Tensor, side: Tensor, flip: Tensor, size: tuple[int, int],
+    mode: Interpolation, border: Border = "repeat",
 ) -> Tensor:  # fmt: skip
-    """Float (n, c, h, w) -> float (n, c, size, size).
+    """Float (n, c, h, w) -> float (n, c, *size).
 
     Args:
-        left, top, side: float (n,), place and side of the square to cut, relative to the image.
+        left, top, side: float (n,), place and side of what is cut, relative to the image: to its
+            width across, to its height down.
         flip: float (n,), 1 where the result is mirrored.
-        border: what the square shows outside of the image: the border again, or black (0).
+        border: what it shows outside of the image: the border again, or black (0).
     """
     height, width = images.shape[-2:]
-    rows = weights(top, side, torch.zeros_like(flip), size, height, mode, border)
-    columns = weights(left, side, flip, size, width, mode, border)
+    rows = weights(top, side, torch.zeros_like(flip), size[0], height, mode, border)
+    columns = weights(left, side, flip, size[1], width, mode, border)
     return rows[:, None] @ images @ columns[:, None].transpose(-1, -2)
 
 

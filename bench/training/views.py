@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from bench.training.inputs import PixelSource, every
 from bench.training.resampling import crop_and_resize
 from bench.types import Augmentation, ImageSet, Preprocessing
+from bench.types.sizes import ImageSize, area, sides
 
 #: Streams of random numbers that must never meet.
 DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM = 1, 2, 3
@@ -47,22 +48,30 @@ def random_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray
     flips = (draws[:, 2] < 0.5) & augmentation.flip
     crops = np.column_stack([corners, np.full(len(images), augmentation.crop), flips])
     if augmentation.erase:
-        crops = np.column_stack([crops, _boxes(augmentation, generator, len(images))])
+        height, width = images.pixels.shape[-2:]
+        boxes = _boxes(augmentation, generator, len(images), width / height)
+        crops = np.column_stack([crops, boxes])
     if augmentation.border == "black":
         boxes = np.zeros((len(images), 0 if augmentation.erase else 4))
         crops = np.column_stack([crops, boxes, np.ones(len(images))])
     return crops
 
 
-def _boxes(augmentation: Augmentation, generator: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Boxes of random erasing (Z. Zhong et al., arXiv 1708.04896) with its published sizes: (n, 4)."""
+def _boxes(
+    augmentation: Augmentation, generator: np.random.Generator, count: int, image_aspect: float
+) -> NDArray[np.float64]:
+    """Boxes of random erasing (Z. Zhong et al., arXiv 1708.04896) with its published sizes: (n, 4).
+
+    Args:
+        image_aspect: width over height of the images, in whose pixels boxes have their shapes.
+    """
     share = augmentation.erase
     chance, area, aspect, across, down = generator.random((count, 5)).T
     if augmentation.erased_shape == "uniform":
-        width, height = _inside(area, aspect, augmentation.aspect, generator)
+        width, height = _inside(area, aspect, image_aspect, generator)
     else:
         area = _between(ERASED_AREA, area)
-        aspect = np.exp(_between(np.log(ERASED_ASPECT), aspect)) / augmentation.aspect
+        aspect = np.exp(_between(np.log(ERASED_ASPECT), aspect)) / image_aspect
         width, height = (np.minimum(np.sqrt(side), 1) for side in (area * aspect, area / aspect))
     left, top = across * (1 - width), down * (1 - height)
     boxes = np.column_stack([left, top, left + width, top + height])
@@ -70,11 +79,14 @@ def _boxes(augmentation: Augmentation, generator: np.random.Generator, count: in
 
 
 def _inside(
-    area: NDArray[np.float64], aspect: NDArray[np.float64], squeezed: float, generator: np.random.Generator
+    area: NDArray[np.float64],
+    aspect: NDArray[np.float64],
+    image_aspect: float,
+    generator: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Widths and heights for random numbers of areas and shapes, drawn again where they do not fit."""
     for _ in range(ERASED_TRIES):
-        sizes, shapes = _between(ERASED_AREA, area), _between(ERASED_ASPECT, aspect) * squeezed
+        sizes, shapes = _between(ERASED_AREA, area), _between(ERASED_ASPECT, aspect) * image_aspect
         width, height = np.sqrt(sizes / shapes), np.sqrt(sizes * shapes)
         large = np.flatnonzero((width >= 1) | (height >= 1))
         if not len(large):
@@ -96,7 +108,7 @@ def centre_crops(images: ImageSet) -> NDArray[np.float64]:
 
 
 def render(
-    pixels: Tensor, crops: NDArray[np.float64], preprocessing: Preprocessing, image_size: int
+    pixels: Tensor, crops: NDArray[np.float64], preprocessing: Preprocessing, image_size: ImageSize
 ) -> Tensor:
     """Cut, resize and normalise a batch on the device of ``pixels``.
 
@@ -104,28 +116,29 @@ def render(
         pixels: uint8 (n, 1 or 3, h, w).
         crops: see ``random_crops``.
         preprocessing: what the network expects.
-        image_size: side of the square result in pixels.
+        image_size: of the result.
 
     Returns:
-        float32 (n, 3, image_size, image_size), channels last in memory.
+        float32 (n, 3, height, width), channels last in memory.
     """
     batch = pixels.float()
     mode = preprocessing.interpolation
     # Resampling skips pixels when it shrinks an image: shrink with a low-pass filter first.
-    needed = round(image_size / float(crops[:, 2].min()))
-    if max(batch.shape[-2:]) > needed:
-        batch = F.interpolate(batch, (needed, needed), mode=mode, antialias=mode != "nearest")
+    size, least = sides(image_size), float(crops[:, 2].min())
+    needed = round(size[0] / least), round(size[1] / least)
+    if batch.shape[-2] > needed[0] or batch.shape[-1] > needed[1]:
+        batch = F.interpolate(batch, needed, mode=mode, antialias=mode != "nearest")
     drawn = torch.from_numpy(crops).to(batch)
     left, top, side, flip = drawn[:, :4].unbind(1)
     black = drawn.shape[1] > 8
-    batch = crop_and_resize(batch, left, top, side, flip, image_size, mode, "black" if black else "repeat")
+    batch = crop_and_resize(batch, left, top, side, flip, size, mode, "black" if black else "repeat")
     # Bicubic interpolation overshoots; no camera gives such values.
     batch = _normalized(batch.clamp_(0, 255), preprocessing)
     return _erased(batch, drawn[:, 4:8]) if drawn.shape[1] > 4 else batch
 
 
 def _normalized(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Bytes as a network expects them: float (n, 1 or 3, s, s) -> float (n, 3, s, s), channels last."""
+    """Bytes as a network expects them: float (n, 1 or 3, h, w) -> float (n, 3, h, w), channels last."""
     scale, shift = _normalization(preprocessing, batch.device)
     shape = len(batch), 3, *batch.shape[2:]
     out = torch.empty(shape, device=batch.device, memory_format=torch.channels_last)
@@ -144,11 +157,19 @@ def _normalization(preprocessing: Preprocessing, device: torch.device) -> tuple[
 
 def _erased(batch: Tensor, boxes: Tensor) -> Tensor:
     """``batch`` itself with the mean colour, 0 after normalisation, inside ``boxes`` (n, 4)."""
-    side = batch.shape[-1]
-    centres = (torch.arange(side, device=batch.device, dtype=batch.dtype) + 0.5) / side
     left, top, right, bottom = boxes[:, :, None].unbind(1)
-    across, down = ((centres >= first) & (centres < last) for first, last in ((left, right), (top, bottom)))
+    down, across = (
+        (centres >= first) & (centres < last)
+        for centres, first, last in zip(
+            (_centres(side, batch) for side in batch.shape[-2:]), (top, left), (bottom, right), strict=True
+        )
+    )
     return batch.masked_fill_((down[:, :, None] & across[:, None, :])[:, None], 0.0)
+
+
+def _centres(side: int, like: Tensor) -> Tensor:
+    """Of the pixels of an axis, relative to it: (side,)."""
+    return (torch.arange(side, device=like.device, dtype=like.dtype) + 0.5) / side
 
 
 def batches(
@@ -156,7 +177,7 @@ def batches(
     indices: NDArray[np.int64],
     crops: NDArray[np.float64],
     preprocessing: Preprocessing,
-    image_size: int,
+    image_size: ImageSize,
     batch_size: int | None = None,
 ) -> Iterator[Tensor]:
     """Rendered batches of ``indices`` in the order given; None = as many images as suit their size."""
@@ -165,6 +186,6 @@ def batches(
         yield render(pixels, crops[chosen], preprocessing, image_size)
 
 
-def evaluation_batch(image_size: int) -> int:
+def evaluation_batch(image_size: ImageSize) -> int:
     """Images of a batch when nothing is trained."""
-    return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // image_size**2))
+    return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // area(image_size)))

@@ -45,7 +45,6 @@ class Augmentation:
         erase: share of the views in which a random box is painted over with the mean colour.
         erased_shape: how the shapes of boxes are drawn: evenly over the logarithm of height over width, so
             that boxes are tall as often as wide; or evenly over height over width.
-        aspect: width over height of what is squeezed into the square image; boxes have their shapes in that.
         border: what lies outside of the image: its border again, or black.
     """
 
@@ -55,7 +54,6 @@ class Augmentation:
     shift: float | tuple[float, float] = 0.0
     erase: float = 0.0
     erased_shape: ErasedShape = "log_uniform"
-    aspect: float = 1.0
     border: Border = "repeat"
 
 

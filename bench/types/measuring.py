@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.types.images import Truth
+from bench.types.sizes import ImageSize
 
 if TYPE_CHECKING:
     import torch
@@ -130,14 +131,14 @@ class Deployment:
 
     Attributes:
         net: eval mode, on ``device``; a metric must leave it unchanged.
-        image_size: side of the square input in pixels.
+        image_size: of the input, see ``ImageSize``.
         precision: ``fp32``, or ``bf16`` for autocast.
         bits: length of the codes it makes; 0 for a network whose feature is the embedding.
         original: the same net before step 1 pruned it; None where it did not.
     """
 
     net: nn.Module
-    image_size: int
+    image_size: ImageSize
     device: torch.device
     precision: Literal["fp32", "bf16"]
     bits: int

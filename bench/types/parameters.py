@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from bench.types.sizes import Between, ImageSize
+
 #: What any parameter can be: a whole number of 32 bits, a size that float32 can calculate with, and a text
 #: that is no longer than a path. What is beyond them only ever fails later, after hours of training.
 MOST_WHOLE, MOST, LEAST, LONGEST = 2**32 - 1, 1e9, 1e-15, 4000
@@ -209,7 +211,7 @@ class EncodingParameters(Parameters):
 class FrozenTeacherParameters(DistillationParameters):
     """Step 1 with outputs of frozen teachers: seen at which size."""
 
-    teacher_image_size: Side | None = Field(
+    teacher_image_size: Annotated[ImageSize, Between(16, 4096)] | None = Field(
         None, description="input side of the teacher in pixels; null = the size it was trained at"
     )
 

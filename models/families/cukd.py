@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize, sides
 from models.network import BaseNetwork, NetworkParams
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ class CukdStudent(BaseNetwork):
 
         weights: str = Field("none", description="none: random; or the path of a state dict of the trunk")
 
-    def feature_dim(self, image_size: int) -> int:
-        """Channels times positions of the last map; the side is halved six times, rounding up."""
-        side = -(-image_size // 64)
-        return self.width * side**2
+    def feature_dim(self, image_size: ImageSize) -> int:
+        """Channels times positions of the last map; sides are halved six times, rounding up."""
+        height, width = (-(-side // 64) for side in sides(image_size))
+        return self.width * height * width
 
     def make(self) -> nn.Module:
         """The trunk."""

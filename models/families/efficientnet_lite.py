@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import MissingPackageError, WeightsError
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize
 from models.families.zoo import TimmNetwork
 from models.weights import read_state_dict
 
@@ -34,7 +35,7 @@ class EfficientNetLite(TimmNetwork):
     ``tf_`` networks.
     """
 
-    def feature_dim(self, image_size: int) -> int:
+    def feature_dim(self, image_size: ImageSize) -> int:
         """1280 at any size."""
         return 1280
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import UsageError, WeightsError, did_you_mean
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize, sides
 from models.families.resnet_options import TorchvisionParams, adapt
 from models.network import BaseNetwork
 from models.weights import load_state_dict
@@ -78,7 +79,7 @@ class ZooNetwork(BaseNetwork):
         """For published weights library, name and release, since a release may change them."""
         return f"{self.library}:{self.arch}:{version(self.library)}" if self.fetched else super().weights_id()
 
-    def feature_dim(self, image_size: int) -> int:
+    def feature_dim(self, image_size: ImageSize) -> int:
         """Found by running the network on shapes alone."""
         return _feature_dim(type(self), image_size)
 
@@ -182,7 +183,7 @@ class TorchvisionNetwork(ZooNetwork):
             )
         return super().weights_file()
 
-    def feature_dim(self, image_size: int) -> int:
+    def feature_dim(self, image_size: ImageSize) -> int:
         """That of the projection, if there is one."""
         return self.params.projection or super().feature_dim(image_size)
 
@@ -244,7 +245,7 @@ class TorchvisionNetwork(ZooNetwork):
 
 
 @cache
-def _feature_dim(network: type[ZooNetwork], image_size: int) -> int:
+def _feature_dim(network: type[ZooNetwork], image_size: ImageSize) -> int:
     import torch
 
     name = f"{network.library}:{network.arch}"
@@ -257,7 +258,7 @@ def _feature_dim(network: type[ZooNetwork], image_size: int) -> int:
             net = untrained.build().to("meta")
     try:
         with torch.no_grad():
-            feature = net.eval()(torch.empty(1, 3, image_size, image_size, device="meta"))
+            feature = net.eval()(torch.empty(1, 3, *sides(image_size), device="meta"))
     except (AssertionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         message = f"{name} does not take images of {image_size} px: {reason}; set another image_size"

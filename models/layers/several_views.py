@@ -12,17 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.types.sizes import ImageSize, sides
+
 
 class SeveralViews(nn.Module):
-    """Sum of the outputs, each of length 1: float (n, 3, s, s) -> float (n, d).
+    """Sum of the outputs, each of length 1: float (n, 3, h, w) -> float (n, d).
 
     Args:
         net: gives outputs of one width, whatever the size of its input.
-        sizes: sides of the views in pixels.
+        sizes: of the views.
         flip: whether every view is seen mirrored, too.
     """
 
-    def __init__(self, net: nn.Module, sizes: Sequence[int], *, flip: bool) -> None:
+    def __init__(self, net: nn.Module, sizes: Sequence[ImageSize], *, flip: bool) -> None:
         super().__init__()
         self.net, self.sizes, self.flip = net, tuple(sizes), flip
 
@@ -31,8 +33,8 @@ class SeveralViews(nn.Module):
         total = None
         for size in self.sizes:
             view = images
-            if images.shape[-1] != size:
-                view = F.interpolate(images, (size, size), mode="bilinear", align_corners=False)
+            if images.shape[-2:] != sides(size):
+                view = F.interpolate(images, sides(size), mode="bilinear", align_corners=False)
             for seen in (view, view.flip(-1)) if self.flip else (view,):
                 output = F.normalize(self.net(seen).float(), dim=1)
                 total = output if total is None else total + output

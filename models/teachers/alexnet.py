@@ -14,6 +14,7 @@ from pydantic import Field
 from bench.errors import UsageError
 from bench.registry import TEACHERS
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize, sides
 from models.families.resnet_options import TorchvisionParams
 from models.families.zoo import TorchvisionNetwork
 
@@ -37,9 +38,9 @@ class AlexNet(TorchvisionNetwork):
 
         layer: Literal["fc7", "fc6"] = Field("fc7", description="layer that gives the feature")
 
-    def feature_dim(self, image_size: int) -> int:
+    def feature_dim(self, image_size: ImageSize) -> int:
         """4096 at any size that the network takes."""
-        if image_size < SMALLEST:
+        if min(sides(image_size)) < SMALLEST:
             raise UsageError(
                 f"alexnet does not take images of {image_size} px: {SMALLEST} is the least image_size"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bench.registry import TEACHERS
 from bench.types import Preprocessing
+from bench.types.sizes import ImageSize
 from models.families.zoo import TorchvisionNetwork
 
 
@@ -21,6 +22,6 @@ class ResNet50(TorchvisionNetwork):
     tag = "IMAGENET1K_V1"
     preprocessing = Preprocessing()
 
-    def feature_dim(self, image_size: int) -> int:
+    def feature_dim(self, image_size: ImageSize) -> int:
         """2048 at any size, or the width of the projection."""
         return self.params.projection or 2048

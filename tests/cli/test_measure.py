@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from bench.cli.measure import measure
+from bench.cli.measure import LEAST, MOST, measure
 from bench.metrics import latency
 from bench.planning import schema
 
@@ -19,10 +19,21 @@ def test_measure_has_the_bounds_of_grids(bench, value):
         assert result.code == 2
         assert "is not in the range" in result.err
     parts = schema.json_schema()["$defs"]
-    grid = parts["Axes"]["properties"]["bits"]["items"], parts["Defaults"]["properties"]["image_size"]
-    ours = {option.name: option.type for option in measure.params}
-    for limits, name in zip(grid, ("bits", "image_size"), strict=True):
-        assert (ours[name].min, ours[name].max) == (limits["minimum"], limits["maximum"])
+    bits, size = parts["Axes"]["properties"]["bits"]["items"], parts["Defaults"]["properties"]["image_size"]
+    ours = {option.name: option.type for option in measure.params}["bits"]
+    assert (ours.min, ours.max) == (bits["minimum"], bits["maximum"])
+    assert (size["anyOf"][0]["minimum"], size["anyOf"][0]["maximum"]) == (LEAST, MOST)
+
+
+def test_measure_takes_height_and_width(bench):
+    done = bench("measure", "cukd_v1", "--image-size", "64x128", "--budget", 0.1, "--json")
+    card = json.loads(done.out)
+    assert card["image_size"] == "64x128"
+    square = bench("measure", "cukd_v1", "--image-size", 64, "--budget", 0.1, "--json")
+    wide, narrow = (one["metrics"]["macs"]["value"] for one in (card, json.loads(square.out)))
+    # Each map has twice the pixels, and so has the head twice the inputs; it has 16 outputs.
+    assert wide == 2 * narrow
+    assert "'64x' is no size" in bench("measure", "cukd_v1", "--image-size", "64x").err
 
 
 def test_measure_prints_the_cost_card(bench):

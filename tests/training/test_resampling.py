@@ -11,7 +11,7 @@ from bench.training.resampling import crop_and_resize
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
-@pytest.mark.parametrize(("side", "size"), [(9, 24), (32, 16), (12, 12)])
+@pytest.mark.parametrize(("side", "size"), [(9, (24, 24)), (32, (16, 16)), (12, (12, 12)), (12, (24, 10))])
 def test_resampling_is_what_sampling_a_grid_does(mode, side, size):
     """The oracle: torch's own, general way, with repeated borders."""
     generator = np.random.default_rng(0)
@@ -22,6 +22,6 @@ def test_resampling_is_what_sampling_a_grid_does(mode, side, size):
     zero = torch.zeros(40)
     rows = [[extent * (1 - 2 * flip), zero, 2 * left + extent - 1], [zero, extent, 2 * top + extent - 1]]
     matrix = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    grid = F.affine_grid(matrix, [40, 3, size, size], align_corners=False)
+    grid = F.affine_grid(matrix, [40, 3, *size], align_corners=False)
     expected = F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
     torch.testing.assert_close(found, expected, atol=1e-9, rtol=0)

@@ -18,9 +18,9 @@ from bench.types import Augmentation, ImageSet, Preprocessing
 PLAIN = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
 
 
-def image_set(n=50, side=16, **augmentation):
+def image_set(n=50, side=16, aspect=1.0, **augmentation):
     generator = np.random.default_rng(0)
-    pixels = generator.integers(256, size=(n, 3, side, side), dtype=np.uint8)
+    pixels = generator.integers(256, size=(n, 3, side, int(aspect * side)), dtype=np.uint8)
     return ImageSet(pixels, np.zeros(n, np.int64), 1, Augmentation(**augmentation))
 
 
@@ -267,12 +267,43 @@ def test_boxes_may_have_shapes_that_are_drawn_evenly_and_always_fit(aspect):
     assert np.median(height / width) > 1.6 * aspect  # tall
 
 
-def test_shapes_drawn_as_tall_as_wide_are_those_of_the_image_before_it_was_squeezed():
-    plain, squeezed = (
+def test_boxes_as_often_tall_as_wide_have_their_shapes_in_pixels():
+    plain, narrow = (
         views.random_crops(image_set(2000, erase=1.0, aspect=aspect), 1, 0, 0)[:, 4:] for aspect in (1.0, 0.5)
     )
-    ratios = [(boxes[:, 3] - boxes[:, 1]) / (boxes[:, 2] - boxes[:, 0]) for boxes in (plain, squeezed)]
-    whole = ((squeezed[:, 2:] - squeezed[:, :2]) < 1).all(axis=1) & ((plain[:, 2:] - plain[:, :2]) < 1).all(
+    ratios = [(boxes[:, 3] - boxes[:, 1]) / (boxes[:, 2] - boxes[:, 0]) for boxes in (plain, narrow)]
+    whole = ((narrow[:, 2:] - narrow[:, :2]) < 1).all(axis=1) & ((plain[:, 2:] - plain[:, :2]) < 1).all(
         axis=1
     )
     np.testing.assert_allclose(ratios[1][whole], ratios[0][whole] / 2)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_views_need_not_be_square(mode):
+    """Rows as in a high square, columns as in a narrow one; images of that shape stay what they are."""
+    pixels = torch.from_numpy(image_set(side=64).pixels[:3])
+    crops = np.array([[0.1, 0.2, 0.5, 0.0], [0.3, 0.0, 0.7, 1.0], [0.0, 0.25, 0.6, 0.0]])
+    expects = dataclasses.replace(PLAIN, interpolation=mode)
+    found = views.render(pixels, crops, expects, "80x64")
+    assert found.shape == (3, 3, 80, 64)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    enlarged = views.render(pixels, crops, expects, 80)
+    torch.testing.assert_close(views.render(pixels, crops, expects, "80x80"), enlarged)
+    drawn = views.render(pixels.transpose(2, 3), crops[:, [1, 0, 2, 3]], expects, "64x80")
+    unflipped = [0, 2]
+    torch.testing.assert_close(drawn.transpose(2, 3)[unflipped], found[unflipped], atol=1e-5, rtol=0)
+
+    narrow = torch.from_numpy(np.random.default_rng(0).integers(256, size=(2, 3, 32, 16), dtype=np.uint8))
+    whole = np.tile([0.0, 0.0, 1.0, 0.0], (2, 1))
+    shown = views.render(narrow, whole, PLAIN, "32x16") * 255
+    torch.testing.assert_close(shown, narrow.float(), atol=1e-3, rtol=0)
+    assert views.evaluation_batch("32x16") == views.evaluation_batch(16)
+    assert views.evaluation_batch("512x256") == 2 * views.evaluation_batch(512)
+
+
+def test_boxes_are_erased_from_views_that_are_not_square():
+    pixels = torch.full((1, 3, 32, 16), 255, dtype=torch.uint8)
+    box = np.array([[0.0, 0.0, 1.0, 0.0, 0.25, 0.5, 0.75, 0.75]])
+    erased = views.render(pixels, box, PLAIN, "32x16")[0, 0] == 0
+    assert erased[16:24, 4:12].all()
+    assert erased.sum() == 8 * 8

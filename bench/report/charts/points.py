@@ -12,6 +12,7 @@ from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.published import Point
 from bench.results.summary import Estimate, Group, Role, Row
+from bench.types.sizes import ImageSize
 
 #: Of more rows than this, those that matter have bars and a full marker; the others are small and pale.
 _LISTED = 24
@@ -79,7 +80,7 @@ class Points:
         recommended: the smallest student that is accurate enough.
         listed: rows with bars and a full marker, ascending.
         named: rows to name, the most important first.
-        usual_size: side of the images of all students, pixels; None where that differs.
+        usual_size: size of the images of all students; None where that differs.
         published: what others published, best first.
         outside: how many of their figures lie too far below the rows to be drawn.
     """
@@ -93,7 +94,7 @@ class Points:
     recommended: int | None
     listed: list[int]
     named: list[int]
-    usual_size: int | None
+    usual_size: ImageSize | None
     published: list[Quoted]
     outside: int
 

@@ -11,6 +11,7 @@ from bench.report.tables.columns import quickest
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.summary import Group, Row, interval_words
+from bench.types.sizes import area
 
 #: What tells points apart beside their network, in the order in which it is said.
 _PARTS: dict[str, Callable[[Row], str]] = {
@@ -51,7 +52,10 @@ def subtitle(report: str, front: Front, points: Points) -> list[str]:
 def _sizes(group: Group) -> str:
     """The size of images where it is the same for all students and for all teachers; else points have it."""
     students, teachers = (
-        sorted({row.image_size for row in group.rows if row.image_size and (row.role == "teacher") is wanted})
+        sorted(
+            {row.image_size for row in group.rows if row.image_size and (row.role == "teacher") is wanted},
+            key=area,
+        )
         for wanted in (False, True)
     )
     if len(group.image_sizes) == 1:

@@ -17,7 +17,7 @@ from bench.results.wording import one_line
 
 #: What a spreadsheet takes for the start of a formula; their full-width forms are folded to these.
 _FORMULA = ("=", "+", "-", "@")
-_INTEGERS = ("bits", "seed", "image_size", "threads")
+_INTEGERS = ("bits", "seed", "image_size", "image_width", "threads")
 
 
 class CellTable:

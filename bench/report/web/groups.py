@@ -17,6 +17,7 @@ from bench.results.fronts import Front
 from bench.results.published import Beside
 from bench.results.records import Measured, Record
 from bench.results.summary import Estimate, Group, Row, interval_words
+from bench.types.sizes import area
 
 #: Matplotlib's markers by the names of plotly and of the page's own pictures.
 _SHAPES = {
@@ -198,6 +199,7 @@ class GroupView:
             "facets": self.facets[i],
             "bits": row.configuration.bits,
             "size": row.image_size,
+            "pixels": area(row.image_size),
             "seeds": row.seeds,
             "page": self._pages[row.records[0].key],
             "command": self._command(row.records[0]),

@@ -6,13 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import UsageError, WeightsError
 from bench.registry import STUDENTS
-from models.layers.folding import folded
-from models.pruning.indicators import add_indicators
-from models.pruning.prune import prune
 from tests.networks import network
 
 
@@ -56,51 +52,14 @@ def test_a_last_stride_of_one_doubles_the_last_map():
     assert sizes == [2, 4]
 
 
-@pytest.mark.parametrize(("aspect", "shape"), [(0.5, (64, 32)), (2, (32, 64)), (0.75, (64, 48))])
-def test_images_have_their_shape_back_inside(aspect, shape):
-    plain, net = build(), build(aspect=aspect)
-    seen = []
-    net.bn1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
-    image = torch.randn(1, 3, 64, 64)
-    with torch.no_grad():
-        found = net(image)
-        assert seen == [(1, 64, shape[0] // 2, shape[1] // 2)]
-        if aspect == 0.5:
-            torch.testing.assert_close(found, plain((image[..., ::2] + image[..., 1::2]) / 2))
-
-
-def test_shapes_fold_and_prune_and_cost_what_they_should():
-    """R101 without its last stride, as published for persons: 10.12 G multiply-adds at 320 x 160, with a head
-    of 512, and none for resizing."""
-    params = {"weights": "none", "last_stride": 1, "aspect": 0.5}
-    with torch.device("meta"):
-        net = network("torchvision:resnet101", **params).build().eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(torch.empty(1, 3, 320, 320, device="meta"))
-    assert (counter.get_total_flops() / 2 + 2048 * 512) / 1e9 == pytest.approx(10.12, abs=0.005)
-
-    small = build(aspect=0.5)
-    image = torch.randn(2, 3, 64, 64)
-    ours = folded(small)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in ours.modules())
-    add_indicators(small)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(image), small(image), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(prune(small, 0.5)[0](image), small(image), rtol=1e-4, atol=1e-5)
-
-
 def test_other_networks_refuse():
     with pytest.raises(UsageError, match="torchvision:mobilenet_v3_small is no ResNet: leave pooling"):
         build("torchvision:mobilenet_v3_small", pooling="gem")
     with pytest.raises(UsageError, match="alexnet is no ResNet"):
         build("alexnet", last_stride=1)
     for name in ("torchvision:mobilenet_v3_small", "alexnet"):
-        with pytest.raises(
-            UsageError, match="is no ResNet: leave .* projection and aspect at their defaults"
-        ):
+        with pytest.raises(UsageError, match="is no ResNet: leave .* projection at their defaults"):
             build(name, projection=8)
-        with pytest.raises(UsageError, match="is no ResNet"):
-            build(name, aspect=0.5)
 
 
 def test_a_projection_is_the_layer_that_the_file_holds(square):

@@ -9,7 +9,7 @@ Report.table = (() => {
   /** What a row is sorted by; rows without it go last. */
   function key(group, row, name, standings) {
     if (name === "name") return row.name;
-    if (name === "size") return row.size;
+    if (name === "size") return row.pixels;
     if (name === "standing") return ["front", "close"].indexOf(standings.get(row)) + 1 || 3;
     return Report.pareto.estimate(group, row, name)?.value ?? null;
   }
