@@ -103,7 +103,7 @@ def _published(cells: list[Cell], published: Published) -> Iterator[dict[str, An
             "values": dict(figure.values),
             "selection": figure.selected,
             "source": figure.source,
-            "note": figure.note,
+            "note": figure.notes,
             "cells": found[key],
         }
 
@@ -178,7 +178,10 @@ def plan_text(summary: dict[str, Any]) -> str:
         others = f"{unknown} stages of kinds that have not run like this on this machine yet"
         closing = f"{closing}, and {others}" if seconds else f"Expected time: not known for {others}"
     published = [
-        [row["configuration"], row["figure"], row["selection"] or "-", row["source"]]
+        [
+            *(row["configuration"], row["figure"], row["selection"] or "-"),
+            "; ".join(filter(None, [row["source"], row["note"]])),
+        ]
         for row in summary["published"]
     ]
     parts = [

@@ -18,6 +18,7 @@ from bench.planning.grid_faults import Fault, faults
 from bench.planning.schema import Strict
 from bench.results import catalogue
 from bench.results.published import SHARES, Count, Figure, NotFound, Published, Selection
+from bench.types.sizes import Between, ImageSize
 
 #: Where the figures lie.
 FOLDER = Path(__file__).parent
@@ -26,6 +27,7 @@ Text = Annotated[str, Field(min_length=1)]
 Number = Annotated[float, Field(ge=0, le=1e15)]
 Share = Annotated[float, Field(ge=-1, le=1)]
 Whole = Annotated[int, Field(ge=0, le=10_000)]
+Size = Annotated[ImageSize, Between(0, 10_000)]
 
 
 class Source(Strict):
@@ -61,6 +63,7 @@ class Row(Strict):
     method: str | None = None
     loss: str | None = None
     bits: Whole | None = None
+    epochs: Whole | None = None
     note: str = ""
 
 
@@ -74,7 +77,10 @@ class Table(Strict):
     method: str = Field("", description="name in the suite")
     loss: str = Field("", description="name in the suite")
     bits: Whole = 0
-    image_size: Whole = Field(0, description="side of the network's input, pixels; 0 = not known")
+    image_size: Size = Field(
+        0, description="of the network's input, pixels: a side, or height and width as 320x160; 0 = not known"
+    )
+    epochs: Whole = Field(0, description="of the training; 0 = not known")
     rule: Literal["index:hits", "unknown"] = Field(
         "unknown", description="tie rule and normaliser of its mAP; index:hits = DeepHash's evaluator"
     )
@@ -91,7 +97,7 @@ class CountRow(Strict):
     where: Text
     student: str = ""
     bits: Whole = 0
-    image_size: Whole = 0
+    image_size: Size = 0
     inputs: Whole = Field(0, description="of the hash layer")
     costs: dict[str, Share | Number] = Field(min_length=1)
     method: str = Field("", description="name in the suite of the method that it is of")
@@ -202,7 +208,8 @@ def _figures(file: PublishedFile) -> Iterator[Figure]:
         source = _said(file.sources[table.source], table.where)
         for row in table.rows:
             own = row.model_dump(exclude={"system", "values", "costs", "note"}, exclude_none=True)
-            facts = {name: getattr(table, name) for name in ("network", "student", "method", "loss", "bits")}
+            shared = ("network", "student", "method", "loss", "bits", "epochs")
+            facts = {name: getattr(table, name) for name in shared}
             for name, value in row.values.items():
                 protocol = file.protocols[name]
                 by_metric = value if isinstance(value, dict) else {_full(protocol.metric, table.rule): value}

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from bench.results import catalogue, wording
 from bench.results.fronts import Front, front_of
-from bench.results.records import CellInfo
-from bench.results.summary import Group
+from bench.results.records import CellInfo, Record
+from bench.results.summary import Group, Row
+from bench.types.sizes import ImageSize
 
 #: How the epoch was chosen whose number was printed.
 Selection = Literal["last", "best_on_test", "unknown"]
@@ -25,8 +26,12 @@ SELECTIONS: dict[Selection, str] = {
     "best_on_test": "best epoch on the test queries",
     "unknown": "choice of the epoch not known",
 }
-#: Shares that no record has: what pruning took away.
+#: Shares that no record has as such.
 SHARES = {"params_saved": "parameters saved", "macs_saved": "MACs saved", "top1": "top-1 accuracy"}
+#: What pruning took away, of which records have what there was before and what is left.
+SAVED = {"params_saved": ("params_before", "params"), "macs_saved": ("macs_before", "macs")}
+#: Parameters of students that leave a network what its name says, where they have these values.
+_UNCHANGED = {"pooling": "avg", "last_stride": 2, "projection": None, "layer": "fc7"}
 #: What splits are called while the data are not there.
 _NO_SPLIT = "unknown"
 
@@ -43,6 +48,7 @@ class Figure:
         loss: likewise.
         bits: code length; 0 of embeddings.
         image_size: of the network's input; 0 where nobody knows.
+        epochs: of the training; 0 where nobody knows.
         data: data set and split as the source calls them.
         dataset: name in the suite; empty where it has none.
         settings: parameters of the data set that lead to the split.
@@ -61,7 +67,8 @@ class Figure:
     method: str
     loss: str
     bits: int
-    image_size: int
+    image_size: ImageSize
+    epochs: int
     data: str
     dataset: str
     settings: Mapping[str, Any]
@@ -92,6 +99,16 @@ class Figure:
         )
 
     @property
+    def notes(self) -> str:
+        """How long the network was trained, and what else a reader must know."""
+        return "; ".join(filter(None, [f"{self.epochs} epochs" if self.epochs else "", self.note]))
+
+    @property
+    def share(self) -> bool:
+        """Whether it says of a network what part of another is saved, and nothing else."""
+        return self.values.keys() <= SAVED.keys()
+
+    @property
     def selected(self) -> str:
         """How its epoch was chosen, in words; empty where nobody knows."""
         return "" if self.selection == "unknown" else SELECTIONS[self.selection]
@@ -103,12 +120,16 @@ class Figure:
         return all(settings.get(key) == value for key, value in self.settings.items())
 
     def is_of(self, cell: CellInfo, settings: Mapping[str, Any]) -> bool:
-        """Whether it is of the configuration of ``cell``, whose data set has these ``settings``."""
+        """Whether it is of network, data and ranking of ``cell``, whose data set has these ``settings``.
+
+        How the network was trained is not compared: ``notes`` say how long.
+        """
         cuts = {rest.partition(":")[0] for name in self.values if (rest := name.partition("@")[2])}
         return (
             (self.dataset, self.method, self.loss, self.bits)
             == (cell.dataset, cell.method, cell.loss, cell.bits)
             and fnmatchcase(cell.student, self.student)
+            and self.image_size in (0, cell.image_size)
             and not cell.protocol.get("limit")
             and self.drawn_like(str(cell.protocol.get("split")), settings)
             and (not cuts or str(cell.protocol.get("k", "all")) in cuts)
@@ -131,7 +152,7 @@ class Count:
     network: str
     student: str
     bits: int
-    image_size: int
+    image_size: ImageSize
     inputs: int
     costs: Mapping[str, float]
     source: str
@@ -139,7 +160,7 @@ class Count:
     note: str = ""
 
     def __str__(self) -> str:
-        shares = ", ".join(share_words(name, value) for name, value in self.costs.items() if name in SHARES)
+        shares = shares_words({name: value for name, value in self.costs.items() if name in SHARES})
         return f"{self.network}{f', {self.note}' if self.note else ''}: {shares}" if shares else ""
 
     def cost(self, name: str, bits: int) -> float | None:
@@ -172,7 +193,7 @@ class Published:
     not_found: Sequence[NotFound] = ()
 
     def of(self, cell: CellInfo, settings: Mapping[str, Any]) -> list[Figure]:
-        """The figures of the configuration of one cell."""
+        """The figures that are of one cell, see ``Figure.is_of``."""
         return [figure for figure in self.figures if figure.is_of(cell, settings)]
 
 
@@ -216,13 +237,12 @@ class Beside:
         """What its network costs: as its source says, as measured in the group, or as counted by hand."""
         if name in figure.values:
             return figure.values[name]
-        # What a network costs is the same here; what it scores is not what somebody published.
-        if not figure.student or not _is_cost(name):
+        # What a network costs is the same here, unless it was pruned; what it scores is not what somebody
+        # published.
+        if not figure.student or figure.method != "none" or not _is_cost(name):
             return None
         for row in self.group.rows:
-            cell = row.records[0].cell
-            same = (cell.bits, cell.image_size, cell.method) == (figure.bits, figure.image_size, "none")
-            if same and fnmatchcase(cell.student, figure.student) and name in row.estimates:
+            if name in row.estimates and _is_network_of(figure, row.records[0]):
                 return row.estimates[name].value
         found = (
             count.cost(name, figure.bits)
@@ -230,6 +250,15 @@ class Beside:
             if (count.student, count.image_size) == (figure.student, figure.image_size)
         )
         return next((cost for cost in found if cost is not None), None)
+
+    def saved(self) -> list[tuple[Row, dict[str, float]]]:
+        """The pruned rows of the group with their ``SAVED``, where a figure says as much of others."""
+        asked = dict.fromkeys(name for figure in self.figures if figure.share for name in figure.values)
+        found = [
+            (row, {name: part for name in asked if (part := _saved(row, name)) is not None})
+            for row in self.group.rows
+        ]
+        return [(row, shares) for row, shares in found if shares]
 
     def points(self, accuracy: str, cost: str) -> list[Point]:
         """The figures that have a place in a chart of two metrics, given in full."""
@@ -276,6 +305,11 @@ def share_words(name: str, value: float) -> str:
     return f"{round(100 * value, 2):g} % {SHARES[name]}"
 
 
+def shares_words(shares: Mapping[str, float]) -> str:
+    """Several of ``SHARES`` in words."""
+    return ", ".join(share_words(name, value) for name, value in shares.items())
+
+
 def digits(value: float) -> str:
     """A fraction with three decimal places, or the fourth that was printed: ``0.810``, ``0.6755``."""
     return f"{value:.4f}".removesuffix("0")
@@ -296,7 +330,9 @@ def beside(published: Published, group: Group) -> Beside:
             reasons.append("of other splits")
         elif figure.bits not in lengths:
             reasons.append("with other code lengths")
-        elif not any(name in group.metrics and not _is_cost(name) for name in figure.values):
+        elif not figure.share and not any(
+            name in group.metrics and not _is_cost(name) for name in figure.values
+        ):
             reasons.append("by another metric, or nobody knows how ties were ordered")
         else:
             kept.append(figure)
@@ -318,4 +354,23 @@ def points_of(front: Front, own: Beside | None) -> list[Point]:
 
 def _is_cost(name: str) -> bool:
     known = catalogue.entry(name)
-    return name in SHARES or (known is not None and known.role == "cost")
+    return known is not None and known.role == "cost"
+
+
+def _is_network_of(figure: Figure, record: Record) -> bool:
+    """Whether a record's network is that of ``figure``: neither changed nor asked for several views."""
+    cell, params = record.cell, record.params
+    changed = {name: value for name, value in params.get("student", {}).items() if name != "weights"}
+    return (
+        (cell.bits, cell.image_size, cell.method) == (figure.bits, figure.image_size, "none")
+        and fnmatchcase(cell.student, figure.student)
+        and not params.get("encode")
+        # Whatever else a plug-in has may change anything.
+        and all(name in _UNCHANGED and _UNCHANGED[name] == value for name, value in changed.items())
+    )
+
+
+def _saved(row: Row, name: str) -> float | None:
+    """One of ``SAVED`` of a row; None where step 1 did not prune it."""
+    before, left = (row.estimates.get(metric) for metric in SAVED[name])
+    return 1 - left.value / before.value if before and left and before.value else None

@@ -71,6 +71,7 @@ def test_plan_of_the_papers_names_what_was_published_of_its_cells_and_no_more(be
     named = {(row["configuration"], row["selection"]): row for row in planned["published"]}
     dch = named["cifar10-1 · DCH · AlexNet · 48 bit", "last epoch"]
     assert dch["values"] == {"map@all:index:hits": 0.768}
+    assert dch["note"] == "150 epochs"
     # One line for three seeds, of the network alone: students that somebody distilled have none.
     assert dch["cells"] == [f"cifar10__no-teacher__alexnet__none__dch__48b__s{seed}" for seed in range(3)]
     cdd = named["veri776 · CDD · ResNet-101 · float", ""]
@@ -79,5 +80,7 @@ def test_plan_of_the_papers_names_what_was_published_of_its_cells_and_no_more(be
     assert len(planned["published"]) < 20
     text = bench("plan", "--grid", grid, "--only", "dataset=svd").out
     assert "published of these cells" not in text
+    text = bench("plan", "--grid", grid, "--only", "student=alexnet").out
+    assert "header of its script; 150 epochs\n" in text.replace(" \n", "\n")
     other = json.loads(bench("plan", "--grid", grid, "--json", "--set", "protocol.k=100").out)
     assert [row["configuration"] for row in other["published"]] == ["veri776 · CDD · ResNet-101 · float"]

@@ -53,6 +53,23 @@ def test_a_row_has_what_its_table_says_and_its_own(tmp_path):
     assert [str(one) for one in published.not_found] == ["a system: its mAP (the abstract)"]
 
 
+def test_sizes_need_not_be_square(tmp_path):
+    text = GOOD.replace("    bits: 48\n", "    bits: 48\n    image_size: 320x160\n")
+    published = load(tmp_path, text.replace("inputs: 4", "inputs: 4, image_size: 160x320"))
+    assert {one.image_size for one in published.figures} == {"320x160"}
+    assert [one.image_size for one in published.counts] == ["160x320"]
+
+
+def test_a_row_may_have_been_trained_for_longer_than_its_table(tmp_path):
+    text = GOOD.replace("    bits: 48\n", "    bits: 48\n    epochs: 150\n    note: unseeded\n")
+    text = text.replace("bits: 64,", "bits: 64, epochs: 200,")
+    assert [one.notes for one in load(tmp_path, text).figures] == [
+        "150 epochs; unseeded",
+        "200 epochs; unseeded",
+    ]
+    assert [one.notes for one in load(tmp_path).figures] == ["", ""]
+
+
 def test_without_a_known_rule_the_metric_has_none(tmp_path):
     dch, _ = load(tmp_path, GOOD.replace("    rule: index:hits\n", "")).figures
     assert dch.values == {"map@all": 0.768}
@@ -72,6 +89,12 @@ def test_without_a_known_rule_the_metric_has_none(tmp_path):
         ("    network: AlexNet\n", "", "{system: DCH", "'DCH' has no network; name it here or in its table"),
         ("{params: 105,", "{parms: 105,", "parms:", "no metric gives 'parms'; did you mean 'params'"),
         ("last", "lats", "lats", "tables.selection should be 'last', 'best_on_test' or 'unknown'"),
+        (
+            "    bits: 48\n",
+            "    image_size: 320x\n",
+            "320x\n",
+            "tables.image_size should be a side in pixels, or",
+        ),
         ("schema: 1", "schema: 2", "2", "schema should be 1, not 2"),
         (GOOD, "- 1\n", "- 1", "published figures are a mapping; see bench/published/deephash.yaml"),
         ("where: its table", "where: a\n    where: b", "where: b", "duplicate key 'where'; remove one"),
@@ -113,9 +136,38 @@ def test_what_is_shipped_holds_the_headers_of_deephash():
     # A paper's own figure, quoted by somebody else, has no known tie rule.
     quoted = next(one for one in figures if "quoted" in one.source and one.data == "cifar10-1")
     assert (quoted.system, quoted.values, quoted.selected) == ("DSH", {"map@all": 0.6755}, "")
+    # Of one figure, the README says the best epoch, and its author's later run the last.
+    hashnet = [one for one in figures if one.system == "HashNet" and one.data == "cifar10"]
+    assert {(one.values["map@all:index:hits"], one.selection) for one in hashnet} == {
+        (0.782, "unknown"),
+        (0.782, "last"),
+        (0.797, "best_on_test"),
+    }
+    assert next(one for one in hashnet if one.selection == "unknown").notes == (
+        "150 epochs; the best epoch, as the README says; the last, as the author's later run does"
+    )
     (cdd,) = (one for one in figures if one.system == "CDD")
     assert cdd.values == {"params_saved": 0.6713, "macs_saved": 0.6567}
     assert set(cdd.values) <= set(SHARES)
+
+
+def test_what_is_shipped_says_how_long_networks_were_trained():
+    figures = load_published().figures
+    assert {one.epochs for one in figures if one.loss == "dch"} == {150}
+    printed = [
+        one for one in figures if one.loss and "quoted" not in one.source and "again" not in one.source
+    ]
+    assert {(one.loss == "greedyhash", one.epochs) for one in printed if one.system != "CDD"} == {
+        (False, 150),
+        (True, 200),
+    }
+    # What a paper did is not what the code that quotes it does.
+    assert {one.epochs for one in figures if "quoted" in one.source} == {0}
+
+
+def test_what_is_shipped_was_counted_at_the_size_of_people():
+    sizes = {count.image_size: count.costs["macs"] for count in load_published().counts if count.image_size}
+    assert sizes["320x160"] == 10.12e9
 
 
 @pytest.mark.parametrize(

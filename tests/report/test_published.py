@@ -12,12 +12,12 @@ from bench.report.charts import plots
 from bench.report.charts.points import Points
 from bench.report.charts.styles import Styles
 from bench.report.render import render
-from bench.report.tables.published import front_columns_beside
+from bench.report.tables.published import front_columns_beside, published_columns
 from bench.report.web.site import site
 from bench.results.folder import Results
 from bench.results.published import beside
 from bench.results.summary import summarise
-from tests import cited
+from tests import cited, recorded
 from tests.browser import material
 
 ASKED = [("map", "macs"), ("map", "params")]
@@ -102,6 +102,56 @@ def test_a_report_has_them_when_asked_and_recommends_as_before(tmp_path):
     assert "published, last epoch" in (tmp_path / "made/table.tex").read_text()
     for name in ("pareto_map_macs.svg", "pareto_map_params.svg"):
         assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "made" / name).read_bytes()
+
+
+def test_shares_are_in_tables_beside_ours_and_in_no_chart(tmp_path):
+    costs = {"params": 15.0, "params_before": 40.0, "macs": 6.0, "macs_before": 12.0}
+    made = recorded.make_record(
+        "torchvision:resnet101", "cdd", "none", 0, dataset="veri776", params={"dataset": {}},
+        protocol={"split": "veri776-q1678-t37778"},
+        metrics={
+            "map_reid": recorded.accuracy(0.7, "expected"),
+            **{name: recorded.cost(value, "parameters") for name, value in costs.items()},
+        },
+    )  # fmt: skip
+    results = material.write(tmp_path / "run", [made])
+    report = render([tmp_path / "run"], out=tmp_path / "out", formats=["svg"], published=load_published())
+    assert not [path for path in report.paths if "saved" in path.name]
+    lines = [line.split("|")[1:] for line in (tmp_path / "out/table.md").read_text().splitlines()]
+    table = [[cell.strip() for cell in line[:6]] for line in lines if "saved" in "".join(line)]
+    assert [line for line in table if line[0]] == [
+        ["published", "ResNet-101", "CDD", "float", "67.13 % parameters saved, 65.67 % MACs saved", "–"],
+        ["published", "ResNet-101", "JDP", "float", "80 % parameters saved, 78.52 % MACs saved", "–"],
+        [
+            *("measured here", "torchvision:resnet101", "cdd", "float"),
+            *("62.5 % parameters saved, 50 % MACs saved", "–"),
+        ],
+    ]
+    assert "67.13 \\% parameters saved" in (tmp_path / "out/table.tex").read_text()
+    summary = summarise(results)
+    beside_them = {group.slug: beside(load_published(), group) for group in summary.groups}
+    page = site(summary, results, within=0.02, downloads=[], published=beside_them)["index.html"].decode()
+    (group,) = json.loads(re.search(r'id="report-data">(.*?)</script>', page)[1])["groups"]
+    assert group["published"] == []
+    name = "CDD · ResNet-101 · float, 67.13 % parameters saved, 65.67 % MACs saved"
+    assert f'<span class="name">{name}</span>' in page
+    assert "62.5 % parameters saved, 50 % MACs saved, measured here." in page
+
+
+def test_one_number_of_two_epochs_is_of_the_best_in_no_table():
+    made = cited.record("alexnet", "hashnet", 48, protocol={"split": "cifar10-0-q100-t500-s0"})
+    (group,) = summarise(Results(None, "x", [], [made], [])).groups
+    columns = {column.head: column.cells for column in published_columns(beside(load_published(), group))}
+    lines = zip(*(columns[head] for head in ("system", "figure", "of which epoch", "source")), strict=True)
+    hashnet = [line[1:] for line in lines if line[0] == "HashNet"]
+    assert [line[:2] for line in hashnet] == [
+        ("mAP@all 0.782", "last epoch"),
+        ("mAP@all 0.782", "–"),
+        ("mAP@all 0.797", "best epoch on the test queries"),
+    ]
+    assert hashnet[1][2].endswith(
+        "the best epoch, as the README says; the last, as the author's later run does"
+    )
 
 
 def test_the_page_has_them_below_its_table_and_for_its_chart(tmp_path):

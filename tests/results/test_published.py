@@ -9,7 +9,7 @@ from bench.results.folder import Results
 from bench.results.fronts import front_of
 from bench.results.published import Count, Published, beside
 from bench.results.summary import summarise
-from tests import cited
+from tests import cited, recorded
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,79 @@ def test_a_figure_costs_what_the_same_network_costs_here_or_was_counted_to_cost(
     # A pruned network is not the one that was published.
     pruned = [cited.record("alexnet", "dch", 48, method="cdd")]
     assert own(published, pruned).cost(dch, "params") == 57_069_392 + 32 * 4097
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"student": {"weights": "none", "pooling": "gem", "last_stride": 2}},
+        {"student": {"weights": "none", "last_stride": 1}},
+        {"student": {"weights": "none", "projection": 512}},
+        {"student": {"weights": "none", "layer": "fc6"}},
+        {"student": {"weights": "none", "of_a_plug_in": 0}},
+        {"encode": {"scales": [1, 0.5], "flip": False}},
+    ],
+)
+def test_another_network_of_the_same_name_costs_something_else(published, params):
+    made = cited.record("alexnet", "dch", 48)
+    dear = {**made.metrics, "macs": made.metrics["macs"].model_copy(update={"value": 9e9})}
+    default = {"student": {"weights": "none", "pooling": "avg", "last_stride": 2, "layer": "fc7"}}
+    costs = [
+        (found := own(published, [made.model_copy(update={"metrics": dear, "params": values})])).cost(
+            found.figures[1], "macs"
+        )
+        for values in ({**made.params, **default}, {**made.params, **params})
+    ]
+    assert costs == [9e9, pytest.approx(0.710e9 + 32 * 4096)]
+
+
+def test_figures_of_another_image_size_are_of_another_configuration(published):
+    made = cited.record("alexnet", "dch", 48)
+    small = cited.record("alexnet", "dch", 48, image_size=64)
+    wide = cited.record("alexnet", "dch", 48, image_size="224x112")
+    found = [
+        [one.values["map@all:index:hits"] for one in published.of(one.cell, one.params["dataset"])]
+        for one in (made, small, wide)
+    ]
+    assert found == [[0.768, 0.810], [], []]
+    # Where a source does not say it, nobody can tell.
+    assert [(one.values, one.image_size) for one in published.of(pruned().cell, {})] == [
+        ({"params_saved": 0.6713, "macs_saved": 0.6567}, 0)
+    ]
+
+
+def pruned(method="cdd", **values):
+    return recorded.make_record(
+        "torchvision:resnet101", method, "none", 0, dataset="veri776", params={"dataset": {}},
+        protocol={"split": "veri776-q1678-t37778"},
+        metrics={
+            "map_reid": recorded.accuracy(0.7, "expected"),
+            **{name: recorded.cost(value, "parameters") for name, value in values.items()},
+        },
+    )  # fmt: skip
+
+
+def test_what_pruning_saves_stands_beside_what_it_saves_here(published):
+    costs = {"params": 15.0, "params_before": 40.0, "macs": 6.0, "macs_before": 12.0}
+    found = own(published, [pruned(**costs), pruned("retrieval", params=40.0, macs=12.0)])
+    assert [(one.system, one.values) for one in found.figures] == [
+        ("CDD", {"params_saved": 0.6713, "macs_saved": 0.6567}),
+        ("JDP", {"params_saved": 0.8000, "macs_saved": 0.7852}),
+    ]
+    assert found.left_out == {}
+    ((row, shares),) = found.saved()
+    assert row.configuration.method == "cdd"
+    assert shares == {"params_saved": 0.625, "macs_saved": 0.5}
+    # No chart has such an axis, and what is left of a pruned network is not what the whole one costs.
+    assert found.accuracies == []
+    assert list(found.pairs([("map_reid", "params"), ("map_reid", "macs")])) == []
+    assert found.points("map_reid", "params") == []
+    assert found.cost(found.figures[0], "params") is None
+    whole = own(published, [pruned("none", params=40.0)])
+    assert whole.cost(whole.figures[0], "params") is None
+    assert whole.saved() == []
+    # Without figures of the kind, nothing is said of ours.
+    assert own(Published(), [pruned(**costs)]).saved() == []
 
 
 def test_without_a_hash_layer_a_count_says_nothing_of_code_lengths():

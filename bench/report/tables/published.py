@@ -7,7 +7,7 @@ from dataclasses import replace
 from bench.report.tables.columns import Column, Scale, front_columns
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
-from bench.results.published import SHARES, Beside, Figure, digits
+from bench.results.published import SHARES, Beside, Figure, digits, shares_words
 
 NOTE = (
     "Published: by others, of one run each on splits of their own, with what the same network costs here or "
@@ -41,17 +41,34 @@ def front_columns_beside(front: Front, own: Beside | None) -> list[Column]:
 
 
 def published_columns(own: Beside) -> list[Column]:
-    """All figures that may stand beside a group, a line each."""
-    figures = own.figures
-    return [
-        Column("standing", ["published"] * len(figures), numeric=False),
-        Column("network", [figure.network for figure in figures], numeric=False),
-        Column("system", [figure.system for figure in figures], numeric=False),
-        Column("bits", [str(figure.bits or wording.FLOAT) for figure in figures]),
-        Column("figure", [_figures(figure) for figure in figures], numeric=False),
-        Column("of which epoch", [figure.selected or wording.UNKNOWN for figure in figures], numeric=False),
-        Column("source", [_source(figure) for figure in figures], numeric=False),
+    """All figures that may stand beside a group, a line each; below, what pruned rows save as they do."""
+    published = [
+        (
+            "published",
+            figure.network,
+            figure.system,
+            str(figure.bits or wording.FLOAT),
+            _figures(figure),
+            figure.selected or wording.UNKNOWN,
+            "; ".join(filter(None, [figure.source, figure.notes])),
+        )
+        for figure in own.figures
     ]
+    here = [
+        (
+            "measured here",
+            row.configuration.student,
+            row.configuration.method,
+            str(row.configuration.bits or wording.FLOAT),
+            shares_words(shares),
+            wording.UNKNOWN,
+            wording.UNKNOWN,
+        )
+        for row, shares in own.saved()
+    ]
+    heads = ("standing", "network", "system", "bits", "figure", "of which epoch", "source")
+    lines = [*published, *here]
+    return [Column(head, [line[i] for line in lines], numeric=head == "bits") for i, head in enumerate(heads)]
 
 
 def published_notes(own: Beside) -> list[str]:
@@ -79,7 +96,3 @@ def _figures(figure: Figure) -> str:
 def _is_main(name: str) -> bool:
     """Whether it is a mAP or a cost: of precision at several ranks there are too many for a line."""
     return catalogue.base_name(name) != "mp_at_k"
-
-
-def _source(figure: Figure) -> str:
-    return f"{figure.source}; {figure.note}" if figure.note else figure.source

@@ -157,7 +157,7 @@ class GroupView:
             notes.append(EXTERNAL_NOTE)
         notes += [wording.definition(cost) for cost in self.costs]
         notes += wording.doubts(row.doubt(name) for row in group.rows for name in self.scales)
-        notes += published_notes(self._own) if self._own else []
+        notes += [*published.saved_notes(self._own), *published_notes(self._own)] if self._own else []
         return list(dict.fromkeys(filter(None, notes)))
 
     def cells(self, row: Row) -> list[tuple[int, str]]:

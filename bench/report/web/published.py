@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.report.tables.columns import Scale
 from bench.results import wording
-from bench.results.published import Beside, Figure, digits
+from bench.results.published import Beside, Figure, digits, shares_words
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Line:
 
 
 def drawable(own: Beside, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Plain JSON of every figure: a number for each of ``names``, None where it has none."""
+    """Plain JSON of the figures that a chart may have: a number for each of ``names``, None for none."""
     return [
         {
             "name": figure.name,
@@ -30,19 +30,27 @@ def drawable(own: Beside, names: Sequence[str]) -> list[dict[str, Any]]:
             "values": [_value(own, figure, name) for name in names],
         }
         for figure in own.figures
+        if not figure.share
     ]
 
 
 def lines(own: Beside, scales: dict[str, Scale]) -> list[Line]:
-    """The figures below the rows of a table with a column for each of ``scales``."""
+    """The figures below a table with a column for each of ``scales``; names say shares, which have none."""
     return [
         Line(
-            name=", ".join(filter(None, [figure.name, figure.selected])),
+            name=", ".join(
+                filter(None, [figure.name, shares_words(figure.values) if figure.share else figure.selected])
+            ),
             source=figure.source,
             cells=[_text(own, figure, name, scale) for name, scale in scales.items()],
         )
         for figure in own.figures
     ]
+
+
+def saved_notes(own: Beside) -> list[str]:
+    """What pruned rows save, where somebody published as much of others."""
+    return [f"{row.configuration}: {shares_words(shares)}, measured here." for row, shares in own.saved()]
 
 
 def _value(own: Beside, figure: Figure, name: str) -> float | None:
