@@ -371,6 +371,8 @@ def _is_network_of(figure: Figure, record: Record) -> bool:
 
 
 def _saved(row: Row, name: str) -> float | None:
-    """One of ``SAVED`` of a row; None where step 1 did not prune it."""
+    """One of ``SAVED`` of a row; None where step 1 did not prune it, or not everything was counted."""
+    if any(row.doubt(metric) for metric in SAVED[name]):
+        return None
     before, left = (row.estimates.get(metric) for metric in SAVED[name])
     return 1 - left.value / before.value if before and left and before.value else None

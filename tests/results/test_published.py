@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.published import load_published
@@ -155,8 +157,15 @@ def test_what_pruning_saves_stands_beside_what_it_saves_here(published):
     assert found.points("map_reid", "params") == []
     assert found.cost(found.figures[0], "params") is None
     whole = own(published, [pruned("none", params=40.0)])
-    assert whole.cost(whole.figures[0], "params") is None
+    at_its_size = replace(whole.figures[0], image_size=64)
+    assert whole.cost(at_its_size, "params") is None
+    assert whole.cost(replace(at_its_size, method="none"), "params") == 40.0
     assert whole.saved() == []
+    # Of multiply-adds that are a lower bound, nobody knows the share.
+    made = pruned(**costs)
+    bound = {**made.metrics, "macs": recorded.cost(6.0, "multiply-adds", fully_counted=False)}
+    ((_, certain),) = own(published, [made.model_copy(update={"metrics": bound})]).saved()
+    assert certain == {"params_saved": 0.625}
     # Without figures of the kind, nothing is said of ours.
     assert own(Published(), [pruned(**costs)]).saved() == []
 
