@@ -42,8 +42,8 @@ def unused(given: Mapping[str, Tensor], classifier: Mapping[str, Sequence[int]])
         given: by name, in any order.
         classifier: name -> shape of the network's own classifier, in its order.
     """
-    matrices = [name for name in classifier if name in given and given[name].ndim == 2]
-    square = [name for name in matrices[-1:] if given[name].shape[0] == given[name].shape[1]]
+    last = [name for name, shape in classifier.items() if len(shape) == 2][-1:]
+    square = [name for name in last if name in given and len(set(given[name].shape)) == 1]
     return [
         f"{name} of shape {tuple(given[name].shape)} would not be used, and is not of the classifier of its "
         f"pretraining{'' if name in square else f', {tuple(shape)}'}"

@@ -28,7 +28,8 @@ class SquashedImages(FileImages):
 
     side: Annotated[ImageSize, Between(16, 4096)] = Field(
         256,
-        description="pixels, or height and width as 320x160; both sides are resized, whatever the shape was",
+        description="pixels, or height and width as 320x160; both sides are resized, whatever the shape was; "
+        "take the shape of image_size, as boxes that are erased have their shapes in these pixels",
     )
     shift: Shift | tuple[Shift, Shift] = later(
         0.0625,

@@ -83,7 +83,7 @@ def _bytes(values: Tensor) -> Tensor:
 class View(nn.Module):
     """Bytes as float (n, 3, height, width) -> what the network expects, float (n, 3, h, w).
 
-    The evaluation view: the centre square of the side ``crop``, relative to the image, resized, normalised.
+    The evaluation view: the centre, ``crop`` of each side of the image, resized, normalised.
 
     Args:
         grey: whether the network has seen images of one channel alone, which colours become.

@@ -173,7 +173,7 @@ def _check_cell(cell: FoundCell, encode: Stage) -> None:
 
 
 def load(bundle: str | Path) -> nn.Module:
-    """The network of a bundle in torch, in eval mode: float (n, 3, s, s), normalised -> float (n, d).
+    """The network of a bundle in torch, in eval mode: float (n, 3, h, w), normalised -> float (n, d).
 
     Args:
         bundle: its folder.

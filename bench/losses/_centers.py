@@ -21,7 +21,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def findings(centers: Tensor, cause: str | None = None) -> dict[str, Any]:
-    """What a reader should know of ``centers``, float (classes, bits) of +-1, for the summary of a loss.
+    """What a reader should know of ``centers``, float (classes, bits) in {-1, 0, 1}, for a summary.
 
     ``constant_bits`` is the number of bits on which all centers agree: they separate no classes.
     ``repeated_centers``, where there are any, is the number of classes whose center an earlier class has; of

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Dpsh(Loss):
     """Likelihood of the pairs' labels given the inner product of codes; gradient by the batch's side only."""
 
-    version = 1
+    version = 2
 
     class Params(HashingParameters):
         """Published settings."""

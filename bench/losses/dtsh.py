@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Dtsh(Loss):
     """Likelihood of all triplets of the batch; memory grows with batch size cubed: 8 MB a tensor at 128."""
 
-    version = 1
+    version = 2
 
     class Params(HashingParameters):
         """Published settings."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class CapacityDynamic(IdentityMethod):
     """One live teacher of the student's architecture, labels of the training images."""
 
-    version = 1
+    version = 2
     teachers = (1, 1)
     teacher_output = "network"
     same_network = True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Retrieval(IdentityMethod):
     """Labels of the training images only."""
 
-    version = 1
+    version = 2
     teachers = (0, 0)
 
     class Params(IdentityParameters):

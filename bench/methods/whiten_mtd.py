@@ -18,21 +18,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.interfaces import Method
+from bench.methods._fused import FusionParameters
 from bench.methods._sampling import one_of_each, two_of_each
 from bench.registry import METHODS
 from bench.types import (
     AnySchedule,
     DistillationBatch,
     DistillationTask,
-    FrozenTeacherParameters,
     RateSchedule,
     cut,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Fusion = Literal["maxmin", "mean", "maxmean", "rand", "maxrand"]
 
 
 @METHODS.register
@@ -44,7 +42,7 @@ class WhitenMtd(Method):
     views_per_step = 2
     reshapes = True
 
-    class Params(FrozenTeacherParameters):
+    class Params(FusionParameters):
         """Published settings: Adam, cosine from 1e-3 to 1e-6, 200 epochs, whitened to 512 dimensions."""
 
         epochs: int = Field(200, ge=1)
@@ -53,19 +51,6 @@ class WhitenMtd(Method):
         schedule: AnySchedule = RateSchedule(fall="cosine", final_lr=1e-6)
         batch_size: int = Field(512, ge=4, description="images per step, 256 pairs as published")
         views: int = Field(4, ge=2, le=1000, description="augmented views per image, all whitened")
-        fusion: Fusion = Field(
-            "maxmin",
-            description="of the teachers' similarities: maxmin takes the largest of a positive pair and the "
-            "smallest of the others; maxmean their mean for the others, maxrand one teacher per entry; rand "
-            "one teacher per entry, positive or not",
-        )
-        # Trainings that draw once have the keys that they had before there was a choice.
-        draws: Literal["once", "each"] = Field(
-            default_factory=lambda chosen: "each" if "rand" in chosen.get("fusion", "") else "once",
-            exclude_if=lambda value: value == "once",
-            description="of rand and maxrand: each, their default and as published: other teachers for the "
-            "other direction of the loss; once: the same",
-        )
         pairs: Literal["views", "labels", "videos"] = Field(
             "views",
             description="a positive pair: two views of one image; two images of one label (landmark); or two "

@@ -25,6 +25,7 @@ from bench.errors import (
     did_you_mean,
     of_network,
 )
+from bench.interfaces import Metric
 from bench.planning import graph, yaml_nodes
 from bench.planning.config import GridFile, resolve
 from bench.planning.conflicts import refusals
@@ -273,10 +274,12 @@ class _Builder:
         """Note what these metrics cannot measure of the codes of a cell."""
         size = blocks.dataset.sizes.get("database")
         for name in names:
-            metric = METRICS.get(name)
-            if metric.subject == "codes" and (
-                refusal := metric.check(self.metric_params[name], blocks.bits, size)
-            ):
+            metric: Any = METRICS.get(name)
+            if metric.subject != "codes":
+                continue
+            # Interfaces need not be inherited from.
+            check = getattr(metric, "check", Metric.check)
+            if refusal := check(self.metric_params[name], blocks.bits, size):
                 self.problems.append(self.file.problem(("measure", name), f"{name}: {refusal}"))
 
     def _idle_metrics(self) -> list[Problem]:

@@ -31,7 +31,8 @@ def leaves(
     """
     method = METHODS.get(blocks.method["name"])
     distill = _distill(blocks, blocks.seed) if method.trains else None
-    reshaped = distill if method.reshaped_by(method.Params.of(blocks.method["params"])) else None
+    reshaped_by = getattr(method, "reshaped_by", lambda params: method.reshapes)
+    reshaped = distill if reshaped_by(method.Params.of(blocks.method["params"])) else None
     trained = _finetune(blocks, distill) if LOSSES.get(blocks.loss["name"]).trains else distill
     encode = _encode(blocks, trained)
     found = {

@@ -54,7 +54,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
 def memory(stage: Stage, needs: Needs) -> float:
     """The network, and its outputs before and after they are codes."""
-    student, size = networks.student_of(stage), max(networks.sizes(stage.spec))
+    student, size = networks.student_of(stage), networks.largest(stage.spec)
     return needs.asked("student", student, size) + 2 * needs.codes(stage)
 
 
@@ -69,5 +69,6 @@ def outputs_of(
     """What ``net`` says of ``indices`` in the evaluation view: float32 (n, d) on the CPU."""
     crops = views.centre_crops(dataset.images)
     source = context.source(dataset.images)
-    inputs = views.batches(source, indices, crops, preprocessing, spec["image_size"])
+    batch = views.evaluation_batch(networks.largest(spec))
+    inputs = views.batches(source, indices, crops, preprocessing, spec["image_size"], batch)
     return embed(net, inputs, context, spec["precision"])

@@ -16,7 +16,7 @@ from bench.planning.stage import Stage
 from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
-from bench.types.sizes import ImageSize, scaled
+from bench.types.sizes import ImageSize, area, scaled
 from models.layers.heads import hash_network
 from models.layers.several_views import SeveralViews
 from models.pruning.reshape import reshape
@@ -142,6 +142,11 @@ def sizes(spec: Mapping[str, Any]) -> list[ImageSize]:
     return [scaled(spec["image_size"], scale) for scale in spec.get("encode", {}).get("scales", (1.0,))]
 
 
+def largest(spec: Mapping[str, Any]) -> ImageSize:
+    """The size of the view with the most pixels."""
+    return max(sizes(spec), key=area)
+
+
 def seeing(net: nn.Module, spec: Mapping[str, Any]) -> nn.Module:
     """``net`` as it looks at images: itself, or one that puts several views together."""
     encode = spec.get("encode")
@@ -152,11 +157,13 @@ def check_views(encode: Stage, context: Context) -> None:
     """Refuse views of which the student would say something else of every size.
 
     Raises:
-        UsageError: its feature has another width at one of the sizes.
+        UsageError: its feature has another width at one of the sizes, or one has no pixels.
     """
     block, spec = student_of(encode), encode.spec
     network, own = context.student(block), spec["image_size"]
     for size in sizes(spec):
+        if not area(size):
+            raise UsageError(f"encode.scales: nothing is left of {own} px at a scale; raise the smallest")
         if (width := network.feature_dim(size)) != (wanted := network.feature_dim(own)):
             raise UsageError(
                 f"student {block['name']} gives {wanted:,} numbers at {own} px and {width:,} at {size} px, "

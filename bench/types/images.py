@@ -35,11 +35,11 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random views for training: a square crop of ``crop`` of the side at a random place, and a flip.
+    """Random views for training: a crop of ``crop`` of each side at a random place, and a flip.
 
     Attributes:
-        crop: side of the crop relative to the image; 1.0 = whole image. Evaluation uses the centre
-            crop of side ``evaluation_crop``.
+        crop: sides of the crop relative to those of the image; 1.0 = whole image. Evaluation uses the
+            centre crop of ``evaluation_crop`` of the sides.
         shift: how far a crop may lie outside of the image, relative to its sides; two numbers: across, down.
         flip: whether half of the views are mirrored; off where a mirror image changes the meaning.
         erase: share of the views in which a random box is painted over with the mean colour.

@@ -125,6 +125,10 @@ class RateSchedule(Parameters):
             raise ValueError(f"a schedule with fall: {self.fall} has no {' and no '.join(strays)}")
         if self.fall == "steps" and self.every_epochs is None:
             raise ValueError("a schedule with fall: steps needs every_epochs")
+        if not self.warmup and self.warmup_from != fields["warmup_from"].default:
+            raise ValueError("a schedule without warmup has no warmup_from")
+        if 0 < self.level < self.warmup:
+            raise ValueError("a schedule should begin to fall (level) after its warmup, not before")
         return self
 
 

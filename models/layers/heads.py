@@ -17,7 +17,7 @@ def hash_network(trunk: nn.Module, feature_dim: int, bits: int, start: HeadStart
             them on ResNets; ``pytorch``: as PyTorch starts every linear layer, as it has them on AlexNet.
 
     Returns:
-        A module with attributes ``trunk`` and ``head``: float (n, 3, s, s) -> float (n, bits), no activation.
+        A module with attributes ``trunk`` and ``head``: float (n, 3, h, w) -> float (n, bits), no activation.
     """
     head = nn.Linear(feature_dim, bits)
     if start == "normal":

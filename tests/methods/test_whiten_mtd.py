@@ -123,6 +123,8 @@ def test_only_random_fusions_are_known_by_their_draws():
     assert settings(settings({"fusion": "rand"}).model_dump(mode="json")).draws == "each"
     with pytest.raises(ValidationError):
         settings({"fusion": "random"})
+    with pytest.raises(ValidationError, match="draws is of the fusions rand and maxrand, and mean draws"):
+        settings({"fusion": "mean", "draws": "each"})
 
 
 def test_similarities_are_cosines_of_two_views():

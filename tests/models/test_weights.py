@@ -126,6 +126,9 @@ def test_a_square_layer_is_no_classifier(net):
         load_state_dict(net, state, Path("net.pt"), {"fc.weight": (3, 3), "fc.bias": (3,)})
     state["last.weight"] = torch.ones(5, 3)
     load_state_dict(net, state, Path("net.pt"), {"fc.weight": (3, 3), "last.weight": (5, 3)})
+    # Nor need the file have what follows it.
+    del state["last.weight"]
+    load_state_dict(net, state, Path("net.pt"), {"fc.weight": (3, 3), "last.weight": (5, 3)})
 
 
 def test_the_batch_counter_may_be_absent(net):

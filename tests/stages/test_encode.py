@@ -13,6 +13,7 @@ from torch.nn import functional
 from bench.data import loading
 from bench.hamming import pack_signs
 from bench.registry import STUDENTS
+from bench.stages import networks
 from bench.training import views as views_of
 from models.layers.heads import hash_network
 from tests.left import loaded
@@ -76,6 +77,24 @@ def test_views_of_other_sizes_need_a_feature_of_one_width(tiny):
         "error: student cukd_v1 gives 512 numbers at 128 px and 128 at 64 px, which cannot be added; drop "
         "encode.scales, or take one that pools its last map"
     )
+
+
+def test_views_need_pixels(tiny):
+    asked = tiny("run", "--set", "defaults.encode.scales=[1, 0.01]", "--only", "method=none")
+    assert asked.code == 2
+    assert asked.err.splitlines()[-1] == (
+        "error: encode.scales: nothing is left of 16 px at a scale; raise the smallest"
+    )
+
+
+def test_the_largest_view_is_that_with_the_most_pixels():
+    for size, scales, expected in (
+        (224, (1.0, 0.5), 224),
+        ("1000x500", (1.0, 0.5), "1000x500"),
+        ("321x320", (0.5, 1.0), "321x320"),
+        ("64x32", (0.5, 2.0), "128x64"),
+    ):
+        assert networks.largest({"image_size": size, "encode": {"scales": scales}}) == expected
 
 
 def test_scales_that_mean_nothing_are_refused_where_they_stand(tiny):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from pydantic import ValidationError
 
 from bench.losses.greedyhash import GreedyHash
 from bench.methods.cdd import CapacityDynamic
@@ -101,3 +102,15 @@ def test_names_mean_what_they_meant(steps):
             expected = 0.5 * (1 + math.cos(math.pi * (step - up) / (total - up)))
         assert cosine[step] == pytest.approx(expected)
     assert set(rates(TrainingParameters(lr=1.0), counts)) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "reason"),
+    [
+        ({"fall": "cosine", "warmup_from": 0.5}, "without warmup has no warmup_from"),
+        ({"fall": "cosine", "warmup": 0.5, "level": 0.2}, "should begin to fall .level. after its warmup"),
+    ],
+)
+def test_nothing_of_a_schedule_is_ignored(schedule, reason):
+    with pytest.raises(ValidationError, match=reason):
+        RateSchedule(**schedule)
