@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from bench.results.folder import save_index
 from tests import recorded
 
 PLUGINS = Path(__file__).parent / "plugins"
+
+# What a shell starts in the background ignores this, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says something of the machine; what a test may take is limited elsewhere.
 hypothesis.settings.register_profile("suite", deadline=None)
