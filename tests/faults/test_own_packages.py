@@ -140,7 +140,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("setuptools", minversion="77")
     folder = tmp_path_factory.mktemp("installed")
     sources = folder / "sources"
-    copied = shutil.ignore_patterns("__pycache__", "published", "*.egg-info")
+    copied = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in ("bench", "models"):
         shutil.copytree(ROOT / name, sources / name, ignore=copied)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
