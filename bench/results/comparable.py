@@ -45,7 +45,7 @@ def hardware(record: Record) -> dict[str, Any]:
 def waiting(record: Record) -> str | None:
     """How threads wait for others where that is not as in most runs; it is part of every timing."""
     found = record.environment.get("waiting")
-    return None if found in {None, "passive"} else str(found)
+    return None if found in (None, "passive") else str(found)
 
 
 def settings(record: Record) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.results.comparable import accuracy_conditions, limited, ranking_key, settings, table_facts
+from bench.results.comparable import accuracy_conditions, limited, ranking_key, settings, table_facts, waiting
 from tests.recorded import make_record
 
 ACCURACY, TIMING, TABLE = "accuracy", "timing", "table"
@@ -73,3 +73,10 @@ def test_what_else_was_measured_is_no_setting():
 def test_limited_cells_compare_with_nothing():
     assert limited(make_record(protocol={"limit": 8}).cell.protocol)
     assert not limited(make_record().cell.protocol)
+
+
+@pytest.mark.parametrize("said", [{}, {"x": 1}, [], [1]])
+def test_what_an_environment_says_may_be_anything(said):
+    record = make_record()
+    record.environment["waiting"] = said
+    assert waiting(record) == table_facts(record)["waiting"] == str(said)
