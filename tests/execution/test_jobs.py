@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.execution.pools import processes
+from bench.execution.pools import processes, worker
 from bench.planning.stage import SCORES_FILE
 from bench.results.folder import load_results
 from tests.conftest import PLUGINS, TINY_GRID
@@ -306,3 +308,39 @@ def test_a_job_that_died_while_idle_is_replaced(tiny, monkeypatch):
     result = tiny("run", "--jobs", "2")
     assert result.code == 0, result.err
     assert killed
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_a_job_that_is_ended_as_it_begins_or_goes_says_nothing(monkeypatch, when):
+    """Its parent does so when it ends itself; what is raised then must not become a traceback."""
+    own = worker.signals.interrupting
+
+    @contextlib.contextmanager
+    def ended(numbers):
+        with own(numbers) as asked:
+            if when == "before":
+                signal.raise_signal(signal.SIGTERM)
+            yield asked
+
+    def at_work(*_):
+        given = signal.signal
+        monkeypatch.setattr(
+            worker.signal,
+            "signal",
+            lambda *told: (monkeypatch.undo(), signal.raise_signal(told[0]), given(*told)),
+        )
+
+    monkeypatch.setattr(worker, "_work", at_work)
+    monkeypatch.setattr(worker, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(worker.signals, "leave_to_parent", lambda: None)
+    monkeypatch.setattr(worker.signals, "interrupting", ended)
+    logger = logging.getLogger("bench")
+    level, propagate, handlers = logger.level, logger.propagate, list(logger.handlers)
+    try:
+        with pytest.raises(SystemExit) as left:
+            worker.work(None, None, None, 0)
+    finally:
+        logger.setLevel(level)
+        logger.propagate, logger.handlers = propagate, handlers
+    assert left.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

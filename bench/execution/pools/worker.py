@@ -53,14 +53,13 @@ def work(connection: Connection, machine: Machine, weights: Weights, job: int) -
     bench.propagate = False
     bench.addHandler(Sender(connection))
     # Tidily, and a training not before it has written how far it is.
-    with signals.interrupting([signal.SIGTERM]):
-        try:
+    try:
+        with signals.interrupting([signal.SIGTERM]):
             _work(connection, machine, weights, job)
-        except KeyboardInterrupt:
-            sys.exit(128 + signal.SIGTERM)
-        finally:
             # Nothing is left to tidy up: who is ended while it goes need not say so.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGTERM)
 
 
 def _work(connection: Connection, machine: Machine, weights: Weights, job: int) -> None:
