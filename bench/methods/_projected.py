@@ -33,15 +33,16 @@ class ProjectedMethod(Method):
         """The student with the layer."""
         return self._net
 
-    def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
-        """Weights with and vectors (biases, normalisation) without decay."""
-        parameters = list(network.parameters())
-        return [
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-
     def student(self) -> tuple[nn.Module, dict[str, Any]]:
         """The layer stays with the student."""
         width = self.params.embedding
         return self._net, {"embedding": {"kind": "whitened", "width": width}} if width else {}
+
+
+def vectors_undecayed(network: nn.Module) -> list[dict[str, Any]]:
+    """Groups for an optimiser: weights with and vectors (biases, normalisation) without decay."""
+    parameters = list(network.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1]},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -11,18 +11,18 @@ could be read of the paper; loss, sampling and defaults are this suite's own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.methods._projected import ProjectedMethod
+from bench.methods._projected import ProjectedMethod, vectors_undecayed
 from bench.registry import METHODS
 from bench.types import AnySchedule, DistillationBatch, DistillationTask, FrozenTeacherParameters, cut, later
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @METHODS.register
@@ -62,6 +62,10 @@ class Ranking(ProjectedMethod):
     def __init__(self, params: Params, task: DistillationTask) -> None:
         super().__init__(params, task)
         self._near = nearest(task.targets[0][0].float().numpy(), params.neighbors)
+
+    def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
+        """Vectors do not decay."""
+        return vectors_undecayed(network)
 
     def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         """Half a batch of images, then for each of them one of its neighbours in the teacher's space."""

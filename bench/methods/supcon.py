@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.methods._projected import ProjectedMethod
+from bench.methods._projected import ProjectedMethod, vectors_undecayed
 from bench.registry import METHODS
 from bench.types import AnySchedule, DistillationBatch, DistillationParameters, DistillationTask, cut
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @METHODS.register
@@ -58,6 +58,10 @@ class SupCon(ProjectedMethod):
     def uses_labels(cls, params: Any) -> bool:
         """Always."""
         return True
+
+    def parameter_groups(self, network: nn.Module) -> list[dict[str, Any]]:
+        """Vectors do not decay."""
+        return vectors_undecayed(network)
 
     def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         """Half a batch of images, then for each of them another one of its (first) label, or itself."""

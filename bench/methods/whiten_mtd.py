@@ -11,38 +11,39 @@ similarities between two views are matched, so widths may differ.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bench.interfaces import Method
-from bench.methods._fused import FusionParameters
+from bench.methods._projected import ProjectedMethod
 from bench.methods._sampling import one_of_each, two_of_each
 from bench.registry import METHODS
 from bench.types import (
     AnySchedule,
     DistillationBatch,
     DistillationTask,
+    FrozenTeacherParameters,
     RateSchedule,
     cut,
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+Fusion = Literal["maxmin", "mean", "maxmean", "rand", "maxrand"]
 
 
 @METHODS.register
-class WhitenMtd(Method):
+class WhitenMtd(ProjectedMethod):
     """Any number of frozen teachers; symmetric KL between two views of a batch."""
 
     version = 2
     teachers = (1, 16)
     views_per_step = 2
-    reshapes = True
 
-    class Params(FusionParameters):
+    class Params(FrozenTeacherParameters):
         """Published settings: Adam, cosine from 1e-3 to 1e-6, 200 epochs, whitened to 512 dimensions."""
 
         epochs: int = Field(200, ge=1)
@@ -51,6 +52,19 @@ class WhitenMtd(Method):
         schedule: AnySchedule = RateSchedule(fall="cosine", final_lr=1e-6)
         batch_size: int = Field(512, ge=4, description="images per step, 256 pairs as published")
         views: int = Field(4, ge=2, le=1000, description="augmented views per image, all whitened")
+        fusion: Fusion = Field(
+            "maxmin",
+            description="of the teachers' similarities: maxmin takes the largest of a positive pair and the "
+            "smallest of the others; maxmean their mean for the others, maxrand one teacher per entry; rand "
+            "one teacher per entry, positive or not",
+        )
+        # Trainings that draw once have the keys that they had before there was a choice.
+        draws: Literal["once", "each"] = Field(
+            default_factory=lambda chosen: "each" if "rand" in chosen.get("fusion", "") else "once",
+            exclude_if=lambda value: value == "once",
+            description="of rand and maxrand: each, their default and as published: other teachers for the "
+            "other direction of the loss; once: the same",
+        )
         pairs: Literal["views", "labels", "videos"] = Field(
             "views",
             description="a positive pair: two views of one image; two images of one label (landmark); or two "
@@ -65,10 +79,16 @@ class WhitenMtd(Method):
         )
         temperature: float = Field(0.05, gt=0, description="of teachers and student")
 
+        @model_validator(mode="after")
+        def _drawn(self) -> Self:
+            """Fusions that draw nothing would ignore how often."""
+            if self.draws == "each" and "rand" not in self.fusion:
+                raise ValueError(f"draws is of the fusions rand and maxrand, and {self.fusion} draws nothing")
+            return self
+
     def __init__(self, params: Params, task: DistillationTask) -> None:
         import torch
 
-        from models.layers.embeddings import embedded, embedding
         from models.layers.whitening import Whitening
 
         super().__init__(params, task)
@@ -77,9 +97,6 @@ class WhitenMtd(Method):
         self._whiten = [
             Whitening.learn(features, min(params.whitened_width, *features.shape)) for features in learnt
         ]
-        self._net = task.trunk
-        if params.embedding:
-            self._net = embedded(task.trunk, embedding("whitened", task.width, params.embedding))
 
     @classmethod
     def uses_labels(cls, params: Params) -> bool:
@@ -90,15 +107,6 @@ class WhitenMtd(Method):
     def uses_videos(cls, params: Params) -> bool:
         """To show one frame of each, so that no other of it is a negative."""
         return params.pairs == "videos"
-
-    def network(self) -> nn.Module:
-        """The student with the layer that gives its embedding."""
-        return self._net
-
-    def student(self) -> tuple[nn.Module, dict[str, Any]]:
-        """The layer stays with the student."""
-        width = self.params.embedding
-        return self._net, {"embedding": {"kind": "whitened", "width": width}} if width else {}
 
     def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         """First the images of view one, then their partners of view two, in the same order.
