@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import time
@@ -103,19 +104,21 @@ def judge(file: LabelledCodes, rule: RankingRule) -> Judged:
 def _measured(file: LabelledCodes, rule: RankingRule) -> list[Measurement]:
     """What each metric that applies finds; distances of codes are counted once for all."""
     arrays = file.query, file.database, file.query_labels, file.database_labels
-    subject = Retrieval(*arrays, file.bits, rule, similarity=file.similarity)
+    counted = functools.cache(lambda: distance_histograms(*arrays, bits=file.bits))
+    known = counted if file.bits else None
+    subject = Retrieval(*arrays, file.bits, rule, similarity=file.similarity, histograms=known)
     plugins = dict(_plugins(file))
     found = []
     with progress.steps([_DISTANCES] * bool(file.bits) + list(plugins)) as steps:
         for step in steps:
             if step == _DISTANCES:
                 cross_check(file.query, file.database, bits=file.bits)
-                counted = distance_histograms(*arrays, bits=file.bits)
-                check_relevant(int(np.count_nonzero(counted[1].any(axis=1))), len(file.query))
-                subject = dataclasses.replace(subject, histograms=counted)
+                check_relevant(int(np.count_nonzero(counted()[1].any(axis=1))), len(file.query))
             else:
                 plugin = plugins[step]
                 found.append(plugin(plugin.Params()).compute(subject))
+                if found[-1].no_number:
+                    raise BenchError(f"metric {step} found no number for {found[-1].no_number}")
     detail = next(iter(found[0].values.values())).detail
     check_relevant(detail["queries"] - detail["hitless"], detail["queries"])
     return found

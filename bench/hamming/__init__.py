@@ -17,7 +17,7 @@ it.
 
 from __future__ import annotations
 
-from bench.hamming.codes import pack_codes, pack_signs, popcount_distances
+from bench.hamming.codes import first_bits, pack_codes, pack_signs, popcount_distances
 from bench.hamming.counts import distance_histograms
 from bench.hamming.evaluation import Evaluation, Score, evaluate
 from bench.hamming.precision import average_precision
@@ -37,6 +37,7 @@ __all__ = [
     "cross_check",
     "distance_histograms",
     "evaluate",
+    "first_bits",
     "hamming_search",
     "hits_within",
     "pack_codes",

@@ -72,6 +72,14 @@ def pack_signs(u: NDArray[Any]) -> Codes:
     return packed
 
 
+def first_bits(packed: Codes, bits: int) -> Codes:
+    """Packed codes without what follows their first ``bits``: uint8 (n, bytes) -> (n, ceil(bits / 8))."""
+    cut = packed[:, : -(-bits // 8)].copy()
+    if missing := -bits % 8:
+        cut[:, -1] &= 0xFF << missing & 0xFF
+    return cut
+
+
 def packed_pair(query: ArrayLike, database: ArrayLike, bits: int | None) -> tuple[Codes, Codes]:
     """Codes of queries and database, packed, whichever form each of them has.
 

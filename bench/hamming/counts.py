@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from bench.hamming import scan
 from bench.hamming.codes import bins, packed_pair
+from bench.hamming.copies import Copies, as_words, copies, every, identical
+from bench.hamming.gathered import FEWER, Gathered
 from bench.hamming.relevance import Block, Relevance, relevance
 from bench.hamming.scan import MEMORY_MB, Codes, Ints
 
@@ -43,36 +45,68 @@ def distance_histograms(
     """
     query, database = packed_pair(query_codes, database_codes, bits)
     judged = relevance(query_labels, database_labels, len(query), len(database))
-    histograms = histograms_of(query, database, judged, slice(0, len(query)), memory_mb)
-    return histograms[:, 0], histograms[:, 1]
+    asked = alike(query, judged)
+    histograms = histograms_of(query, database, judged, asked.first, memory_mb)
+    if len(asked.first) == len(query):
+        return histograms[:, 0], histograms[:, 1]
+    return histograms[asked.number, 0], histograms[asked.number, 1]
 
 
 #: Queries whose counts are kept before they are added up.
 _ROWS = 256
+#: With fewer queries than this, looking for copies takes longer than scanning them.
+_FEW = 16
+#: Bytes that looking for copies takes, per item.
+_COPY_BYTES = 100
 
 
-def histograms_of(query: Codes, database: Codes, judged: Relevance, chunk: slice, memory_mb: float) -> Ints:
-    """Items at each distance from each query of ``chunk``, and relevant ones: int64 (chunk, 2, bins)."""
-    result = np.zeros((chunk.stop - chunk.start, 2, bins(query)), np.int64)
-    queries = scan.words(query[chunk])
-    item_bytes = 32 + database.shape[1] + judged.item_bytes
+def alike(query: Codes, judged: Relevance) -> Copies:
+    """Queries that get the same scores: they have the same code and the same relevant items.
+
+    Those of one code are neighbours in ``first``.
+    """
+    words = as_words(query)
+    found = identical(np.concatenate([words, judged.alike[:, None].view(np.uint64)], axis=1))
+    if len(found.first) == len(query):
+        return every(len(query))
+    order = np.argsort(identical(words).number[found.first], kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return Copies(found.first[order], place[found.number])
+
+
+def histograms_of(query: Codes, database: Codes, judged: Relevance, rows: Ints, memory_mb: float) -> Ints:
+    """Items at each distance from the queries numbered ``rows``, and relevant ones: int64 (rows, 2, bins)."""
+    result = np.zeros((len(rows), 2, bins(query)), np.int64)
+    queries = scan.words(query[rows])
+    item_bytes = 32 + _COPY_BYTES + database.shape[1] + judged.item_bytes
     with scan.threads() as run:
         for part in scan.blocks(len(database), item_bytes, memory_mb):
+            gathered = _gathered(database, judged, part) if len(rows) >= _FEW else None
+            if gathered:
+                run(partial(gathered.add, queries, rows, judged.alike[rows], result), len(rows))
+                continue
             block = judged.block(part)
-            items = scan.words(
-                database[part] if block.order is None else database[part].take(block.order, axis=0)
-            )
-            run(partial(_count, queries, items, block, chunk.start, result), len(result))
+            items = database[part] if block.order is None else database[part].take(block.order, axis=0)
+            run(partial(_count, queries, scan.words(items), block, rows, result), len(rows))
     return result
 
 
-def _count(queries: Codes, items: Codes, block: Block, first: int, result: Ints, rows: Ints) -> None:
-    """Add the histograms of one block for the queries in ``rows``; row 0 is query number ``first``."""
+def _gathered(database: Codes, judged: Relevance, part: slice) -> Gathered | None:
+    """The items of ``part`` by their codes; None where those are too many for that to pay."""
+    items = database[part]
+    found = copies(as_words(items), len(items) // FEWER)
+    hits = judged.gathered(part, found) if found else None
+    return Gathered(scan.words(items[found.first]), found.counts(), hits) if found and hits else None
+
+
+def _count(queries: Codes, items: Codes, block: Block, rows: Ints, result: Ints, some: Ints) -> None:
+    """Add the histograms of one block for ``some`` of ``rows``, the numbers of ``queries``."""
     distances, spare = np.empty((2, len(items)), np.int32)
     counted = np.empty((_ROWS, *result.shape[1:]), np.int32)
-    for start in range(0, len(rows), _ROWS):
-        some = rows[start : start + _ROWS]
-        for row, out in zip(some.tolist(), counted, strict=False):
-            scan.distances(queries[row], items, distances)
-            block.count(first + row, distances, spare, out)
-        result[some] += counted[: len(some)]
+    for start in range(0, len(some), _ROWS):
+        at = some[start : start + _ROWS]
+        for place, out in zip(at.tolist(), counted, strict=False):
+            scan.distances(queries[place], items, distances)
+            block.count(rows[place], distances, spare, out)
+        result[at] += counted[: len(at)]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.errors import BenchError
-from bench.hamming.bootstrap import mean_interval
+from bench.hamming.bootstrap import mean_intervals
 from bench.hamming.codes import packed_with_length
 from bench.hamming.counts import distance_histograms
 from bench.hamming.measures import (
@@ -140,8 +140,7 @@ def evaluate(
     by_query["precision_hamming2"], by_query["recall_hamming2"] = in_ball(counts, relevant)
     for order in ORDERS:
         by_query[f"map_hamming2:{order}"] = average_precision_in_ball(counts, relevant, order)
-    if len(tied := tied_pairs(counts, relevant)):
-        by_query["tied_pairs"] = tied
+    tied = tied_pairs(counts, relevant)  # of some queries alone
     curves = {
         "pr_curve:radius": curve_by_radius(counts, relevant, length),
         "pr_curve:rank": curve_by_rank(counts, relevant, spaced_ranks(len(database), POINTS)),
@@ -153,7 +152,8 @@ def evaluate(
         bits=length,
         hitless=int(np.count_nonzero(total == 0)),
         scores={
-            **{name: _mean(scores) for name, scores in by_query.items()},
+            **_means(by_query),
+            **(_means({"tied_pairs": tied}) if len(tied) else {}),
             **{name: Score(area_under(curve)) for name, curve in curves.items()},
         },
         distinct_codes=len(copies),
@@ -177,5 +177,9 @@ def check_relevant(answered: int, queries: int) -> None:
         )
 
 
-def _mean(scores: Floats) -> Score:
-    return Score(float(scores.mean()), mean_interval(scores), scores)
+def _means(by_query: dict[str, Floats]) -> dict[str, Score]:
+    intervals = mean_intervals([*by_query.values()])
+    return {
+        name: Score(float(scores.mean()), interval, scores)
+        for (name, scores), interval in zip(by_query.items(), intervals, strict=True)
+    }

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from bench.hamming import scan
 from bench.hamming.codes import bins, packed_pair
-from bench.hamming.counts import histograms_of
+from bench.hamming.counts import alike, histograms_of
 from bench.hamming.relevance import Block, Relevance, relevance
 from bench.hamming.scan import MEMORY_MB, Codes, Ints
 from bench.hamming.ties import (
@@ -67,18 +67,19 @@ def average_precision(
     check_rule(k, ties, normalizer)
     query, database = packed_pair(query_codes, database_codes, bits)
     judged = relevance(query_labels, database_labels, len(query), len(database))
-    scores = np.empty(len(query))
-    for chunk in scan.chunks(len(query), _SCORE_ARRAYS * 8 * bins(query), memory_mb / 2):
-        histograms = histograms_of(query, database, judged, chunk, memory_mb / 2)
+    asked = alike(query, judged)
+    scores = np.empty(len(asked.first))
+    for chunk in scan.chunks(len(scores), _SCORE_ARRAYS * 8 * bins(query), memory_mb / 2):
+        rows = asked.first[chunk]
+        histograms = histograms_of(query, database, judged, rows, memory_mb / 2)
         if ties == "index":
-            arrays = query, database, judged
-            gain, hits = _gain_by_index(*arrays, chunk, histograms, k, memory_mb / 2)
+            gain, hits = _gain_by_index(query, database, judged, rows, histograms, k, memory_mb / 2)
             scores[chunk] = gain / denominator(histograms[:, 1].sum(axis=1), hits, k, normalizer)
         else:
             rule = {"k": k, "ties": ties, "normalizer": normalizer}
             with scan.threads() as run:
                 run(partial(_score, histograms, rule, scores[chunk]), len(histograms))
-    return scores
+    return scores[asked.number]
 
 
 def _score(histograms: Ints, rule: dict[str, Any], scores: Floats, rows: Ints) -> None:
@@ -94,36 +95,41 @@ def _gain_by_index(
     query: Codes,
     database: Codes,
     judged: Relevance,
-    chunk: slice,
+    rows: Ints,
     histograms: Ints,
     k: int | None,
     memory_mb: float,
 ) -> tuple[Floats, Ints]:
     """Sum of the precisions at the hits up to rank k in database order, and how many hits these are.
 
-    From the histograms it is known at which rank, and after how many hits, each distance begins.
+    From the histograms, those of the queries numbered ``rows``, it is known at which rank, and after how many
+    hits, each distance begins. Neighbours of one code share the order of the items.
     """
     gain, found = np.zeros(len(histograms)), np.zeros(len(histograms), np.int64)
     # Items and relevant items that come before the next one at each distance.
     before = histograms.cumsum(axis=2) - histograms
-    queries = scan.words(query[chunk])
+    queries = scan.words(query[rows])
+    repeats = np.append(False, (queries[1:] == queries[:-1]).all(axis=1))
     small = np.min_scalar_type(bins(query))  # numpy's stable sort of small integers is a radix sort
 
-    def walk(block: Block, items: Codes, rows: Ints) -> None:
+    def walk(block: Block, items: Codes, some: Ints) -> None:
         distances, counts = np.empty(len(items), np.int32), np.empty(bins(query), np.int32)
-        for row in rows.tolist():
-            scan.distances(queries[row], items, distances)
-            scan.histogram(distances, counts)
-            order = np.argsort(distances.astype(small), kind="stable")
-            positions = np.flatnonzero(block.relevant(chunk.start + row)[order])
-            at = distances[order[positions]]
+        for place in some.tolist():
+            if place == some[0] or not repeats[place]:
+                scan.distances(queries[place], items, distances)
+                scan.histogram(distances, counts)
+                order = np.argsort(distances.astype(small), kind="stable")
+            positions = np.flatnonzero(block.relevant(rows[place]).take(order))
+            at = distances.take(order.take(positions))
             hits = np.bincount(at, minlength=len(counts))
-            ranks = positions + 1 + (before[row, 0] - counts.cumsum() + counts)[at]
-            numbers = np.arange(1, len(at) + 1) + (before[row, 1] - hits.cumsum() + hits)[at]
-            kept = ranks <= (k or len(database))
-            gain[row] += (numbers[kept] / ranks[kept]).sum()
-            found[row] += np.count_nonzero(kept)
-            before[row] += counts, hits
+            ranks = positions + 1 + (before[place, 0] - counts.cumsum() + counts).take(at)
+            numbers = np.arange(1, len(at) + 1) + (before[place, 1] - hits.cumsum() + hits).take(at)
+            if k:
+                kept = ranks <= k
+                numbers, ranks = numbers[kept], ranks[kept]
+            gain[place] += (numbers / ranks).sum()
+            found[place] += len(ranks)
+            before[place] += counts, hits
 
     with scan.threads() as run:
         for part in scan.blocks(len(database), 64 + database.shape[1] + judged.item_bytes, memory_mb):

@@ -7,6 +7,7 @@ names the relevant items itself, as the true nearest neighbours that a benchmark
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import BenchError
 from bench.hamming import scan
-from bench.hamming.scan import Ints
+from bench.hamming.copies import Copies, as_words, copies, identical
+from bench.hamming.gathered import FEWER, Weighted, pairs
+from bench.hamming.scan import Counts, Ints
 
 Bools = NDArray[np.bool_]
-Counts = NDArray[np.int32]
 
 
 class Block(Protocol):
@@ -46,9 +48,18 @@ class Relevance(Protocol):
 
     #: how much memory a block takes, per item
     item_bytes: int
+    #: int64 (q,), the same number for queries to which the same items are relevant
+    alike: Ints
 
     def block(self, part: slice) -> Block:
         """The items of ``part``."""
+        ...
+
+    def gathered(self, part: slice, codes: Copies) -> Callable[[int], Weighted] | None:
+        """The relevant items of ``part`` for a query, by its number, as places of the different codes there.
+
+        None where items of one code differ so much in what they are relevant to that nothing is saved.
+        """
         ...
 
 
@@ -137,6 +148,10 @@ def describe(array: NDArray[Any]) -> str:
     return f"{array.dtype} {array.shape}"
 
 
+#: Labels that lie no further apart are looked up in a table.
+_TABLE = 1 << 16
+
+
 def holds_only(values: NDArray[Any], first: int, second: int) -> bool:
     """Whether there is nothing else in the rows of ``values``; a few at a time, and no more than needed."""
     rows = max(scan.MEMORY_MB * 1000 // values.shape[1], 1)
@@ -150,12 +165,18 @@ class Nothing:
     item_bytes = 0
     order: Ints | None = None
 
-    def __init__(self, items: int = 0) -> None:
+    def __init__(self, queries: int, items: int = 0) -> None:
+        self.alike: Ints = np.zeros(queries, np.int64)
         self._items = items
 
     def block(self, part: slice) -> Nothing:
         """So many items."""
-        return Nothing(part.stop - part.start)
+        return Nothing(len(self.alike), part.stop - part.start)
+
+    def gathered(self, part: slice, codes: Copies) -> Callable[[int], Weighted]:
+        """None for any query."""
+        nothing = Weighted(codes.first[:0], codes.first[:0])
+        return lambda query: nothing
 
     def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
         """Count all items; ``out[1]`` is 0."""
@@ -173,14 +194,35 @@ class _Single:
     item_bytes = 8 * 5
 
     def __init__(self, query: NDArray[Any], database: NDArray[Any]) -> None:
-        self._distinct, self._number = np.unique(query.astype(np.int64), return_inverse=True)
+        self._distinct, self.alike = np.unique(query.astype(np.int64), return_inverse=True)
         self._database = database
 
     def block(self, part: slice) -> _SingleBlock:
-        labels = self._database[part].astype(np.int64)
-        numbers = np.searchsorted(self._distinct, labels)
-        numbers[np.append(self._distinct, 0)[numbers] != labels] = len(self._distinct)
-        return _SingleBlock(self._number, numbers, len(self._distinct))
+        return _SingleBlock(self.alike, self._numbers(part), len(self._distinct))
+
+    def gathered(self, part: slice, codes: Copies) -> Callable[[int], Weighted] | None:
+        numbers = self._numbers(part)
+        found = pairs(codes.number, numbers, len(numbers) // FEWER)
+        if not found:
+            return None
+        classes = found.each(len(self._distinct))
+        return lambda query: classes[self.alike[query]]
+
+    def _numbers(self, part: slice) -> Ints:
+        return places_of(self._database[part].astype(np.int64), self._distinct)
+
+
+def places_of(labels: Ints, distinct: Ints) -> Ints:
+    """Where each label stands among the sorted ``distinct`` ones, int64 (n,); their number if it is none."""
+    low, span = (int(distinct[0]), int(distinct[-1]) - int(distinct[0])) if len(distinct) else (0, 0)
+    if span > _TABLE:
+        places = np.searchsorted(distinct, labels)
+        places[np.append(distinct, 0)[places] != labels] = len(distinct)
+        return places
+    table = np.full(span + 2, len(distinct))
+    table[distinct - low] = np.arange(len(distinct))
+    # Whatever is below wraps around and is far above then.
+    return np.asarray(table[np.minimum((labels - low).view(np.uint64), np.uint64(span + 1))])
 
 
 class _SingleBlock:
@@ -209,11 +251,22 @@ class _Multi:
         steps = range(0, max(len(query), 1), max(10**6 // query.shape[1], 1))
         self._query = np.concatenate([_masks(query[at : at + steps.step]) for at in steps])
         self._database = database
+        self.alike: Ints = identical(as_words(self._query)).number
         # 0/1 as given and as bool, the masks twice, what a query shares with them, and that as int32.
         self.item_bytes = 2 * database.shape[1] + 3 * (database.shape[1] // 8 + 8) + 5
 
     def block(self, part: slice) -> _MultiBlock:
         return _MultiBlock(self._query, _masks(self._database[part]))
+
+    def gathered(self, part: slice, codes: Copies) -> Callable[[int], Weighted] | None:
+        masks = _masks(self._database[part])
+        most = len(masks) // FEWER
+        sets = copies(as_words(masks), most)
+        found = sets and pairs(codes.number, sets.number, most)
+        if not sets or not found:
+            return None
+        each = _MultiBlock(self._query, masks[sets.first])
+        return lambda query: found.of(each.relevant(query))
 
 
 class _MultiBlock:
@@ -255,9 +308,19 @@ class _Listed:
         ordered = np.sort(listed.astype(np.int64), axis=1)
         ordered[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = -1  # whatever is listed twice counts once
         self._listed = np.sort(ordered, axis=1)
+        self.alike: Ints = np.arange(queries)
 
     def block(self, part: slice) -> _ListedBlock:
         return _ListedBlock(self._listed, part)
+
+    def gathered(self, part: slice, codes: Copies) -> Callable[[int], Weighted]:
+        block = self.block(part)
+
+        def hits(query: int) -> Weighted:
+            places = codes.number[block.within(query)]
+            return Weighted(places, np.ones_like(places))
+
+        return hits
 
 
 class _ListedBlock:
@@ -268,14 +331,14 @@ class _ListedBlock:
 
     def count(self, query: int, distances: Counts, spare: Counts, out: Counts) -> None:
         scan.histogram(distances, out[0])
-        out[1] = np.bincount(distances[self._within(query)], minlength=out.shape[1])
+        out[1] = np.bincount(distances[self.within(query)], minlength=out.shape[1])
 
     def relevant(self, query: int) -> Bools:
         found = np.zeros(self._part.stop - self._part.start, np.bool_)
-        found[self._within(query)] = True
+        found[self.within(query)] = True
         return found
 
-    def _within(self, query: int) -> Ints:
+    def within(self, query: int) -> Ints:
         """The relevant items of this block, by their place in it."""
         row = self._listed[query]
         first, last = np.searchsorted(row, (self._part.start, self._part.stop))

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
+#: Distances, or how often each occurs.
+Counts = NDArray[np.int32]
 
 #: Working memory of one call, in megabytes, beside its arguments and its result.
 MEMORY_MB = 512
@@ -65,13 +67,13 @@ def words(packed: Codes) -> Codes:
     return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, missing))) if missing else packed)
 
 
-def distances(query: Codes, items: Codes, out: NDArray[np.int32]) -> None:
-    """Write the Hamming distances of a code from ``items``, whole words both, into ``out``."""
-    _faiss.hammings(
-        faiss.swig_ptr(query), faiss.swig_ptr(items), 1, len(items), items.shape[1], faiss.swig_ptr(out)
-    )
+def distances(queries: Codes, items: Codes, out: Counts) -> None:
+    """Write the Hamming distances of one code or several from ``items``, all whole words, into ``out``."""
+    rows, width = out.size // max(len(items), 1), items.shape[1]
+    arrays = faiss.swig_ptr(queries), faiss.swig_ptr(items)
+    _faiss.hammings(*arrays, rows, len(items), width, faiss.swig_ptr(out))
 
 
-def histogram(values: NDArray[np.int32], out: NDArray[np.int32]) -> None:
+def histogram(values: Counts, out: Counts) -> None:
     """Overwrite ``out`` with how often 0, 1, ... occur in ``values``; both contiguous."""
     _faiss.ivec_hist(len(values), faiss.swig_ptr(values), out.size, faiss.swig_ptr(out))

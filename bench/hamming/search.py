@@ -40,7 +40,7 @@ def cross_check(
     length = 8 * database.shape[1]
     rows = np.unique(np.linspace(0, len(query) - 1, sample).astype(int))
     some, k = np.ascontiguousarray(query[rows]), min(k, len(database))
-    counts = histograms_of(some, database, Nothing(), slice(0, len(some)), MEMORY_MB)[:, 0]
+    counts = histograms_of(some, database, Nothing(len(some)), np.arange(len(some)), MEMORY_MB)[:, 0]
     exact = np.zeros_like(counts)
     for part in scan.blocks(len(database), 16 + 2 * database.shape[1], MEMORY_MB):
         for row, distances in enumerate(popcount_distances(some, database[part], bits=length)):
@@ -85,7 +85,8 @@ def hamming_search(
     nearest = np.empty((len(query), k), np.int32)
     indices = np.empty((len(query), k), np.int64)
     for chunk in scan.chunks(len(query), 3 * 8 * bins(query), memory_mb / 2):
-        counts = histograms_of(query, database, Nothing(), chunk, memory_mb / 2)[:, 0]
+        rows = np.arange(chunk.start, chunk.stop)
+        counts = histograms_of(query, database, Nothing(len(query)), rows, memory_mb / 2)[:, 0]
         _nearest(query[chunk], database, counts, nearest[chunk], indices[chunk], memory_mb / 2)
     return nearest, indices
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.hamming.copies import as_words, identical
 from bench.hamming.scan import Codes, Ints
 
 
 def code_counts(codes: Codes) -> Ints:
     """How often each distinct code occurs, int64; ``codes`` are packed, uint8 (n, bytes)."""
-    return np.unique(codes, axis=0, return_counts=True)[1]
+    return identical(as_words(codes)).counts()
 
 
 def constant_bits(codes: Codes, bits: int) -> Ints:

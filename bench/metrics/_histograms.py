@@ -46,7 +46,7 @@ class Histograms:
 def counted(subject: Retrieval) -> tuple[Ints, Ints]:
     """Items and relevant ones at each distance from each query, as somebody has counted them or by a scan."""
     if subject.histograms is not None:
-        return subject.histograms
+        return subject.histograms()
     arrays = subject.query, subject.database, subject.query_labels, subject.database_labels
     return distance_histograms(*arrays, bits=subject.bits)
 

@@ -16,10 +16,25 @@ from safetensors.numpy import load_file
 
 from bench.data import loading
 from bench.hamming import evaluate
+from bench.interfaces import Metric
+from bench.registry import METRICS
 from bench.results.folder import Results, load_results
 from bench.results.records import Record
+from bench.types import Measurement, MetricValue, Parameters
 
 SIDES = ("query", "database")
+
+
+class Dividing(Metric):
+    """Not a number where there is nothing to divide by."""
+
+    version, subject, noise = 1, "codes", "seeded"
+    Params = Parameters
+
+    def compute(self, subject: Any) -> Measurement:
+        return Measurement({"share": MetricValue(float("nan"), "", True, "seeded")})
+
+
 TINY = Path("results/tiny")
 
 
@@ -467,3 +482,11 @@ def test_ids_pair_queries_whatever_their_order(bench, folder):
     np.savez("c.npz", **{**mixed, "query_ids": ids})
     assert bench("evaluate", "c.npz", "--out", "C", "--name", "C", "--dataset", "flowers").code == 0
     assert bench("compare", "A", "C").code == 4  # other queries by these names
+
+
+def test_a_metric_that_finds_no_number_is_one_line(bench, folder):
+    some_codes(Path("codes.npz"))
+    METRICS.register_as("dividing")(Dividing)
+    result = bench("evaluate", "codes.npz")
+    assert result.code == 2
+    assert result.err.strip().endswith("error: codes.npz: metric dividing found no number for share: nan")

@@ -81,3 +81,14 @@ class TestHistograms:
         finally:
             faiss.omp_set_num_threads(before)
         np.testing.assert_array_equal(results[0], results[1])
+
+    def test_more_threads_than_queries_count_items_of_few_codes(self) -> None:
+        query, database, *labels = problem(12, queries=20)
+        database[:] = database[0]
+        alone = distance_histograms(query, database, *labels)
+        before = faiss.omp_get_max_threads()
+        try:
+            faiss.omp_set_num_threads(40)
+            np.testing.assert_array_equal(distance_histograms(query, database, *labels), alone)
+        finally:
+            faiss.omp_set_num_threads(before)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.hamming.relevance import relevance
+from bench.hamming.relevance import places_of, relevance
 from tests.hamming.problems import some
 
 
@@ -86,3 +86,15 @@ def test_names_of_classes_are_numbered_as_the_message_says() -> None:
         [False, True, False],
         [False, False, True],
     ]
+
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+
+
+@some
+@given(st.sets(INT64 | st.integers(-9, 9), max_size=6), st.lists(INT64 | st.integers(-9, 9), max_size=20))
+def test_places_of_labels_wherever_they_lie(distinct: set[int], others: list[int]) -> None:
+    labels = [*others, *distinct, *(min(one + 1, 2**63 - 1) for one in distinct)]
+    places = places_of(np.array(labels, np.int64), np.array(sorted(distinct), np.int64))
+    order = {label: place for place, label in enumerate(sorted(distinct))}
+    assert places.tolist() == [order.get(label, len(distinct)) for label in labels]

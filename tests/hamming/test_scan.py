@@ -75,6 +75,19 @@ class TestMemoryOfManyQueries:
             labels = [np.zeros((n, classes), np.uint8) for n in (20_000, 50)]
         assert self.peak(lambda: distance_histograms(query, database, *labels, memory_mb=6)) < 6e6
 
+    def test_of_one_code(self) -> None:
+        query, database, *labels = problem(16, 20_000, 500, bits=64)
+        database[:] = 0
+        assert self.peak(lambda: distance_histograms(query, database, *labels, memory_mb=6)) < 6e6
+
+    def test_of_few_codes_that_many_sets_of_labels_share(self) -> None:
+        """Queries that ask for the same class: what answers them is counted for all of them at once."""
+        query, database, *_ = problem(19, 4000, 10_000, bits=64)
+        database, numbers = database[np.arange(10_000) % 10], np.arange(10_000)[:, None] // 50
+        labels = [np.eye(1, 9, dtype=bool).repeat(4000, axis=0), numbers >> np.arange(9) & 1]
+        labels[1][:, 0] = 1
+        assert self.peak(lambda: distance_histograms(query, database, *labels, memory_mb=6)) < 6e6
+
     def test_scores(self) -> None:
         arrays = problem(17, 20_000, 50, bits=64)
         assert self.peak(lambda: average_precision(*arrays, memory_mb=6)) < 6e6

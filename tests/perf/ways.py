@@ -45,7 +45,9 @@ class Case:
         size: input side of student and teacher, pixels.
         steps, pool_steps: full batches in an epoch of step 2 and of step 1.
         hash_epochs: of step 2; None = as many as step 1.
+        rates: of learning, in step 1 and in step 2.
         losses, bits, seeds: of the grid.
+        nested: whether one network learns all of ``bits``; the plain way trains one for each.
     """
 
     student: str
@@ -56,9 +58,11 @@ class Case:
     epochs: int = EPOCHS
     hash_epochs: int | None = None
     views: int = VIEWS
+    rates: tuple[float, float] = (1e-4, 1e-5)
     losses: tuple[str, ...] = ("dch",)
     bits: tuple[int, ...] = (32,)
     seeds: tuple[int, ...] = (0,)
+    nested: bool = False
 
     @property
     def title(self) -> str:
@@ -85,7 +89,7 @@ class Case:
         }
         sizes["database_per_class"] = max(-(-self.pool_steps * BATCH // 10) + 1, sizes["train_per_class"])
         random = {"params": {"weights": "none"}}
-        optimizer = {"batch_size": BATCH, "optimizer": "adam", "lr": 1e-4}
+        optimizer = {"batch_size": BATCH, "optimizer": "adam", "lr": self.rates[0]}
         hash_epochs = self.hash_epochs or self.epochs
         return {
             "schema": 1,
@@ -94,7 +98,11 @@ class Case:
                 "image_size": self.size,
                 "precision": precision,
                 "distill": {**optimizer, "epochs": self.epochs},
-                "finetune": {**optimizer, "epochs": hash_epochs, "optimizer": "rmsprop", "lr": 1e-5},
+                # The plain way trains the whole network at one rate from the first step on.
+                "finetune": {
+                    **optimizer, "epochs": hash_epochs, "optimizer": "rmsprop", "lr": self.rates[1],
+                    "trunk_warmup": 0.0,
+                },
             },
             "axes": {
                 "dataset": [{"name": "fashion_mnist", "params": sizes}],
@@ -105,7 +113,7 @@ class Case:
                     "pool": self.pool,
                 }}],
                 "loss": list(self.losses),
-                "bits": list(self.bits),
+                "bits": [list(self.bits)] if self.nested else list(self.bits),
                 "seed": list(self.seeds),
             },
             "measure": NO_TIMINGS,
