@@ -14,7 +14,9 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from bench.types import MetricValue
@@ -25,6 +27,9 @@ WINDOW = 5
 #: A run whose interquartile range exceeds this share of its median is flagged as noisy.
 NOISY = 0.1
 
+#: So is one whose threads together waited for cores that other work had for more than this share of its time.
+CONTENDED = 0.1
+
 #: A median is steady when its 95 % interval reaches no further than this share of it to either side.
 STEADY = 0.02
 
@@ -33,6 +38,9 @@ MOST = 1000
 
 #: Share of a budget that the warm-up may take.
 WARMUP_SHARE = 0.25
+
+#: A folder per thread; the second number in its ``schedstat`` says how many nanoseconds it waited for a core.
+_TASKS = Path("/proc/self/task")
 
 #: Why no further sample was taken: the median was steady, time was up, or there were enough of them.
 Stop = Literal["steady", "budget", "count"]
@@ -46,6 +54,9 @@ class Timing:
         stable: whether the warm-up ended because it was.
         stopped: why there are no more samples.
         budget_seconds: what the timing was allowed to take, None where the number of samples was fixed.
+        waited: what all threads together waited for a core while they were ready to run, as a share of the
+            time that the samples took, so that two may have waited for twice as long as it was; None where
+            the system does not say.
     """
 
     samples: tuple[float, ...]
@@ -53,6 +64,7 @@ class Timing:
     stable: bool
     stopped: Stop = "count"
     budget_seconds: float | None = None
+    waited: float | None = None
 
     @property
     def median(self) -> float:
@@ -79,12 +91,13 @@ class Timing:
 
     @property
     def noisy(self) -> bool:
-        """Whether the samples scatter too much, or the timing ended before it was settled.
+        """Whether the samples scatter too much, other work had the cores, or it ended before it was settled.
 
         A budget may cut the warm-up short: then the samples themselves must show a steady median.
         """
         settled = self.stable if self.budget_seconds is None else self.steady
-        return self.iqr > NOISY * self.median or not settled
+        contended = self.waited is not None and self.waited > CONTENDED
+        return self.iqr > NOISY * self.median or contended or not settled
 
     def milliseconds(self, **conditions: Any) -> MetricValue:
         """The median as a metric with all samples; ``conditions`` go into its detail."""
@@ -94,6 +107,7 @@ class Timing:
             "p95_ms": 1e3 * self.percentile(95),
             "iqr_ms": 1e3 * self.iqr,
             "warmup_calls": self.warmup_calls,
+            "waited": None if self.waited is None else round(self.waited, 4),
         }
         if self.budget_seconds is not None:
             interval = median_interval(self.samples)
@@ -138,6 +152,20 @@ def stopwatch(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def seconds_waited() -> float | None:
+    """How long the threads that there are now were ready to run while something else had their cores.
+
+    Other work makes timings longer, and evenly so where it goes on all the time: samples that scatter little
+    do not show it. None where the system does not say, which Linux does.
+    """
+    found: list[int] = []
+    with suppress(OSError):
+        for task in _TASKS.iterdir():
+            with suppress(OSError):  # it has ended meanwhile
+                found.append(int((task / "schedstat").read_text().split()[1]))
+    return 1e-9 * sum(found) if found else None
+
+
 def measure(
     call: Callable[[], object],
     *,
@@ -171,6 +199,7 @@ def measure(
             stable = abs(statistics.median(warm[-WINDOW:]) - before) <= 0.05 * before
     taken: list[float] = []
     stopped: Stop | None = None
+    began, waited = time.perf_counter(), seconds_waited()
     while stopped is None:
         taken.append(watch(call))
         if budget_seconds is not None and len(taken) >= samples and is_steady(taken):
@@ -179,4 +208,7 @@ def measure(
             stopped = "count"
         elif is_over(1):
             stopped = "budget"
-    return Timing(tuple(taken), len(warm), stable, stopped, budget_seconds)
+    if waited is not None:
+        seconds = time.perf_counter() - began
+        waited = max(0.0, (seconds_waited() or waited) - waited) / seconds if seconds else 0.0
+    return Timing(tuple(taken), len(warm), stable, stopped, budget_seconds, waited)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # As the command line does it; torch reads the one when it is imported, the other when it first uses a GPU.
@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from bench.cli import main
+from bench.registry import REGISTRIES, is_own
 from bench.results import catalogue, records
 from bench.results.folder import save_index
 from tests import recorded
@@ -68,6 +69,17 @@ def _two_threads():
 def _own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test's plug-ins say of their metrics, no other test knows."""
     monkeypatch.setattr(catalogue, "_known", dict(catalogue._known))
+
+
+@pytest.fixture(autouse=True)
+def _own_plugins() -> Iterator[None]:
+    """What a test registers, no other test has; the suite's own register when they are first asked for."""
+    before = {kind: set(registry._registered) for kind, registry in REGISTRIES.items()}
+    yield
+    for kind, registry in REGISTRIES.items():
+        for name in registry._registered.keys() - before[kind]:
+            if not is_own(registry._registered[name]):
+                del registry._registered[name]
 
 
 @pytest.fixture

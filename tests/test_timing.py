@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -28,9 +31,11 @@ def test_timing_warms_up_and_keeps_every_sample():
 def run(monkeypatch):
     """Time calls that take given seconds, on a clock of their own."""
 
-    def measure(seconds, **options):
+    def measure(seconds, waited=(None,), **options):
         now = [0.0]
         monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+        waits = iter(waited)
+        monkeypatch.setattr(timing, "seconds_waited", lambda: next(waits))
         durations = iter(seconds)
 
         def call():
@@ -114,3 +119,37 @@ def test_the_interval_holds_the_median_as_often_as_it_says():
         for low, high in map(timing.median_interval, random.exponential(size=(2000, 25)) - np.log(2))
     ]
     assert 0.94 <= np.mean(held) <= 0.98
+
+
+@pytest.mark.parametrize(
+    ("waited", "share", "noisy"), [(0.03, 0.05, False), (0.12, 0.2, True), (1.2, 2.0, True)]
+)
+def test_even_samples_are_noisy_where_other_work_had_the_cores(run, waited, share, noisy):
+    taken, _ = run(itertools.repeat(0.1), (7.0, 7.0 + waited), samples=5, budget_seconds=10)
+    assert len(taken.samples) == 6
+    assert taken.waited == pytest.approx(share)
+    assert taken.milliseconds().detail["waited"] == pytest.approx(share)
+    assert taken.noisy is noisy
+
+
+def test_where_the_system_does_not_tell_nothing_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(timing, "_TASKS", tmp_path / "none")
+    assert timing.seconds_waited() is None
+    taken, _ = run(itertools.repeat(0.1), samples=5)
+    assert (taken.waited, taken.milliseconds().detail["waited"]) == (None, None)
+
+
+@pytest.mark.skipif(timing.seconds_waited() is None, reason="the system does not say what threads wait")
+def test_other_work_on_all_cores_is_found():
+    loop = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
+    others = [subprocess.Popen(loop, stdout=subprocess.PIPE) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    try:
+        for other in others:
+            other.stdout.readline()
+        taken = timing.measure(lambda: sum(range(50_000)), samples=20, warmup_seconds=0.1)
+    finally:
+        for other in others:
+            other.kill()
+            other.communicate()
+    assert taken.waited > timing.CONTENDED
+    assert taken.noisy

@@ -16,7 +16,8 @@ from bench.errors import BenchError, UsageError
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER, required=False)
 @click.option("--a", "only_a", multiple=True, metavar="KEY=VALUE",
-              help="Only these cells of A, for example method=none.")  # fmt: skip
+              help="Only these cells of A, for example method=none; within one folder without those that --b "
+              "names more narrowly.")  # fmt: skip
 @click.option("--b", "only_b", multiple=True, metavar="KEY=VALUE",
               help="Only these cells of B [B: A itself, when --a or --b is given].")  # fmt: skip
 @click.option("--metric", default="map", show_default=True, help="The accuracy to compare.")

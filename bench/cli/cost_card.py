@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench import environment
+from bench import environment, timing
 from bench.errors import UsageError
 from bench.execution import progress
 from bench.registry import METRICS, STUDENTS
@@ -100,7 +100,8 @@ def _note(detail: dict[str, Any]) -> str:
         samples = "sample" if detail["taken"] == 1 else "samples"
         parts.append(f"{detail['taken']} {samples} ({ends[detail['stopped']]})")
     if detail.get("noisy"):
-        parts.append("unsteady")
+        busy = (detail.get("waited") or 0.0) > timing.CONTENDED
+        parts.append("unsteady: other work had the cores" if busy else "unsteady")
     if detail.get("fully_counted") is False:
         unknown = ", ".join([*detail.get("uncounted_operators", ()), *detail.get("unused_weights", ())])
         parts.append(f"not fully counted, at least so many{unknown and f': no count of {unknown}'}")

@@ -40,11 +40,20 @@ MOST_THREADS = 256
               help="Images computed together; the codes do not depend on it.")  # fmt: skip
 @click.option("--threads", type=Count(most=MOST_THREADS), metavar="N",
               help="Threads that read images and compute [default: one a core].")  # fmt: skip
+@click.option("--bits", type=Count(), metavar="N",
+              help="Keep the first N bits, of a network that has learnt several lengths [default: all]."
+              )  # fmt: skip
 @click.option("--as-stored", is_flag=True,
               help="Do not turn images as their EXIF orientation says, as published sets do.")  # fmt: skip
 @verb
 def encode(
-    bundle: Path, images: Sequence[Path], out: Path, batch: int, threads: int | None, as_stored: bool
+    bundle: Path,
+    images: Sequence[Path],
+    out: Path,
+    batch: int,
+    threads: int | None,
+    bits: int | None,
+    as_stored: bool,
 ) -> int:
     """Encode IMAGES, files or folders of them, with the model of BUNDLE.
 
@@ -63,6 +72,7 @@ def encode(
         threads=threads or environment.default_threads(),
         batch=batch,
         upright=not as_stored,
+        bits=bits,
         tell=line.show,
     )
     line.end()
@@ -70,7 +80,9 @@ def encode(
         log.info("hidden files and folders passed over: %d", done.left_out.hidden)
     for sentence in done.left_out.pictures():
         log.warning("warning: %s", sentence)
-    what = f"codes of {made.bits} bits" if made.bits else f"embeddings of {made.dimensions} dimensions"
+    what = (
+        f"codes of {made.length(bits)} bits" if made.bits else f"embeddings of {made.dimensions} dimensions"
+    )
     rate = f" in {done.seconds:.1f} s ({done.encoded / done.seconds:,.0f}/s)" if done.encoded else ""
     if not done.rows:
         say(f"no image could be read: {out} was not written")

@@ -18,29 +18,39 @@ KINDS = ("datasets", "teachers", "students", "methods", "losses", "metrics")
 
 
 @click.command(name="ls")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(KINDS), required=False)
 @include_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verb
-def list_plugins(kind: str, plugins: Sequence[Path], as_json: bool) -> None:
-    """List what a grid may name."""
-    from bench.registry import REGISTRIES, include_all
+def list_plugins(kind: str | None, plugins: Sequence[Path], as_json: bool) -> None:
+    """List what a grid may name: of one kind, or everything."""
+    from bench.registry import include_all
 
     include_all(plugins)
+    found = {one: _summaries(one) for one in ([kind] if kind else KINDS)}
+    if as_json:
+        say(json.dumps(found[kind] if kind else found, indent=1))
+        return
+    for one, summaries in found.items():
+        if not kind:
+            say(f"{one}:")
+        width = max(map(len, summaries))
+        for name, summary in summaries.items():
+            say(f"{'' if kind else '  '}{name:{width}}  {summary}")
+
+
+def _summaries(kind: str) -> dict[str, str]:
+    """Everything of one kind, each in one line."""
+    from bench.registry import REGISTRIES
+
     registry = REGISTRIES[kind]
     summaries = {name: _summary(name, registry.get(name)) for name in registry.names()}
     if kind == "methods":
         summaries = {name: f"{text} [{_needs(registry.get(name))}]" for name, text in summaries.items()}
-    summaries |= {
+    return summaries | {
         f"{family}:<name>": f"Any network of {family} under its name there, for example {family}:resnet18."
         for family in registry.families
     }
-    if as_json:
-        say(json.dumps(summaries, indent=1))
-        return
-    width = max(map(len, summaries))
-    for name, summary in summaries.items():
-        say(f"{name:{width}}  {summary}")
 
 
 def _summary(name: str, plugin: type) -> str:

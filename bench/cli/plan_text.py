@@ -123,7 +123,7 @@ def _expected(row: dict[str, Any], known: str, unknown: int) -> str:
 
 
 def _variants(cells: list[Cell]) -> dict[str, str]:
-    """Cell key -> the parameters that tell it from cells of the same names, ``pool_fraction=0.1``."""
+    """Cell key -> what tells it from cells of the same names, ``pool_fraction=0.1`` or ``nested=16+32``."""
     named: dict[str, list[tuple[str, dict[tuple[str, str], str]]]] = defaultdict(list)
     for cell in cells:
         flat = {
@@ -131,6 +131,8 @@ def _variants(cells: list[Cell]) -> dict[str, str]:
             for part in ("dataset", "student", "method", "loss", "encode")
             for name, value in cell.params.get(part, {}).items()
         }
+        if nested := cell.params.get("nested"):
+            flat["", "nested"] = "+".join(map(str, nested))
         named[f"{cell.slug}/{cell.info.image_size}"].append((cell.key, flat))
     found = {}
     for variants in named.values():
@@ -173,10 +175,11 @@ def plan_text(summary: dict[str, Any]) -> str:
     seconds, unknown = (sum(row[name] for row in summary["stages"]) for name in ("seconds", "unknown"))
     jobs = summary["jobs"]
     at_once = f" with {jobs} jobs ({human_seconds(seconds)} of work)" if jobs > 1 else ""
-    closing = f"Expected time for what is not cached: {human_seconds(summary['seconds'])}{at_once}"
+    whole = f"{human_seconds(summary['seconds'])}{at_once}"
+    closing = f"Expected time for what is not cached: {whole}"
     if unknown:
         others = f"{unknown} stages of kinds that have not run like this on this machine yet"
-        closing = f"{closing}, and {others}" if seconds else f"Expected time: not known for {others}"
+        closing = f"Expected time: not known for {others}" + (f"; the rest takes {whole}" if seconds else "")
     published = [
         [
             *(row["configuration"], row["figure"], row["selection"] or "-"),

@@ -28,6 +28,7 @@ def report(
 ) -> None:
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
     from bench.comparison.finding import findings
+    from bench.comparison.gains import gains
     from bench.environment import default_threads
     from bench.report.render import render
     from bench.results.folder import latest_folder
@@ -43,7 +44,14 @@ def report(
         beside = default_threads() - 1
         some = folders or [latest_folder()]
         made = render(
-            some, within, out=out, formats=formats, processes=beside, find=findings, published=known
+            some,
+            within,
+            out=out,
+            formats=formats,
+            processes=beside,
+            find=findings,
+            gains=gains,
+            published=known,
         )
     finally:
         gc.enable()

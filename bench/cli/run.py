@@ -17,9 +17,10 @@ log = logging.getLogger(__name__)
 @click.command()
 @grid_options
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder [default: results/<grid name>].")
-@click.option("--overwrite", type=click.Choice(["missing", "failed", "always"]), default="missing",
-              show_default=True, help="missing: run cells without a record; failed: and those that failed; "
-              "always: make everything anew.")  # fmt: skip
+@click.option("--overwrite", type=click.Choice(["missing", "failed", "unsteady", "always"]),
+              default="missing", show_default=True, help="missing: run cells without a record; failed: also "
+              "those that failed; unsteady: also those with unsteady timings, which are taken again without "
+              "training; always: make everything anew.")  # fmt: skip
 @checkpoints_option
 @click.option("--executor", type=click.Choice(["local", "workers", "slurm", "ray"]), default="local",
               show_default=True, help="local: this machine; workers: with every `worker` on the same "

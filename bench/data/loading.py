@@ -6,15 +6,16 @@ import contextlib
 import functools
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.data import contents, copies, skipping, splits
+from bench.data import contents, copies, pools, skipping, splits
 from bench.data.copies import Copies
 from bench.data.image_files import ImageFiles
+from bench.data.pools import Pool
 from bench.registry import DATASETS
 from bench.storage import store
 from bench.types import ImageSet, Splits
@@ -34,6 +35,15 @@ class LoadedDataset:
     splits: Splits
     manifest: dict[str, Any]
     manifest_hash: str
+    _pools: dict[tuple[str, float, str], Pool] = field(default_factory=dict, init=False, repr=False)
+
+    def pool(self, part: str, fraction: float, hold_out: str) -> Pool:
+        """What step 1 may look at, see ``pools.drawn``; it may be empty."""
+        asked = part, fraction, hold_out
+        if asked not in self._pools:
+            indices = pools.drawn(self.splits, *asked)
+            self._pools[asked] = pools.pool_of(self.images, self.manifest["images_sha256"], indices)
+        return self._pools[asked]
 
     @property
     def unseen(self) -> tuple[int, int]:

@@ -151,7 +151,7 @@ def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
             )
     digest = hashlib.sha256()
     for content in (_pixels(images.pixels), images.labels, images.truth):
-        for piece in _pieces(content):
+        for piece in pieces(content):
             digest.update(piece)
     skipped = list(getattr(images.pixels, "skipped", ()))
     return {
@@ -175,7 +175,7 @@ def _pixels(pixels: Pixels) -> Any:
     return pixels if isinstance(pixels, np.ndarray) else pixels[np.arange(len(pixels))]
 
 
-def _pieces(value: Any) -> Iterator[bytes | memoryview]:
+def pieces(value: Any) -> Iterator[bytes | memoryview]:
     """Arrays, mappings, dataclasses and plain values as bytes, the same for equal values; None has none."""
     if value is None:
         return
@@ -186,12 +186,12 @@ def _pieces(value: Any) -> Iterator[bytes | memoryview]:
         yield type(value).__name__.encode()
         for field in fields(value):
             yield field.name.encode()
-            yield from _pieces(getattr(value, field.name))
+            yield from pieces(getattr(value, field.name))
     elif isinstance(value, Mapping):
         yield f"{{{len(value)}}}".encode()
         for key in sorted(value):
-            yield from _pieces(key)
-            yield from _pieces(value[key])
+            yield from pieces(key)
+            yield from pieces(value[key])
     else:
         # numpy's numbers and Python's are the same to a reader, yet print differently.
         yield f"{value.item() if isinstance(value, np.generic) else value!r};".encode()

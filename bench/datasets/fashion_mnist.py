@@ -40,6 +40,8 @@ NAMES = (
         "Ankle boot",
     ),
 )
+#: What an image is like, and which views of it keep its meaning.
+SHAPE, AUGMENTATION = (1, 28, 28), Augmentation(crop=1.0, flip=True, shift=0.125)
 #: Where below the data root the four files may lie: torchvision's layout, or a folder of their own.
 FOLDERS = ("FashionMNIST/raw", "fashion_mnist", "fashion-mnist", ".")
 
@@ -77,7 +79,7 @@ class FashionMnist(Dataset):
         labels = np.concatenate([labels for _, labels in parts]).astype(np.int64)
         if len(pixels) != len(labels) or labels.max(initial=0) > 9:
             raise DataError(f"{folder}: {len(pixels)} images but {len(labels)} labels; fetch the files again")
-        return ImageSet(pixels, labels, 10, Augmentation(crop=1.0, flip=True, shift=0.125), names=NAMES)
+        return ImageSet(pixels, labels, len(NAMES), AUGMENTATION, names=NAMES)
 
     def splits(self, images: ImageSet) -> Splits:
         """Class-balanced; see ``bench.data.splits``."""

@@ -1,7 +1,7 @@
 """Dataclasses read from JSON, strictly: the same keys on both sides, and values that pass a check.
 
-A field with a check is ``Annotated[type, check]``. Programs that encode run without pydantic, which checks
-the suite's other files.
+A field with a check is ``Annotated[type, check]``; one with a default may be absent. Programs that encode run
+without pydantic, which checks the suite's other files.
 """
 
 from __future__ import annotations
@@ -36,14 +36,23 @@ def read(kind: type[Block], data: Any, name: str = "") -> Block:
     for key in data:
         if key not in checks:
             raise BlockError(f"unknown key '{_key(key)}'{inside}{did_you_mean(key, checks)}")
-    if missing := next((key for key in checks if key not in data), None):
+    usual = _defaults(kind)
+    if missing := next((key for key in checks if key not in data and key not in usual), None):
         raise BlockError(f"no key '{missing}'{inside}")
-    return kind(**{key: check(data[key], f"{name}.{key}" if name else key) for key, check in checks.items()})
+    given = {key: check for key, check in checks.items() if key in data}
+    return kind(**{key: check(data[key], f"{name}.{key}" if name else key) for key, check in given.items()})
 
 
 def to_json(block: Any) -> dict[str, Any]:
-    """The JSON object that ``read`` makes the same block of."""
-    return {name: _plain(getattr(block, name)) for name in _checks(type(block))}
+    """The JSON object that ``read`` makes the same block of, without what has its default."""
+    usual = _defaults(type(block))
+    found = {name: getattr(block, name) for name in _checks(type(block))}
+    return {name: _plain(value) for name, value in found.items() if name not in usual or value != usual[name]}
+
+
+def _defaults(kind: type[Any]) -> dict[str, Any]:
+    fields = dataclasses.fields(kind)
+    return {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
 
 
 def _checks(kind: type[Any]) -> dict[str, Check]:

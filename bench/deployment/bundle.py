@@ -121,6 +121,7 @@ class Bundle:
         agreement: numbers of the proof that the bundle encodes as the cell does.
         files: name -> what it must hold.
         created: date and time of the export.
+        lengths: ascending, where the first bits of a code are codes, too; the last one is ``bits``.
         folder: where the files are.
     """
 
@@ -134,6 +135,7 @@ class Bundle:
     agreement: Annotated[dict[str, Any], blocks.mapping(blocks.anything)]
     files: Annotated[dict[str, FileEntry], _files]
     created: Annotated[str, blocks.text]
+    lengths: Annotated[tuple[int, ...], blocks.listed(blocks.whole(1, MOST_BITS))] = ()
     folder: Path = field(default=Path(), compare=False)
 
     @property
@@ -189,7 +191,23 @@ class Bundle:
             raise blocks.BlockError(
                 f"dimensions must be {bundle.bits}, as many as bits, not {bundle.dimensions}"
             )
+        if bundle.lengths and (*sorted({*bundle.lengths}),) != (*bundle.lengths[:-1], bundle.bits):
+            raise blocks.BlockError(f"lengths must ascend to {bundle.bits}, the bits of a code")
         return dataclasses.replace(bundle, folder=folder)
+
+    def length(self, bits: int | None) -> int:
+        """How long codes of ``bits``, None for all of them, are.
+
+        Raises:
+            UsageError: it has none of that length.
+        """
+        if bits is None or bits == self.bits or bits in self.lengths:
+            return self.bits if bits is None else bits
+        if not self.bits:
+            raise UsageError(f"{self.folder}: makes embeddings, which have no --bits; leave it out")
+        shorter = ", ".join(map(str, self.lengths[:-1]))
+        others = f", of which the first {shorter} are codes, too" if shorter else " alone"
+        raise UsageError(f"{self.folder}: makes codes of {self.bits} bits{others}, not of {bits}")
 
     def model(self) -> bytes:
         """The graph, compared with its checksum.

@@ -47,7 +47,7 @@ def text(cell: FoundCell, student: Student, bundle: Bundle, agreement: Agreement
 def _what(bundle: Bundle, record: Record) -> str:
     cell = record.cell
     made = (
-        f"{bundle.bits}-bit codes, compared by Hamming distance"
+        f"{bundle.bits}-bit codes, compared by Hamming distance{_shorter(bundle)}"
         if bundle.bits
         else (f"embeddings of {bundle.dimensions} numbers, compared by cosine")
     )
@@ -61,6 +61,11 @@ def _what(bundle: Bundle, record: Record) -> str:
         f"An image encoder for search: {cell.student} at {cell.image_size} pixels, {taught}, {hashed}, on "
         f"{cell.dataset}. It makes {made}. The network is in {bundle.precision}."
     )
+
+
+def _shorter(bundle: Bundle) -> str:
+    lengths = " or ".join(map(str, bundle.lengths[:-1]))
+    return f", whose first {lengths} bits are codes, too (`encode --bits`)" if lengths else ""
 
 
 def _accuracy(record: Record, precision: str) -> Iterator[str]:

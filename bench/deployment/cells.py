@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.comparison.choosing import require_metric
 from bench.errors import BenchError, UsageError, did_you_mean
-from bench.report.tables.columns import recommendation
+from bench.report.tables.columns import nobody, recommendation
 from bench.results import commands, comparable, records
 from bench.results.catalogue import SIZES, base_name
 from bench.results.folder import HOME, Results, ResultsFolder, all_folders, load_results
@@ -93,19 +93,18 @@ def find_cell(
 # -- The recommended student ---------------------------------------------------------------------
 
 
-def _advised(
-    results: Results, within: float = WITHIN, cost: str = SIZES[0]
-) -> list[tuple[Front, list[Record]]]:
-    """The recommended student of each group that has one: the front that says so, and its cells by seed."""
-    fronts = [front_of(group, "map", cost, within) for group in summarise(results).groups]
-    return [(front, front.recommended.records) for front in fronts if front and front.recommended]
+def _fronts(results: Results, within: float, cost: str) -> list[Front]:
+    """Of the groups that have that cost."""
+    fronts = (front_of(group, "map", cost, within) for group in summarise(results).groups)
+    return [front for front in fronts if front]
 
 
 def offers(results: Results) -> list[str]:
     """The recommended student of each group of comparable cells, each with the command that takes it away."""
     measured = {base_name(name) for record in results.records for name in record.metrics}
     cost = next((name for name in SIZES if name in measured), "")
-    found = _advised(results, cost=cost) if cost else []
+    fronts = _fronts(results, WITHIN, cost) if cost else []
+    found = [(front, front.recommended.records) for front in fronts if front.recommended]
     if len(found) == 1:
         options = () if cost == SIZES[0] else ("--cost", cost)
         return [_offer(found[0][0], commands.export_best(results.folder, *options))]
@@ -125,11 +124,13 @@ def _best(folder: Path, within: float, cost: str) -> FoundCell:
     if not finished:
         raise UsageError(f"{folder}: no cell has finished, so there is no student to recommend")
     require_metric(cost, finished, accuracy=False)
-    found = _advised(results, within, cost)
+    fronts = _fronts(results, within, cost)
+    found = [(front, front.recommended.records) for front in fronts if front.recommended]
     if not found:
+        why = "; ".join(dict.fromkeys(map(nobody, fronts)))
         raise UsageError(
-            f"{folder}: no student is recommended, since cells are limited, warned of, not fully counted or "
-            f"teachers; name one of them, as in: {commands.export(results, finished[0])}"
+            f"{folder}: no student is recommended: {why}; name a cell nevertheless, as in: "
+            f"{commands.export(results, finished[0])}"
         )
     if len(found) > 1:
         lines = [f"{front.group.title}: {commands.export(results, seeds[0])}" for front, seeds in found]

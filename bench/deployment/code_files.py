@@ -60,9 +60,27 @@ class Source:
     upright: bool
 
     @classmethod
-    def of(cls, bundle: Bundle, upright: bool) -> Source:
-        """What the codes of a bundle come from."""
-        return cls(bundle.bits, bundle.code_bytes or bundle.dimensions, bundle.fingerprint, upright)
+    def of(cls, bundle: Bundle, upright: bool, bits: int | None = None) -> Source:
+        """What the codes of a bundle come from, or their first ``bits``.
+
+        Raises:
+            UsageError: it has no codes of that length.
+        """
+        length = bundle.length(bits)
+        return cls(length, -(-length // 8) or bundle.dimensions, bundle.fingerprint, upright)
+
+    def first_bits(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Of codes uint8 (n, bytes) of the bundle those of this length; embeddings as they are."""
+        if not self.bits:
+            return values
+        cut = values[:, : self.width].copy()
+        cut[:, -1] &= 0xFF ^ self._behind
+        return cut
+
+    @property
+    def _behind(self) -> int:
+        """The bits of a code's last byte that are behind its last one."""
+        return 0xFF >> (self.bits - 1) % 8 + 1
 
     @property
     def column(self) -> str:
@@ -137,12 +155,12 @@ class CodeFile:
         Raises:
             UsageError: the file is damaged, or has bits behind the last.
         """
-        source, behind = self.source, 0xFF >> (self.source.bits - 1) % 8 + 1
+        source = self.source
         with self._told():
             result = np.empty((self.rows, source.width), self.dtype(source.column))
             for number, block in enumerate(self.blocks(source.column)):
                 result[number * BLOCK : number * BLOCK + len(block)] = block
-            if source.bits and (result[:, -1] & behind).any():
+            if source.bits and (result[:, -1] & source._behind).any():
                 raise ValueError(f"bits behind the last of {source.bits}")
             if not source.bits and not np.isfinite(result).all():
                 raise ValueError("embeddings that are not finite")

@@ -59,6 +59,7 @@ def encode(
     threads: int,
     batch: int = BATCH,
     upright: bool = True,
+    bits: int | None = None,
     tell: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Write the codes of images to ``out``; what is there of an earlier run is kept.
@@ -72,23 +73,25 @@ def encode(
         threads: that read, and that compute.
         batch: images computed together.
         upright: turn images as their EXIF orientation says.
+        bits: of codes whose first bits are codes, too, so many.
         tell: called after each batch.
 
     Raises:
-        UsageError: no images, or ``out`` is damaged, of another bundle, or being written.
+        UsageError: no images, no codes of that length, or ``out`` is damaged, of another bundle, or being
+            written.
     """
+    source = Source.of(bundle, upright, bits)
     encoder, progress, finder = Encoder(bundle, threads), Progress(), Finder()
     progress.found = sum(1 for _ in found(images, finder))
     progress.left_out = finder.left_out
     if not progress.found:
         hidden = f"; {finder.hidden} hidden files and folders were passed over" if finder.hidden else ""
         raise UsageError(f"{', '.join(map(str, images))}: no images there{hidden}")
-    source = Source.of(bundle, upright)
     with GrowingCodes(out, source) as growing:
         started = time.monotonic()
         new = _new(found(images, Finder()), growing, progress)
         for pictures, values in batches(encoder, new, upright, threads, batch, progress.unreadable):
-            growing.append(_rows(source, pictures, values))
+            growing.append(_rows(source, pictures, source.first_bits(values)))
             progress.encoded += len(pictures)
             progress.seconds = time.monotonic() - started
             tell(progress)

@@ -157,6 +157,7 @@ def _described(cell: FoundCell, student: Student, place: Path, precision: Precis
         agreement={},
         files={bundles.MODEL: FileEntry.of(place / bundles.MODEL)},
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        lengths=student.lengths,
         folder=place,
     )
 

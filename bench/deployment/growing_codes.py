@@ -186,6 +186,8 @@ def _of_others(file: CodeFile, source: Source) -> str:
         what = "holds codes of another bundle"
     elif file.source.upright != source.upright:
         what = f"was made {'without' if file.source.upright else 'with'} --as-stored"
+    elif file.source.bits and source.bits:
+        what = f"holds codes of {file.source.bits} bits, not of {source.bits}"
     else:
         what = "does not fit the bundle"
     return f"{file.path}: {what}; choose another --out, or move it away"

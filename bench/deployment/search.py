@@ -90,7 +90,8 @@ def search(bundle: Bundle, images: Sequence[Path], index: Path, k: int, kind: Ki
     """
     file = CodeFile(index)
     source = file.source
-    if source != Source.of(bundle, source.upright):
+    known = source.bits in {bundle.bits, *bundle.lengths}
+    if not known or source != Source.of(bundle, source.upright, source.bits or None):
         raise UsageError(
             f"{index}: made by another bundle than {bundle.folder}; encode the images again with this one"
         )
@@ -106,7 +107,7 @@ def search(bundle: Bundle, images: Sequence[Path], index: Path, k: int, kind: Ki
     encoder = Encoder(bundle, threads)
     for pictures, some in batches(encoder, names, source.upright, threads, BATCH, unreadable):
         paths += [picture.path for picture in pictures]
-        values.append(some)
+        values.append(source.first_bits(some))
     query, database = np.concatenate(values), file.values()
     near, rows, settings = _nearest(kind, query, database, source.bits, k)
     hidden = dict.fromkeys(paths, 0)

@@ -21,6 +21,7 @@ from bench.deployment.cells import FoundCell
 from bench.deployment.encode import BATCH
 from bench.deployment.weights import stage_of
 from bench.errors import DataError, UsageError
+from bench.hamming import first_bits
 from bench.interfaces import Network
 from bench.planning.stage import Stage
 from bench.registry import STUDENTS
@@ -50,6 +51,8 @@ class Student:
         dataset: images and splits.
         codes: what the suite's evaluation judged, of ``query`` and ``database``: packed uint8 (n, bytes), or
             float32 (n, d) of length 1.
+        bits: of a code; 0 for embeddings.
+        lengths: ascending to ``bits``, where the first bits of a code are codes, too; else empty.
     """
 
     encode: Stage
@@ -58,11 +61,8 @@ class Student:
     preprocessing: Preprocessing
     dataset: LoadedDataset
     codes: dict[str, NDArray[Any]]
-
-    @property
-    def bits(self) -> int:
-        """Of a code; 0 for embeddings."""
-        return networks.code_length(self.encode)
+    bits: int
+    lengths: tuple[int, ...]
 
     @property
     def image_size(self) -> ImageSize:
@@ -151,9 +151,21 @@ def student_of(cell: FoundCell, data_root: Path) -> Student:
             f"{cell.path}: made with other images or splits of {spec['name']} than those below {data_root} "
             "now; give the right --data-root, or run the cell again"
         )
-    net, preprocessing = networks.deployed(encode, context)
+    bits, nested = cell.record.cell.bits, _lengths(encode)
+    net, preprocessing = networks.deployed(encode, context, bits if nested else None)
     codes = {part: values.numpy() for part, values in context.tensors(encode, CODES).items()}
-    return Student(encode, context, net, preprocessing, dataset, codes)
+    if nested:
+        codes = {part: first_bits(values, bits) for part, values in codes.items()}
+    lengths = tuple(length for length in nested if length <= bits)
+    return Student(
+        encode, context, net, preprocessing, dataset, codes, bits, lengths if len(lengths) > 1 else ()
+    )
+
+
+def _lengths(encode: Stage) -> list[int]:
+    """Of the codes of a network that has several; the first bits of its codes are codes, too."""
+    found: list[int] = encode.settled("loss").get("nested", [])
+    return found
 
 
 def _check_cell(cell: FoundCell, encode: Stage) -> None:
@@ -161,7 +173,7 @@ def _check_cell(cell: FoundCell, encode: Stage) -> None:
     made = {
         "dataset": encode.spec["dataset"]["name"],
         "student": networks.student_of(encode)["name"],
-        "bits": networks.code_length(encode),
+        "bits": said if (said := cell.record.cell.bits) in _lengths(encode) else networks.code_length(encode),
         "image_size": encode.spec["image_size"],
     }
     for name, value in made.items():

@@ -54,7 +54,7 @@ def splits(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def _index(plan: Plan) -> GridIndex:
     cells = {cell.key: cell.slug for cell in plan.cells}
-    return GridIndex.of(plan.name, plan.pareto, cells, plan.description, plan.entries)
+    return GridIndex.of(plan.name, plan.pareto, cells, plan.description, plan.entries, plan.curves)
 
 
 def _other(earlier: GridIndex, plan: Plan) -> str:

@@ -62,7 +62,7 @@ def look_around(schedule: Schedule, stages: Mapping[str, Stage], machine: Machin
 def _check_images(stages: Iterable[Stage], context: Context) -> None:
     """Decode every image file once: else a training would end at the first damaged one."""
     checked: set[str] = set()
-    for block in filter(None, (stage.spec.get("dataset") for stage in stages)):
+    for block in filter(None, (stage.dataset for stage in stages)):
         if not _first(checked, block):
             continue
         loaded = context.dataset(block)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.errors import escaped
+from bench.execution.time_spent import TimeSpent
 
 if TYPE_CHECKING:
     from bench.planning.stage import Stage
@@ -81,14 +82,23 @@ def steps(names: Sequence[str]) -> Iterator[Iterator[str]]:
 
 @dataclass
 class _Running:
-    """A stage at work; ``images`` is how many it will look at, about, and ``done`` how many it has."""
+    """A stage at work; ``done`` is how many images it has looked at."""
 
-    label: str
-    images: int
+    stage: Stage
     bar: TaskID | None = None
     done: int = 0
     started: float = 0.0
     before: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """``distill fashion_mnist__...``."""
+        return f"{self.stage.kind} {self.stage.slug}"
+
+    @property
+    def images(self) -> int:
+        """How many it will look at, about."""
+        return self.stage.images
 
     @property
     def seconds(self) -> float:
@@ -123,12 +133,14 @@ class ProgressReport:
 
     Args:
         stages, cells: how many are to come.
+        jobs: how many stages are made at once; None = that is not known.
     """
 
-    def __init__(self, stages: int, cells: int, forecast: Forecast) -> None:
+    def __init__(self, stages: int, cells: int, forecast: Forecast, jobs: int | None = None) -> None:
         self._stages, self._cells, self._forecast = stages, cells, forecast
         self._ended = self._told = 0
         self._running: dict[str, _Running] = {}
+        self._spent = TimeSpent(jobs) if jobs else None
         self._began = self._said = time.perf_counter()
         self._bars: Progress | None = None
         self._run_bar = TaskID(0)
@@ -147,11 +159,10 @@ class ProgressReport:
 
     def start(self, stage: Stage) -> None:
         """A stage begins."""
-        label = f"{stage.kind} {stage.slug}"
-        running = self._running[stage.key] = _Running(label, stage.images, started=time.perf_counter())
+        running = self._running[stage.key] = _Running(stage, started=time.perf_counter())
         self._forecast.start(stage)
         if self._bars:
-            label = escaped(label)
+            label = escaped(running.label)
             short = label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"
             running.bar = self._bars.add_task(short, total=max(stage.images, 1), note="")
 
@@ -177,6 +188,8 @@ class ProgressReport:
         self._forecast.finish(key, seconds)
         self._count_stages(1)
         spent = running.seconds if seconds is None else min(seconds, running.seconds)
+        if self._spent:
+            self._spent.add(running.stage, min(spent, running.seconds - running.before))
         speed = f", {running.done / max(spent, 1e-9):,.0f} images/s" if running.done else ""
         line = f"{self._count()}{running.label}  {human_seconds(spent)}{speed}"
         if spent >= WORTH_A_LINE:
@@ -207,20 +220,15 @@ class ProgressReport:
         return self._forecast.time_left()
 
     def close(self) -> None:
-        """Remove the bars; lines stay, and one says how much there was."""
+        """Remove the bars; lines stay, and one says how much there was and what took the time."""
         if self._bars:
             self._bars.stop()
         if not self._told:
             return
-        seconds = human_seconds(time.perf_counter() - self._began)
-        log.info(
-            "%d of %d cells, %d of %d stages in %s",
-            self._told,
-            self._cells,
-            self._ended,
-            self._stages,
-            seconds,
-        )
+        seconds = time.perf_counter() - self._began
+        whole = f"{self._told} of {self._cells} cells, {self._ended} of {self._stages} stages"
+        spent = f" {self._spent.said(seconds)}" if self._spent and self._ended else ""
+        log.info("%s in %s%s", whole, human_seconds(seconds), spent)
 
     def _count_stages(self, number: int) -> None:
         self._ended += number
@@ -238,4 +246,4 @@ class ProgressReport:
 
     def _left(self) -> str:
         left = self.time_left()
-        return f"  (about {human_seconds(left)} left)" if left else ""
+        return f"  (the run: about {human_seconds(left)} left)" if left else ""

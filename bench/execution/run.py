@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Overwrite = Literal["missing", "failed", "always"]
+Overwrite = Literal["missing", "failed", "unsteady", "always"]
 
 #: Seconds that a worker at its end leaves to others for the records of what they have just made.
 GRACE = 5.0
@@ -54,7 +54,8 @@ class Manner:
     """How a plan is executed.
 
     Attributes:
-        overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
+        overwrite: which cells are run: those without a record; those and the failed ones; those and, for new
+            timings, the ones whose timings were unsteady; or all, anew.
         shared: whether other workers make stages of the same cells.
         timings: whether this one takes timings; else they are left to a worker that does.
         shares: what this one makes, see ``Stage.share``; None = everything, and timings if it takes them.
@@ -178,6 +179,7 @@ def to_do(outcome: Outcome, manner: Manner, store: Store) -> list[Cell]:
     for cell in outcome.plan.selected:
         record = recorded.of(cell)
         again = record is not None and record.status != "ok" and manner.overwrite == "failed"
+        again |= record is not None and manner.overwrite == "unsteady" and _to_be_timed(cell, record, store)
         useless = record is None or (manner.overwrite != "always" and _changed(cell, record, recorded, store))
         if manner.overwrite == "always" or useless or again:
             todo.append(cell)
@@ -215,6 +217,30 @@ def _changed(cell: Cell, record: records.Record, recorded: Recorded, store: Stor
     return there and record.status == "ok"
 
 
+def _to_be_timed(cell: Cell, record: records.Record, store: Store) -> bool:
+    """Whether timings of a cell were unsteady, and can be taken again without training for it."""
+    if not any(metric.detail.get("noisy") for metric in record.metrics.values()):
+        return False
+    timed = [leaf for leaf in cell.leaves.values() if leaf.timed]
+    needed = [leaf for leaf in cell.leaves.values() if not leaf.timed]
+    needed += [stage for leaf in timed for stage in leaf.inputs.values()]
+    if all(store.index(store.path(*stage.place)) for stage in needed):
+        return True
+    log.warning("warning: %s: the cache has its network no more; its timings stay as they are", cell.slug)
+    return False
+
+
+def _anew(overwrite: Overwrite, store: Store) -> Callable[[Stage], bool]:
+    """What is made even if it is there."""
+
+    def unsteady(stage: Stage) -> bool:
+        index = store.index(store.path(*stage.place)) if stage.timed else None
+        values = index["summary"]["values"].values() if index else ()
+        return any(value.get("detail", {}).get("noisy") for value in values)
+
+    return unsteady if overwrite == "unsteady" else lambda _: overwrite == "always"
+
+
 def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner, present: AtWork) -> None:
     """Make what ``cells`` need, and their records as they end."""
     # Torch is imported here and not above: a run that finds everything done should end at once.
@@ -233,7 +259,8 @@ def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner,
             wanted = cells if manner.timings else _without_timings(cells, machine.store)
             scheduler = SharedScheduler(wanted, machine.store, notes, manner.takes, manner.patience)
         else:
-            wanted, scheduler = cells, Scheduler(cells, machine.store, fresh=manner.overwrite == "always")
+            wanted, anew = cells, _anew(manner.overwrite, machine.store)
+            scheduler = Scheduler(cells, machine.store, fresh=anew)
         schedule = scheduler.schedule
         stages = {key: stage for key, stage in schedule.waiting.items() if manner.takes(stage)}
         schedule.jobs = min(machine.jobs, schedule.useful_jobs(manner.takes))
@@ -249,7 +276,7 @@ def _make(cells: list[Cell], machine: Machine, outcome: Outcome, manner: Manner,
             forecast = Forecast(schedule, costs)
             if narrow := estimate.room(costs.values(), machine.store):
                 log.warning("warning: %s", narrow)
-        progress = ProgressReport(len(schedule.waiting), len(cells), forecast)
+        progress = ProgressReport(len(schedule.waiting), len(cells), forecast, schedule.jobs)
         whole = {cell.key: cell for cell, other in zip(cells, wanted, strict=True) if cell is not other}
         recording = _Recording(machine, outcome, whole)
         try:

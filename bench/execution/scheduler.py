@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bench.execution.outcomes import CellOutcome, StageFailed
 from bench.execution.pools.pool import Ended, Pool, logged
@@ -17,14 +17,16 @@ class Scheduler:
     """Has a pool make what the schedule says, and tells what becomes of cells.
 
     Args:
-        fresh: make every artifact anew once, even if it is there.
+        fresh: which artifacts are made anew once, even if they are there.
 
     Attributes:
         schedule: of what has to be made.
         made: how many stages were made.
     """
 
-    def __init__(self, cells: Sequence[Cell], store: Store, *, fresh: bool = False) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], store: Store, *, fresh: Callable[[Stage], bool] = lambda _: False
+    ) -> None:
         self._store, self._fresh = store, fresh
         self._untold: dict[str, Ended] = {}  # what has ended and is in the outcome of no cell yet
         self.made = 0
@@ -38,7 +40,7 @@ class Scheduler:
             while schedule.waiting or schedule.running:
                 while (stage := schedule.next()) is not None:
                     progress.start(stage)
-                    pool.start(stage, fresh=self._fresh)
+                    pool.start(stage, fresh=self._fresh(stage))
                 for ended in pool.listen(progress.advance):
                     yield from self._take(ended, progress)
                     yield from map(self._outcome, schedule.done())
@@ -47,7 +49,7 @@ class Scheduler:
 
     def _is_there(self, stage: Stage) -> bool:
         """Whether nobody has to make it."""
-        return not self._fresh and self._store.verify(self._store.path(*stage.place)) is not None
+        return not self._fresh(stage) and self._store.verify(self._store.path(*stage.place)) is not None
 
     def _take(self, ended: Ended, progress: ProgressReport) -> list[CellOutcome]:
         """Note how a stage has ended; the outcome of cells that cannot be made any more."""

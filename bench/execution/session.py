@@ -59,7 +59,7 @@ class RunOptions:
             everything is made in this process. Of ``ray``, ``auto`` is as many as its CPUs or GPUs allow.
         threads: of each job. Another number rounds differently.
         pool: what makes stages, a name of ``pools.POOLS``; None = as the number of jobs asks for.
-        overwrite: which cells are run: those without a record, those and the failed ones, or all, anew.
+        overwrite: which cells are run, see ``Manner``.
         checkpoints: whether a training that is interrupted goes on where it stopped (``--no-checkpoints``).
         executor: ``local`` = this machine makes every stage; ``workers`` = whoever runs the same grid into
             the same folder that way makes its share, on any machine that sees the folder and the cache;
@@ -149,7 +149,7 @@ class RunOptions:
 
     def _check_executor(self) -> None:
         """Refuse what cannot be asked of who makes the stages."""
-        if self.executor in {"workers", "slurm"} and self.overwrite == "always":
+        if self.executor in {"workers", "slurm"} and self.overwrite in {"unsteady", "always"}:
             raise UsageError(
                 "overwrite: with workers nothing is made anew, as each would make it; name another --out and "
                 "BENCH_CACHE, or pass failed"

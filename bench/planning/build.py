@@ -29,6 +29,7 @@ from bench.interfaces import Metric
 from bench.planning import graph, yaml_nodes
 from bench.planning.config import GridFile, resolve
 from bench.planning.conflicts import refusals
+from bench.planning.curve_faults import curve_faults
 from bench.planning.graph import applies
 from bench.planning.plan import Cell, Plan
 from bench.planning.points import Choice, Point, idle_excludes, points, size
@@ -104,7 +105,7 @@ class _Builder:
             raise ConfigError(list(dict.fromkeys(self.problems)))
         if not cells:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
-        if useless := [*self._idle_metrics(), *self._unknown_axes()]:
+        if useless := [*self._idle_metrics(), *self._unknown_axes(), *self._curve_faults([*cells.values()])]:
             raise ConfigError(useless)
         self.choice.check([cell.info for cell in cells.values()])
         selected = [cell for cell in cells.values() if self.choice.selects(cell.info)]
@@ -118,6 +119,7 @@ class _Builder:
             name=self.grid.name,
             description=self.grid.description,
             pareto=pareto,
+            curves=[(accuracy, path) for accuracy, path in self.grid.report.curves],
             keep=self.grid.report.keep,
             entries=[entry for name in self.metrics if name in self.measured for entry in _declared(name)],
             cells=list(cells.values()),
@@ -234,6 +236,7 @@ class _Builder:
             encode=views.model_dump(mode="json")
             if (views := values["encode"]) != EncodingParameters()
             else {},
+            nested=values["nested"] if hashes else (),
         )
 
     def _unfit_defaults(self, point: Point) -> list[Problem]:
@@ -300,11 +303,21 @@ class _Builder:
         ):
             return
         known = [entry.name for entry in catalogue.entries()]
-        for i, pair in enumerate(self.grid.report.pareto):
-            for j, name in enumerate(pair):
-                if (base := catalogue.base_name(name)) not in known:
-                    hint = did_you_mean(base, known) or f" (known: {', '.join(known)})"
-                    yield self.file.problem(("report", "pareto", i, j), f"no metric gives '{name}'{hint}")
+        named: list[tuple[yaml_nodes.Path, str]] = [
+            (("report", "pareto", i, j), name)
+            for i, pair in enumerate(self.grid.report.pareto)
+            for j, name in enumerate(pair)
+        ]
+        named += [(("report", "curves", i, 0), pair[0]) for i, pair in enumerate(self.grid.report.curves)]
+        for place, name in named:
+            if (base := catalogue.base_name(name)) not in known:
+                hint = did_you_mean(base, known) or f" (known: {', '.join(known)})"
+                yield self.file.problem(place, f"no metric gives '{name}'{hint}")
+
+    def _curve_faults(self, cells: list[Cell]) -> Iterator[Problem]:
+        """Curves that no cells of this grid can make."""
+        for fault in curve_faults(self.grid.report.curves, cells, self.manifests):
+            yield self.file.problem(*fault)
 
     def _dataset(self, entry: Any, place: yaml_nodes.Path) -> DatasetBlock:
         params = resolve(DATASETS, entry).model_dump(mode="json")
@@ -339,7 +352,7 @@ class _Builder:
             return DatasetBlock({**block, "manifest": UNSEEN}, {"split": parts.protocol}, rule, sizes)
         self.manifests[file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest
         protocol = {"split": parts.protocol, "manifest": loaded.manifest_hash[:KEY_DIGITS]}
-        return DatasetBlock({**block, "manifest": loaded.manifest_hash}, protocol, rule, sizes)
+        return DatasetBlock({**block, "manifest": loaded.manifest_hash}, protocol, rule, sizes, loaded)
 
     def _network(self, registry: Registry[Any], entry: Any) -> dict[str, Any]:
         params = resolve(registry, entry)

@@ -27,10 +27,15 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
         yield "loss", f"loss '{loss.name}' needs labels, and {dataset.name} has none for training; {cure}"
     if refusal := _too_low(resolve(LOSSES, loss, grid.defaults.finetune)):
         yield "loss", f"loss '{loss.name}': {refusal}"
-    bits = point.values["bits"]
-    refusal = plugin.check(bits)
-    if refusal:
-        yield "bits", f"{refusal}; drop it or add exclude: [{{loss: {loss.name}, bits: {bits}}}]"
+    bits, nested = point.values["bits"], point.values["nested"]
+    # One network learns all of its lengths, whichever of its cells are left out.
+    if refusal := next(filter(None, map(plugin.check, nested or [bits])), None):
+        cure = "drop it" if nested else f"drop it or add exclude: [{{loss: {loss.name}, bits: {bits}}}]"
+        yield "bits", f"{refusal}; {cure}"
+    weights = resolve(LOSSES, loss, grid.defaults.finetune).model_dump().get("length_weights")
+    if weights is not None and not len(weights) == len(nested) > 0:
+        wanted = f"a number for each of {list(nested)}" if nested else "bits of several lengths: [[16, 32]]"
+        yield "loss", f"loss '{loss.name}': length_weights takes {wanted}, not {weights}"
 
 
 def _too_low(params: Any) -> str | None:

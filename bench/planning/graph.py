@@ -57,7 +57,9 @@ def _distill(blocks: Blocks, seed: int) -> Stage:
     # Interfaces need not be inherited from.
     if getattr(plugin, "uses_videos", Method.uses_videos)(plugin.Params.of(params)):
         pool = min(pool, dataset.sizes.get("videos", pool))  # a frame of each
-    spec, cost_class = {**_shared(blocks), "method": blocks.method, "seed": seed}, _cost_class(blocks)
+    seen, opens = dataset.pool(params)
+    spec = {**_shared(blocks), "dataset": seen, "method": blocks.method, "seed": seed}
+    cost_class = _cost_class(blocks)
     online = params.get("views") == ONLINE
     if online:
         spec["online_teachers"] = [_asked(blocks, teacher) for teacher in blocks.teachers]
@@ -69,6 +71,7 @@ def _distill(blocks: Blocks, seed: int) -> Stage:
         {} if online else _teachers(blocks),
         images=round(params["epochs"] * pool),
         cost_class=f"{cost_class}/{blocks.method['name']}",
+        opens=opens,
     )
 
 
@@ -105,7 +108,7 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     dataset, params = blocks.dataset, blocks.method["params"]
     precision = blocks.defaults.precision
     size = params["teacher_image_size"]
-    asked_about = {name: params[name] for name in ("pool", "pool_fraction", "hold_out") if name in params}
+    seen, opens = dataset.pool(params)
     # Views beyond the epochs would never be shown, unless a step shows several.
     count = params["epochs"] if plugin.views_per_step == 1 else math.inf
     views = range(min(params["views"], count)) if plugin.shared_views else [None]
@@ -113,15 +116,10 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
         f"teacher{i}/view{view}": Stage(
             "features",
             f"{dataset.name}__{teacher['name']}__{params['pool']}__{plugin.teacher_output}__view{view}",
-            {
-                "dataset": dataset.block,
-                **_asked(blocks, teacher),
-                "view": view,
-                **asked_about,
-                "precision": precision,
-            },
+            {"dataset": seen, **_asked(blocks, teacher), "view": view, "precision": precision},
             images=round(params["pool_fraction"] * dataset.pool_size(params)),
             cost_class=f"{teacher['name']}/{size or 'native'}/{precision}",
+            opens=opens,
         )
         for (i, teacher), view in itertools.product(enumerate(blocks.teachers), views)
     }
@@ -132,7 +130,7 @@ def _finetune(blocks: Blocks, trained: Stage | None) -> Stage:
     return Stage(
         "finetune",
         _coded_slug(blocks),
-        {**_shared(blocks), "loss": loss, "bits": blocks.bits, "seed": blocks.seed},
+        {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), "seed": blocks.seed},
         _network(trained),
         images=loss["params"]["epochs"] * blocks.dataset.size("train"),
         cost_class=_cost_class(blocks),
@@ -163,9 +161,9 @@ def _measure(
     if metric.subject != "network":
         rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
         cost_class = f"{name}/{blocks.dataset.name}"
-        what = {"metric": block, **rule, **where}
+        what = {"metric": block, **rule, **where, **_cut(blocks)}
         read = {"encode": encode, **(encode.inputs if metric.subject == "system" else {})}
-        return Stage("measure", f"{name}__{encode.slug}", what, read, cost_class=cost_class)
+        return Stage("measure", f"{name}__{_read_slug(blocks, encode)}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
     deployed = {"student": blocks.student, "bits": blocks.bits, **blocks.common, **blocks.seen}
@@ -181,13 +179,30 @@ def _measure(
 
 
 def _examples(blocks: Blocks, encode: Stage, queries: int) -> Stage:
-    spec = {"dataset": blocks.dataset.block, "queries": queries}
-    return Stage("examples", encode.slug, spec, {"encode": encode}, cost_class=blocks.dataset.name)
+    spec = {"dataset": blocks.dataset.block, "queries": queries, **_cut(blocks)}
+    slug = _read_slug(blocks, encode)
+    return Stage("examples", slug, spec, {"encode": encode}, cost_class=blocks.dataset.name)
 
 
 def _network(trained: Stage | None) -> dict[str, Stage]:
     """The input of a stage that takes up the network another one left, if one did."""
     return {trained.kind: trained} if trained else {}
+
+
+def _trained_lengths(blocks: Blocks) -> dict[str, Any]:
+    """How long the codes of step 2 are; of several lengths the others are the first bits of the longest."""
+    if not blocks.nested:
+        return {"bits": blocks.bits}
+    return {"bits": blocks.nested[-1], "nested": list(blocks.nested)}
+
+
+def _cut(blocks: Blocks) -> dict[str, Any]:
+    """How many bits of the codes a stage reads, where that is not what an encode stage has made."""
+    return {"first_bits": blocks.bits} if blocks.nested else {}
+
+
+def _read_slug(blocks: Blocks, encode: Stage) -> str:
+    return f"{encode.slug}__{_code(blocks)}" if blocks.nested else encode.slug
 
 
 def _shared(blocks: Blocks) -> dict[str, Any]:
@@ -199,7 +214,8 @@ def _slug(blocks: Blocks) -> str:
 
 
 def _coded_slug(blocks: Blocks) -> str:
-    return f"{_slug(blocks)}__{blocks.loss['name']}__{_code(blocks)}__s{blocks.seed}"
+    code = f"{'+'.join(map(str, blocks.nested))}b" if blocks.nested else _code(blocks)
+    return f"{_slug(blocks)}__{blocks.loss['name']}__{code}__s{blocks.seed}"
 
 
 def _code(blocks: Blocks) -> str:

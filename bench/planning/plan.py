@@ -63,6 +63,7 @@ class Plan:
     name: str
     description: str
     pareto: list[tuple[str, str]]
+    curves: list[tuple[str, str]]
     keep: Keep
     #: what plug-ins say of the metrics that they give
     entries: list[MetricEntry]

@@ -23,7 +23,10 @@ LISTED = 12
 
 @dataclass(frozen=True)
 class Point:
-    """One value per axis, ``image_size`` and ``encode``; and where in the file each of the axes stands."""
+    """One value per axis, ``image_size`` and ``encode``; and where in the file each of the axes stands.
+
+    ``bits`` is one number; ``nested`` are all lengths of its network, ascending, and empty where it has one.
+    """
 
     values: dict[str, Any]
     places: dict[str, Path]
@@ -130,18 +133,18 @@ def idle_excludes(grid: Grid) -> Iterator[Path]:
 def _product(grid: Grid) -> Iterator[Point]:
     for section, overlay in _sections(grid):
         columns = [
-            [(axis, entry, (*place, i)) for i, entry in enumerate(entries)]
-            for axis, (place, entries) in _columns(grid, section, overlay).items()
+            [(axis, entry, place) for place, entry in entries]
+            for axis, entries in _columns(grid, section, overlay).items()
         ]
         shared = {
             name: getattr(overlay, name, None) or getattr(grid.defaults, name)
             for name in ("image_size", "encode")
         }
         for combination in itertools.product(*columns):
-            yield Point(
-                {axis: entry for axis, entry, _ in combination} | shared,
-                {axis: place for axis, _, place in combination},
-            )
+            values = {axis: entry for axis, entry, _ in combination} | shared
+            bits, nested = values["bits"]
+            places = {axis: place for axis, _, place in combination}
+            yield Point({**values, "bits": bits, "nested": nested}, places)
 
 
 def _sections(grid: Grid) -> Iterator[tuple[Path, Any]]:
@@ -150,19 +153,27 @@ def _sections(grid: Grid) -> Iterator[tuple[Path, Any]]:
     yield from ((("include", i), overlay) for i, overlay in enumerate(grid.include))
 
 
-def _columns(grid: Grid, section: Path, overlay: Any) -> dict[str, tuple[Path, list[Any]]]:
-    """Axis -> where its entries stand, and the entries: those of ``overlay``, else those of the axes."""
-    found: dict[str, tuple[Path, list[Any]]] = {}
+def _columns(grid: Grid, section: Path, overlay: Any) -> dict[str, list[tuple[Path, Any]]]:
+    """Axis -> its entries, those of ``overlay``, else those of the axes, and where each stands.
+
+    Those of ``bits`` are pairs of a length and all lengths of its network, none where it has one.
+    """
+    found: dict[str, list[tuple[Path, Any]]] = {}
     for axis in Axes.model_fields:
         place, given = (*section, axis), getattr(overlay, axis)
         if given is None:
             place, given = ("axes", axis), getattr(grid.axes, axis)
-        found[axis] = place, given
+        found[axis] = [((*place, i), entry) for i, entry in enumerate(given)]
+    found["bits"] = [
+        (place, (length, tuple(lengths) if len(lengths) > 1 else ()))
+        for place, lengths in found["bits"]
+        for length in lengths
+    ]
     return found
 
 
 def _lengths(grid: Grid, section: Path, overlay: Any) -> dict[str, int]:
-    return {axis: len(entries) for axis, (_, entries) in _columns(grid, section, overlay).items()}
+    return {axis: len(entries) for axis, entries in _columns(grid, section, overlay).items()}
 
 
 class _Exclusions:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.data.loading import LoadedDataset
 from bench.planning.config import resolve
 from bench.planning.schema import Defaults
 from bench.registry import Registry, source_of
@@ -18,12 +19,16 @@ HOLDING_OUT = {"val_share": "0.1", "val_per_class": "1 or more", "validation": "
 
 @dataclass(frozen=True)
 class DatasetBlock:
-    """A data set as it stands in specs, its protocol as it stands in records, and its split sizes."""
+    """A data set as it stands in specs, its protocol as it stands in records, and its split sizes.
+
+    ``loaded`` is None where nobody knows what is in it.
+    """
 
     block: dict[str, Any]
     protocol: dict[str, Any]
     rule: dict[str, Any]
     sizes: dict[str, int]
+    loaded: LoadedDataset | None = None
 
     @property
     def name(self) -> str:
@@ -43,6 +48,19 @@ class DatasetBlock:
         cure = " or ".join(["select: last", *(f"{name}: {value}" for name, value in own.items())])
         return f"{self.name} has no validation images to choose an epoch with; set {cure}"
 
+    def pool(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a method with these parameters sees, for specs, and what to open for it (``Stage.opens``)."""
+        asked = {
+            "part": params["pool"],
+            "fraction": params["pool_fraction"],
+            "hold_out": params.get("hold_out", "always"),
+        }
+        opens = {**self.block, "pool": asked}
+        if self.loaded is None:
+            return opens, opens
+        seen = {name: value for name, value in self.block.items() if name in {"name", "version", "source"}}
+        return {**seen, "pool": self.loaded.pool(**asked).digest}, opens
+
     def pool_size(self, params: Mapping[str, Any]) -> int:
         """Images that a method with these parameters may look at, see ``DistillationParameters``.
 
@@ -61,6 +79,7 @@ class Blocks:
         image_size: of the input of the student.
         defaults: what all cells of the grid share.
         bits: code length; 0 for embeddings.
+        nested: all code lengths of the network, ascending; empty where it has one.
         encode: how the student sees images when codes are made; empty for once, as they are.
     """
 
@@ -74,6 +93,7 @@ class Blocks:
     bits: int
     seed: int
     encode: dict[str, Any]
+    nested: tuple[int, ...] = ()
 
     @property
     def common(self) -> dict[str, Any]:
@@ -95,6 +115,7 @@ class Blocks:
             "loss": self.loss["params"],
             **self.common,
             **self.seen,
+            **({"nested": list(self.nested)} if self.nested else {}),
         }
 
 

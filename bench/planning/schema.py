@@ -67,6 +67,30 @@ Teachers = Annotated[list[Entry], BeforeValidator(_as_list), Field(min_length=1)
 Bits = Annotated[int, Field(ge=1, le=4096)]
 
 
+def _ascending(value: list[int]) -> list[int]:
+    if len(set(value)) < len(value):
+        raise ValueError(f"lengths of one network should differ, not {value}")
+    return sorted(value)
+
+
+#: One code length, or several of one network: each is the beginning of the next.
+Lengths = Annotated[
+    list[Bits],
+    BeforeValidator(_as_list),
+    Field(min_length=1, max_length=16),
+    AfterValidator(_ascending),
+]
+
+BitsAxis = Annotated[
+    list[Lengths],
+    BeforeValidator(_as_list),
+    Field(
+        min_length=1,
+        description="a list inside the list is one network, the first bits of whose codes are codes, too",
+    ),
+]
+
+
 InputSize = Annotated[ImageSize, Between(16, 2048)]
 
 
@@ -85,7 +109,7 @@ class Axes(Strict):
     student: Entries
     method: Entries
     loss: Entries
-    bits: Annotated[list[Bits], BeforeValidator(_as_list), Field(min_length=1)]
+    bits: BitsAxis
     seed: Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)] = [0]
 
 
@@ -97,7 +121,7 @@ class Overlay(Strict):
     student: Entries | None = None
     method: Entries | None = None
     loss: Entries | None = None
-    bits: Annotated[list[Bits], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    bits: BitsAxis | None = None
     seed: Annotated[list[Seed], BeforeValidator(_as_list), Field(min_length=1)] | None = None
     image_size: InputSize | None = None
     encode: EncodingParameters | None = None
@@ -144,11 +168,18 @@ Keep = Literal["none", "front", "all"]
 
 
 class ReportOptions(Strict):
-    """What results show and keep: pairs of metrics to chart, accuracy first; queries with their results."""
+    """What results show and keep: pairs to chart, accuracy first; queries with their results."""
 
     pareto: Annotated[
         list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(max_length=100)
     ] = [*map(list, DEFAULT_CHARTS)]
+    curves: Annotated[
+        list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(max_length=100)
+    ] = Field(
+        [],
+        description="charts of an accuracy over a number that differs between cells: bits, image_size, or a "
+        "parameter as in dataset.train_per_class, student.X, method.X, loss.X, teacher.X",
+    )
     examples: int = Field(
         8, ge=0, le=50, description="queries whose first results are kept as pictures; 0 = no pictures"
     )

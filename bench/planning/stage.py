@@ -64,6 +64,7 @@ class Stage:
         slug: readable part of the artifact's name.
         spec: everything that determines the result, plain JSON values.
         inputs: role -> stage whose artifact is read.
+        opens: the data set to open, where the spec knows but the part of it that is seen; in no key.
         images: how many images it looks at, for estimates; 0 = none, or not known while data are missing.
         cost_class: stages of one kind and class cost about the same per image.
     """
@@ -74,6 +75,7 @@ class Stage:
     inputs: Mapping[str, Stage] = field(default_factory=dict)
     images: int = 0
     cost_class: str = ""
+    opens: Mapping[str, Any] | None = None
 
     @functools.cached_property
     def key(self) -> str:
@@ -81,6 +83,11 @@ class Stage:
         inputs = {role: stage.key for role, stage in self.inputs.items()}
         identity = {"kind": self.kind, "version": version(self.kind), "spec": self.spec}
         return content_key({**identity, "inputs": inputs})
+
+    @property
+    def dataset(self) -> Mapping[str, Any] | None:
+        """The data set that it reads: name, version, parameters, limit and manifest; None if none."""
+        return self.opens or self.spec.get("dataset")
 
     @property
     def place(self) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from bench.errors import ConfigError, Problem, UsageError
+from bench.errors import ConfigError, Problem, UsageError, close
 
 #: More than any grid needs: bytes of a file, mappings and lists inside each other, values. An alias counts as
 #: often as it is used, and so do its characters, of which there may be as many as bytes.
@@ -40,7 +40,8 @@ def read(path: Path, what: str, option: str) -> str:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"{path}: cannot read {what} ({reason}); pass {option} FILE") from error
+        cure = _meant(path) or f"; pass {option} FILE"
+        raise UsageError(f"{path}: cannot read {what} ({reason}){cure}") from error
     except ValueError as error:  # a NUL in its name
         raise UsageError(f"{path}: cannot read {what} ({error}); pass {option} FILE") from error
     if len(data) > MAX_BYTES:
@@ -54,6 +55,14 @@ def read(path: Path, what: str, option: str) -> str:
         before = data[: error.start].decode("utf-8-sig", errors="replace")
         message = f"byte 0x{data[error.start]:02x} is no part of UTF-8; save the file as UTF-8"
         raise ConfigError([Problem(str(path), *_place(before), message)]) from error
+
+
+def _meant(path: Path) -> str:
+    """Files of nearly that name, beside it, here, or among the shipped grids."""
+    folders = (Path("bench/grids"), Path(), path.parent)
+    found = {file.name: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+    near = [path.name] if path.name in found else close(path.name, found)
+    return f"; did you mean {' or '.join(repr(str(found[name])) for name in near)}?" if near else ""
 
 
 def nodes(text: str, file: str) -> yaml.Node | None:

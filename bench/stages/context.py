@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bench import environment
 from bench.data import loading
 from bench.data.loading import LoadedDataset
-from bench.errors import DataError
+from bench.data.pools import Pool
+from bench.errors import CellError, DataError
 from bench.interfaces import Network
 from bench.planning.stage import Stage
 from bench.registry import STUDENTS, TEACHERS, Registry
@@ -50,7 +51,7 @@ class Context:
     _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def dataset(self, block: Mapping[str, Any]) -> LoadedDataset:
-        """The data set of a spec's ``dataset`` block.
+        """The data set of a stage's ``dataset`` block.
 
         Raises:
             DataError: it is another one than that of the spec by now.
@@ -61,6 +62,24 @@ class Context:
                 f"{block['name']}: its images or splits are not those that this run began with; run it again"
             )
         return loaded
+
+    def pool(self, stage: Stage) -> Pool:
+        """What a stage of step 1 may look at.
+
+        Raises:
+            CellError: there is nothing.
+            DataError: it is another pool than that of its spec by now.
+        """
+        assert stage.dataset is not None
+        loaded, asked = self.dataset(stage.dataset), stage.dataset["pool"]
+        found = loaded.pool(**asked)
+        if found.digest != stage.spec["dataset"]["pool"]:
+            name = stage.dataset["name"]
+            raise DataError(f"{name}: step 1 would not see what this run began with; run it again")
+        if not len(found.indices):
+            cure = "name the set's training images"
+            raise CellError(f"{loaded.splits.protocol} has no images in pool '{asked['part']}'; {cure}")
+        return found
 
     def dataset_here(self, block: Mapping[str, Any]) -> LoadedDataset:
         """The data set with the name and the parameters of a block, whatever its images are."""

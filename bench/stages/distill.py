@@ -41,11 +41,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     plugin = METHODS.get(spec["method"]["name"])
     params = plugin.Params.of(spec["method"]["params"])
     assert isinstance(params, DistillationParameters)
-    dataset = context.dataset(spec["dataset"])
-    indices = features.pool(dataset, params.pool, params.pool_fraction, params.hold_out)
+    pool = context.pool(stage)
+    images, indices = pool.images, pool.indices
     student = context.student(spec["student"])
-    labels = dataset.images.labels[indices] if plugin.uses_labels(params) else None
-    teachers, truth = _Teachers(stage, context), dataset.images.truth
+    labels = images.labels[indices] if plugin.uses_labels(params) else None
+    teachers, truth = _Teachers(stage, context), images.truth
 
     with seeded(spec["seed"], context.device):
         task = DistillationTask(
@@ -55,7 +55,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             networks=teachers.networks,
             network_tensors=teachers.tensors,
             labels=labels,
-            classes=dataset.images.classes,
+            classes=images.classes,
             images=len(indices),
             seed=spec["seed"],
             teacher_widths=teachers.widths,
@@ -64,7 +64,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         method = plugin(params, task)
         net = context.place(method.network()).train()
         order = shuffled(len(indices), params.batch_size, spec["seed"], params.incomplete)
-        batches = _Batches(stage, context, dataset.images, indices, student.preprocessing, method, teachers)
+        batches = _Batches(stage, context, images, indices, student.preprocessing, method, teachers)
         fitted = fit(
             Passes(net, lambda: context.autocast(spec["precision"])),
             method.parameter_groups(net),

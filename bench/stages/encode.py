@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.data.loading import LoadedDataset
 from bench.errors import CellError
-from bench.hamming import pack_signs
+from bench.hamming import first_bits, pack_signs
 from bench.planning.stage import Stage
 from bench.stages import networks
 from bench.stages.context import Context
@@ -50,6 +50,13 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         codes = {name: torch.nn.functional.normalize(values, dim=1) for name, values in outputs.items()}
     save_file(codes, folder / CODES)
     return {name: len(values) for name, values in codes.items()}
+
+
+def read(reader: Stage, encode: Stage, context: Context) -> dict[str, NDArray[Any]]:
+    """The codes or embeddings of ``query`` and ``database`` that ``reader`` wants of those of ``encode``."""
+    found = {part: values.numpy() for part, values in context.tensors(encode, CODES).items()}
+    bits = reader.spec.get("first_bits")
+    return {part: first_bits(codes, bits) for part, codes in found.items()} if bits else found
 
 
 def memory(stage: Stage, needs: Needs) -> float:

@@ -15,7 +15,7 @@ from bench.planning.stage import Stage
 from bench.results.records import Example, Examples
 from bench.stages import networks
 from bench.stages.context import Context
-from bench.stages.encode import CODES
+from bench.stages.encode import read
 from bench.stages.memory import Needs
 from bench.types import ImageSet
 
@@ -34,11 +34,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Write which images the codes find first, whether they answer the query, and one picture of them all."""
     encode, dataset = stage.inputs["encode"], context.dataset(stage.spec["dataset"])
     images, splits = dataset.images, dataset.splits
-    codes = context.tensors(encode, CODES)
+    codes = read(stage, encode, context)
     shown = _spread(images, splits.query, stage.spec["queries"])
     depth = min(DEPTH, len(splits.database))
-    bits = networks.code_length(encode)
-    vectors = codes["query"].numpy()[shown], codes["database"].numpy()
+    bits = networks.code_length(stage)
+    vectors = codes["query"][shown], codes["database"]
     distances, found = hamming_search(*vectors, depth, bits=bits) if bits else _by_cosine(*vectors, depth)
     queries, results = splits.query[shown], splits.database[found]
     examples = Examples(

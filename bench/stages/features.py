@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.data.loading import LoadedDataset
 from bench.errors import CellError
 from bench.planning.stage import Stage
 from bench.stages.context import Context
@@ -22,7 +21,7 @@ from bench.storage.growing_rows import GrowingRows
 from bench.training import views
 from bench.training.loop import seeded
 from bench.training.micro_batches import Forward
-from bench.types import Preprocessing
+from bench.types import ImageSet, Preprocessing
 from bench.types.sizes import ImageSize, sides
 from models.layers.folding import folded
 
@@ -31,43 +30,17 @@ VERSION = 4
 
 #: Views are shared by all training seeds, so that all of them can use the cached features.
 VIEW_SEED = 0
-#: Draws the fraction of a pool.
-POOL_SEED = 0
 #: Name of the tensor and of its file.
 FEATURES, FEATURES_FILE = "features", "features.safetensors"
 #: What is kept from one stage to the next: the teacher, which mostly has several views to see.
 TEACHER = "teacher"
 
 
-def pool(dataset: LoadedDataset, part: str, fraction: float, hold_out: str = "always") -> NDArray[np.int64]:
-    """Indices that step 1 may look at, sorted: never a query, and no validation image that is held out.
-
-    A fraction is drawn once, the same for all seeds, and smaller ones lie inside larger ones.
-
-    Args:
-        part, fraction, hold_out: see ``DistillationParameters``. Where an epoch is chosen by validation,
-            plans say "always".
-
-    Raises:
-        CellError: there is none.
-    """
-    splits = dataset.splits
-    held_out = splits.val if hold_out == "always" else splits.val[:0]
-    whole = np.setdiff1d(np.union1d(splits.train, splits.val), held_out)
-    if part != "train":
-        whole = np.setdiff1d(np.union1d(splits.database, whole), np.concatenate([held_out, splits.query]))
-    order = np.random.default_rng(POOL_SEED).permutation(whole)
-    chosen = np.sort(order[: max(1, round(fraction * len(whole)))])
-    if not len(chosen):
-        raise CellError(f"{splits.protocol} has no images in pool '{part}'; name the set's training images")
-    return chosen
-
-
-def crops(dataset: LoadedDataset, view: int | None) -> NDArray[np.float64]:
+def crops(images: ImageSet, view: int | None) -> NDArray[np.float64]:
     """The crops of a view, the same for teacher and student; None is the evaluation view."""
     if view is None:
-        return views.centre_crops(dataset.images)
-    return views.random_crops(dataset.images, views.DISTILL_STREAM, VIEW_SEED, view)
+        return views.centre_crops(images)
+    return views.random_crops(images, views.DISTILL_STREAM, VIEW_SEED, view)
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
@@ -75,18 +48,16 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
     What an interrupted run has done is not done again.
     """
-    spec = stage.spec
-    dataset = context.dataset(spec["dataset"])
+    spec, pool = stage.spec, context.pool(stage)
     asked = {name: spec[name] for name in ("teacher", "output", "image_size")}
     key = asked, spec["precision"]
     teacher = context.kept(TEACHER, key, lambda: FrozenTeacher(asked, spec["precision"], context))
-    indices = pool(dataset, spec["pool"], spec["pool_fraction"], spec.get("hold_out", "always"))
-    rows = GrowingRows(context.partial(stage), FEATURES, len(indices), context.hardware)
+    rows = GrowingRows(context.partial(stage), FEATURES, len(pool.indices), context.hardware)
     before = rows.done
     inputs = views.batches(
-        context.source(dataset.images),
-        indices[before:],
-        crops(dataset, spec["view"]),
+        context.source(pool.images),
+        pool.indices[before:],
+        crops(pool.images, spec["view"]),
         teacher.preprocessing,
         teacher.image_size,
     )
@@ -94,7 +65,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     for outputs in embedded(teacher.net, inputs, context, spec["precision"]):
         rows.append(_halved(outputs, spec["teacher"]["name"]).numpy())
     rows.finish(folder / FEATURES_FILE)
-    found = {"teacher_queries": len(indices), "width": rows.width, "image_size": teacher.image_size}
+    found = {"teacher_queries": len(pool.indices), "width": rows.width, "image_size": teacher.image_size}
     resumed = {"resumed_at": before, "seconds_before": rows.seconds_before} if before else {}
     return {**found, **resumed}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.data.loading import LoadedDataset
-from bench.hamming import average_precision, pack_signs
+from bench.hamming import Codes, average_precision, first_bits, pack_signs
 from bench.interfaces import Loss
 from bench.planning.stage import Stage
 from bench.registry import LOSSES
@@ -22,6 +22,7 @@ from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
 from bench.stages.memory import FLOAT, Needs
+from bench.stages.nested import NestedLoss
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
@@ -46,14 +47,14 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     train = splits.train if params.select == "val" else np.union1d(splits.train, splits.val)
     labels = torch.from_numpy(dataset.images.multi_hot(train)).float().to(context.device)
     multi_label = bool((labels.sum(dim=1) != 1).any())
-    name = spec["dataset"]["name"]
+    name, nested = spec["dataset"]["name"], spec.get("nested")
     task = HashingTask(spec["bits"], dataset.images.classes, len(train), seed, multi_label, name)
 
     with seeded(seed, context.device):
         trunk, width = networks.distilled(student, spec["image_size"], before, context)
         net = hash_network(trunk, width, spec["bits"], params.head_start)
         context.place(net)
-        loss = plugin(params, task)
+        loss = NestedLoss(plugin, params, task, nested) if nested else plugin(params, task)
         own = list(loss.parameters())
         for parameter in own:
             parameter.data = parameter.data.to(context.device)
@@ -113,7 +114,8 @@ class _Batches:
 
     def __init__(
         self, spec: Mapping[str, Any], context: Context, images: ImageSet, train: NDArray[np.int64],
-        labels: Tensor, preprocessing: Preprocessing, loss: Loss,
+        labels: Tensor, preprocessing: Preprocessing,
+        loss: Loss | NestedLoss,
     ) -> None:  # fmt: skip
         self.spec, self.context, self.images, self.train = spec, context, images, train
         self.labels, self.preprocessing, self.loss = labels, preprocessing, loss
@@ -171,7 +173,8 @@ class _Best:
         splits, labels = self.dataset.splits, self.dataset.images.labels
         codes = self._codes(splits.val), self._codes(splits.train)
         judged = labels[splits.val], labels[splits.train]
-        score = float(average_precision(*codes, *judged, bits=self.spec["bits"]).mean())
+        lengths = self.spec.get("nested") or [self.spec["bits"]]
+        score = float(np.mean([_mean_precision(codes, judged, bits) for bits in lengths]))
         if score > self._score:
             self._score, self.epoch = score, number
             self._state = {name: tensor.clone() for name, tensor in stored_tensors(self.net).items()}
@@ -185,3 +188,9 @@ class _Best:
         """Put the kept weights back into the network."""
         if self._state is not None:
             restore(self.net, self._state)
+
+
+def _mean_precision(codes: Sequence[Codes], judged: Sequence[NDArray[Any]], bits: int) -> float:
+    """The mAP of the first ``bits`` of packed codes, one side against the other."""
+    queries, database = (first_bits(side, bits) for side in codes)
+    return float(average_precision(queries, database, *judged, bits=bits).mean())

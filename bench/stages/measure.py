@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,18 @@ import numpy as np
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
+from bench.data.loading import LoadedDataset
 from bench.errors import CellError
-from bench.hamming import cross_check
+from bench.hamming import cross_check, distance_histograms
+from bench.hamming.scan import Ints
 from bench.planning.stage import SCORES_FILE, Stage
 from bench.registry import METRICS
 from bench.stages import networks
 from bench.stages.context import Context
-from bench.stages.encode import CODES
+from bench.stages.encode import read
 from bench.stages.memory import Needs
 from bench.training import views
-from bench.types import Deployment, Measurement, RankingRule, Retrieval, System
+from bench.types import Deployment, RankingRule, Retrieval, System
 from models.layers.heads import hash_network
 
 #: Raised by one when the stage behaves differently, so that old artifacts are not reused.
@@ -35,7 +37,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     params = plugin.Params.of(spec["metric"]["params"])
     subject = _SUBJECTS[plugin.subject](stage, context)
     measurement = plugin(params).compute(subject)
-    _check(spec["metric"]["name"], measurement)
+    if measurement.no_number:
+        raise CellError(f"metric {spec['metric']['name']} found no number for {measurement.no_number}")
     if measurement.per_query:
         arrays = {name: np.asarray(values, np.float64) for name, values in measurement.per_query.items()}
         save_file(arrays, folder / SCORES_FILE)
@@ -50,30 +53,40 @@ def memory(stage: Stage, needs: Needs) -> float:
     return needs.ranked(encode) if encode else 0.0
 
 
-def _check(name: str, measurement: Measurement) -> None:
-    """Nothing that is no number gets into a record: whatever is compared with it would be fine."""
-    for full, value in measurement.values.items():
-        numbers = (value.value, *value.samples, *(value.interval or ()))
-        if not all(map(math.isfinite, numbers)):
-            raise CellError(f"metric {name} found no number for {full}: {value.value}")
+class _Codes:
+    """Codes and labels of a cell, checked once, and their distances, counted once, for all of its metrics."""
+
+    def __init__(self, stage: Stage, encode: Stage, dataset: LoadedDataset, context: Context) -> None:
+        codes, labels = read(stage, encode, context), dataset.images.labels
+        self.query, self.database = codes["query"], codes["database"]
+        self.query_labels, self.database_labels = (
+            labels[dataset.splits.query],
+            labels[dataset.splits.database],
+        )
+        self.bits = networks.code_length(stage)
+        if self.bits:
+            cross_check(self.query, self.database, bits=self.bits)
+
+    @functools.cached_property
+    def histograms(self) -> tuple[Ints, Ints]:
+        """What ``distance_histograms`` returns."""
+        arrays = self.query, self.database, self.query_labels, self.database_labels
+        return distance_histograms(*arrays, bits=self.bits)
 
 
 def _retrieval(stage: Stage, context: Context) -> Retrieval:
     spec, encode = stage.spec, stage.inputs["encode"]
     dataset = context.dataset(spec["dataset"])
-    codes = context.tensors(encode, CODES)
-    labels = dataset.images.labels
+    which = encode.key, dataset.manifest_hash, networks.code_length(stage)
+    codes = context.kept("codes", which, lambda: _Codes(stage, encode, dataset, context))
     rule = dict(spec["protocol"])
-    query, database = codes["query"].numpy(), codes["database"].numpy()
-    bits = networks.code_length(encode)
-    if bits:
-        cross_check(query, database, bits=bits)
     return Retrieval(
-        query=query,
-        database=database,
-        query_labels=labels[dataset.splits.query],
-        database_labels=labels[dataset.splits.database],
-        bits=bits,
+        query=codes.query,
+        database=codes.database,
+        query_labels=codes.query_labels,
+        database_labels=codes.database_labels,
+        bits=codes.bits,
+        histograms=lambda: codes.histograms,
         protocol=RankingRule(**{**rule, "k": None if rule.get("k") == "all" else rule.get("k")}),
         query_index=dataset.splits.query,
         database_index=dataset.splits.database,
@@ -104,7 +117,7 @@ def _deployment(stage: Stage, context: Context) -> Deployment:
 def _system(stage: Stage, context: Context) -> System:
     encode = stage.inputs["encode"]
     spec, dataset = encode.spec, context.dataset(stage.spec["dataset"])
-    net, preprocessing = networks.deployed(encode, context)
+    net, preprocessing = networks.deployed(encode, context, stage.spec.get("first_bits"))
     parts = {part: getattr(dataset.splits, part) for part in ("query", "database", "train")}
 
     def batches(part: str) -> Iterator[Tensor]:

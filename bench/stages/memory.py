@@ -83,7 +83,7 @@ class Needs:
 
     def _pixels(self, stage: Stage) -> float:
         """Sets in memory are loaded by every process; files are read ahead by others."""
-        block = stage.spec.get("dataset")
+        block = stage.dataset
         if block is None:
             return 0.0
 

@@ -17,7 +17,7 @@ from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
 from bench.types.sizes import ImageSize, area, scaled
-from models.layers.heads import hash_network
+from models.layers.heads import hash_network, shortened
 from models.layers.several_views import SeveralViews
 from models.pruning.reshape import reshape
 from models.weights import restore, stored_tensors
@@ -65,8 +65,11 @@ def taken_up(stage: Stage) -> Stage | None:
 
 
 def code_length(stage: Stage) -> int:
-    """Bits of the codes that come of a stage's network; 0 without a step 2: its outputs are embeddings."""
-    return int(stage.settled("loss").get("bits", 0))
+    """Bits of the codes that a stage makes or reads; 0 without a step 2: they are embeddings.
+
+    Of a network with several lengths it is the longest, unless the stage reads the first bits alone.
+    """
+    return int(stage.spec.get("first_bits", stage.settled("loss").get("bits", 0)))
 
 
 def student_of(stage: Stage) -> Mapping[str, Any]:
@@ -119,10 +122,15 @@ def kept(distill: Stage, context: Context) -> dict[str, Tensor]:
     return load_file(path) if path.is_file() else {}
 
 
-def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]:
+def deployed(
+    encode: Stage, context: Context, first_bits: int | None = None
+) -> tuple[nn.Module, Preprocessing]:
     """The network whose outputs an encode stage keeps, in eval mode, and what it expects of its input.
 
     It is trunk and hash head, or the trunk alone where there was no step 2.
+
+    Args:
+        first_bits: of a network with several code lengths, the one that its head is to have.
     """
     student, size, trained = context.student(student_of(encode)), encode.spec["image_size"], taken_up(encode)
     bits = code_length(encode)
@@ -130,6 +138,7 @@ def deployed(encode: Stage, context: Context) -> tuple[nn.Module, Preprocessing]
     if trained and bits:
         net = hash_network(*untrained(student, size, trained, context), bits)
         restore(net, context.tensors(trained, NETWORK))
+        net = shortened(net, first_bits) if first_bits else net
     else:
         # Only weights that nothing has trained or published depend on the seed.
         with seeded(encode.spec["seed"], context.device):

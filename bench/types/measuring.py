@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -108,8 +109,8 @@ class Retrieval:
         query_labels, database_labels: int (n,) or 0/1 (n, classes); or, with None for the database, int
             (q, m): the items that answer each query, -1 where there are fewer.
         query_index, database_index: int64 (q,) and (n,), their places in the data set, for ``truth``.
-        histograms: of codes, what ``bench.hamming.distance_histograms`` says of them, where it is known:
-            int64 (q, distances) twice.
+        histograms: of codes, what ``bench.hamming.distance_histograms`` says of them, where somebody keeps it
+            for several metrics: int64 (q, distances) twice.
     """
 
     query: NDArray[Any]
@@ -122,7 +123,7 @@ class Retrieval:
     database_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     truth: Truth | None = None
     similarity: Similarity = "cosine"
-    histograms: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    histograms: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,3 +175,11 @@ class Measurement:
     values: dict[str, MetricValue]
     per_query: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    @property
+    def no_number(self) -> str:
+        """The first value that is none, as ``share: nan``; whatever is compared with it would be fine."""
+        for full, value in self.values.items():
+            if not all(map(math.isfinite, (value.value, *value.samples, *(value.interval or ())))):
+                return f"{full}: {value.value}"
+        return ""

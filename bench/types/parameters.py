@@ -259,3 +259,8 @@ class HashingParameters(TrainingParameters):
         description="last: train on train and val, keep the last epoch; val: keep the best mAP on val",
     )
     eval_every: int = Field(5, ge=1, description="epochs between validations when select is val")
+    length_weights: tuple[Annotated[float, Field(gt=0)], ...] | None = later(
+        None,
+        max_length=16,
+        description="of the losses of a network with several code lengths, shortest first; null: their mean",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
 from bench.types import HeadStart
@@ -23,4 +24,15 @@ def hash_network(trunk: nn.Module, feature_dim: int, bits: int, start: HeadStart
     if start == "normal":
         nn.init.normal_(head.weight, std=0.01)
         nn.init.zeros_(head.bias)
+    return nn.Sequential(OrderedDict(trunk=trunk, head=head))
+
+
+def shortened(net: nn.Module, bits: int) -> nn.Sequential:
+    """``hash_network`` with the first ``bits`` outputs of its head alone; ``net`` stays as it is."""
+    trunk, whole = net.get_submodule("trunk"), net.get_submodule("head")
+    assert isinstance(whole, nn.Linear)
+    head = nn.Linear(whole.in_features, bits)
+    with torch.no_grad():
+        head.weight.copy_(whole.weight[:bits])
+        head.bias.copy_(whole.bias[:bits])
     return nn.Sequential(OrderedDict(trunk=trunk, head=head))

@@ -149,3 +149,15 @@ def test_a_package_that_is_not_there_is_one_line_that_says_what_to_install(bench
     assert result.err == "error: this needs the package 'absent_package'; run: pip install hash-pareto\n"
     monkeypatch.setattr(diagnosis, "examine", lambda root: __import__("bench.absent"))
     assert "this is a defect of hash-pareto" in bench("doctor").err
+
+
+def test_a_grid_that_lies_elsewhere_or_has_nearly_the_name_is_named(bench, folder):
+    (folder / "bench/grids").mkdir(parents=True)
+    for name in ("bench/grids/quick.yaml", "mine.yaml"):
+        (folder / name).write_text("schema: 1\n")
+    for asked, meant in (("grids/quick.yaml", "bench/grids/quick.yaml"), ("mien.yaml", "mine.yaml")):
+        result = bench("plan", "--grid", asked)
+        assert (result.code, f"(No such file or directory); did you mean '{meant}'?" in result.err) == (
+            2,
+            True,
+        )

@@ -17,6 +17,16 @@ def test_ls_describes_every_name(bench, kind):
     assert all(name in bench("ls", kind).out for name in described)
 
 
+def test_ls_without_a_kind_lists_all(bench):
+    everything = json.loads(bench("ls", "--json").out)
+    assert everything == {kind: json.loads(bench("ls", kind, "--json").out) for kind in everything}
+    assert set(everything) == set(REGISTRIES)
+    shown = bench("ls").out
+    for kind, described in everything.items():
+        assert f"{kind}:\n" in shown
+        assert all(f"\n  {name} " in shown for name in described)
+
+
 LOSS = "from bench.registry import LOSSES\n@LOSSES.register\nclass Mine:\n    version = 1\n"
 
 

@@ -19,7 +19,8 @@ def test_measure_has_the_bounds_of_grids(bench, value):
         assert result.code == 2
         assert "is not in the range" in result.err
     parts = schema.json_schema()["$defs"]
-    bits, size = parts["Axes"]["properties"]["bits"]["items"], parts["Defaults"]["properties"]["image_size"]
+    bits = parts["Axes"]["properties"]["bits"]["items"]["items"]
+    size = parts["Defaults"]["properties"]["image_size"]
     ours = {option.name: option.type for option in measure.params}["bits"]
     assert (ours.min, ours.max) == (bits["minimum"], bits["maximum"])
     assert (size["anyOf"][0]["minimum"], size["anyOf"][0]["maximum"]) == (LEAST, MOST)

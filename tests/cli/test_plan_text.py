@@ -51,6 +51,11 @@ def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
     edit = ("[none, {name: cukd, params: {views: 2, teacher_image_size: 16}}]", f"[{cukd % 3}, {cukd % 5}]")
     planned = json.loads(tiny("plan", "--json", edit=edit).out)
     assert {cell["variant"] for cell in planned["cells"]} == {"epochs=3", "epochs=5"}
+    # So do networks of one length and of several.
+    planned = json.loads(tiny("plan", "--json", edit=("bits: [16]", "bits: [16, [8, 16], [16, 32]]")).out)
+    assert {cell["variant"] for cell in planned["cells"] if cell["bits"] == 16} == {
+        *("", "nested=8+16", "nested=16+32")
+    }
 
 
 def test_a_schedule_that_is_spelt_out_is_told_in_a_line(tiny):

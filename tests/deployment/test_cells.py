@@ -243,11 +243,15 @@ def test_students_of_several_groups_are_for_the_person_to_choose():
 @pytest.mark.parametrize(
     ("some", "said"),
     [
-        ([make_record(protocol={"limit": 10})], "no student is recommended"),
+        ([make_record(protocol={"limit": 10})], "no student is recommended: these cells saw only a part of"),
+        (
+            [make_record().model_copy(update={"warnings": ["1 of 240 images was left out"]})],
+            '1 of 1: the record carries a warning ("1 of 240 images was left out")',
+        ),
         ([make_record(status="skipped")], "no cell has finished"),
         ([], "no cell has finished"),
     ],
-    ids=["limited", "skipped", "empty"],
+    ids=["limited", "warned", "skipped", "empty"],
 )
 def test_where_nothing_is_recommended_nothing_is_taken(some, said):
     run = write_run(some)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from bench.deployment.encode import Progress, encode
 from bench.deployment.encoder import Encoder
 from bench.deployment.images import open_rgb
 from bench.errors import UsageError
+from bench.hamming import first_bits
 from tests.deployment.bundles import write_bundle
 from tests.deployment.photos import write_photos
 
@@ -218,3 +220,25 @@ def test_a_file_that_is_there_stays_whole_while_more_is_appended(tmp_path, bundl
         assert list(found.items())[: len(old)] == list(old.items())
     encode(bundle, [photos[0]], out, threads=1)
     assert len(content(out)) == 148
+
+
+@pytest.mark.parametrize("bits", [8, 20, 32])
+def test_the_first_bits_are_codes_where_the_bundle_says_so(tmp_path, bundle, photos, bits):
+    several = dataclasses.replace(bundle, lengths=(8, 20, 32))
+    encode(bundle, [photos[0]], tmp_path / "all.npz", threads=2)
+    encode(several, [photos[0]], tmp_path / "some.npz", threads=2, bits=bits)
+    whole, cut = CodeFile(tmp_path / "all.npz"), CodeFile(tmp_path / "some.npz")
+    assert cut.source.bits == bits
+    np.testing.assert_array_equal(cut.values(), first_bits(whole.values(), bits))
+
+
+def test_other_lengths_are_refused(tmp_path, bundle, embeddings, photos):
+    several = dataclasses.replace(bundle, lengths=(8, 20, 32))
+    for one, message in (
+        (several, "makes codes of 32 bits, of which the first 8, 20 are codes, too, not of 9"),
+        (bundle, "makes codes of 32 bits alone, not of 9"),
+        (embeddings, "makes embeddings, which have no --bits"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            encode(one, [photos[0]], tmp_path / "codes.npz", threads=1, bits=9)
+    assert not (tmp_path / "codes.npz").exists()

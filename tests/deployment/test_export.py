@@ -31,7 +31,7 @@ from bench.deployment.place import put_in_place
 from bench.deployment.proof import TOLERANCES, Agreement, Tolerance
 from bench.deployment.student import load, student_of
 from bench.errors import CellError, DataError, UsageError
-from bench.hamming import pack_signs
+from bench.hamming import first_bits, pack_signs
 from tests.conftest import PLUGINS, TINY_GRID, Result
 from tests.recorded import edit
 
@@ -51,7 +51,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("CI", "1")
         plugins = ["--include", str(PLUGINS / "tiny.py")]
         views = "{scales: [1, 0.5], flip: true}"
-        include = f"include: [{{method: none, loss: csq, bits: 8, encode: {views}}}]\n"
+        include = (
+            f"include: [{{method: none, loss: csq, bits: 8, encode: {views}}}, "
+            "{method: none, loss: dch, bits: [[8, 16]]}]\n"
+        )
         grid = TINY_GRID.replace("loss: [csq, dch]", "loss: [csq, none]") + include
         (place / "grid.yaml").write_text(grid)
         assert main(["run", "--grid", "grid.yaml", "--jobs", "1", "-q", *plugins]) == 0
@@ -147,6 +150,24 @@ def test_several_views_are_a_part_of_the_bundle(
     with torch.no_grad():
         torch.testing.assert_close(net(images), student.net(images))
         assert net(images).norm(dim=1).max() <= 4.001  # four views of length 1
+
+
+def test_a_network_of_several_lengths_serves_them_all(options: ExportOptions, tmp_path: Path) -> None:
+    shorter, longer = (
+        find_cell(f"results/tiny/synthetic__no-teacher__tiny_student__none__dch__{bits}b__s0")
+        for bits in (8, 16)
+    )
+    whole = export(longer, tmp_path / "whole", options).bundle
+    assert (whole.bits, whole.lengths) == (16, (8, 16))
+    assert "whose first 8 bits are codes, too (`encode --bits`)" in (tmp_path / "whole/CARD.md").read_text()
+    assert Bundle.read(tmp_path / "whole").lengths == (8, 16)
+    alone = export(shorter, tmp_path / "alone", options).bundle
+    assert (alone.bits, alone.lengths) == (8, ())
+    assert "lengths" not in (tmp_path / "alone/bundle.json").read_text()
+    images = np.random.default_rng(0).integers(256, size=(20, 16, 16, 3), dtype=np.uint8)
+    codes = [Encoder(bundle, 1)(images).codes for bundle in (whole, alone)]
+    np.testing.assert_array_equal(first_bits(codes[0], 8), codes[1])
+    assert load(str(tmp_path / "alone"))(torch.zeros(2, 3, 16, 16)).shape == (2, 8)
 
 
 def test_the_card_says_what_the_record_says(within: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_damaged_part_is_made_anew_and_a_damaged_file_is_kept(tmp_path, caplog
     [
         (Source(8, 1, "e" * 64, upright=True), "holds codes of another bundle"),
         (Source(8, 1, "f" * 64, upright=False), "was made without --as-stored"),
-        (Source(16, 2, "f" * 64, upright=True), "does not fit the bundle"),
+        (Source(16, 2, "f" * 64, upright=True), "holds codes of 8 bits, not of 16"),
     ],
 )
 @pytest.mark.parametrize("finished", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -173,3 +174,15 @@ def test_codes_too_short_for_hash_tables_are_told(tmp_path, photos):
     with pytest.raises(UsageError, match="2 tables of 1 bits need longer codes than 1 bits"):
         search(short, query, tmp_path / "codes.npz", 1, "multihash", 1)
     assert len(search(short, query, tmp_path / "codes.npz", 5, "flat", 1).queries[str(query[0])]) == 5
+
+
+def test_an_index_of_first_bits_is_searched_by_those_of_the_query(bundle, photos, queries, tmp_path):
+    several = dataclasses.replace(bundle, lengths=(20, 32))
+    encode(several, [photos[0]], tmp_path / "short.npz", threads=2, bits=20)
+    found = search(several, queries, tmp_path / "short.npz", 5, "flat", 2)
+    names = names_of(tmp_path / "short.npz")
+    for path, hits in found.queries.items():
+        expected, _ = by_counting(tmp_path / "short.npz", names.index(path), 5)
+        assert [(hit.closeness, hit.row) for hit in hits] == expected
+    with pytest.raises(UsageError, match="made by another bundle"):
+        search(bundle, queries, tmp_path / "short.npz", 5, "flat", 2)

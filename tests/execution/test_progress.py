@@ -21,10 +21,10 @@ def clock(monkeypatch):
     return now
 
 
-def report_of(*stages, cells=1):
+def report_of(*stages, cells=1, jobs=None):
     """Of stages one after the other, of which nothing is known."""
     schedule = Schedule(waiting={stage.key: stage for stage in stages})
-    return ProgressReport(len(stages), cells, Forecast(schedule, {}))
+    return ProgressReport(len(stages), cells, Forecast(schedule, {}), jobs)
 
 
 def stage(name, images=0):
@@ -96,6 +96,34 @@ def test_what_is_dropped_is_counted_and_not_waited_for(clock, caplog):
     report.cell("digits__net", "failed")
     report.close()
     assert caplog.messages[-1] == "1 of 1 cells, 2 of 2 stages in 0 s"
+
+
+def test_at_the_end_it_says_what_took_the_time(clock, caplog):
+    caplog.set_level("INFO", "bench.execution.progress")
+    long, short, latency = stage("a"), stage("b"), Stage("measure", "c", {"hardware": "mine"})
+    report = report_of(long, short, latency, jobs=2)
+    report.start(long)
+    report.start(short)
+    clock[0] += 20
+    report.finish(short.key, 18.0)  # its process took two seconds to start
+    clock[0] += 60
+    report.finish(long.key)
+    report.start(latency)
+    clock[0] += 20  # alone, with all cores
+    report.finish(latency.key)
+    report.cell("digits__net", "ok")
+    report.close()
+    head, _, shares = caplog.messages[-1].partition(": ")
+    assert head == "1 of 1 cells, 3 of 3 stages in 1 min 40 s by 2 jobs"
+    assert shares == "distill 49 %, measure 20 %, starting and waiting 31 %"
+
+
+def test_where_nothing_was_made_it_says_nothing_of_time(clock, caplog):
+    caplog.set_level("INFO", "bench.execution.progress")
+    report = report_of(jobs=2)
+    report.cell("digits__net", "ok")
+    report.close()
+    assert caplog.messages[-1] == "1 of 1 cells, 0 of 0 stages in 0 s"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from bench.comparison import finding
 from bench.deployment.cells import offers
 from bench.results.folder import load_results
+from bench.timing import Timing
 from tests.left import artifacts, loaded
 
 
@@ -254,6 +256,30 @@ def test_always_makes_everything_anew(done, tiny):
     assert result.code == 0
     assert result.err.count("finetune synthetic") == 4
     assert result.err.count("features synthetic") == 2
+
+
+def test_unsteady_timings_are_taken_again_and_nothing_is_trained_for_that(tiny, folder, monkeypatch):
+    monkeypatch.setattr(Timing, "noisy", property(lambda _: True))
+    assert tiny("run").code == 0
+    monkeypatch.setattr(Timing, "noisy", property(lambda _: False))
+    before = {record.cell_key: record for record in loaded(Path("results/tiny"))}
+    result = tiny("run", "--overwrite", "unsteady", "-v")
+    assert result.code == 0
+    assert not re.search("(finetune|distill|features|encode) synthetic", result.err)
+    after = {record.cell_key: record for record in loaded(Path("results/tiny"))}
+    assert after.keys() == before.keys()
+    for key, record in after.items():
+        assert not any(metric.detail.get("noisy") for metric in record.metrics.values())
+        assert record.metrics["latency_ms@1"].samples != before[key].metrics["latency_ms@1"].samples
+        assert record.metrics["map@all:expected:relevant"] == before[key].metrics["map@all:expected:relevant"]
+    assert "nothing to do" in tiny("run", "--overwrite", "unsteady").out
+    monkeypatch.setattr(Timing, "noisy", property(lambda _: True))
+    shutil.rmtree(folder / "cache/measure")
+    assert tiny("run", "--overwrite", "always").code == 0
+    shutil.rmtree(folder / "cache/encode")
+    lost = tiny("run", "--overwrite", "unsteady")
+    assert (lost.code, (folder / "cache/encode").exists()) == (0, False)
+    assert lost.err.count("the cache has its network no more; its timings stay as they are") == 4
 
 
 def test_an_output_folder_that_is_a_file_is_one_line(tiny, folder):

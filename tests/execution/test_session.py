@@ -159,7 +159,7 @@ def test_jobs_refuse_what_they_could_not_end(grid, folder, monkeypatch):
     ("options", "said"),
     [
         ({"device": "gpu"}, "device: 'gpu' is none of auto, cpu, cuda"),
-        ({"overwrite": True}, "overwrite: True is none of missing, failed, always"),
+        ({"overwrite": True}, "overwrite: True is none of missing, failed, unsteady, always"),
         ({"pool": "clouds"}, "pool: 'clouds' is none of None, inline, processes"),
         ({"jobs": 0}, "jobs: 0 is not a whole number from 1 on or auto"),
         ({"jobs": True}, "jobs: True is not a whole number from 1 on or auto"),

@@ -16,7 +16,6 @@ from bench.data import loading
 from bench.registry import METHODS, TEACHERS
 from bench.results import records
 from bench.results.folder import load_results
-from bench.stages import features
 from bench.training import views
 from models.pruning.reshape import reshape
 from tests import layouts
@@ -166,7 +165,7 @@ def test_the_teacher_is_asked_once_per_image_of_the_pool(grid, folder):
     half = "[{name: ranking, params: {pool_fraction: 0.5}}]"
     assert grid("run", teacher="[counted_teacher]", method=half).code == 0
     data = loading.load("synthetic", {}, Path("data"), None)
-    assert asked() == len(features.pool(data, "database", 0.5)) == 62
+    assert asked() == len(data.pool("database", 0.5, "always").indices) == 62
     # Another seed trains anew on what was said the first time.
     assert grid("run", teacher="[counted_teacher]", method=half, seed="[0, 1]").code == 0
     assert asked() == 0

@@ -11,8 +11,8 @@ import pytest
 
 from bench import registry
 from bench.data import loading
-from bench.errors import ConfigError
-from bench.stages import features
+from bench.errors import ConfigError, DataError
+from bench.stages.context import Context
 from tests.layouts import write_svd
 from tests.planning.conftest import GRID
 
@@ -97,7 +97,7 @@ def test_images_of_step_one_are_those_that_it_will_see(make):
         for way in ("always", "if_chosen"):
             plan = make(GRID.replace("views: 2,", f"views: 1, pool: {pool}, hold_out: {way},"))
             (asked,) = (stage for stage in plan.stages() if stage.kind == "features")
-            assert asked.images == len(features.pool(data, pool, 1.0, way))
+            assert asked.images == len(data.pool(pool, 1.0, way).indices)
 
 
 def test_a_limit_is_in_the_record_and_in_the_keys(make):
@@ -137,3 +137,12 @@ def test_what_is_kept_of_the_results_makes_no_other_cell(make):
     assert (plain.keep, kept.keep) == ("none", "front")
     assert [cell.record_key for cell in plain.cells] == [cell.record_key for cell in kept.cells]
     assert [stage.key for stage in plain.stages()] == [stage.key for stage in kept.stages()]
+
+
+def test_a_pool_that_is_no_longer_that_of_the_plan_is_refused(make, tmp_path):
+    (asked, *_) = (stage for stage in make().stages() if stage.kind == "features")
+    context = Context(None, tmp_path, None, {}, "here")
+    assert context.pool(asked).digest == asked.spec["dataset"]["pool"]
+    other = replace(asked, spec={**asked.spec, "dataset": {**asked.spec["dataset"], "pool": "another"}})
+    with pytest.raises(DataError, match="step 1 would not see what this run began with; run it again"):
+        context.pool(other)

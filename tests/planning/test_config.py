@@ -20,7 +20,7 @@ def test_a_single_value_is_a_list_of_one_and_numbers_are_numbers(tmp_path):
         ["efficientnet_lite0", "efficientnet_lite1"],
     ]
     assert grid.axes.method[1].params == {"lr": 1e-4}
-    assert (grid.axes.bits, grid.axes.seed) == ([16], [0])
+    assert (grid.axes.bits, grid.axes.seed) == ([[16]], [0])
 
 
 def test_what_is_not_yaml_is_one_line_with_its_place(tmp_path):
@@ -38,7 +38,7 @@ def test_a_missing_file_says_which_option_to_pass(tmp_path):
 
 def test_overrides_replace_values_and_keep_their_own_place(tmp_path):
     grid = load(tmp_path, GOOD, "axes.bits=[32, 64]", "defaults.distill.lr=1e-3", "protocol.k=all")
-    assert grid.axes.bits == [32, 64]
+    assert grid.axes.bits == [[32], [64]]
     assert grid.defaults.distill.lr == 1e-3
     assert grid.protocol.k == "all"
     (found,) = problems(tmp_path, GOOD, "axes.bits=[x]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 
 from bench.data import loading
 from bench.methods import whiten_mtd
-from bench.stages import features
 from tests.layouts import write_svd
 from tests.left import artifacts, loaded
 
@@ -19,23 +19,23 @@ from tests.left import artifacts, loaded
 def test_step_one_never_looks_at_query_or_validation_images(done, folder):
     data = loading.load("synthetic", {}, Path("data"), None)
     for part in ("database", "train"):
-        pool = set(features.pool(data, part, 1.0))
+        pool = set(data.pool(part, 1.0, "always").indices)
         assert not pool & (set(data.splits.query) | set(data.splits.val))
-    assert len(features.pool(data, "database", 1.0)) == 160 - 20 - 16
+    assert len(data.pool("database", 1.0, "always").indices) == 160 - 20 - 16
 
 
 def test_where_no_epoch_is_chosen_step_one_sees_all_but_the_queries():
     data = loading.load("synthetic", {}, Path("data"), None)
     parts = data.splits
     assert len(parts.val) == 16
-    learnt = {part: features.pool(data, part, 1.0, "if_chosen") for part in ("train", "database")}
+    learnt = {part: data.pool(part, 1.0, "if_chosen").indices for part in ("train", "database")}
     np.testing.assert_array_equal(learnt["train"], np.union1d(parts.train, parts.val))
     np.testing.assert_array_equal(learnt["database"], np.setdiff1d(np.arange(160), parts.query))
     # Lists may have training images that are not searched.
     apart = dataclasses.replace(parts, database=np.setdiff1d(parts.database, learnt["train"]))
     data = dataclasses.replace(data, splits=apart)
-    np.testing.assert_array_equal(features.pool(data, "database", 1.0, "if_chosen"), learnt["database"])
-    assert len(features.pool(data, "database", 1.0)) == 160 - 20 - 16
+    np.testing.assert_array_equal(data.pool("database", 1.0, "if_chosen").indices, learnt["database"])
+    assert len(data.pool("database", 1.0, "always").indices) == 160 - 20 - 16
 
 
 def test_validation_images_are_held_out_for_the_losses_that_choose_by_them(tiny, folder):
@@ -109,3 +109,25 @@ def test_of_videos_step_one_is_shown_one_frame_each(tiny, folder, monkeypatch):
     for videos, shown in asked:
         assert sorted(np.unique(videos, return_counts=True)[1].tolist()) == [2, 2, 3, 4]
         assert len(shown) == len(np.unique(videos[shown])) == 4
+
+
+BUDGETS = (
+    "dataset: [synthetic]",
+    "dataset: [{name: synthetic, params: {train_per_class: 5, val_per_class: 0}}, "
+    "{name: synthetic, params: {train_per_class: 20, val_per_class: 0}}]",
+)
+
+
+def test_budgets_of_labels_share_step_one(tiny, folder):
+    """Two budgets cost two trainings of step 2 a loss, and one of step 1; each finds what it finds alone."""
+    assert tiny("run", "--only", "method=cukd", edit=BUDGETS).code == 0
+    assert (len(artifacts(folder, "distill")), len(artifacts(folder, "finetune"))) == (1, 4)
+    both = {record.cell_key: record for record in loaded(Path("results/tiny"))}
+    assert [record.status for record in both.values()] == ["ok"] * 4
+    shutil.rmtree(folder / "cache")
+    few = (BUDGETS[0], BUDGETS[1].partition("}, ")[0] + "}]")
+    assert tiny("run", "--only", "method=cukd", "--out", "alone", edit=few).code == 0
+    alone = {record.cell_key: record for record in loaded(Path("alone"))}
+    assert len(alone) == 2
+    for key, record in alone.items():
+        assert record.metrics["map@all:expected:relevant"] == both[key].metrics["map@all:expected:relevant"]

@@ -27,11 +27,11 @@ def test_cached_features_are_those_of_the_live_teacher(done, folder):
     teacher = plugin(plugin.Params())
     with seeded(0, torch.device("cpu")):
         net = teacher.build().eval()
-    chosen = features.pool(data, "database", 1.0)[:8]
+    chosen = data.pool("database", 1.0, "always").indices[:8]
     for path in artifacts(folder, "features"):
         view = json.loads((path / "artifact.json").read_text())["spec"]["view"]
         cached = load_file(path / "features.safetensors")["features"].astype(np.float32)
-        crops = features.crops(data, view)[chosen]
+        crops = features.crops(data.images, view)[chosen]
         inputs = views.render(torch.from_numpy(data.images.pixels[chosen]), crops, teacher.preprocessing, 16)
         with torch.inference_mode():
             live = net(inputs).numpy()

@@ -9,6 +9,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from bench.hamming import average_precision, scan
+from bench.metrics import _histograms
+from bench.stages import measure
 from tests.left import artifacts, loaded
 
 
@@ -46,6 +48,22 @@ def test_map_in_the_record_is_that_of_the_stored_codes(done, folder):
     reference = record.per_query[name]
     kept = load_file(folder / "cache" / reference.artifact / "per_query.safetensors")[reference.tensor]
     np.testing.assert_allclose(kept, expected, atol=1e-12)
+
+
+def test_distances_are_counted_once_for_all_metrics_of_a_cell(tiny, folder, monkeypatch):
+    right, counted = measure.distance_histograms, []
+
+    def watched(*arrays, **options):
+        counted.append(len(arrays[1]))
+        return right(*arrays, **options)
+
+    monkeypatch.setattr(measure, "distance_histograms", watched)
+    monkeypatch.setattr(_histograms, "distance_histograms", None)
+    metrics = ("map", "precision_at_k", "distinct_codes")
+    assert tiny("run", "--only", "method=none", *(f"--set=measure.{name}={{}}" for name in metrics)).code == 0
+    records = loaded(Path("results/tiny"))
+    assert len(records) > 1
+    assert len(counted) == len(records)
 
 
 #: A metric that is not a number where there is nothing to divide by.

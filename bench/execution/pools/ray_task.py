@@ -211,7 +211,7 @@ def check_data(stage: Stage, context: Context) -> None:
         MissingDataError: it is not here, and cannot be downloaded.
         DataError: it is another one.
     """
-    block = stage.spec.get("dataset")
+    block = stage.dataset
     if block is None:
         return
     name = block["name"]
