@@ -117,7 +117,7 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
         atomic.write_bytes(path, content)
     cells = {record.cell_key: results.stems[record.key].rpartition("-")[0] for record in results.records}
     metrics = catalogue.learnt(name for record in results.records for name in record.metrics)
-    save_index(folder, results.name, results.pareto, cells, metrics=metrics)
+    save_index(folder, results.name, results.pareto, cells, metrics=metrics, curves=results.curves)
     return list(files)
 
 

@@ -43,18 +43,22 @@ def filters(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def choose(results: Results, names: Names, only: Mapping[str, str]) -> list[Record]:
+def choose(
+    results: Results, names: Names, only: Mapping[str, str], other: Mapping[str, str] | None = None
+) -> list[Record]:
     """The records of which every key of ``only`` has the value given, in full or as a pattern.
 
     Args:
         results: where to look.
         names: of all its records.
         only: keys of ``PARTS`` -> values, ``csq``, ``cukd[views=2]``, ``csq,dch`` or ``cukd*``.
+        other: what the other side of a comparison within these results is chosen by. ``csq`` is every cell
+            of that loss, but against ``csq[nested=16+32]`` it is the others: nothing is compared with itself.
 
     Raises:
         UsageError: an unknown key, or nothing matches.
     """
-    kept = results.records
+    kept, other = results.records, other or {}
     for key, value in only.items():
         if key not in PARTS:
             hint = did_you_mean(key, PARTS) or ";"
@@ -73,6 +77,9 @@ def choose(results: Results, names: Names, only: Mapping[str, str]) -> list[Reco
     if only and not kept:
         asked = " and ".join(f"{key}={one_line(value)}" for key, value in only.items())
         raise UsageError(f"no cell of {one_line(results.name)} has {asked} at once; give fewer of them")
+    for key in only.keys() & other.keys() - {"seed"}:
+        if _is_part(results.records, names, key, other[key], only[key]):
+            kept = [record for record in kept if not _is(record, names, key, other[key])]
     return kept
 
 
@@ -150,6 +157,12 @@ def _is(record: Record, names: Names, key: str, value: str) -> bool:
     return value in called or any(
         fnmatchcase(name, pattern) for name in called for pattern in value.split(",")
     )
+
+
+def _is_part(records: Iterable[Record], names: Names, key: str, value: str, whole: str) -> bool:
+    """Whether ``value`` chooses some of what ``whole`` chooses, and nothing else."""
+    found = {(_is(record, names, key, value), _is(record, names, key, whole)) for record in records}
+    return {(True, True), (False, True)} <= found and (True, False) not in found
 
 
 def _called(record: Record, names: Names, key: str) -> list[str]:

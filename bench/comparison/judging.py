@@ -215,7 +215,7 @@ def _by_rank(one: Pair, name: str, before: Any, now: Any) -> tuple[Verdict, str]
     """Whether samples can be judged by their ranks: ``within noise`` until that is done, or why not."""
     found = [record.metrics[name] for record in (*one.base, *one.new) if name in record.metrics]
     if any(metric.detail.get("noisy") for metric in found):
-        return "not judged", "unsteady timing; measure again on a quiet machine"
+        return "not judged", "unsteady timing; take it again on a quiet machine (run --overwrite unsteady)"
     # What has no samples is one number, such as memory: its ratio alone decides.
     counts = len(before), len(now)
     if max(counts) > 1 and 2 / math.comb(sum(counts), counts[0]) >= TIMING_LEVEL:

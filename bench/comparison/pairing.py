@@ -23,6 +23,9 @@ from bench.results.records import EXTERNAL, Record
 from bench.results.wording import one_line
 from bench.storage.keys import file_name
 
+#: How the note of parameters that differ begins.
+CHANGED = "parameters differ: "
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -143,8 +146,9 @@ def pair(
     """
     base_only, new_only = dict(base_only or {}), dict(new_only or {})
     base_names, new_names = Names(base.records), Names(new.records)
-    chosen = choose(base, base_names, base_only)
-    candidates = choose(new, new_names, new_only)
+    same = base.folder == new.folder
+    chosen = choose(base, base_names, base_only, new_only if same else None)
+    candidates = choose(new, new_names, new_only, base_only if same else None)
     free = {key for key in {*base_only, *new_only} if base_only.get(key) != new_only.get(key)}
     # A filter on the seed of one side alone chooses cells; different seeds are paired only if asked for.
     if "seed" not in base_only.keys() & new_only.keys():
@@ -250,7 +254,7 @@ class _Found:
         chosen = [_same_machine(before[seed], after[seed]) for seed in both]
         if both:
             changes = _changes(ours.params, theirs.params)
-            notes = [f"parameters differ: {_listed(changes)}"] if changes else []
+            notes = [f"{CHANGED}{_listed(changes)}"] if changes else []
             notes += [
                 f"seed {one.cell.seed} against seed {other.cell.seed}"
                 for one, other in chosen
@@ -381,9 +385,8 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         inner = dict(enumerate(value)) if isinstance(value, list) else value
         if isinstance(inner, dict) and inner:
-            yield from (
-                (f"{key}.{rest}", leaf) for rest, leaf in _flat({str(k): v for k, v in inner.items()})
-            )
+            leaves = _flat({str(k): v for k, v in inner.items()})
+            yield from ((f"{key}.{rest}", leaf) for rest, leaf in leaves)
         else:
             yield key, value
 

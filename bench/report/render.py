@@ -9,13 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from bench.errors import UsageError, did_you_mean
+from bench.report.charts.curve_files import curve_files
 from bench.report.charts.files import ChartFiles
 from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
-from bench.report.tables.columns import front_title, recommendation, recommended
+from bench.report.tables.columns import front_title, nobody, recommendation, recommended
+from bench.report.web.curves import CurveView
 from bench.report.web.site import site
 from bench.results import commands
 from bench.results.catalogue import base_name
+from bench.results.curves import Curve, Gains, curves_of
 from bench.results.entries import DEFAULT_CHARTS
 from bench.results.folder import Results, ResultsFolder, few, readable_results
 from bench.results.fronts import WITHIN, Front, front_of
@@ -31,7 +34,7 @@ _MADE = ".files.json"
 #: Seconds after which no report is still being written.
 _LONGEST_REPORT = 600.0
 #: What reports before that may have left behind in a folder of their own.
-_OURS = ("table.*", "pareto_*.*", "cells/*.html", "examples/*.webp")
+_OURS = ("table.*", "pareto_*.*", "curve_*.*", "cells/*.html", "examples/*.webp")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def render(
     formats: Sequence[str] = (),
     processes: int = 0,
     find: Callable[[Results], list[str]] = lambda _: [],
+    gains: Callable[[Curve, Results], Gains] = lambda *_: {},
     published: Published | None = None,
 ) -> Report:
     """Write a report: ``index.html`` with a page per cell, tables, Pareto charts, all records.
@@ -74,6 +78,7 @@ def render(
         formats: of the charts, see ``ChartFiles``.
         processes: to draw charts in beside this one, see ``ChartFiles``.
         find: what the records say, in words for the top of the page; ``bench.comparison.finding.findings``.
+        gains: what distillation adds along a curve; ``bench.comparison.gains.gains``.
         published: what to set beside the rows, charted where it has the same accuracy; None: nothing.
 
     Raises:
@@ -96,6 +101,9 @@ def render(
         for slug, figures in own.items():
             drawn[slug] |= figures.fronts(results.pareto)
         names = charts.start(summary, drawn, formats, own)
+        found_curves, not_curves = curves_of(results)
+        curves = [(curve, gains(curve, results)) for curve in found_curves]
+        pictures = curve_files(summary, found_curves, formats)
         fronts = {slug: list(found.values()) for slug, found in drawn.items()}
         cells = CellTable(results.records, results.origins)
         parquet = cells.parquet()
@@ -103,13 +111,23 @@ def render(
             "table.csv": cells.csv().encode(),
             **({"table.parquet": parquet} if parquet else {}),
             "table.md": tables.markdown(
-                summary, fronts, partial(commands.export, results), results.origins, own
+                summary, fronts, partial(commands.export, results), results.origins, own, curves
             ).encode(),
             "table.tex": tables.latex(summary, fronts, own).encode(),
+            **pictures.files,
         }
         found = find(results)
         pages = site(
-            summary, results, within=within, downloads=[*files, *names], findings=found, published=own
+            summary,
+            results,
+            within=within,
+            downloads=[*files, *names],
+            findings=found,
+            published=own,
+            curves=[
+                CurveView(curve, added, svg)
+                for (curve, added), svg in zip(curves, pictures.drawings, strict=True)
+            ],
         )
         files |= charts.contents()
     contents = pages | files
@@ -130,6 +148,7 @@ def render(
         ],
         [
             *few(list(dict.fromkeys(results.faults))),
+            *not_curves,
             *_not_drawn(results, {pair for fronts in drawn.values() for pair in fronts}),
         ],
     )
@@ -147,6 +166,8 @@ def _made_before(target: Path, *, ours: bool) -> set[str]:
 
 def _advice(group: Group, fronts: list[Front], results: Results) -> list[str]:
     lines = [f"  {front_title(front)}: {recommendation(front)}" for front in fronts if front.recommended]
+    if fronts and not lines and any(row.role in {"undistilled", "distilled"} for row in group.rows):
+        lines = [f"  no student is recommended: {nobody(fronts[0])}"]
     for name, record in recommended(fronts).items():
         if command := commands.export(results, record):
             lines.append(f"  take {name} away: {command}")

@@ -142,6 +142,7 @@ class Results:
         folder: where it was read from; of several, the first.
         name: the grid's name.
         pareto: pairs of axes to chart, accuracy first, from the grid.
+        curves: accuracies with what they are drawn over, see ``bench.results.curves``.
         records: those of the present grid, in file-name order.
         missing: slugs of cells that have no record yet.
         left_out: what other records there are, in words -> how many.
@@ -163,6 +164,7 @@ class Results:
     homes: dict[str, Path] = field(default_factory=dict)
     descriptions: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    curves: list[tuple[str, str]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """One line: records are long."""
@@ -228,6 +230,14 @@ class Results:
         """
         return (self._beside(record, "log") or b"").decode("utf-8", "replace")
 
+    def split(self, record: Record) -> bytes:
+        """The manifest of the split that a cell was judged on; empty where it was not kept.
+
+        Raises:
+            RecordError: the file is not what the record knows.
+        """
+        return self._beside(record, "split") or b""
+
     def noted(self, read: Callable[[Record], T], record: Record, otherwise: T) -> T:
         """What ``read`` finds of a record; ``otherwise``, and one more of ``faults``, where it is damaged."""
         try:
@@ -241,9 +251,10 @@ class Results:
 
 
 def save_index(folder: Path, name: str, pareto: list[tuple[str, str]], cells: dict[str, str],
-               description: str = "", metrics: Sequence[MetricEntry] = ()) -> None:  # fmt: skip
+               description: str = "", metrics: Sequence[MetricEntry] = (),
+               curves: Sequence[tuple[str, str]] = ()) -> None:  # fmt: skip
     """Write ``grid.json`` of the present grid."""
-    index = GridIndex.of(name, pareto, cells, description, metrics)
+    index = GridIndex.of(name, pareto, cells, description, metrics, curves)
     atomic.write_changed(ResultsFolder(folder).index, index.text())
 
 
@@ -300,6 +311,7 @@ def readable_results(folder: Path) -> Results:
         cells=cells,
         descriptions=[index.description] if index.description else [],
         faults=faults,
+        curves=index.curves,
     )
 
 

@@ -24,12 +24,20 @@ class GridIndex(BaseModel):
     description: str = ""
     metrics: list[MetricEntry] = []
     added: list[str] = []
+    curves: list[tuple[str, str]] = []
 
     @classmethod
     def of(cls, name: str, pareto: list[tuple[str, str]], cells: dict[str, str], description: str = "",
-           metrics: Sequence[MetricEntry] = ()) -> Self:  # fmt: skip
+           metrics: Sequence[MetricEntry] = (), curves: Sequence[tuple[str, str]] = ()) -> Self:  # fmt: skip
         """The index of one grid."""
-        return cls(name=name, pareto=pareto, cells=cells, description=description.strip(), metrics=[*metrics])
+        return cls(
+            name=name,
+            pareto=pareto,
+            cells=cells,
+            description=description.strip(),
+            metrics=[*metrics],
+            curves=[*curves],
+        )
 
     @property
     def grids(self) -> list[str]:
@@ -48,12 +56,15 @@ class GridIndex(BaseModel):
             description="\n\n".join(texts) if len(grids) > 1 else other.description,
             metrics=[*(entry for entry in self.metrics if entry.name not in known), *other.metrics],
             added=grids if len(grids) > 1 else [],
+            curves=list(dict.fromkeys([*self.curves, *other.curves])),
         )
 
     def text(self) -> str:
         """What ``grid.json`` holds, with its digest."""
         index: dict[str, Any] = {"schema_version": records.SCHEMA_VERSION, "name": self.name}
         index |= {"description": self.description, "pareto": self.pareto, "cells": self.cells}
+        if self.curves:
+            index["curves"] = self.curves
         if self.metrics:
             index["metrics"] = [catalogue.as_json(entry) for entry in self.metrics]
         if self.added:

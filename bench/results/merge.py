@@ -73,6 +73,7 @@ def merged(several: Sequence[Results]) -> Results:
         homes={record.key: results.folder for record, results in kept},
         descriptions=list(dict.fromkeys(text for results in several for text in results.descriptions)),
         faults=[fault for results in several for fault in results.faults],
+        curves=list(dict.fromkeys(pair for results in several for pair in results.curves)),
     )
 
 

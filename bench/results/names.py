@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 from bench.results.records import EXTERNAL, Record
-from bench.results.wording import ELSEWHERE, FLOAT, UNKNOWN, assignments, one_line
+from bench.results.wording import ELSEWHERE, FLOAT, UNKNOWN, assignments, natural, one_line
 
 
-@dataclass(frozen=True, order=True)
+@functools.total_ordering
+@dataclass(frozen=True)
 class Configuration:
-    """A cell without its seed, as a reader would name it; the fields are in sorting order."""
+    """A cell without its seed, as a reader would name it; sorted by its fields, and by numbers in them."""
 
     dataset: str
     student: str
@@ -25,6 +27,15 @@ class Configuration:
     def parts(self) -> tuple[str, ...]:
         """Student, method, loss and code length in words."""
         return self.student, self.method, self.loss, f"{self.bits} bit" if self.bits else FLOAT
+
+    @functools.cached_property
+    def _order(self) -> tuple[object, ...]:
+        names = (self.dataset, self.student, self.loss, self.method)
+        dataset, student, loss, method = map(natural, names)
+        return dataset, student, self.bits, loss, method
+
+    def __lt__(self, other: Configuration) -> bool:
+        return self._order < other._order
 
     def __str__(self) -> str:
         return " · ".join(part for part in self.parts if part != UNKNOWN)
@@ -91,6 +102,12 @@ class Names:
             scope: _differing(settings, gaps=scope[0] != "teaching")
             for scope, settings in variants.items()
         }
+        # Where a method needs its teacher's name with one student, it is called so with all.
+        told: dict[str, dict[str, None]] = defaultdict(dict)
+        teaching = [scope for scope in self._differing if scope[0] == "teaching"]
+        for scope in teaching:
+            told[scope[-1]].update(dict.fromkeys(self._differing[scope]))
+        self._differing |= {scope: [*told[scope[-1]]] for scope in teaching}
 
     def __call__(self, record: Record) -> Configuration:
         """The configuration of one of the records given at the start."""
@@ -119,6 +136,7 @@ class Names:
         teaching = {"teacher": "+".join(cell.teachers)}
         for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
             teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
+        nested = {"nested": "+".join(map(str, params["nested"]))} if "nested" in params else {}
         shown = {"image_size": cell.image_size, **params.get("encode", {})}
         return {
             "dataset": dataset,
@@ -127,7 +145,7 @@ class Names:
                 (("method", cell.method), params.get("method", {})),
                 (("teaching", cell.student, cell.method), teaching),
             ],
-            "loss": [(("loss", cell.loss, role), params.get("loss", {}))],
+            "loss": [(("loss", cell.loss, role), {**params.get("loss", {}), **nested})],
         }
 
 

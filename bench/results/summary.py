@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -224,15 +224,18 @@ def summarise(results: Results) -> Summary:
                 conditions=_conditions(first),
                 slug=hashlib.sha256(key.encode()).hexdigest()[:6],
                 rows=sorted(
-                    (_row(*placed(same[0], name, teachers), same) for same in rows.values()),
+                    (row_of(*placed(same[0], name, teachers), same) for same in rows.values()),
                     key=lambda row: (row.role == "teacher", row.configuration),
                 ),
             )
         )
-    summarised.sort(key=lambda group: (group.dataset, group.limited, group.conditions, group.slug))
+    summarised.sort(
+        key=lambda group: (wording.natural(group.dataset), group.limited, group.conditions, group.slug)
+    )
+    slugs = readable_slugs([(group.dataset, group.slug) for group in summarised])
     return Summary(
         name=one_line(results.name),
-        groups=list(_readable_slugs(summarised)),
+        groups=[replace(group, slug=slug) for group, slug in zip(summarised, slugs, strict=True)],
         unfinished=sorted(unfinished, key=lambda cell: (cell.configuration, cell.seed)),
         missing=[one_line(slug) for slug in results.missing],
     )
@@ -280,7 +283,8 @@ def interval_words(estimates: Iterable[Estimate]) -> str:
     return f"{words}; {wording.TWO_SEEDS}" if 2 in counts else words
 
 
-def _row(role: Role, configuration: Configuration, same: list[Record]) -> Row:
+def row_of(role: Role, configuration: Configuration, same: list[Record]) -> Row:
+    """The row of ``same``, the finished cells of one configuration, at least one."""
     # A seed that was run again on such a machine is no second seed: the newest record counts.
     newest = {record.cell.seed: record for record in sorted(same, key=lambda record: record.created)}
     records = [newest[seed] for seed in sorted(newest)]
@@ -336,13 +340,14 @@ def _conditions(record: Record) -> str:
     return " · ".join(one_line(part) for part in parts if part)
 
 
-def _readable_slugs(groups: list[Group]) -> Iterator[Group]:
-    """Name each group after its data set, with some of its hash where that is not enough."""
-    names = [re.sub(r"[^A-Za-z0-9_]+", "-", group.dataset).strip("-") or "group" for group in groups]
+def readable_slugs(named: Sequence[tuple[str, str]]) -> list[str]:
+    """Names for files: of each pair the first, with the second, some of a hash, where that is not enough."""
+    names = [re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "group" for name, _ in named]
     count = Counter(name.lower() for name in names)
-    for group, name in zip(groups, names, strict=True):
-        slug = name if count[name.lower()] == 1 else f"{name}-{group.slug}"
-        yield replace(group, slug=slug)
+    return [
+        name if count[name.lower()] == 1 else f"{name}-{digest}"
+        for name, (_, digest) in zip(names, named, strict=True)
+    ]
 
 
 def _reason(record: Record) -> str:

@@ -53,7 +53,7 @@ UNSTEADY, PARTIAL, WARNED = "†", "‡", "§"
 _DOUBTS = {
     UNSTEADY: (
         "unsteady timings",
-        "measure again on a quiet machine",
+        "take them again on a quiet machine (run --overwrite unsteady)",
         "the front may change when they are measured again",
     ),
     PARTIAL: (
@@ -75,6 +75,12 @@ def one_line(text: object) -> str:
     if not line.isprintable():
         line = "".join(c if c.isprintable() else " " for c in line)
     return " ".join(line.split())
+
+
+def natural(text: str) -> list[tuple[bool, int, str]]:
+    """A key by which 8 bit comes before 16 bit."""
+    parts = re.findall(r"\d+|\D+", text)
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def brief(value: object) -> str:

@@ -13,6 +13,7 @@ from bench.results import records
 from bench.results.folder import Results, load_results, save_index
 from bench.results.records import Example, Examples, Failure, Measured, Record, StageInfo
 from tests.recorded import make_record
+from tests.report.charts import tradeoff
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -61,6 +62,18 @@ def everything() -> list[Record]:
     ]
 
 
+def one_seed() -> list[Record]:
+    """One student by nine methods with two losses, each with a single seed."""
+    methods = ["none", "cukd", "logits", "rkd", "ranking", "retrieval", "supcon", "whiten_mtd", "mine"]
+    some = [make_record(method=method, loss=loss) for method in methods for loss in ("csq", "dch")]
+    return [
+        one.model_copy(
+            update={"metrics": one.metrics | {"precision_at_k@10": one.metrics["map@all:expected:relevant"]}}
+        )
+        for one in some
+    ]
+
+
 def decades() -> list[Record]:
     """Two students that cost more than ten times as much as each other."""
     records = [make_record("cukd_v1", seed=seed) for seed in range(3)]
@@ -72,6 +85,11 @@ def decades() -> list[Record]:
         for one, changed in zip(records, metrics, strict=True)
     ]
     return [*records, *cheap]
+
+
+def crossed() -> list[Record]:
+    """92 rows: seven students, none and a method with two teachers, two losses, two lengths; two teachers."""
+    return tradeoff(seeds=1)
 
 
 def hostile() -> list[Record]:

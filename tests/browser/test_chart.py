@@ -37,9 +37,7 @@ def test_ticks_of_a_logarithmic_axis_are_those_of_the_printed_chart(visit, sites
     ]
 
 
-@pytest.mark.parametrize(
-    ("grid", "scale"), [("decades", "log"), ("tradeoff", "linear"), ("methods", "linear")]
-)
+@pytest.mark.parametrize(("grid", "scale"), [("decades", "log"), ("tradeoff", "log"), ("one_seed", "linear")])
 def test_costs_over_more_than_a_decade_get_a_logarithmic_axis_with_plain_numbers(visit, sites, grid, scale):
     folder, _ = sites(grid)
     page = visit(folder / "index.html")
@@ -48,7 +46,7 @@ def test_costs_over_more_than_a_decade_get_a_logarithmic_axis_with_plain_numbers
     assert len(shown) >= 2
     assert all(float(text.replace(",", "")) > 0 for text in shown)
     if scale == "log":
-        assert {"5", "10", "20", "50"} <= set(shown)
+        assert {"5", "10", "20", *(["50"] if grid == "decades" else [])} <= set(shown)
 
 
 def test_what_each_seed_had_is_marked(visit, sites):
@@ -64,7 +62,7 @@ def test_what_each_seed_had_is_marked(visit, sites):
 
 
 def test_one_seed_has_no_marks_of_its_own(visit, sites):
-    folder, _ = sites("methods")
+    folder, _ = sites("one_seed")
     assert visit(folder / "index.html").evaluate(TRACE, "seeds")["x"] == []
 
 
@@ -88,19 +86,21 @@ def test_rows_of_different_image_sizes_say_so(visit, sites):
     folder, results = sites("tradeoff")
     page = visit(folder / "index.html")
     (group,) = summarise(results).groups
-    assert group.image_sizes == [32, 64]
-    page.get_by_role("checkbox", name="64 px").uncheck()
+    smallest, *larger = group.image_sizes
+    assert larger
+    for size in larger:
+        page.get_by_role("checkbox", name=f"{size} px").uncheck()
     assert page.evaluate(TRACE, "points") is not None
-    left = [i for i, row in enumerate(group.rows) if row.image_size == 32]
+    left = [i for i, row in enumerate(group.rows) if row.image_size == smallest]
     assert page.inner_text("#count") == f"{len(left)} of {len(group.rows)} configurations shown"
     said = page.evaluate(TRACE, "points")["hovertext"]
-    assert all("images of 32 px" in text for text in said)
+    assert all(f"images of {smallest} px" in text for text in said)
     page.get_by_role("button", name="Show all").click()
     page.locator("[data-key=size]").click()
     first = page.locator("table.board:visible tbody tr").first
-    assert first.locator("td").first.inner_text() == "32"
+    assert first.locator("td").first.inner_text() == str(smallest)
     page.locator("[data-key=size]").click()
-    assert first.locator("td").first.inner_text() == "64"
+    assert first.locator("td").first.inner_text() == str(larger[-1])
 
 
 def test_published_figures_are_hollow_points_by_their_own_accuracy_alone(visit, tmp_path):
@@ -125,3 +125,49 @@ def test_published_figures_are_hollow_points_by_their_own_accuracy_alone(visit, 
     # 0.921 would be above every row; the front ends where it did.
     assert max(page.evaluate(TRACE, "front")["y"]) < 0.85
     assert len(front["x"]) > 1
+
+
+AT = """() => {
+    const [chart, found] = [document.getElementById('chart'), []];
+    const { xaxis } = chart._fullLayout;
+    for (const trace of chart.data.filter((trace) => trace.meta === 'points'))
+        trace.x.forEach((x, i) => found.push([trace.customdata[i], xaxis.d2p(x)]));
+    return found;
+}"""
+
+
+@pytest.mark.parametrize(("options", "pixels"), [({}, 9), (PHONE, 3.8)])
+def test_methods_of_one_cost_stand_side_by_side_where_points_are_many(visit, sites, options, pixels):
+    folder, results = sites("crossed")
+    page = visit(folder / "index.html", **options)
+    group = main_group(results)
+    at = dict(page.evaluate(AT))
+    assert len(at) == 92
+    for i, row in enumerate(group.rows):
+        one = row.configuration
+        if row.role != "undistilled":
+            continue
+        same = [
+            other
+            for other, candidate in enumerate(group.rows)
+            if candidate.role == "distilled"
+            and (candidate.configuration.student, candidate.configuration.loss, candidate.configuration.bits)
+            == (one.student, one.loss, one.bits)
+        ]
+        # The plain student is last: nothing stands where it would cost less.
+        assert len(same) == 2
+        apart = sorted(at[i] - at[other] for other in same)
+        assert apart == pytest.approx([pixels, 2 * pixels], abs=1.5)
+    assert max(at.values()) < page.evaluate("document.getElementById('chart')._fullLayout.xaxis._length") - 4
+    said = page.inner_text("#chart-words")
+    assert "side by side" in said
+    assert "Choose one loss or one code length for all bars." in said
+
+
+def test_few_points_stand_at_what_they_cost(visit, sites):
+    folder, _ = sites("crossed")
+    page = visit(folder / "index.html", "#no-loss=dch&no-bits=64+bit")
+    at = page.evaluate(AT)
+    assert len(at) == 23
+    assert len({round(x) for _, x in at}) <= 9
+    assert "side by side" not in page.inner_text("#chart-words")

@@ -61,6 +61,38 @@ def test_variants_are_chosen_by_the_names_of_reports():
     assert one.notes == []
 
 
+def _lengths():
+    """Of both losses: two networks of one length each, and one of both lengths."""
+    alone = [make_record(loss=loss, bits=bits) for loss in ("csq", "dch") for bits in (16, 32)]
+    shared = {"nested": [16, 32]}
+    return [*alone, *(make_record(loss=one.cell.loss, bits=one.cell.bits, params=shared) for one in alone)]
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_a_name_that_others_continue_is_itself_against_one_of_them(way):
+    """``csq`` is the name of a row and of all rows of that loss, and no row is compared with itself."""
+    both, sides = results(_lengths()), [{"loss": "csq"}, {"loss": "csq[nested=16+32]"}]
+    found = pair(both, both, *(sides if way == "there" else reversed(sides)))
+    assert len(found.pairs) == 2
+    for one in found.pairs:
+        plain, nested = (one.base, one.new) if way == "there" else (one.new, one.base)
+        assert "nested" not in plain[0].params
+        assert nested[0].params["nested"] == [16, 32]
+        assert "nested.0" in one.notes[0]
+    assert (found.gone, found.added, found.refused) == ([], [], [])
+
+
+def test_names_of_which_neither_continues_the_other_mean_all_of_their_rows():
+    both = results(_lengths())
+    found = pair(both, both, {"loss": "csq"}, {"loss": "dch"})
+    assert [("nested" in one.base[0].params, "nested" in one.new[0].params) for one in found.pairs] == [
+        (False, False),
+        (True, True),
+    ] * 2
+    # Part of each is in the other.
+    assert pair(both, both, {"loss": "csq,dch?nested*"}, {"loss": "dch"}).refused
+
+
 def test_one_seed_against_another():
     both = results(seeds(3))
     (one,) = pair(both, both, {"seed": "0"}, {"seed": "2"}).pairs

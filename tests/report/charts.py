@@ -111,3 +111,80 @@ def many(count=60, methods=("none", "cukd", "ranking", "rkd", "logits")):
         parts = methods[i % len(methods)], ("csq", "dch")[i % 2], (16, 32, 64)[i % 3]
         records.append(priced(recorded.make_record(f"student_{i:02d}", *parts), cost, value))
     return records
+
+
+#: Networks of the grids below: multiply-adds and size of images.
+NETWORKS = {
+    "timm:test_byobnet": (1.26e6, 32),
+    "timm:test_resnet": (4.09e6, 32),
+    "timm:test_resnet at 64": (16.3e6, 64),
+    "timm:mobilenetv3_small_050": (6.2e6, 32),
+    "cukd_v1": (22.6e6, 32),
+    "cukd_v2": (24.1e6, 32),
+    "timm:mobilenetv3_large_100": (92.0e6, 64),
+}
+TEACHERS = {"efficientnet_lite0": (31.4e6, 64), "efficientnet_lite2": (70.5e6, 64), "resnet50": (337e6, 64)}
+METHODS = {
+    **{"none": 0.0, "cukd": 0.07, "ranking": 0.075, "rkd": 0.03, "logits": 0.04, "cdd": 0.06},
+    **{"whiten_mtd": 0.05, "retrieval": 0.02, "supcon": 0.055, "fitnet": 0.015, "crd": 0.045},
+}
+
+
+def grid(networks, methods, losses, lengths, teachers, seeds=3):
+    """Records of a crossed grid; accuracy rises with the logarithm of the cost, by .25 over two decades.
+
+    Args:
+        methods: name -> teachers, each a variant of the method.
+        teachers: with a record for each loss and length.
+    """
+    chance = random.Random(7)
+    records = []
+
+    def add(name, method, teacher, loss, bits, gain):
+        macs, size = (NETWORKS | TEACHERS)[name]
+        value = 0.55 + 0.125 * np.log10(macs / 1e6) + gain + chance.gauss(0, 0.01)
+        value += {"csq": 0.0, "dch": 0.015}.get(loss, 0.0) + 0.02 * np.log2(bits / 16)
+        for seed in range(seeds):
+            record = recorded.make_record(name.removesuffix(" at 64"), method, loss, bits, seed)
+            changes = {"image_size": size, "teachers": [teacher] if teacher else []}
+            record = priced(record, macs + 2048 * bits, min(value + chance.gauss(0, 0.01), 0.97), **changes)
+            identity = f"{name} {method} {teacher} {loss} {bits} {seed}"
+            update = {"key": identity, "cell_key": identity}
+            params = {**record.params, "teachers": [{"weights": "default"}] * bool(teacher)}
+            records.append(record.model_copy(update={**update, "params": params}))
+
+    for name, (method, variants), loss, bits in itertools.product(networks, methods.items(), losses, lengths):
+        for number, teacher in enumerate(variants):
+            add(name, method, teacher, loss, bits, METHODS[method] + 0.015 * number)
+    for name, loss, bits in itertools.product(teachers, losses, lengths):
+        add(name, "none", None, loss, bits, 0.08)
+    return records
+
+
+def tradeoff(seeds=3):
+    """92 rows: seven students, none and a method with two teachers, two losses, two lengths; the teachers."""
+    two = ("efficientnet_lite0", "efficientnet_lite2")
+    return grid(NETWORKS, {"none": (None,), "cukd": two}, ("csq", "dch"), (16, 64), two, seeds)
+
+
+def taught():
+    """Ten methods and none, with the teachers that they have."""
+    others = {"none": None, "cdd": "resnet50", "whiten_mtd": "efficientnet_lite2"}
+    return {method: (others.get(method, "efficientnet_lite0"),) for method in METHODS}
+
+
+def lengths_together():
+    """Four losses and two lengths, too many for a panel each: lengths share a panel."""
+    two = ("efficientnet_lite0", "efficientnet_lite2")
+    methods = {"none": (None,), "cukd": two}
+    return grid([*NETWORKS][:4], methods, ("csq", "dch", "dpn", "dpsh"), (16, 64), two[:1])
+
+
+def all_methods(networks=("cukd_v1",)):
+    """Ten methods and none under two losses, beside three teachers: 28 rows of one student."""
+    return grid(networks, taught(), ("csq", "dch"), (32,), TEACHERS)
+
+
+def one_loss():
+    """58 rows that nothing splits: five students, ten methods and none, three teachers."""
+    return grid([*NETWORKS][:5], taught(), ("dch",), (32,), TEACHERS)

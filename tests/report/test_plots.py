@@ -152,7 +152,7 @@ TWO_STUDENTS = two_students()
 
 
 def test_the_staircase_is_monotone_through_moved_points(run_records):
-    for records in (run_records, two_students(), load_results(PUBLISHED / "tradeoff").records):
+    for records in (run_records, two_students(), load_results(PUBLISHED / "quick").records):
         figure = figure_of([record for record in records if record.status == "ok"])
         (line,) = [
             line for line in figure.axes[0].lines if len(line.get_xdata()) > 2 and line.get_marker() == "None"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import environment
+from bench.storage.sealed import sealed
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results" / "published" / "methods" / "records"
@@ -23,7 +24,9 @@ def vary(record, dataset, variant, seed, chance):
     """A copy of a published record as another configuration or seed would have left it."""
     record = json.loads(json.dumps(record))
     name = f"{dataset}-{variant}-{seed}-{record['key']}"
-    record |= {"key": f"key-{name}", "cell_key": f"cell-{name}"}
+    record |= {"key": f"key-{name}", "cell_key": f"cell-{name}", "per_query": {}}
+    for said in ("sealed", "beside"):  # what lay beside the published one does not lie beside this one
+        record.pop(said)
     record["cell"] |= {"seed": seed, "bits": BITS[variant % len(BITS)]}
     if dataset:
         record["cell"]["dataset"] = f"data_{dataset}"
@@ -40,7 +43,8 @@ def vary(record, dataset, variant, seed, chance):
 
 def write(folder, datasets, configurations, seeds):
     chance = random.Random(0)
-    published = [json.loads(path.read_text()) for path in sorted(PUBLISHED.glob("*.json"))]
+    everything = (json.loads(path.read_text()) for path in sorted(PUBLISHED.glob("*.json")))
+    published = [record for record in everything if record["cell"]["seed"] == 0]
     (folder / "records").mkdir(parents=True)
     cells = {}
     for number in range(datasets * configurations * seeds):
@@ -49,7 +53,7 @@ def write(folder, datasets, configurations, seeds):
         variant, place = divmod(configuration, len(published))
         record = vary(published[place], dataset, variant, seed, chance)
         cells[record["cell_key"]] = f"cell-{number}"
-        (folder / "records" / f"{number:05d}.json").write_text(json.dumps(record, indent=1))
+        (folder / "records" / f"{number:05d}.json").write_text(sealed(record))
     index = {"schema_version": 1, "name": "thousand", "pareto": PAIRS, "cells": cells}
     (folder / "grid.json").write_text(json.dumps(index))
 

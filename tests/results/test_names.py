@@ -62,3 +62,16 @@ def test_a_parameter_that_joined_later_is_told_where_it_is_not_as_before():
         "cukd_v1 · cukd · csq · 32 bit",
         "cukd_v1 · cukd · csq[targets=first] · 32 bit",
     ]
+
+
+def test_a_method_is_called_alike_with_all_students():
+    """Two teachers of one student: with another, which has one of them, the method is no other one."""
+    pairs = [("cukd_v1", "lite0"), ("cukd_v1", "lite2"), ("cukd_v2", "lite0")]
+    records = [
+        one.model_copy(update={"cell": one.cell.model_copy(update={"teachers": [f"efficientnet_{size}"]})})
+        for one, size in ((make_record(student), size) for student, size in pairs)
+    ]
+    methods = [Names(records)(record).method for record in records]
+    small, large = (f"cukd[teacher=efficientnet_{size}]" for size in ("lite0", "lite2"))
+    assert methods == [small, large, small]
+    assert [Names(records[1:])(record).method for record in records[1:]] == ["cukd", "cukd"]

@@ -149,3 +149,14 @@ def test_base_names_find_the_protocols_metric_first(make_record):
     assert group.resolve("map@all:best") == "map@all:best:relevant"
     assert group.resolve("latency_ms") == "latency_ms@1"
     assert group.resolve("ma") is None
+
+
+def test_groups_come_in_the_order_of_the_numbers_in_their_names(make_record):
+    few = [
+        make_record(seed=0, params={"dataset": {"train_per_class": n}}, protocol={"split": f"t{n}"})
+        for n in (200, 5, 50)
+    ]
+    groups = summarise(Results(None, "grid", [], few, [])).groups
+    assert [group.dataset for group in groups] == [
+        f"fashion_mnist[train_per_class={n}]" for n in (5, 50, 200)
+    ]

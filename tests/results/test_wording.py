@@ -50,7 +50,7 @@ def test_doubts_are_told_once_with_a_cure():
     marks = [wording.doubt(one) for one in (timed, counted, timed)]
     assert marks == [wording.UNSTEADY, wording.PARTIAL, wording.UNSTEADY]
     assert [line[0] for line in wording.doubts(marks)] == [wording.UNSTEADY, wording.PARTIAL]
-    assert "measure again on a quiet machine" in wording.doubts(marks)[0]
+    assert "take them again on a quiet machine" in wording.doubts(marks)[0]
     assert "the front may change" in wording.doubts(marks, on_front=True)[0]
 
 

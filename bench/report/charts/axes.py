@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
@@ -22,6 +24,8 @@ POINTS_PER_INCH = 72
 _SIDE = 0.07
 #: Of the axes' height: costs stand below the points, names above them.
 _BELOW, _ABOVE = 0.1, 0.13
+#: Of accuracies that go across, left free at both ends.
+_ASIDE = 0.05
 
 
 def on_paper(axes: Axes, data: Floats) -> Floats:
@@ -44,17 +48,22 @@ def _points_per_pixel(axes: Axes) -> float:
     return float(POINTS_PER_INCH / figure.dpi)
 
 
-def limit_costs(axes: Axes, points: Points) -> None:
-    """From the least cost to the largest, with room for what stands beside the latter."""
+def limit_costs(axes: Axes, points: Points, aside: float | None = None) -> None:
+    """From the least cost to the largest, with room for what stands beside the latter.
+
+    Args:
+        aside: that room in printer's points; None: what ``side_by_side`` needs.
+    """
     x = np.array(points.x.everything)
     if points.x.is_log:
         axes.set_xscale("log")
         x = np.log10(x)
     # Code length moves costs by a per mille; do not blow that up to the width of the chart.
-    middle, span = (x.max() + x.min()) / 2, max(np.ptp(x), 0.2 * abs(x.max()), 1e-9)
+    middle, span = (x.max() + x.min()) / 2, max(np.ptp(x), 0.2 * abs(x.max())) or 1.0
     left, _, right, _ = frame(axes)
     width, usual = right - left, _SIDE * (right - left)
-    aside = last_width(points, (x - middle) / span * (width - 2 * usual))
+    if aside is None:
+        aside = last_width(points, (x - middle) / span * (width - 2 * usual))
     aside = min(max(aside, usual), 0.5 * width)
     before, after = (aside, usual) if points.x.higher_is_better else (usual, aside)
     scale = span / (width - before - after)
@@ -83,19 +92,35 @@ def thin_out(axes: Axes, pen: Pen) -> None:
     axes.xaxis.set_major_locator(FixedLocator(kept))
 
 
-def limit_accuracies(axes: Axes, points: Points) -> bool:
-    """From the least accuracy to the best; returns whether bars go on behind the frame."""
+def limit_accuracies(axes: Axes, points: Points, *, across: bool = False) -> bool:
+    """From the least accuracy to the best; returns whether bars go on behind the frame.
+
+    Args:
+        across: whether accuracies go from left to right.
+    """
     y = np.array(points.y.everything)
     # Two seeds can give intervals of any length; bars may be cut, points must stay apart.
-    reach = max(np.ptp(y), 0.05 * abs(y.max()), 1e-9)
+    reach = max(np.ptp(y), 0.05 * abs(y.max())) or 1.0
     bars = [bound for i in points.listed for bound in points.y.estimates[i].interval or ()]
     low, high = max(min([*bars, *y]), y.min() - reach / 2), min(max([*bars, *y]), y.max() + reach / 2)
     size = high - low or reach
-    bottom, top = low - _BELOW * size, high + _ABOVE * size
-    axes.set_ylim(bottom, top)
-    least, most = catalogue.bounds(points.y.name, "") or (-np.inf, np.inf)
-    if least <= y.min() and y.max() <= most:
-        ticks = axes.get_yticks()
-        axes.set_yticks([tick for tick in ticks if max(bottom, least) <= tick <= min(top, most)])
-    axes.set_ylabel(points.y.label)
+    before, after = (_ASIDE, _ASIDE) if across else (_BELOW, _ABOVE)
+    bottom, top = low - before * size, high + after * size
+    axis: Axis = axes.xaxis if across else axes.yaxis
+    (axes.set_xlim if across else axes.set_ylim)(bottom, top)
+    limit_ticks(axis, points.y.everything, catalogue.bounds(points.y.name, points.y.unit))
+    axis.set_label_text(points.y.label)
     return any(not bottom <= bound <= top for bound in bars)
+
+
+def limit_ticks(axis: Axis, values: Sequence[float], bounds: tuple[float, float] | None) -> None:
+    """Leave out ticks that none of the values can have; limits stay.
+
+    Args:
+        values: on the axis.
+        bounds: least and greatest one that there can be; None: nobody knows.
+    """
+    if bounds and bounds[0] <= min(values) and max(values) <= bounds[1]:
+        low, high = axis.get_view_interval()
+        ticks = axis.get_majorticklocs()
+        axis.set_ticks([tick for tick in ticks if max(low, bounds[0]) <= tick <= min(high, bounds[1])])

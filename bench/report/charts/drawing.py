@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.path import Path
-from matplotlib.textpath import TextPath
 
 from bench.report.charts import axes as chart_axes
-from bench.report.charts import beside, words
+from bench.report.charts import beside, strokes, words
 from bench.report.charts import key as chart_key
 from bench.report.charts.axes import POINTS_PER_INCH, Floats
 from bench.report.charts.points import Axis, Points
 from bench.report.charts.side_by_side import shifts, stacks
 from bench.report.charts.styles import Styles
-from bench.report.charts.text import INK, SMALL, Pen
+from bench.report.charts.text import INK, Pen
 
 #: Printer's points: a band beyond its points; the line at its foot, which says what they cost.
 _ASIDE, COST_LINE = 7.0, 14.0
-#: From a marker's middle to a sign that its number is in doubt, printer's points.
-_SIGN = np.array([7.0, -6.0])
-
-
-Align = Literal["left", "center", "right"]
 
 
 class Drawing:
@@ -81,16 +72,6 @@ class Drawing:
         marks = chart_key.marks(self.points, position, self._styles)
         return float(max(mark["markersize"] for mark in marks) / 2 + 1)
 
-    def add_lines(self, segments: list[Floats], **look: Any) -> None:
-        """Add lines between pairs of places in data."""
-        self.axes.add_collection(LineCollection(segments, **look), autolim=False)
-
-    def add_text(self, x: float, y: float, text: str, align: Align, **look: Any) -> None:
-        """Write around a place given in printer's points."""
-        across, up = chart_axes.from_paper(self.axes, np.array([x, y]))
-        look = {"fontsize": SMALL, "va": "center_baseline", "zorder": 4, **look}
-        self.axes.text(across, up, text, ha=align, **look)
-
     def _find_bands(self, stacks: list[list[int]]) -> list[tuple[float, float, list[int]]]:
         """Left and right edge of what stands side by side, apart from its neighbours; printer's points."""
         ends = [(self.paper[some, 0].min(), self.paper[some, 0].max(), some) for some in stacks]
@@ -112,7 +93,8 @@ class Drawing:
             said = words.costs(self.points, some)
             middle, half = (left + right) / 2, self._pen.width(said) * POINTS_PER_INCH / 2
             if free < middle - half and middle + half < self.frame[2]:
-                self.add_text(middle, self.frame[1] + COST_LINE / 2, said, "center", color=INK)
+                place = np.array([middle, self.frame[1] + COST_LINE / 2])
+                strokes.add_text(self.axes, place, said, "center", color=INK)
                 free = middle + half + 4
 
     def _draw_front(self) -> None:
@@ -124,7 +106,7 @@ class Drawing:
         """Thin lines from a student without distillation to the same with it."""
         segments = [self.at[list(pair)] for pair in self.points.gains]
         colours = [self._styles.colour(self.points.rows[i]) for _, i in self.points.gains]
-        self.add_lines(segments, colors=colours, linewidths=0.8, alpha=0.5, zorder=1.8)
+        strokes.add_lines(self.axes, segments, colors=colours, linewidths=0.8, alpha=0.5, zorder=1.8)
 
     def _draw_bars(self) -> None:
         """Intervals of the listed points on both axes, and what their seeds had."""
@@ -133,7 +115,7 @@ class Drawing:
             with_bar = [i for i in points.listed if axis.estimates[i].interval is not None]
             segments = [self.bar(i, axis, along) for i in with_bar]
             colours = [self._styles.colour(points.rows[i]) for i in with_bar]
-            self.add_lines(segments, colors=colours, linewidths=1.1, alpha=0.55, zorder=2)
+            strokes.add_lines(self.axes, segments, colors=colours, linewidths=1.1, alpha=0.55, zorder=2)
         for i in points.listed:
             if not (seeds := points.y.estimates[i].by_seed):
                 continue
@@ -153,16 +135,8 @@ class Drawing:
             for mark in chart_key.marks(points, i, self._styles):
                 axes.plot(*self.at[i], zorder=3, **mark)
             if signs := "".join(mark for mark in points.doubts(i) if not points.is_everywhere(mark)):
-                place = chart_axes.from_paper(axes, self.paper[i] + _SIGN)
-                axes.plot(*place, marker=_sign(signs), markersize=SMALL, color="black", mew=0, zorder=3.5)
+                strokes.add_sign(axes, self.paper[i], signs)
 
     def _draw_published(self) -> None:
         if self.points.published:
             self.axes.plot(*self.at[len(self.points.rows) :].T, zorder=2.9, **beside.MARK)
-
-
-def _sign(text: str) -> Path:
-    """A word as a marker, around its middle."""
-    path = TextPath((0, 0), text, size=SMALL)
-    box = path.get_extents()
-    return Path(path.vertices - np.mean([box.min, box.max], axis=0), path.codes)

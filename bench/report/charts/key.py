@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,35 +27,38 @@ _LEADING = 1.15
 
 @dataclass(frozen=True)
 class Entry:
-    """Words behind a sample: markers on top of each other, or a line; or behind nothing but a sign."""
+    """Words behind a sample: markers on top of each other, a line, or both; or behind nothing but a sign."""
 
     words: str
     markers: tuple[dict[str, Any], ...] = ()
     line: dict[str, Any] | None = None
 
     @property
+    def sample(self) -> float:
+        """How long the sample is, inches; dashes show on both sides of a marker."""
+        if self.line:
+            return (2.5 if self.markers else 1.5) * _SAMPLE
+        return _SAMPLE if self.markers else 0.0
+
+    @property
     def indent(self) -> float:
         """Where the words begin, inches."""
-        if self.line:
-            return 1.5 * _SAMPLE + _GAP
-        return _SAMPLE + _GAP if self.markers else 0.0
+        return self.sample + _GAP if self.sample else 0.0
 
 
 class Key:
     """The entries of a chart, laid out in lines.
 
     Args:
+        kinds: of entries, those of a kind side by side.
         width: of the lines, inches.
-        banded: whether points of one cost stand in bands.
     """
 
-    def __init__(
-        self, front: Front, points: Points, styles: Styles, pen: Pen, *, width: float, banded: bool
-    ) -> None:
+    def __init__(self, kinds: Iterable[list[Entry]], pen: Pen, *, width: float) -> None:
         self._pen = pen
         self._lines: list[list[tuple[float, Entry]]] = [[]]
         x = 0.0
-        for kind in [*_names(points, styles, pen), *_standings(front, points, banded)]:
+        for kind in kinds:
             for i, entry in enumerate(kind):
                 x += _KINDS_APART if i == 0 and self._lines[-1] else 0.0
                 room = entry.indent + pen.width(entry.words)
@@ -75,29 +78,40 @@ class Key:
         for number, line in enumerate(self._lines):
             y = top - (number + 0.5) * height(SMALL) * _LEADING
             for x, entry in line:
-                middle = left + x + _SAMPLE / 2
-                for marker in entry.markers:
-                    _add(figure, [middle], y, marker)
                 if entry.line:
-                    _add(figure, [left + x, left + x + 1.5 * _SAMPLE], y, entry.line)
+                    _add(figure, [left + x, left + x + entry.sample], y, entry.line)
+                for marker in entry.markers:
+                    _add(figure, [left + x + entry.sample / 2], y, marker)
                 self._pen.write(left + x + entry.indent, y, entry.words)
 
 
-def _names(points: Points, styles: Styles, pen: Pen) -> Iterator[list[Entry]]:
+def entries(front: Front, points: Points, styles: Styles, pen: Pen, *, banded: bool) -> Iterator[list[Entry]]:
+    """What there is to say below a scatter: colours, fillings, sizes, then standings, then doubts.
+
+    Args:
+        banded: whether points of one cost stand in bands.
+    """
+    yield from looks(points, styles, pen)
+    yield _standings(front, points, banded)
+    yield doubts(points)
+
+
+def looks(points: Points, styles: Styles, pen: Pen) -> Iterator[list[Entry]]:
+    """What the markers of the rows mean."""
     for kind in styles.legend(points.rows):
         entries = [Entry(pen.fit(name, _LONGEST), (marker,)) for name, marker in kind[:_MOST]]
         more = [Entry(f"and {len(kind) - _MOST} more")] if len(kind) > _MOST else []
         yield [*entries, *more]
 
 
-def _standings(front: Front, points: Points, banded: bool) -> list[list[Entry]]:
+def _standings(front: Front, points: Points, banded: bool) -> list[Entry]:
     standing = []
     if points.on_front:
         standing.append(Entry("Pareto front", line=FRONT))
     if points.close:
-        standing.append(Entry("not distinguishable from the front", (ring(6.0), _dot())))
+        standing.append(close())
     if points.recommended is not None:
-        standing.append(Entry(words.recommended(front), (chosen(4.5), _dot())))
+        standing.append(recommended(front))
     if any(points.y.estimates[i].by_seed for i in points.listed):
         standing.append(Entry("single seeds", (seed_tick(9.0), _bar())))
     if banded:
@@ -106,7 +120,22 @@ def _standings(front: Front, points: Points, banded: bool) -> list[list[Entry]]:
         standing.append(Entry("published by others, not ranked", (beside.MARK,)))
     if points.unlisted:
         standing.append(Entry(words.others(points), (PALE,)))
-    return [standing, [Entry(f"{mark} {wording.said(mark)}") for mark in points.doubted]]
+    return standing
+
+
+def close() -> Entry:
+    """What the ring around a point means."""
+    return Entry("not distinguishable from the front", (ring(6.0), dot()))
+
+
+def recommended(front: Front) -> Entry:
+    """What the heavy ring means."""
+    return Entry(words.recommended(front), (chosen(4.5), dot()))
+
+
+def doubts(points: Points) -> list[Entry]:
+    """What the signs beside points mean."""
+    return [Entry(f"{mark} {wording.said(mark)}") for mark in points.doubted]
 
 
 # -- What stands at a point -----------------------------------------------------------------------
@@ -147,7 +176,8 @@ def _circle(size: float, weight: float) -> dict[str, Any]:
     return {**look, "markersize": size, "markeredgewidth": weight}
 
 
-def _dot() -> dict[str, Any]:
+def dot() -> dict[str, Any]:
+    """In place of any marker."""
     return {"linestyle": "none", "marker": "o", "markersize": 4.0, "color": INK}
 
 

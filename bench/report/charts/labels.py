@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ _SIDES = np.array(
     dtype=float,
 )
 #: Gaps to try beyond the marker's edge, and what one further out costs in units of covered area.
-_GAPS = np.array([2.0, 8.0, 16.0, 26.0, 38.0, 52.0, 68.0])
+GAPS = (2.0, 8.0, 16.0, 26.0, 38.0, 52.0, 68.0)
 _GAP_COST = 12.0
 #: Where a line from a point to its label is looked at, as shares of its length; what a label across it costs.
 _ALONG = np.linspace(0.1, 1.0, 10)[:, None]
@@ -33,7 +34,12 @@ _ORDERS, _MOST_ORDERED = 24, 10
 
 
 def place(
-    anchors: Floats, sizes: Floats, radii: Floats, frame: Floats, obstacles: Floats | None = None
+    anchors: Floats,
+    sizes: Floats,
+    radii: Floats,
+    frame: Floats,
+    obstacles: Floats | None = None,
+    gaps: Sequence[float] = GAPS,
 ) -> Floats:
     """Choose a centre for the label of every point.
 
@@ -45,6 +51,7 @@ def place(
         radii: (n, 1) half the size of the markers at the points, which stay uncovered where they can.
         frame: (4,) box to stay inside of, as left, bottom, right, top.
         obstacles: (m, 4) boxes of what else had better stay uncovered.
+        gaps: to try beyond the markers' edges, ascending.
 
     Returns:
         (n, 2) offsets from the points to the centres of their labels; NaN where there is no room for one.
@@ -52,7 +59,10 @@ def place(
     taken = np.hstack([anchors - radii, anchors + radii])
     if obstacles is not None:
         taken = np.vstack([taken, obstacles])
-    choices = [_Choices.of(*label, frame, taken) for label in zip(anchors, sizes, radii[:, 0], strict=True)]
+    choices = [
+        _Choices.of(*label, frame, taken, np.array(gaps))
+        for label in zip(anchors, sizes, radii[:, 0], strict=True)
+    ]
     n = len(choices)
     orders = [np.arange(n)]
     if 1 < n <= _MOST_ORDERED:
@@ -79,11 +89,13 @@ class _Choices:
     costs: Floats
 
     @classmethod
-    def of(cls, anchor: Floats, size: Floats, radius: float, frame: Floats, taken: Floats) -> _Choices:
-        reach = radius + _GAPS[:, None, None]
+    def of(
+        cls, anchor: Floats, size: Floats, radius: float, frame: Floats, taken: Floats, gaps: Floats
+    ) -> _Choices:
+        reach = radius + gaps[:, None, None]
         offsets = (_SIDES[:, 0] * size / 2 + _SIDES[:, 1] * reach).reshape(-1, 2)
         boxes = np.hstack([anchor + offsets - size / 2, anchor + offsets + size / 2])
-        costs = _overlap(boxes, taken).sum(axis=1) + _GAP_COST * np.repeat(np.arange(len(_GAPS)), len(_SIDES))
+        costs = _overlap(boxes, taken).sum(axis=1) + _GAP_COST * np.repeat(np.arange(len(gaps)), len(_SIDES))
         inside = np.all((boxes[:, :2] >= frame[:2]) & (boxes[:, 2:] <= frame[2:]), axis=1)
         offsets, boxes, costs = offsets[inside], boxes[inside], costs[inside]
         nearest = np.clip(anchor, boxes[:, :2], boxes[:, 2:])

@@ -15,19 +15,21 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from bench.report.charts import axes as chart_axes
-from bench.report.charts import words
+from bench.report.charts import dots, panels, words
+from bench.report.charts import key as chart_key
 from bench.report.charts.axes import POINTS_PER_INCH
 from bench.report.charts.drawing import Drawing
+from bench.report.charts.forms import form_of
 from bench.report.charts.key import Key
 from bench.report.charts.names import draw_names
-from bench.report.charts.points import REFERENCES, Points
+from bench.report.charts.points import DASHES, REFERENCES, Points
+from bench.report.charts.sheet import BELOW_AXES, EDGE, ROOM, Sheet
 from bench.report.charts.side_by_side import stacks
 from bench.report.charts.styles import Styles
-from bench.report.charts.text import INK, SMALL, TEXT, TITLE, WIDTH, Pen, height
+from bench.report.charts.text import INK, SMALL, TEXT, WIDTH, Pen, height
 from bench.results.fronts import Front
 from bench.results.published import Point
 from bench.results.summary import Role
@@ -57,11 +59,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 #: Pixels per inch: two for each of a README's.
 _RESOLUTION = 200
-_DASHES = {"teacher": (0, (6, 3)), "undistilled": (0, (1.5, 2))}
 
 # Inches.
-_LEFT, _AXES_HEIGHT, _EDGE = 0.82, 3.9, 0.12
-_BELOW_AXES = 0.62
+_LEFT, _AXES_HEIGHT = 0.82, 3.9
 
 
 def pareto_chart(
@@ -81,7 +81,7 @@ def pareto_chart(
     """
     with look():
         figure = draw(report, front, styles, published)
-        return {form: _encode(figure, form) for form in formats}
+        return {form: encode(figure, form) for form in formats}
 
 
 @contextlib.contextmanager
@@ -93,42 +93,43 @@ def look() -> Iterator[None]:
         yield
 
 
-def _encode(figure: Figure, form: str) -> bytes:
+def encode(figure: Figure, form: str) -> bytes:
+    """The file of a figure, the same bytes for the same figure; see ``look``."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form, dpi=_RESOLUTION, **_OPTIONS[form])
     return buffer.getvalue()
 
 
 def draw(report: str, front: Front, styles: Styles, published: Sequence[Point] = ()) -> Figure:
-    """Lay the chart out in inches, from the top down: title, subtitle, axes, key, notes; see ``look``."""
+    """Lay the chart out in the form that its rows can be read in; see ``look``."""
     points = Points.of(front, published)
-    figure = Figure(figsize=(WIDTH, WIDTH))  # its height is known last
-    FigureCanvasAgg(figure)
-    pen = Pen(figure)
-    room = WIDTH - 2 * _EDGE
-    # Lines are not filled to their end, so a little less than two of them.
-    title = pen.fit(words.title(front), 1.7 * room, TITLE, "bold")
-    titles = pen.fill([title], room, 3, TITLE, "bold")
-    subtitle = [pen.fit(line, room) for line in words.subtitle(report, front, points)]
+    form = form_of(points)
+    if form.kind == "lines":
+        figure = panels.draw(report, front, points.in_full(), styles, form.facets)
+        if figure is not None:
+            return figure
+    if form.kind == "dots":
+        return dots.draw(report, front, points.in_full(), styles)
+    return _scatter(report, front, points, styles)
+
+
+def _scatter(report: str, front: Front, points: Points, styles: Styles) -> Figure:
+    """All points in one pair of axes, those that matter named."""
+    sheet = Sheet(words.title(front), words.subtitle(report, front, points))
+    figure, pen = sheet.figure, sheet.pen
     left, width = _LEFT / WIDTH, (WIDTH - _LEFT - _margin(pen, points)) / WIDTH
     axes = figure.add_axes((left, 0.5, width, 0.5))
     chart_axes.limit_costs(axes, points)
     at = chart_axes.on_paper(axes, np.column_stack([points.x.everything, points.y.everything]))
     banded = any(len(some) > 1 for some in stacks(points, at[:, 0]))
-    key = Key(front, points, styles, pen, width=room, banded=banded)
+    if points.unlisted:
+        styles = styles.focused(points.methods)
+    key = Key(chart_key.entries(front, points, styles, pen, banded=banded), pen, width=ROOM)
 
-    top = 0.1 + len(titles) * height(TITLE) + len(subtitle) * height(SMALL) + 0.1
-    bottom = _BELOW_AXES + key.height + 0.08 + 2 * height(SMALL) + 0.06
-    total = top + _AXES_HEIGHT + bottom
-    figure.set_size_inches(WIDTH, total)
+    bottom = sheet.below(key.height)
+    total = sheet.top + _AXES_HEIGHT + bottom
+    sheet.cut_to(total)
     axes.set_position((left, bottom / total, width, _AXES_HEIGHT / total))
-    y = total - 0.1
-    for line in titles:
-        pen.write(_EDGE, y - height(TITLE) / 2, line, fontsize=TITLE, fontweight="bold")
-        y -= height(TITLE)
-    for line in subtitle:
-        pen.write(_EDGE, y - height(SMALL) / 2, line, color=INK)
-        y -= height(SMALL)
     cut = chart_axes.limit_accuracies(axes, points)
     chart_axes.thin_out(axes, pen)
     for label, length in ((axes.xaxis.label, WIDTH - 2 * _LEFT), (axes.yaxis.label, _AXES_HEIGHT)):
@@ -137,21 +138,10 @@ def draw(report: str, front: Front, styles: Styles, published: Sequence[Point] =
     drawing.draw()
     draw_names(drawing, pen)
     _name_references(axes, points, pen)
-    key.draw(figure, _EDGE, bottom - _BELOW_AXES)
-    y = bottom - _BELOW_AXES - key.height - 0.08
-    for line in pen.fill(words.notes(front, points, cut=cut), room, 2):
-        pen.write(_EDGE, y - height(SMALL) / 2, line, color=INK)
-        y -= height(SMALL)
-    _set_letter_by_letter(figure)
+    key.draw(figure, EDGE, bottom - BELOW_AXES)
+    sheet.write_notes(words.notes(front, points, cut=cut))
+    sheet.set_letter_by_letter()
     return figure
-
-
-def _set_letter_by_letter(figure: Figure) -> None:
-    """Take out the ligatures that matplotlib 3.11 brought: they embed every font of a PDF twice."""
-    for axes in figure.axes:
-        for text in (*figure.texts, *axes.texts, axes.xaxis.label, axes.yaxis.label):
-            if hasattr(text, "set_fontfeatures"):
-                text.set_fontfeatures(["-liga"])
 
 
 # -- Beside the axes -----------------------------------------------------------------------------
@@ -175,7 +165,7 @@ def _name_references(axes: Axes, points: Points, pen: Pen) -> None:
     lowest = -np.inf
     for role, best in sorted(points.references.items(), key=lambda item: points.y.values[item[1]]):
         level = points.y.values[best]
-        axes.axhline(level, color=INK, linewidth=1.0, linestyle=_DASHES[role], zorder=1.2)
+        axes.axhline(level, color=INK, linewidth=1.0, linestyle=DASHES[role], zorder=1.2)
         y = chart_axes.on_paper(axes, np.array([points.x.values[best], level]))[1] / POINTS_PER_INCH
         lines = _BROKEN[role]
         # Names of lines that lie close together make room for each other.

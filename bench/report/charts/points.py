@@ -15,13 +15,18 @@ from bench.results.summary import Estimate, Group, Role, Row
 from bench.types.sizes import ImageSize
 
 #: Of more rows than this, those that matter have bars and a full marker; the others are small and pale.
-_LISTED = 24
+LISTED = 24
 #: As many names as a reader can take in.
 _NAMED = 8
 #: Of them, what was measured elsewhere: who brings a method looks for it.
 _OTHERS = 3
 #: Role of a reference -> its words.
 REFERENCES: dict[Role, str] = {"teacher": "best teacher", "undistilled": "best without distillation"}
+#: Role of a reference -> its line.
+DASHES: dict[Role, tuple[float, tuple[float, float]]] = {
+    "teacher": (0, (6, 3)),
+    "undistilled": (0, (1.5, 2)),
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Axis:
     detail: str
     estimates: list[Estimate]
     others: list[float] = field(default_factory=list)
+    unit: str = ""
 
     @classmethod
     def of(cls, group: Group, name: str, rows: list[Row]) -> Axis:
@@ -41,7 +47,8 @@ class Axis:
         metric, raw = group.metrics[name], [row.estimates[name] for row in rows]
         divisor, unit = wording.unit(name, metric.unit, [one.value for one in raw])
         detail = ", ".join(filter(None, [wording.one_line(unit), wording.conditions(metric)]))
-        return cls(name, metric.higher_is_better, divisor, detail, [one.over(divisor) for one in raw])
+        estimates = [one.over(divisor) for one in raw]
+        return cls(name, metric.higher_is_better, divisor, detail, estimates, unit=wording.one_line(unit))
 
     @property
     def values(self) -> list[float]:
@@ -114,7 +121,7 @@ class Points:
         first = list(dict.fromkeys([*chosen, *references.values(), *others]))
         named = [*first, *_spread([i for i in on_front if i not in first], _NAMED - len(first))] or [0]
         listed = list(range(len(rows)))
-        if len(rows) > _LISTED:
+        if len(rows) > LISTED:
             rest = listed if front.group.limited else [*on_front, *close]
             listed = list(dict.fromkeys([*named, *rest]))
         x, y = (Axis.of(front.group, name, rows) for name in (front.cost, front.accuracy))
@@ -128,7 +135,7 @@ class Points:
             close=frozenset(close),
             references=references,
             recommended=recommended,
-            listed=sorted(listed[:_LISTED]),
+            listed=sorted(listed[:LISTED]),
             named=named,
             usual_size=sizes.pop() if len(sizes) == 1 else None,
             published=drawn,
@@ -145,6 +152,16 @@ class Points:
     def unlisted(self) -> list[int]:
         """The others, ascending."""
         return sorted(set(range(len(self.rows))) - set(self.listed))
+
+    def in_full(self) -> Points:
+        """The same with all rows listed, for charts that have room for them."""
+        return replace(self, listed=list(range(len(self.rows))))
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods of distillation and what was measured elsewhere, the one that got furthest first."""
+        rows = (row for row in self.rows if row.role in {"distilled", "external"})
+        return list(dict.fromkeys(row.configuration.method for row in rows))
 
     def family(self, position: int) -> tuple[str, str, int]:
         """What a row shares with those that differ from it in the method alone."""

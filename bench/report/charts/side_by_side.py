@@ -12,7 +12,7 @@ from bench.report.charts.points import Points
 Floats = NDArray[np.float64]
 
 #: All lengths are printer's points. Costs no further apart than this look like one.
-_SAME = 4.0
+SAME = 4.0
 #: From one point to the next with the same network, loss and bits, and to one with others.
 _NEXT, _OTHER = 9.5, 16.0
 #: In how many columns published figures of one cost stand.
@@ -59,7 +59,7 @@ def stacks(points: Points, at: Floats) -> list[list[int]]:
     """What is placed and looks as if it cost the same, the cheapest first; ``at`` as in ``shifts``."""
     at, found = _sign(points) * at, list[list[int]]()
     for i in sorted(points.placed, key=lambda i: at[i]):
-        if found and at[i] - at[found[-1][0]] <= _SAME:
+        if found and at[i] - at[found[-1][0]] <= SAME:
             found[-1].append(i)
         else:
             found.append([i])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
+from bench.report.charts.forms import Facet, Values, values_of
 from bench.report.charts.points import Points
 from bench.report.charts.ticks import plain
 from bench.report.tables.columns import quickest
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.summary import Group, Row, interval_words
-from bench.types.sizes import area
+from bench.types.sizes import ImageSize, area
 
 #: What tells points apart beside their network, in the order in which it is said.
 _PARTS: dict[str, Callable[[Row], str]] = {
@@ -20,6 +22,8 @@ _PARTS: dict[str, Callable[[Row], str]] = {
     "loss": lambda row: row.configuration.loss,
     "method": lambda row: "no distillation" if row.role == "undistilled" else row.configuration.method,
 }
+#: How a name says the size of its images where a network has several.
+_SIZES = re.compile(r"\[image_size=[^,\]]*\]|image_size=[^,\]]*, |, image_size=[^,\]]*")
 
 
 def title(front: Front) -> str:
@@ -29,8 +33,18 @@ def title(front: Front) -> str:
     return f"{axes} · {front.group.dataset}"
 
 
-def subtitle(report: str, front: Front, points: Points) -> list[str]:
-    """One line each: what all rows share, and where they were measured."""
+def title_of_methods(front: Front) -> str:
+    """The same where methods stand below each other, and what they cost beside their networks."""
+    accuracy = wording.title_beside(front.accuracy, front.group.accuracy)
+    return f"{accuracy} by method and {catalogue.long_title(front.cost)} · {front.group.dataset}"
+
+
+def subtitle(report: str, front: Front, points: Points, *, often: bool = False) -> list[str]:
+    """One line each: what all rows share, and where they were measured.
+
+    Args:
+        often: whether to say the size of images that most students have where they differ.
+    """
     rows, group = points.rows, front.group
     shared = {part: {say(row) for row in rows} for part, say in _PARTS.items()}
     student, bits, loss, _ = (said.pop() if len(said) == 1 else "" for said in shared.values())
@@ -40,7 +54,7 @@ def subtitle(report: str, front: Front, points: Points) -> list[str]:
         student,
         f"loss {loss}" if loss else "",
         bits,
-        _sizes(front.group),
+        _sizes(front.group) or (_often(points.rows) if often else ""),
         f"{'–'.join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))} seed{'s' * (seeds[-1] > 1)}",
     ]
     split = group.protocol.get("split")
@@ -63,6 +77,34 @@ def _sizes(group: Group) -> str:
     if len(students) == len(teachers) == 1:
         return f"images of {wording.pixels(students)}, teacher {wording.pixels(teachers)}"
     return ""
+
+
+def _often(rows: list[Row]) -> str:
+    size = usual_size(rows)
+    return f"images of {wording.pixels([size])} unless told" if size else ""
+
+
+def usual_size(rows: list[Row]) -> ImageSize | None:
+    """The size of images of most students, the smaller one among equals; None where nobody knows."""
+    sizes = Counter(row.image_size for row in rows if row.image_size and row.role != "teacher")
+    return min(sizes, key=lambda size: (-sizes[size], area(size)), default=None)
+
+
+def network(row: Row, usual: ImageSize | None) -> str:
+    """A row's network: ``resnet50 (64 px)``; the ``usual`` size of images needs no words."""
+    name = _SIZES.sub("", row.configuration.student.removesuffix(" (teacher)"))
+    parts = ["teacher"] * (row.role == "teacher")
+    parts += [wording.pixels([row.image_size])] * (row.image_size not in {0, usual})
+    return f"{name} ({', '.join(parts)})" if parts else name
+
+
+def panel(facets: Sequence[Facet], values: Values) -> str:
+    """What all rows of a panel share."""
+    said = {"loss": "loss {}", "bits": "{} bit"}
+    return " · ".join(
+        said[facet].format(value) if value else wording.FLOAT
+        for facet, value in zip(facets, values, strict=True)
+    )
 
 
 def names(points: Points) -> dict[int, str]:
@@ -123,6 +165,26 @@ def notes(front: Front, points: Points, *, cut: bool) -> list[str]:
     if absent := len(front.group.rows) - len(points.rows):
         said.append(f"{absent} rows lack one of the two numbers.")
     said += [note for name in (front.accuracy, front.cost) if (note := wording.short_definition(name))]
+    return said
+
+
+def panel_notes(
+    points: Points, panels: Mapping[Values, Sequence[int]], facets: Sequence[Facet], *, banded: bool
+) -> list[str]:
+    """Where points stand in small multiples.
+
+    Args:
+        points: of all panels.
+        panels: see ``forms.panels_of``.
+        facets: what the panels differ in.
+        banded: whether networks that moved on stand in bands.
+    """
+    side = "left" if points.x.higher_is_better else "right"
+    beyond = f" or, in a shaded band, further {side}" * banded
+    said = [f"Points of one network stand side by side, the first at what it costs{beyond}."]
+    if any(values_of(points.rows[i], facets) != values for values, some in panels.items() for i in some):
+        what = " and ".join({"loss": "loss", "bits": "code length"}[facet] for facet in facets)
+        said.append(f"Rows of no panel's {what} stand in the panels nearest to them.")
     return said
 
 

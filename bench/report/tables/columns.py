@@ -237,6 +237,23 @@ def recommendation(front: Front) -> str:
     return f"{sentence} ({y.number(best)}): {which} at {price}."
 
 
+def nobody(front: Front) -> str:
+    """Why no student is recommended: ``both of 2 students carry a warning ("1 image of 240 ...")``."""
+    if front.group.limited:
+        return "these cells saw only a part of the data (--limit)"
+    students = [row for row in front.rows if row.role not in {"teacher", "external"}]
+    if not students:
+        return "all rows are teachers, or were measured elsewhere"
+    why = []
+    for name in (front.accuracy, front.cost):
+        for mark in (wording.WARNED, wording.PARTIAL):
+            if same := [row for row in students if row.doubt(name) == mark]:
+                told = [one for row in same for record in row.records for one in record.warnings]
+                first = f' ("{wording.one_line(told[0])}")' if mark == wording.WARNED else ""
+                why.append(f"{len(same)} of {len(students)}: {wording.said(mark)}{first}")
+    return "; ".join(why)
+
+
 def recommended(fronts: Iterable[Front]) -> dict[str, Record]:
     """The students that fronts recommend, each once: what tables call it, and its cell of the lowest seed."""
     return {str(row.configuration): row.records[0] for front in fronts if (row := front.recommended)}

@@ -12,9 +12,11 @@ from tabulate import tabulate
 
 from bench.errors import escaped
 from bench.report.tables import columns as of
+from bench.report.tables import curves as of_curves
 from bench.report.tables import tex
 from bench.report.tables.columns import Column
 from bench.report.tables.published import front_columns_beside, published_columns, published_notes
+from bench.results.curves import Curve, Gains
 from bench.results.fronts import Front, differences
 from bench.results.published import Beside
 from bench.results.records import Record
@@ -35,8 +37,9 @@ def markdown(
     command: Callable[[Record], str] = lambda _: "",
     origins: Callable[[Sequence[Record]], str] = lambda _: "",
     published: Published | None = None,
+    curves: Sequence[tuple[Curve, Gains]] = (),
 ) -> str:
-    """Return one section per comparable group, then the cells that have no numbers.
+    """Return one section per comparable group, then the curves, then the cells that have no numbers.
 
     Args:
         summary: what was run.
@@ -44,6 +47,7 @@ def markdown(
         command: what takes the network of a cell away; empty for none.
         origins: the folders that cells come from; empty where there is only one.
         published: what may stand beside the rows.
+        curves: each with what distillation adds to it.
     """
     published = published or {}
     parts = [f"# {_md(summary.name)}", _md_list(differences(summary.groups))]
@@ -60,6 +64,7 @@ def markdown(
         parts.append("No cell has numbers yet, so there is nothing to average or to chart.")
     if any(_ranked(group, fronts) for group in summary.groups):
         parts += ["## What the words of the fronts mean", _md_list(of.front_rules())]
+    parts += [part for curve, gains in curves for part in _md_curve(curve, gains)]
     if summary.unfinished:
         parts += ["## Cells without numbers", _md_table(of.unfinished_columns(summary))]
     if summary.missing:
@@ -104,6 +109,16 @@ def _md_published(own: Beside | None) -> Iterator[str]:
         if own.figures:
             yield _md_table(published_columns(own))
         yield _md_list(published_notes(own))
+
+
+def _md_curve(curve: Curve, gains: Gains) -> Iterator[str]:
+    yield f"## {_md(f'{of_curves.curve_title(curve)} · {curve.dataset}')}"
+    yield _md_table(of_curves.curve_columns(curve))
+    yield _md_list(of_curves.curve_notes(curve))
+    if gained := of_curves.gain_columns(curve, gains):
+        yield "### What distillation adds"
+        yield _md_table(gained)
+        yield _md_list(of_curves.gain_notes(curve, gains))
 
 
 def _folders(group: Group, origins: Callable[[Sequence[Record]], str]) -> Iterator[Column]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -224,18 +223,15 @@ def facet_choices(views: Sequence[GroupView]) -> dict[str, dict[str, Mark | None
             }
             for facet, value in facets.items():
                 choices[facet].setdefault(value, stands.get(facet))
-    return {facet: dict(sorted(found.items(), key=_natural)) for facet, found in choices.items()}
+    return {
+        facet: {name: found[name] for name in sorted(found, key=wording.natural)}
+        for facet, found in choices.items()
+    }
 
 
 def finite(value: float) -> float | None:
     """``value``, or None where JSON could not hold it."""
     return value if math.isfinite(value) else None
-
-
-def _natural(item: tuple[str, Mark | None]) -> list[tuple[bool, int, str]]:
-    """Sorts 8 bit before 16 bit."""
-    parts = re.findall(r"\d+|\D+", item[0])
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _facets(row: Row) -> dict[str, str]:

@@ -29,6 +29,7 @@ from bench.report.tables.columns import front_title, warning_notes
 from bench.report.web import examples as web_examples
 from bench.report.web import speed as training_speed
 from bench.report.web.cells import CellPages
+from bench.report.web.curves import CurveView
 from bench.report.web.groups import FACETS, PUBLISHED, GroupView, facet_choices
 from bench.results import catalogue, commands
 from bench.results.folder import Results, ResultsFolder
@@ -77,6 +78,7 @@ def site(
     downloads: Sequence[str],
     findings: Sequence[str] = (),
     published: Mapping[str, Beside] | None = None,
+    curves: Sequence[CurveView] = (),
 ) -> dict[str, bytes]:
     """Make the pages of one report.
 
@@ -87,13 +89,14 @@ def site(
         downloads: names of the files beside ``index.html`` that are offered for download.
         findings: what the records say, a paragraph each below the title.
         published: slug of a group -> what may stand beside its rows.
+        curves: to be shown above all else.
 
     Returns:
         Path in the report's folder -> content; the same records give the same bytes.
     """
     maker = _Site(summary, results, published or {})
     return {
-        "index.html": maker.index(within, downloads, findings),
+        "index.html": maker.index(within, downloads, findings, curves),
         **maker.cells(),
         **maker.pictures.files,
         "records.zip": maker.archive(),
@@ -129,7 +132,13 @@ class _Site:
             max((one.created for one in results.records), default="")
         )
 
-    def index(self, within: float, downloads: Sequence[str], findings: Sequence[str]) -> bytes:
+    def index(
+        self,
+        within: float,
+        downloads: Sequence[str],
+        findings: Sequence[str],
+        curves: Sequence[CurveView],
+    ) -> bytes:
         """The page of all cells."""
         styles = Styles(self.summary.groups)
         views = [
@@ -160,6 +169,7 @@ class _Site:
             missing=self.summary.missing,
             other_records=self.results.left_out,
             views=views,
+            curves=curves,
             origins=self.results.origins,
             differences=differences(self.summary.groups),
             front_title=front_title,
@@ -210,7 +220,7 @@ class _Site:
         buffer, results = io.BytesIO(), self.results
         place, why = ResultsFolder(Path()), "\n\n".join(results.descriptions)
         learnt = catalogue.learnt(name for record in results.records for name in record.metrics)
-        index = GridIndex.of(results.name, results.pareto, results.cells, why, learnt)
+        index = GridIndex.of(results.name, results.pareto, results.cells, why, learnt, results.curves)
         parts = {place.index: index.text().encode()}
         for record in sorted(results.records, key=lambda record: self.stems[record.key]):
             content = results.home(record).record(results.stems[record.key]).read_bytes()

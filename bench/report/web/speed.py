@@ -33,10 +33,22 @@ class _Row(_Part):
     alone: list[float] | None = None
 
 
+class _Accuracy(_Part):
+    """Means over seeds, both ways, and their difference with half of its 95 % interval."""
+
+    what: str
+    seeds: int
+    plain: float
+    ours: float
+    difference: float
+    half_width: float
+
+
 class _Case(_Part):
     title: str
     peak_memory_mb: dict[str, float]
     rows: list[_Row]
+    accuracies: list[_Accuracy] = []
 
 
 class TrainingSpeed(_Part):
@@ -53,7 +65,7 @@ class TrainingSpeed(_Part):
         return one_line(f"{what}, {self.machine.get('threads')} threads, {self.machine.get('precision')}")
 
     def table(self) -> dict[str, list[dict[str, str]]]:
-        """What was trained -> its lines: medians over runs, and the spread of the ratio."""
+        """What was trained -> its lines: medians over runs, and the spread of the ratio; then accuracies."""
         return {
             one_line(case.title): [
                 {
@@ -65,6 +77,17 @@ class TrainingSpeed(_Part):
                     "runs": str(len(row.ratios)),
                 }
                 for row in case.rows
+            ]
+            + [
+                {
+                    "what": f"{one_line(one.what)} ({one.difference:+.3f} ± {one.half_width:.3f})",
+                    "ratio": "–",
+                    "plain": f"{one.plain:.3f}",
+                    "ours": f"{one.ours:.3f}",
+                    "alone": "",
+                    "runs": f"{one.seeds} seeds",
+                }
+                for one in case.accuracies
             ]
             for case in self.compared
         }

@@ -3,6 +3,9 @@
 Report.chart = (() => {
   const STAR = 1.6; // stars are drawn larger, as in the printed charts
   const CROWD = 60; // with more points than this, only those on the front have their bars drawn
+  // With more points than MANY they are smaller, and methods of one cost stand side by side, LANE pixels apart,
+  // but no more than a share of the plot.
+  const [MANY, SMALLER, LANE, LANE_SHARE, MOST_LANES] = [24, 0.65, 9, 0.02, 6];
   const DOUBTS = { "†": "unsteady", "‡": "not fully counted", "§": "warned of in the record" };
   const REFERENCES = {
     teacher: { dash: "dash", lines: ["best", "teacher"] },
@@ -98,9 +101,36 @@ Report.chart = (() => {
   }
 
   const isCrowded = (view) => view.points.length > CROWD;
+  const scale = (view) => (view.points.length > MANY ? SMALLER : 1);
+
+  /** Methods that stand side by side, the best first; none where points are few or methods are many. */
+  function lanes(group, view) {
+    const students = view.points.filter((point) => !["teacher", "external"].includes(point.row.role));
+    students.sort((a, b) => (group.metrics[view.y].higher ? b.y.value - a.y.value : a.y.value - b.y.value));
+    const methods = [...new Set(students.map((point) => point.row.facets.method))];
+    return view.points.length > MANY && methods.length <= MOST_LANES ? methods : [];
+  }
+
+  /**
+   * Where points stand on the axis of cost: at what they cost or, of many, aside by method, towards the more
+   * expensive side, so that nothing seems to cost less than it does; and the range of the axis with room for that.
+   * ends: of the axis; width: of the plot, pixels.
+   */
+  function places(group, view, ends, width) {
+    const x = group.metrics[view.x];
+    const methods = lanes(group, view);
+    const lane = Math.min(LANE / Math.max(width, 1), LANE_SHARE) * (x.higher ? -1 : 1) * (ends[1] - ends[0]);
+    const room = lane * Math.max(methods.length - 1, 0);
+    const place = (point) => {
+      const moved = lane * Math.max(methods.indexOf(point.row.facets.method), 0);
+      const across = point.x.value / x.divisor;
+      return view.log ? across * 10 ** moved : across + moved;
+    };
+    return { place, range: [ends[0] + Math.min(room, 0), ends[1] + Math.max(room, 0)] };
+  }
 
   /** One trace per colour: plotly draws all bars of a trace alike. */
-  function pointTraces(group, view, colours) {
+  function pointTraces(group, view, colours, place) {
     const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
     const withBar = (point, estimate) => (isCrowded(view) && !view.front.includes(point) ? null : estimate);
     const byColour = Map.groupBy(view.points, (point) => point.row.mark[0] ?? colours.ink);
@@ -110,7 +140,7 @@ Report.chart = (() => {
         meta: "points",
         type: "scatter",
         mode: "markers+text",
-        x: points.map((point) => point.x.value / x.divisor),
+        x: points.map(place),
         y: points.map((point) => point.y.value / y.divisor),
         text: points.map((point) => [...new Set([view.y, view.x].map((name) => point.row.doubts[name] ?? ""))].join("")),
         textposition: "bottom right",
@@ -121,7 +151,7 @@ Report.chart = (() => {
         error_y: bars(points.map((point) => withBar(point, point.y)), y.divisor, mix(colour, colours.page, 0.75)),
         marker: {
           symbol: looks.map((one) => one.symbol),
-          size: looks.map((one) => one.size),
+          size: looks.map((one) => one.size * scale(view)),
           color: looks.map((one) => one.inside),
           opacity: 1,
           line: { color: looks.map((one) => one.outline), width: looks.map((one) => one.width) },
@@ -153,17 +183,17 @@ Report.chart = (() => {
   }
 
   /** Rings around some points. */
-  function rings(group, view, points, kind, colour, size, width) {
-    const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
+  function rings(group, view, points, kind, colour, size, width, place) {
+    const y = group.metrics[view.y];
     return {
       meta: kind,
       type: "scatter",
       mode: "markers",
-      x: points.map((point) => point.x.value / x.divisor),
+      x: points.map(place),
       y: points.map((point) => point.y.value / y.divisor),
       customdata: points.map((point) => point.index),
       hoverinfo: "skip",
-      marker: { symbol: "circle-open", size, color: colour, line: { color: colour, width } },
+      marker: { symbol: "circle-open", size: size * scale(view), color: colour, line: { color: colour, width } },
     };
   }
 
@@ -196,21 +226,21 @@ Report.chart = (() => {
   }
 
   /** What single seeds had, as faint marks across the bars. */
-  function seedTraces(group, view, colours) {
-    const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
+  function seedTraces(group, view, colours, place) {
+    const y = group.metrics[view.y];
     const points = isCrowded(view) ? [] : view.points;
     const marks = points.flatMap((point) => point.y.each.map((value) => ({ point, value })));
     return {
       meta: "seeds",
       type: "scatter",
       mode: "markers",
-      x: marks.map(({ point }) => point.x.value / x.divisor),
+      x: marks.map(({ point }) => place(point)),
       y: marks.map(({ value }) => value / y.divisor),
       customdata: marks.map(({ point }) => point.index),
       hoverinfo: "skip",
       marker: {
         symbol: "line-ew-open",
-        size: marks.map(({ point }) => look(point.row.mark, colours).size + 7),
+        size: marks.map(({ point }) => (look(point.row.mark, colours).size + 7) * scale(view)),
         color: marks.map(({ point }) => mix(point.row.mark[0] ?? colours.ink, colours.page, 0.5)),
         line: { width: 1 },
       },
@@ -218,10 +248,9 @@ Report.chart = (() => {
   }
 
   /** An arrow to the recommended point, from the side with more room. */
-  function pointer(group, view, colours, range) {
+  function pointer(group, view, colours, range, placed) {
     if (!view.pick) return [];
-    const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
-    const [across, up] = [view.pick.x.value / x.divisor, view.pick.y.value / y.divisor];
+    const [across, up] = [placed(view.pick), view.pick.y.value / group.metrics[view.y].divisor];
     const place = view.log ? Math.log10(across) : across;
     const side = place - range[0] < range[1] - place ? 1 : -1;
     return [{
@@ -259,28 +288,30 @@ Report.chart = (() => {
     const xs = [...view.points.map((point) => point.x.value), ...view.published.map((one) => one.x)].map((value) => value / x.divisor);
     const ys = [...view.points.map((point) => point.y.value), ...view.published.map((one) => one.y)].map((value) => value / y.divisor);
     const ends = view.points.flatMap(({ y: one }) => (one.low === null ? [] : [one.low / y.divisor, one.high / y.divisor]));
-    const range = xs.length ? limits(xs, [], 0.2, view.log) : [0, 1];
+    const across = xs.length ? limits(xs, [], 0.2, view.log) : [0, 1];
     const heights = ys.length ? limits(ys, ends, 0.05, false) : [0, 1];
     const { lines, names } = references(group, view, colours, heights, element.clientHeight - MARGIN.t - MARGIN.b);
-    const marks = rings(group, view, view.pick ? [view.pick] : [], "pick", colours.link, 25, 2.5);
+    const margin = names.length ? NAMES : MARGIN.r;
+    const { place, range } = places(group, view, across, element.clientWidth - MARGIN.l - margin);
+    const marks = rings(group, view, view.pick ? [view.pick] : [], "pick", colours.link, 25, 2.5, place);
     const traces = [
       frontTrace(group, view, colours, range),
-      seedTraces(group, view, colours),
-      rings(group, view, view.close, "close", colours.quiet, 20, 1.2),
+      seedTraces(group, view, colours, place),
+      rings(group, view, view.close, "close", colours.quiet, 20, 1.2, place),
       marks,
       publishedTrace(group, view, colours),
-      ...pointTraces(group, view, colours),
+      ...pointTraces(group, view, colours, place),
     ];
     const layout = Report.layout(colours, {
       xaxis: { title: { text: axisTitle(x), standoff: 8 }, range, ...(view.log ? Report.logAxis(...range.map((end) => 10 ** end)) : { type: "linear", tickvals: null }) },
       yaxis: { title: { text: axisTitle(y), standoff: 8 }, range: heights },
-      margin: { ...MARGIN, r: names.length ? NAMES : MARGIN.r },
+      margin: { ...MARGIN, r: margin },
       hovermode: "closest",
       shapes: lines,
-      annotations: [...names, ...pointer(group, view, colours, range)],
+      annotations: [...names, ...pointer(group, view, colours, range, place)],
     });
     return Plotly.react(element, traces, layout, Report.settings);
   }
 
-  return { draw, words, isCrowded, DOUBTS };
+  return { draw, words, isCrowded, lanes, DOUBTS };
 })();

@@ -110,13 +110,20 @@
     if (group.limited) parts.push("Limited run: no front is drawn.");
     else if (now.points.length && !now.measured) parts.push(`${group.metrics[state.y].title} has no intervals, so it cannot be told which points differ from the front.`);
     else if (now.close.length) parts.push(`${now.front.length} on the front, ${now.close.length} more not distinguishable from it (open rings).`);
-    if (now.measured && Report.chart.isCrowded(now)) parts.push("So many points: only those on the front have their bars drawn.");
+    if (Report.chart.lanes(group, now).length > 1) parts.push("Methods of one cost stand side by side, the best one at what it costs.");
+    if (now.measured && Report.chart.isCrowded(now)) parts.push(`So many points: only those on the front have their bars drawn. ${narrower(now)}`);
     if (now.published.length) parts.push(`Hollow diamonds: ${now.published.length} published by others, not ranked${now.outside ? `; ${now.outside} more too far below to be drawn` : ""}.`);
     else if (group.published.length) parts.push(`Published figures are by ${publishedBy(group)}: choose it as accuracy, and a cost that they have.`);
     for (const name of [state.y, state.x]) if (group.metrics[name].note) parts.push(group.metrics[name].note);
     for (const [mark, said] of Object.entries(Report.chart.DOUBTS))
       if (now.points.some((point) => [state.x, state.y].some((name) => point.row.doubts[name] === mark))) parts.push(`${mark} marks what is ${said}.`);
     return parts.join(" ");
+  }
+
+  /** By what to choose fewer points that compare more closely. */
+  function narrower(now) {
+    const facets = [["loss", "loss"], ["bits", "code length"]].filter(([facet]) => new Set(now.points.map((point) => point.row.facets[facet])).size > 1);
+    return facets.length ? `Choose one ${facets.map(([, words]) => words).join(" or one ")} for all bars.` : "";
   }
 
   /** The accuracies that published figures have. */
