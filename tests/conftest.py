@@ -24,9 +24,10 @@ from tests import recorded
 
 PLUGINS = Path(__file__).parent / "plugins"
 
-# What a shell starts in the background ignores this, and so would all that tests start and interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What a shell starts in the background, or nohup, ignores these, and so would all that tests start and end.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # How long an example takes says something of the machine; what a test may take is limited elsewhere.
 hypothesis.settings.register_profile("suite", deadline=None)

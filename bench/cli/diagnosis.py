@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import environment
@@ -39,12 +40,16 @@ def examine(data_root: Path) -> dict[str, dict[str, str]]:
         devices["cpu"] += ", bf16 emulated (train in fp32)"
     cache = str(store.default_root())
     folders = {"cache (BENCH_CACHE)": cache, "data (BENCH_DATA)": str(data_root), **shadowed()}
+    asked = {
+        "datasets": {name: _found(name, lambda name: _data(name, data_root)) for name in DATASETS.names()},
+        "teachers": {name: _found(name, _weights) for name in TEACHERS.names()},
+    }
     return {
         "packages": packages,
         "devices": devices,
         "folders": folders,
-        "datasets": {name: _data(name, data_root) for name in DATASETS.names()},
-        "teachers": {name: _weights(name) for name in TEACHERS.names()},
+        **{section: {name: text for name, (_, text) in found.items()} for section, found in asked.items()},
+        "ready for grids": {section: _ready(found) for section, found in asked.items()},
     }
 
 
@@ -56,20 +61,28 @@ def shadowed() -> dict[str, str]:
     return {"here": "'python -m bench' is that of this folder; the suite's is 'hash-pareto' here"}
 
 
-def _data(name: str, root: Path) -> str:
+def _found(name: str, look: Callable[[str], str]) -> tuple[bool, str]:
+    """Whether a plug-in can be used here, and what it finds or lacks."""
     try:
-        plugin = DATASETS.get(name)
-        return f"{len(plugin(plugin.Params()).load(root)):,} images"
+        return True, look(name)
     except BenchError as error:
-        return str(error).removeprefix(f"{name}: ")
+        return False, str(error).removeprefix(f"{name}: ")
+
+
+def _ready(found: Mapping[str, tuple[bool, str]]) -> str:
+    """How many can be used, and which."""
+    names = [name for name, (usable, _) in found.items() if usable]
+    return f"{len(names)} of {len(found)}: {', '.join(names) or 'none'}"
+
+
+def _data(name: str, root: Path) -> str:
+    plugin = DATASETS.get(name)
+    return f"{len(plugin(plugin.Params()).load(root)):,} images"
 
 
 def _weights(name: str) -> str:
     plugin = TEACHERS.get(name)
-    try:
-        kind, _, digest = plugin(plugin.Params()).weights_id().partition("sha256:")
-    except BenchError as error:
-        return str(error).removeprefix(f"{name}: ")
+    kind, _, digest = plugin(plugin.Params()).weights_id().partition("sha256:")
     if digest:
         return f"weights sha256:{digest[:12]}..."
     return "random weights" if kind == "none" else f"{kind}, which the library fetches when needed"

@@ -20,4 +20,7 @@ def test_doctor_says_what_is_at_hand(bench, folder):
     # What follows depends on the processor: whether it has bfloat16.
     assert "2 threads, so many jobs at once by default" in findings["devices"]["cpu"]
     assert re.fullmatch(r"[0-9.]+ GB available; .*", findings["devices"]["memory"])
-    assert "teachers" in bench("doctor").out
+    ready = findings["ready for grids"]
+    assert re.fullmatch(r"2 of [0-9]+: digits, synthetic", ready["datasets"])
+    assert ready["teachers"].startswith("5 of 5: alexnet, efficientnet_lite0, ")
+    assert bench("doctor").out.splitlines()[-1] == f"  teachers: {ready['teachers']}"
