@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ METHODS = (ROOT / "bench/methods/README.md").read_text()
 
 def signed(found) -> str:
     low, high = found.interval
-    return f"{found.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    difference = round(found.difference, 3) + 0.0  # no negative zero
+    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,29 @@ def test_nested_lengths_stand_with_their_differences():
         assert {pair.verdict for pair in pairs} <= {"better", "no difference shown"}
         expected = [f"**{signed(one)}**" if one.verdict == "better" else signed(one) for one in pairs]
         assert list(cells) == expected, loss
+
+
+def test_cached_views_stand_with_their_differences_from_new_ones():
+    views = load_results(ROOT / "results/published/views")
+    text = (ROOT / "results/README.md").read_text()
+    section = text[text.index("## How many views to cache") :].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    (_, *counts), (_, *cells) = rows
+    for count, cell in zip(counts, cells, strict=True):
+        chosen = {"method": f"cukd[views={count}]"}
+        found = compare(views, views, base_only={"method": "cukd[views=online]"}, new_only=chosen)
+        (pair,) = found.pairs
+        assert pair.verdict in {"worse", "no difference shown"}
+        assert cell == (f"**{signed(pair)}**" if pair.verdict == "worse" else signed(pair)), count
+    seconds = {
+        views: statistics.mean(one.stages["distill"].seconds for one in of_views)
+        for views, of_views in itertools.groupby(
+            sorted(views.records, key=lambda one: str(one.params["method"]["views"])),
+            lambda one: one.params["method"]["views"],
+        )
+    }
+    times = seconds["online"] / seconds[16]
+    assert f"whose step 1 took {times:.1f} times as long" in " ".join(section.split())
 
 
 def test_what_longer_training_changes():
