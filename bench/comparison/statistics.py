@@ -172,7 +172,7 @@ def _intervals(differences: list[Floats], level: float) -> Iterator[tuple[float,
         same_queries[one.shape[1]].append(i)
     for indices in same_queries.values():
         means = np.stack([differences[i].mean(axis=0) for i in indices])
-        strays |= zip(indices, _resampled(means) - means.mean(axis=1, keepdims=True), strict=True)
+        strays |= zip(indices, resampled(means) - means.mean(axis=1, keepdims=True), strict=True)
     tails = 50 * (1 - level), 50 * (1 + level)
     for i, one in enumerate(differences):
         draws = _with_seeds(one, strays[i])
@@ -199,7 +199,7 @@ def _with_seeds(differences: Floats, strays: Floats) -> Floats:
     return np.asarray(mean + student + (strays * (error.many / total) if total else 0.0))
 
 
-def _resampled(values: Floats) -> Floats:
+def resampled(values: Floats) -> Floats:
     """Means of ``values``, (n, q), over resamples of the queries: (n, RESAMPLES); the same at every call."""
     generator = np.random.default_rng(0)
     queries = values.shape[1]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bench.results import pareto
+from bench.results.chances import Chances
 from bench.results.summary import Group, Row
 from bench.results.wording import PARTIAL, WARNED, brief, one_line
 
@@ -40,6 +41,7 @@ class Front:
         within: how much less accurate than the best student the recommended one may be.
         recommended: of the students as accurate as that, teachers aside, the one that costs least; none that
             a record warns of, or whose cost is not fully counted.
+        chances: how sure the places are; None where nobody asked.
     """
 
     group: Group
@@ -51,6 +53,7 @@ class Front:
     by_method: dict[str, float]
     within: float
     recommended: Row | None
+    chances: Chances | None = None
 
     def standing(self, *standings: Standing) -> list[Row]:
         """The rows that have one of these standings, best accuracy first."""
@@ -66,6 +69,7 @@ class Front:
             group=replace(self.group, rows=list(kept.values())),
             rows=[kept[id(row)] for row in self.rows],
             recommended=kept.get(id(self.recommended)),
+            chances=self.chances and self.chances.lean(),
         )
 
     @property
