@@ -28,6 +28,7 @@ def report(
 ) -> None:
     """Make web page, tables and Pareto charts from the records in FOLDER [default: the last one run into]."""
     from bench.comparison.finding import findings
+    from bench.comparison.front_places import with_chances
     from bench.comparison.gains import gains
     from bench.environment import default_threads
     from bench.report.render import render
@@ -51,6 +52,7 @@ def report(
             processes=beside,
             find=findings,
             gains=gains,
+            judge=with_chances,
             published=known,
         )
     finally:

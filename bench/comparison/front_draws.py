@@ -90,14 +90,15 @@ def _seed_strays(rows: Sequence[Row], name: str) -> Floats:
     for i, values in enumerate(by_seed):
         if len(values) > 1:
             own = np.array([*values.values()])
-            places = [seeds.index(seed) for seed in values]
-            apart[places, i] = (own - own.mean()) / math.sqrt(len(own) * (len(own) - 1))
+            lines = [seeds.index(seed) for seed in values]
+            apart[lines, i] = (own - own.mean()) / math.sqrt(len(own) * (len(own) - 1))
     generator = np.random.default_rng(1)
     normal = generator.normal(size=(RESAMPLES, len(seeds)))
     levels = generator.random((RESAMPLES, 1))
-    degrees = np.maximum(counts - 1, 1)[None]
+    degrees, places = np.unique(np.maximum(counts - 1, 1), return_inverse=True)
     # One level for all rows: in a world where a standard deviation misleads, it does so for all.
-    return np.asarray(normal @ apart / np.sqrt(2 * gammaincinv(degrees / 2, levels) / degrees))
+    scales = np.sqrt(2 * gammaincinv(degrees / 2, levels) / degrees)
+    return np.asarray(normal @ apart / scales[:, places])
 
 
 # -- Queries ---------------------------------------------------------------------------------------

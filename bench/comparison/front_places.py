@@ -10,20 +10,22 @@ import numpy as np
 from bench.comparison import front_chances
 from bench.comparison.front_draws import accuracy_draws, cost_draws
 from bench.comparison.statistics import RESAMPLES, Floats
-from bench.results import catalogue
+from bench.results import catalogue, wording
 from bench.results.chances import Attained, Chances
 from bench.results.folder import Results
 from bench.results.fronts import Front, eligible
 from bench.results.summary import Row
 
 #: Pairs are told of so many rows at most, those that are likeliest to be on the front.
-MOST_PAIRED = 150
+MOST_PAIRED = 100
 #: Of accuracies that budgets attain: of 100 draws, 95, 50 and 5 reach them.
 _LEVELS = (0.05, 0.5, 0.95)
+#: Share of draws in which a row costs no more than the second of its budgets.
+_SELDOM_DEARER = 0.975
 #: Decimal places of shares; the draws are too few for more.
-_PLACES = 4
+_PLACES = 3
 
-ONE_SEED = "one seed each: how sure a place is takes at least two seeds, better three or more"
+ONE_SEED = "one seed each, and how sure a place is takes two or more"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class _Drawn:
     position: dict[int, int]
     values: Floats
     queries: int | None
+    fewest: int
 
 
 def with_chances(fronts: Sequence[Front], results: Results) -> list[Front]:
@@ -58,7 +61,8 @@ def _draw(front: Front, results: Results) -> _Drawn | None:
     if not rows:
         return None
     values, queries = accuracy_draws(rows, front.accuracy, results)
-    return _Drawn({id(row): i for i, row in enumerate(rows)}, values, queries)
+    fewest = min(row.estimates[front.accuracy].n for row in rows)
+    return _Drawn({id(row): i for i, row in enumerate(rows)}, values, queries, fewest)
 
 
 def _repeated(row: Row, accuracy: str) -> bool:
@@ -104,6 +108,8 @@ def _notes(left_out: int, drawn: _Drawn, unknown: bool) -> list[str]:
         notes.append(f"{what} left out: nobody knows what another seed would have done")
     if drawn.queries is None:
         notes.append("scores by query are not kept of all rows, so that seeds alone are drawn")
+    if drawn.fewest == 2:
+        notes.append(wording.TWO_SEEDS)
     if unknown:
         notes.append("timings that kept no samples count as exact")
     return notes
@@ -115,19 +121,22 @@ def _attained(front: Front, judged: list[int], draws: tuple[Floats, Floats], sha
     sign = 1 if metrics[front.accuracy].higher_is_better else -1
     down = -1 if metrics[front.cost].higher_is_better else 1
     ever = np.flatnonzero(shares > 0).tolist()
-    prices = [down * front.rows[judged[n]].estimates[front.cost].value for n in ever]
-    order = sorted(range(len(ever)), key=lambda n: (prices[n], n))
-    # Of rows that cost the same the first stands for the budget.
-    steps = [n for place, n in enumerate(order) if place == 0 or prices[n] != prices[order[place - 1]]]
     accuracy, cost = (one[:, ever] for one in draws)
-    best = front_chances.attained(accuracy, cost, np.array([prices[n] for n in steps]))
+    budgets: dict[float, int] = {}
+    # Of rows that cost the same the first stands for the budget; what strays has one that it seldom exceeds.
+    for n, i in enumerate(ever):
+        seldom = float(np.quantile(cost[:, n], _SELDOM_DEARER, method="inverted_cdf"))
+        for budget in (down * front.rows[judged[i]].estimates[front.cost].value, seldom):
+            budgets.setdefault(budget, judged[i])
+    steps = sorted(budgets)
+    best = front_chances.attained(accuracy, cost, np.array(steps))
     metric = metrics[front.accuracy]
     least, most = catalogue.bounds(front.accuracy, metric.unit) or (-np.inf, np.inf)
     lines = [
         [float(np.clip(sign * value, least, most)) if np.isfinite(value) else None for value in line]
         for line in front_chances.quantiles(best, _LEVELS)
     ]
-    return Attained([judged[ever[n]] for n in steps], *lines)
+    return Attained([budgets[one] for one in steps], [down * one for one in steps], *lines)
 
 
 def _spread(shares: Floats, judged: list[int], rows: int) -> list[float | None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.errors import UsageError, did_you_mean
 from bench.report.charts.curve_files import curve_files
 from bench.report.charts.files import ChartFiles
+from bench.report.fronts_json import cell_chances, fronts_json
 from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
 from bench.report.tables.columns import front_title, nobody, recommendation, recommended
@@ -34,7 +35,7 @@ _MADE = ".files.json"
 #: Seconds after which no report is still being written.
 _LONGEST_REPORT = 600.0
 #: What reports before that may have left behind in a folder of their own.
-_OURS = ("table.*", "pareto_*.*", "curve_*.*", "cells/*.html", "examples/*.webp")
+_OURS = ("table.*", "fronts.json", "pareto_*.*", "curve_*.*", "cells/*.html", "examples/*.webp")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def render(
     processes: int = 0,
     find: Callable[[Results], list[str]] = lambda _: [],
     gains: Callable[[Curve, Results], Gains] = lambda *_: {},
+    judge: Callable[[Sequence[Front], Results], list[Front]] = lambda fronts, _: [*fronts],
     published: Published | None = None,
 ) -> Report:
     """Write a report: ``index.html`` with a page per cell, tables, Pareto charts, all records.
@@ -79,6 +81,7 @@ def render(
         processes: to draw charts in beside this one, see ``ChartFiles``.
         find: what the records say, in words for the top of the page; ``bench.comparison.finding.findings``.
         gains: what distillation adds along a curve; ``bench.comparison.gains.gains``.
+        judge: gives the fronts of a group their chances; ``bench.comparison.front_places.with_chances``.
         published: what to set beside the rows, charted where it has the same accuracy; None: nothing.
 
     Raises:
@@ -100,12 +103,15 @@ def render(
         own = {group.slug: beside(published, group) for group in summary.groups} if published else {}
         for slug, figures in own.items():
             drawn[slug] |= figures.fronts(results.pareto)
+        for slug, found in drawn.items():
+            drawn[slug] = dict(zip(found, judge([*found.values()], results), strict=True))
         names = charts.start(summary, drawn, formats, own)
         found_curves, not_curves = curves_of(results)
         curves = [(curve, gains(curve, results)) for curve in found_curves]
         pictures = curve_files(summary, found_curves, formats)
         fronts = {slug: list(found.values()) for slug, found in drawn.items()}
-        cells = CellTable(results.records, results.origins)
+        every = [front for some in fronts.values() for front in some]
+        cells = CellTable(results.records, results.origins, cell_chances(every))
         parquet = cells.parquet()
         files = {
             "table.csv": cells.csv().encode(),
@@ -114,16 +120,18 @@ def render(
                 summary, fronts, partial(commands.export, results), results.origins, own, curves
             ).encode(),
             "table.tex": tables.latex(summary, fronts, own).encode(),
+            **({"fronts.json": judged.encode()} if (judged := fronts_json(every)) else {}),
             **pictures.files,
         }
-        found = find(results)
+        said = find(results)
         pages = site(
             summary,
             results,
             within=within,
             downloads=[*files, *names],
-            findings=found,
+            findings=said,
             published=own,
+            fronts=fronts,
             curves=[
                 CurveView(curve, added, svg)
                 for (curve, added), svg in zip(curves, pictures.drawings, strict=True)
@@ -140,7 +148,7 @@ def render(
     tidy_files({(target / name).parent for name in contents}, older_than)
     return Report(
         [target / name for name in ("index.html", *files)],
-        found,
+        said,
         [
             *(line for group in summary.groups for line in _advice(group, fronts[group.slug], results)),
             *(line for figures in own.values() for line in _published(figures)),

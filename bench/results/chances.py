@@ -10,16 +10,24 @@ class Attained:
     """What each budget buys: the best accuracy at or below it, over the draws.
 
     Attributes:
-        rows: positions in the front's rows whose costs are the budgets, the smallest budget first.
+        rows: position in the front's rows of whom each budget comes from.
+        budgets: in the unit of the cost, the least first, or the highest rate: what rows cost and, where that
+            strays, what they seldom cost more than.
         low: accuracy that 95 of 100 draws reach there; None where some buy nothing.
         middle: the one that half of them reach.
         high: the one that 5 of 100 reach.
     """
 
     rows: list[int]
+    budgets: list[float]
     low: list[float | None]
     middle: list[float | None]
     high: list[float | None]
+
+    def over(self, cost: float, accuracy: float) -> Attained:
+        """The same in other units."""
+        lines = ([one and one / accuracy for one in line] for line in (self.low, self.middle, self.high))
+        return Attained(self.rows, [one / cost for one in self.budgets], *lines)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,11 @@ class Chances:
         """No number for any of so many rows."""
         nothing: list[float | None] = [None] * rows
         return cls(nothing, nothing, [], [], None, 0, (0, 0), None, missing=why)
+
+    @property
+    def what(self) -> str:
+        """Of what other ones were drawn: ``seeds and queries``."""
+        return "seeds" if self.queries is None else "seeds and queries"
 
     @property
     def over(self) -> str:

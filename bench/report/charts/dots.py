@@ -181,6 +181,7 @@ def _entries(front: Front, points: Points, styles: Styles, pen: Pen) -> Iterator
     if points.on_front:
         halo = {**_HALO, "markersize": 5.0 + _HALO_WIDER}
         standing.append(Entry("on the Pareto front", (halo, chart_key.dot())))
+    standing += chart_key.sureness(points, banded=False)
     if points.close:
         standing.append(chart_key.close())
     if points.recommended is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.charts import axes as chart_axes
-from bench.report.charts import beside, strokes, words
+from bench.report.charts import attained, beside, strokes, words
 from bench.report.charts import key as chart_key
 from bench.report.charts.axes import POINTS_PER_INCH, Floats
 from bench.report.charts.points import Axis, Points
@@ -42,6 +42,7 @@ class Drawing:
     def draw(self) -> None:
         """From the back to the front."""
         self._draw_bands()
+        attained.draw(self.axes, self.points, self.at[: len(self.points.rows), 0])
         self._draw_front()
         self._draw_gains()
         self._draw_bars()

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.charts import beside, words
+from bench.report.charts import attained, beside, words
 from bench.report.charts.points import Points
 from bench.report.charts.styles import Styles
 from bench.report.charts.text import INK, SMALL, Pen, height
@@ -108,6 +109,7 @@ def _standings(front: Front, points: Points, banded: bool) -> list[Entry]:
     standing = []
     if points.on_front:
         standing.append(Entry("Pareto front", line=FRONT))
+    standing += sureness(points)
     if points.close:
         standing.append(close())
     if points.recommended is not None:
@@ -121,6 +123,18 @@ def _standings(front: Front, points: Points, banded: bool) -> list[Entry]:
     if points.unlisted:
         standing.append(Entry(words.others(points), (PALE,)))
     return standing
+
+
+def sureness(points: Points, *, banded: bool = True) -> list[Entry]:
+    """What faint markers mean and, with ``banded``, what is behind the front."""
+    found = []
+    if points.attained is not None and banded:
+        found.append(Entry(f"front with other {points.drawn}: 90 %", line=attained.BAND))
+        found.append(Entry("50 %", line=attained.HALF))
+    if points.shares:
+        seldom = {**dot(), "markeredgecolor": INK, "markerfacecolor": INK}
+        found.append(Entry("faint: seldom on it", (faint(seldom, 0.0),)))
+    return found
 
 
 def close() -> Entry:
@@ -143,16 +157,38 @@ def doubts(points: Points) -> list[Entry]:
 FRONT: dict[str, Any] = {"color": INK, "linewidth": 1.4}
 #: Behind points of one cost.
 BAND: dict[str, Any] = {"color": "#E8EEF5", "linewidth": 10.0, "solid_capstyle": "butt"}
+#: How much of its colour a marker keeps at least.
+_FAINTEST = 0.4
 PALE: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 3.0, "color": INK, "alpha": 0.4}
+
+
+def faint(marker: dict[str, Any], share: float) -> dict[str, Any]:
+    """A marker whose colours are mixed with white, the more the smaller ``share`` of 1 is.
+
+    It stays opaque, so that neither bars nor other markers show through.
+    """
+    kept = _FAINTEST + (1 - _FAINTEST) * share
+    colours = {name: marker[name] for name in marker if name.startswith(("markeredgec", "markerfacec"))}
+    mixed = {
+        name: to_hex([kept * part + 1 - kept for part in to_rgb(colour)]) for name, colour in colours.items()
+    }
+    return {**marker, **mixed}
+
+
+def marker(points: Points, position: int, styles: Styles) -> dict[str, Any]:
+    """The marker of a row, the fainter the less likely it is on the front."""
+    own = styles.marker(points.rows[position])
+    share = points.shares[position] if points.shares else None
+    return own if share is None else faint(own, share)
 
 
 def marks(points: Points, position: int, styles: Styles) -> list[dict[str, Any]]:
     """The marker of a row and what is around it, as keywords of ``plot``."""
-    marker = styles.marker(points.rows[position])
-    size = marker["markersize"]
+    own = marker(points, position, styles)
+    size = own["markersize"]
     if position == points.recommended:
-        return [chosen(size), marker]
-    return [ring(size), marker] if position in points.close else [marker]
+        return [chosen(size), own]
+    return [ring(size), own] if position in points.close else [own]
 
 
 def ring(size: float) -> dict[str, Any]:

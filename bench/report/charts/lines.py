@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from bench.report.charts import axes as chart_axes
 from bench.report.charts import key as chart_key
-from bench.report.charts import strokes, words
+from bench.report.charts import attained, strokes, words
 from bench.report.charts.axes import Floats
 from bench.report.charts.forms import Facet
 from bench.report.charts.names import HALF_LINE, Label, around, put
@@ -63,6 +63,7 @@ class Lines:
         bands: both ends of what is closer in cost than it is drawn, as data.
         at: (n, 2) where rows are drawn, as data.
         series: positions of the students' rows in order of their networks, the best method first.
+        networks: (n,) where the rows' networks stand on the axis of cost, as data.
         steps: position of a row on the front -> its riser and its tread, (corners, 2) data.
         fit: whether there is room for all networks, none of them far from what it costs.
     """
@@ -73,6 +74,7 @@ class Lines:
     bands: list[Floats]
     at: Floats
     series: dict[Series, list[int]]
+    networks: Floats
     steps: dict[int, Floats]
     fit: bool
 
@@ -100,6 +102,7 @@ class Lines:
             bands=[_as_data(axes, _ends(some, needed, sign)) for some in crowds(columns)],
             at=np.column_stack([xs, points.y.values]),
             series={key: sorted(some, key=lambda i: sign * xs[i]) for key, some in series.items()},
+            networks=_as_data(axes, places),
             steps=_steps(axes, points, _as_data(axes, places), sign),
             fit=inside and max(one.moved for one in columns) <= _MOST_MOVED * (widest + _APART),
         )
@@ -189,6 +192,7 @@ class Panel:
         """From the back to the front."""
         for start, end in self._lines.bands:
             self.axes.axvspan(start, end, color=chart_key.BAND["color"], linewidth=0, zorder=0.5)
+        attained.draw(self.axes, self._points, self._lines.networks)
         self._number_networks()
         self._draw_front()
         self._draw_lines()
@@ -214,7 +218,7 @@ class Panel:
             self.axes.plot(*own.T, zorder=1.5, **OWN_FRONT)
 
     def _look(self, i: int) -> dict[str, Any]:
-        marker = self._styles.marker(self._points.rows[i])
+        marker = chart_key.marker(self._points, i, self._styles)
         return {**marker, "markersize": _SCALE * marker["markersize"]}
 
     def _draw_lines(self) -> None:

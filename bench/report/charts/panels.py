@@ -117,6 +117,7 @@ def _entries(front: Front, lines: Lines, styles: Styles, pen: Pen, *, several: b
         standing.append(Entry("Pareto front of all panels", line=ALL_FRONT))
     if points.on_front:
         standing.append(Entry("this panel's part of it" if several else "Pareto front", line=OWN_FRONT))
+    standing += chart_key.sureness(points)
     if points.close:
         standing.append(chart_key.close())
     if points.recommended is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from bench.report.charts.beside import Quoted, quoted
 from bench.report.charts.ticks import is_log
 from bench.results import catalogue, wording
+from bench.results.chances import Attained
 from bench.results.fronts import Front
 from bench.results.published import Point
 from bench.results.summary import Estimate, Group, Role, Row
@@ -90,6 +91,9 @@ class Points:
         usual_size: size of the images of all students; None where that differs.
         published: what others published, best first.
         outside: how many of their figures lie too far below the rows to be drawn.
+        drawn: what else there might have been, ``seeds and queries``; empty where nobody knows.
+        shares: how likely each row is on the front; None for those of which, empty where of none it is known.
+        attained: what budgets buy; None where nobody knows.
     """
 
     rows: list[Row]
@@ -104,6 +108,9 @@ class Points:
     usual_size: ImageSize | None
     published: list[Quoted]
     outside: int
+    drawn: str = ""
+    shares: list[float | None] = field(default_factory=list)
+    attained: Attained | None = None
 
     @classmethod
     def of(cls, front: Front, published: Sequence[Point] = ()) -> Points:
@@ -126,6 +133,8 @@ class Points:
             listed = list(dict.fromkeys([*named, *rest]))
         x, y = (Axis.of(front.group, name, rows) for name in (front.cost, front.accuracy))
         losses = {row.configuration.loss.partition("[")[0] for row in rows}
+        chances = front.chances
+        band = chances.attained if chances else None
         drawn, outside = quoted(published, y.values, (x.divisor, y.divisor), losses)
         return cls(
             rows=rows,
@@ -140,6 +149,9 @@ class Points:
             usual_size=sizes.pop() if len(sizes) == 1 else None,
             published=drawn,
             outside=outside,
+            drawn=chances.what if chances else "",
+            shares=chances.on_front if chances and not chances.missing else [],
+            attained=band and band.over(x.divisor, y.divisor),
         )
 
     @property

@@ -162,6 +162,8 @@ def notes(front: Front, points: Points, *, cut: bool) -> list[str]:
         said.append(f"{many} too far below to be drawn.")
     if spread := interval_words(points.y.estimates[i] for i in points.listed):
         said.append(f"Bars and ±: {spread}{', cut by the frame' * cut}.")
+    if front.chances is not None and front.chances.missing:
+        said.append(f"No band: {front.chances.missing}.")
     if absent := len(front.group.rows) - len(points.rows):
         said.append(f"{absent} rows lack one of the two numbers.")
     said += [note for name in (front.accuracy, front.cost) if (note := wording.short_definition(name))]

@@ -7,7 +7,7 @@ import importlib.util
 import io
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.results.frame import cell_values, metric_values, plain
@@ -21,22 +21,33 @@ _INTEGERS = ("bits", "seed", "image_size", "image_width", "threads")
 
 
 class CellTable:
-    """One line per record, in both formats; of records of several folders, each says of which it is."""
+    """One line per record, in both formats; of records of several folders, each says of which it is.
+
+    Args:
+        records: in the order of lines.
+        origins: the folders that cells come from; empty where there is only one.
+        chances: by the identity of a record, what its row has beside the cell's own metrics.
+    """
 
     def __init__(
-        self, records: list[Record], origins: Callable[[Sequence[Record]], str] = lambda _: ""
+        self,
+        records: list[Record],
+        origins: Callable[[Sequence[Record]], str] = lambda _: "",
+        chances: Mapping[int, Mapping[str, float]] | None = None,
     ) -> None:
+        chances = chances or {}
         name = Names(records)
         self._lines = [
             {
                 "configuration": str(name(record)),
                 **({"folder": folder} if (folder := origins([record])) else {}),
-                **_line(record),
+                **_line(record, chances.get(id(record), {})),
             }
             for record in records
         ]
         self._columns = list(dict.fromkeys(column for line in self._lines for column in line))
         self._metrics = {column for record in records for column in _metrics(record)}
+        self._metrics.update(column for more in chances.values() for column in more)
 
     def csv(self) -> str:
         """The table as text that is safe to open in a spreadsheet."""
@@ -72,11 +83,12 @@ class CellTable:
         return buffer.getvalue()
 
 
-def _line(record: Record) -> dict[str, Any]:
+def _line(record: Record, more: Mapping[str, float]) -> dict[str, Any]:
     facts = ("device", "gpu", "cpu", "threads", "precision", "git")
     return {
         **cell_values(record),
         **_metrics(record),
+        **more,
         "params_json": json.dumps(record.params, sort_keys=True),
         **{name: plain(record.environment.get(name)) for name in facts},
         "created": record.created,

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from bench.report.tables import chances
 from bench.results import catalogue, pareto, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
@@ -197,8 +198,10 @@ def front_columns(front: Front) -> list[Column]:
     on_front, close = front.standing("front"), front.standing("close")[:MOST_CLOSE]
     rows = on_front + close
     standings = ["on the front"] * len(on_front) + ["not distinguishable"] * len(close)
+    likely = chances.cells(front, rows)
     return [
         Column("standing", standings, numeric=False),
+        *([Column("P(front)", likely)] if likely else []),
         *_row_columns(front.group, rows),
         *(Scale.of(front.group, name).column(rows) for name in (front.accuracy, front.cost)),
     ]
@@ -215,7 +218,7 @@ def front_notes(front: Front) -> list[str]:
     notes = []
     if (left_out := len(front.standing("close")) - MOST_CLOSE) > 0:
         notes.append(f"{left_out} more rows are not distinguishable from the front.")
-    notes += filter(None, [recommendation(front), hypervolume_words(front)])
+    notes += filter(None, [recommendation(front), *chances.notes(front), hypervolume_words(front)])
     shown = front.standing("front", "close")
     axes = front.accuracy, front.cost
     notes += wording.doubts((row.doubt(name) for row in shown for name in axes), on_front=True)
@@ -234,7 +237,8 @@ def recommendation(front: Front) -> str:
     price += " (unsteady timing)" if row.doubt(front.cost) == wording.UNSTEADY else ""
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
     sentence = f"{quickest(front)} student within {front.within:g} of the best student"
-    return f"{sentence} ({y.number(best)}): {which} at {price}."
+    sure = chances.of_recommended(front)
+    return f"{sentence} ({y.number(best)}): {which} at {price}{sure}."
 
 
 def nobody(front: Front) -> str:
@@ -276,8 +280,8 @@ def hypervolume_words(front: Front) -> str:
     return f"{text}."
 
 
-def front_rules() -> list[str]:
-    """What the words of a front mean."""
+def front_rules(fronts: Iterable[Front]) -> list[str]:
+    """What the words of some fronts mean."""
     return [
         "On the front: no other row is at least as good in both and better in one.",
         "Not distinguishable: off the front, but no row on it that costs no more has an interval of accuracy "
@@ -285,6 +289,7 @@ def front_rules() -> list[str]:
         "Hypervolume: share of the rectangle from accuracy 0 to 1 and from cost 0 to "
         f"{pareto.MARGIN:g} times the largest in the group for which some row is at least as accurate and "
         "costs no more.",
+        *([chances.RULE] if any(chances.known(front) for front in fronts) else []),
     ]
 
 

@@ -25,6 +25,7 @@ def front_columns_beside(front: Front, own: Beside | None) -> list[Column]:
     scale = Scale.of(front.group, front.cost)
     costs = [own.cost(figure, front.cost) for figure in figures]
     said = {
+        "P(front)": [wording.UNKNOWN] * len(figures),
         "standing": [", ".join(filter(None, ["published", figure.selected])) for figure in figures],
         "student": [figure.network for figure in figures],
         "image size": [str(figure.image_size or wording.UNKNOWN) for figure in figures],

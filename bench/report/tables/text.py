@@ -62,8 +62,8 @@ def markdown(
         ]
     if not summary.groups:
         parts.append("No cell has numbers yet, so there is nothing to average or to chart.")
-    if any(_ranked(group, fronts) for group in summary.groups):
-        parts += ["## What the words of the fronts mean", _md_list(of.front_rules())]
+    if ranked := [front for group in summary.groups for front in _ranked(group, fronts)]:
+        parts += ["## What the words of the fronts mean", _md_list(of.front_rules(ranked))]
     parts += [part for curve, gains in curves for part in _md_curve(curve, gains)]
     if summary.unfinished:
         parts += ["## Cells without numbers", _md_table(of.unfinished_columns(summary))]
@@ -165,7 +165,7 @@ def _floats(summary: Summary, fronts: Fronts, published: Published) -> Iterator[
         yield from tex.table(columns, f"{summary.name}: {group.title}.", notes)
         for front in _ranked(group, fronts):
             caption = f"{summary.name}: {group.title}. {of.front_title(front)}: the rows that matter."
-            notes = [*of.front_notes(front), *of.front_rules()]
+            notes = [*of.front_notes(front), *of.front_rules([front])]
             yield from tex.table(front_columns_beside(front, own), caption, notes)
         if own is not None and own.figures:
             caption = f"{summary.name}: {group.title}. Published figures."

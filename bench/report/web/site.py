@@ -63,6 +63,7 @@ _DOWNLOADS = {
     "svg": "chart for the web",
     "pdf": "chart for papers",
     "png": "chart for slides",
+    "json": "how sure the places on the fronts are, and of pairs of rows which is better",
 }
 #: In JSON of ASCII: a pair of surrogates, and any other escape; and the one control character that has none.
 _ESCAPED = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|\x7f")
@@ -78,6 +79,7 @@ def site(
     downloads: Sequence[str],
     findings: Sequence[str] = (),
     published: Mapping[str, Beside] | None = None,
+    fronts: Mapping[str, Sequence[Front]] | None = None,
     curves: Sequence[CurveView] = (),
 ) -> dict[str, bytes]:
     """Make the pages of one report.
@@ -89,12 +91,14 @@ def site(
         downloads: names of the files beside ``index.html`` that are offered for download.
         findings: what the records say, a paragraph each below the title.
         published: slug of a group -> what may stand beside its rows.
+        fronts: slug of a group -> its fronts; None: those that the grid asks for, of which nobody knows how
+            sure they are.
         curves: to be shown above all else.
 
     Returns:
         Path in the report's folder -> content; the same records give the same bytes.
     """
-    maker = _Site(summary, results, published or {})
+    maker = _Site(summary, results, published or {}, fronts)
     return {
         "index.html": maker.index(within, downloads, findings, curves),
         **maker.cells(),
@@ -111,8 +115,14 @@ def site(
 class _Site:
     """What the pages of one report share."""
 
-    def __init__(self, summary: Summary, results: Results, published: Mapping[str, Beside]) -> None:
-        self.summary, self.results, self.published = summary, results, published
+    def __init__(
+        self,
+        summary: Summary,
+        results: Results,
+        published: Mapping[str, Beside],
+        fronts: Mapping[str, Sequence[Front]] | None,
+    ) -> None:
+        self.summary, self.results, self.published, self.fronts = summary, results, published, fronts
         self.stems = dict(_file_names(results))
         self.pages = {key: f"cells/{stem}.html" for key, stem in self.stems.items()}
         self.pictures = web_examples.choose(summary, results, self.stems)
@@ -196,6 +206,9 @@ class _Site:
             return None
 
     def _fronts(self, group: Group, within: float) -> Iterator[Front]:
+        if self.fronts is not None:
+            yield from self.fronts[group.slug]
+            return
         for pair in self.results.pareto:
             if front := front_of(group, *pair, within):
                 yield front
