@@ -303,6 +303,9 @@ class Metric(Protocol):
     judges: ClassVar[Judge | None] = "labels"
     #: for metrics on codes: whether they also take float embeddings (``Retrieval.bits`` is 0)
     embeddings: ClassVar[bool] = False
+    #: for metrics on codes that labels judge: whether they are taken on each side, too, where classes are
+    #: unseen, under names that end in ``[seen]``, ``[unseen]``, ``[seen_in_all]`` and ``[unseen_in_all]``
+    by_side: ClassVar[bool] = False
     #: what readers are told of the names it gives, an entry for each; results keep it, so that they are read
     #: without the plug-in. Those of the suite's own metrics stand in ``bench/results/entries.py``
     entries: ClassVar[tuple[MetricEntry, ...]] = ()

@@ -48,7 +48,7 @@ def prepare(
     plugins: Sequence[Path],
 ) -> None:
     """Download or check the data set NAME, look into its files, and show its splits."""
-    from bench.data import loading, skipping
+    from bench.data import loading, skipping, unseen
     from bench.data.listing import listing
     from bench.registry import DATASETS
     from bench.storage import atomic
@@ -69,6 +69,8 @@ def prepare(
             f"{len(getattr(parts, part)):,} {part}" for part in ("query", "train", "val", "database")
         )
         say(f"{parts.protocol}: {sizes}; manifest {loaded.manifest_hash[:12]}")
+        if words := unseen.in_words(loaded.images, parts.unseen):
+            say(f"unseen: {words}")
         _say_left_out(loaded.images.pixels)
         if skipped := skipping.sentence(loaded.images.pixels):
             say(f"unreadable: {skipped}")

@@ -78,8 +78,10 @@ def plan_summary(
         "missing": plan.missing,
         "copies": {name: found.counts for name, found in plan.copies.items()},
         "unseen": plan.unseen,
+        "unseen_classes": plan.unseen_classes,
         "warnings": [*advice.warnings(plan), *narrow, *plan.unseen, *copied, *few_seeds],
         "notes": [
+            *(f"Unseen: {split}: {words}" for split, words in plan.unseen_classes.items()),
             *(f"Disk: {line}" for line in narrow),
             *(f"Contents: {line}" for line in plan.unseen),
             *(f"Copies: {line}" for line in copied),

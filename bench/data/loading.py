@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.data import contents, copies, pools, skipping, splits
+from bench.data import contents, copies, pools, skipping, splits, unseen
 from bench.data.copies import Copies
 from bench.data.image_files import ImageFiles
 from bench.data.pools import Pool
@@ -42,7 +42,8 @@ class LoadedDataset:
         asked = part, fraction, hold_out
         if asked not in self._pools:
             indices = pools.drawn(self.splits, *asked)
-            self._pools[asked] = pools.pool_of(self.images, self.manifest["images_sha256"], indices)
+            known = self.images, self.manifest["images_sha256"]
+            self._pools[asked] = pools.pool_of(*known, indices, self.splits.unseen)
         return self._pools[asked]
 
     @property
@@ -95,12 +96,13 @@ def _load(name: str, params: str, root: Path, limit: int | None, quick: bool) ->
     plugin = DATASETS.get(name)
     dataset = plugin(plugin.Params.of(json.loads(params)))
     images = dataset.load(root)
-    parts = dataset.splits(images)
+    parts = unseen.left_out(name, images, dataset.splits(images), dataset.params)
     if limit is not None:
         parts = splits.limited(parts, limit)
         images = _used(images, parts)
     manifest = splits.manifest(images, parts)
-    return LoadedDataset(images, parts, manifest, splits.manifest_hash(manifest))
+    numbered = unseen.numbered_last(images, parts.unseen)
+    return LoadedDataset(numbered, parts, manifest, splits.manifest_hash(manifest))
 
 
 def _used(images: ImageSet, parts: Splits) -> ImageSet:

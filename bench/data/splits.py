@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.data.unseen import UnseenClasses, manifested
 from bench.errors import DataError, escaped
 from bench.storage.keys import content_key
-from bench.types import ImageSet, Parameters, Pixels, Seed, Splits
+from bench.types import ImageSet, Pixels, Seed, Splits
 
 
-class ClassBalanced(Parameters):
+class ClassBalanced(UnseenClasses):
     """The class-balanced protocol known as CIFAR-10-1: train lies inside the database."""
 
     query_per_class: int = Field(100, ge=1)
@@ -138,7 +139,8 @@ def limited(splits: Splits, limit: int) -> Splits:
 def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
     """What was drawn from what, ready for JSON: index ranges per part and a digest of the images.
 
-    Images that were left out as they cannot be read are named.
+    Images that were left out as they cannot be read are named. ``images`` are as the data set numbers their
+    classes: which of them are unseen is said beside the digest, and not in it.
 
     Raises:
         DataError: query images appear in another part, or train and validation overlap.
@@ -158,6 +160,7 @@ def manifest(images: ImageSet, splits: Splits) -> dict[str, Any]:
         "protocol": splits.protocol,
         "images": len(images),
         **({"skipped": skipped} if skipped else {}),
+        **({"unseen_classes": manifested(splits.unseen)} if splits.unseen else {}),
         "images_sha256": digest.hexdigest(),
         **{part: _ranges(getattr(splits, part)) for part in ("query", "train", "val", "database")},
     }

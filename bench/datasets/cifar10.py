@@ -19,9 +19,10 @@ from pydantic import Field
 
 from bench.data import cifar_batches
 from bench.data.splits import ClassBalanced, class_balanced
+from bench.data.unseen import UnseenClasses
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
-from bench.types import Augmentation, ImageSet, Parameters, Seed, Splits, later
+from bench.types import Augmentation, ImageSet, Seed, Splits, later
 
 FOLDER = "cifar-10-batches-py"
 FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -38,7 +39,7 @@ class Cifar10(Dataset):
     version = 1
     default_k = None
 
-    class Params(Parameters):
+    class Params(UnseenClasses):
         """Which protocol; its sizes may be changed, and its name in the records then says so."""
 
         protocol: Literal["cifar10-0", "cifar10-1", "cifar10-2"] = Field(

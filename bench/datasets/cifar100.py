@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.data import cifar_batches
 from bench.data.image_lists import FixedSplits, PartedImages, fixed_splits
+from bench.data.unseen import UnseenClasses
 from bench.interfaces import Dataset
 from bench.registry import DATASETS
 from bench.types import Augmentation, ImageSet, Splits
@@ -32,7 +33,7 @@ class Cifar100(Dataset):
     version = 1
     default_k = None
 
-    class Params(FixedSplits):
+    class Params(FixedSplits, UnseenClasses):
         """Which training images are held out for validation."""
 
     def sizes(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.data.image_lists import ListDataset, ListFiles
+from bench.data.unseen import SeveralLabels
 from bench.registry import DATASETS
 
 
@@ -26,7 +27,7 @@ class Coco(ListDataset):
     published = (5_000, 10_000, None)
     source = "MS COCO, the train and val images of 2014, about 19 GB, from https://cocodataset.org"
 
-    class Params(ListFiles):
+    class Params(ListFiles, SeveralLabels):
         """Where lists and images are."""
 
         lists: str = Field("coco", description="folder of the list files, relative to the data root")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.data.image_lists import ListDataset, ListFiles
+from bench.data.unseen import UnseenClasses
 from bench.registry import DATASETS
 
 
@@ -30,7 +31,7 @@ class ImageNet100(ListDataset):
         "registration"
     )
 
-    class Params(ListFiles):
+    class Params(ListFiles, UnseenClasses):
         """Where lists and images are."""
 
         lists: str = Field("imagenet100", description="folder of the list files, relative to the data root")

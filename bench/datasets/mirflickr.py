@@ -12,6 +12,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.data.image_lists import ListDataset, ListFiles
+from bench.data.unseen import SeveralLabels
 from bench.registry import DATASETS
 
 
@@ -26,7 +27,7 @@ class MirFlickr(ListDataset):
     published = (1_000, 4_000, 20_000)
     source = "MIRFLICKR-25000, about 3 GB, from https://press.liacs.nl/mirflickr/"
 
-    class Params(ListFiles):
+    class Params(ListFiles, SeveralLabels):
         """Where lists and images are."""
 
         lists: str = Field("mirflickr", description="folder of the list files, relative to the data root")

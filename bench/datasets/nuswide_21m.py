@@ -13,6 +13,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.data.image_lists import ListDataset, ListFiles
+from bench.data.unseen import SeveralLabels
 from bench.registry import DATASETS
 
 
@@ -27,7 +28,7 @@ class NusWide21m(ListDataset):
     published = (2_100, 10_500, None)
     source = "NUS-WIDE-m, 223,496 images, named at https://github.com/thuml/HashNet/tree/master/pytorch"
 
-    class Params(ListFiles):
+    class Params(ListFiles, SeveralLabels):
         """Where lists and images are."""
 
         lists: str = Field("nuswide_21m", description="folder of the list files, relative to the data root")

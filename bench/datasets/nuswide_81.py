@@ -12,6 +12,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.data.image_lists import ListDataset, ListFiles
+from bench.data.unseen import SeveralLabels
 from bench.registry import DATASETS
 
 
@@ -29,7 +30,7 @@ class NusWide81(ListDataset):
         "research/nuswide/NUS-WIDE.html; the lists use fewer"
     )
 
-    class Params(ListFiles):
+    class Params(ListFiles, SeveralLabels):
         """Where lists and images are."""
 
         lists: str = Field("nuswide_81", description="folder of the list files, relative to the data root")

@@ -21,6 +21,7 @@ from bench.planning.stage import SCORES_FILE, Stage, walk
 from bench.results import records
 from bench.results.folder import ResultsFolder
 from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo, Status
+from bench.results.sides import SIDES, with_side
 from bench.storage import atomic
 from bench.storage.sealed import sha256
 from bench.storage.store import Store
@@ -188,14 +189,17 @@ def _by_name(cell: Cell) -> dict[str, Stage]:
 
 
 def _scores(record: Record, store: Store) -> bytes:
-    """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs."""
-    name = record.accuracy
-    assert name is not None
-    reference = record.per_query[name]
-    folder = store.root / reference.artifact
+    """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs.
+
+    Where classes are unseen, that on each side is kept, too, of the side's queries.
+    """
+    main = record.accuracy
+    assert main is not None
+    names = [name for side in ("", *SIDES) if (name := with_side(main, side)) in record.per_query]
+    folder = store.root / record.per_query[main].artifact
     with _reading(folder):
-        scores = load_file(folder / SCORES_FILE)[reference.tensor]
-        return save({name: scores.astype(np.float32)})
+        scores = load_file(folder / SCORES_FILE)
+        return save({name: scores[record.per_query[name].tensor].astype(np.float32) for name in names})
 
 
 def _told(summary: dict[str, Any]) -> dict[str, Any]:

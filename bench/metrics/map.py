@@ -31,6 +31,7 @@ class MeanAveragePrecision(Metric):
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
     embeddings = True
+    by_side = True
 
     class Params(Parameters):
         """Nothing to set: the rule is the protocol's."""

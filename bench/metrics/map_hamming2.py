@@ -31,6 +31,7 @@ class MapHamming2(Metric):
     version = 1
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
+    by_side = True
 
     class Params(Parameters):
         """Nothing to set."""

@@ -23,6 +23,7 @@ class PrecisionAtK(Metric):
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
     embeddings = True
+    by_side = True
 
     class Params(Parameters):
         """Where the ranking is cut."""

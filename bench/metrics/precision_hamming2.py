@@ -27,6 +27,7 @@ class PrecisionHamming2(Metric):
     version = 1
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
+    by_side = True
 
     class Params(Parameters):
         """Nothing to set."""

@@ -24,6 +24,7 @@ class RecallAtK(Metric):
     subject: ClassVar[Subject] = "codes"
     noise: ClassVar[Noise] = "seeded"
     embeddings = True
+    by_side = True
 
     class Params(Parameters):
         """Where the ranking is cut."""

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bench.data import loading
 from bench.data.copies import Copies
 from bench.data.loading import LoadedDataset
+from bench.data.unseen import in_words
 from bench.errors import (
     ConfigError,
     DataError,
@@ -39,6 +40,7 @@ from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHER
 from bench.results import catalogue
 from bench.results.entries import DEFAULT_METRICS
 from bench.results.records import CellInfo
+from bench.results.sides import SIDES, apart
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
 from bench.types import EncodingParameters, FrameTruth, MetricEntry
 
@@ -85,6 +87,7 @@ class _Builder:
         self.manifests: dict[str, dict[str, Any]] = {}
         self.copies: dict[str, Copies] = {}
         self.unseen: dict[str, None] = {}
+        self.unseen_classes: dict[str, str] = {}
         self.warned: dict[str, tuple[str, ...]] = {}
         self.weights: dict[tuple[str, str], str | None] = {}
         self.metric_params: dict[str, Any] = {}
@@ -105,7 +108,11 @@ class _Builder:
             raise ConfigError(list(dict.fromkeys(self.problems)))
         if not cells:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
-        if useless := [*self._idle_metrics(), *self._unknown_axes(), *self._curve_faults([*cells.values()])]:
+        if useless := [
+            *self._idle_metrics(),
+            *self._unknown_axes([*cells.values()]),
+            *self._curve_faults([*cells.values()]),
+        ]:
             raise ConfigError(useless)
         self.choice.check([cell.info for cell in cells.values()])
         selected = [cell for cell in cells.values() if self.choice.selects(cell.info)]
@@ -134,6 +141,7 @@ class _Builder:
             manifests=self.manifests,
             copies=self.copies,
             unseen=list(self.unseen),
+            unseen_classes=self.unseen_classes,
             weights=self.weights,
         )
 
@@ -177,6 +185,8 @@ class _Builder:
         if block["manifest"] in {MISSING, UNUSABLE} or not self.choice.selects(info):
             return ()
         loaded = self._loaded(block["name"], block["params"])
+        if words := in_words(loaded.images, loaded.splits.unseen):
+            self.unseen_classes[loaded.splits.protocol] = words
         if block["manifest"] == UNSEEN:
             files, size = loaded.unseen
             self.unseen[
@@ -295,7 +305,7 @@ class _Builder:
             if params is not False and name not in self.measured
         ]
 
-    def _unknown_axes(self) -> Iterator[Problem]:
+    def _unknown_axes(self, cells: list[Cell]) -> Iterator[Problem]:
         """Axes of charts that nothing measured here can give, where all metrics say what they give."""
         own = f"{METRICS.package}."
         if any(
@@ -310,9 +320,16 @@ class _Builder:
         ]
         named += [(("report", "curves", i, 0), pair[0]) for i, pair in enumerate(self.grid.report.curves)]
         for place, name in named:
-            if (base := catalogue.base_name(name)) not in known:
+            side, base = apart(name)[1], catalogue.base_name(name)
+            if base not in known:
                 hint = did_you_mean(base, known) or f" (known: {', '.join(known)})"
                 yield self.file.problem(place, f"no metric gives '{name}'{hint}")
+            elif side and side not in SIDES:
+                hint = did_you_mean(side, SIDES) or f" (known: {', '.join(SIDES)})"
+                yield self.file.problem(place, f"'{name}': there is no side '{side}'{hint}")
+            elif side and not any(cell.params["dataset"].get("unseen_classes") for cell in cells):
+                cure = "set unseen_classes in the params of a data set"
+                yield self.file.problem(place, f"no cell has '{name}', as no class is unseen; {cure}")
 
     def _curve_faults(self, cells: list[Cell]) -> Iterator[Problem]:
         """Curves that no cells of this grid can make."""
@@ -343,7 +360,7 @@ class _Builder:
             "query": len(parts.query),
             "train": len(trained),
             "val": len(parts.val),
-            "pool/database": len(np.union1d(parts.database, trained)),
+            "pool/database": len(np.setdiff1d(np.union1d(parts.database, trained), parts.kept_from_pools)),
             "database": len(parts.database),
         }
         if isinstance(truth := loaded.images.truth, FrameTruth):

@@ -79,6 +79,8 @@ class Plan:
     copies: dict[str, Copies]
     #: one line per data set of selected cells whose image files a quick plan has not looked into
     unseen: list[str]
+    #: split of selected cells -> which classes it keeps from training, in words, where it does
+    unseen_classes: dict[str, str]
     #: name of a network and fingerprint of its weights -> the ``weights`` parameter that leads to them
     weights: dict[tuple[str, str], str | None]
 

@@ -81,6 +81,8 @@ def nodes(text: str, file: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark or loader.get_mark()
         message = f"not valid YAML: {error.problem}"
+        if str(error.problem).endswith("but got '['"):
+            message += '; what has brackets in itself takes quotes: "map[unseen]"'
     except (
         ValueError,
         OverflowError,

@@ -144,6 +144,8 @@ def _is_of_data(path: str) -> bool:
 def judged_on(manifest: Mapping[str, Any]) -> dict[str, str]:
     """What must be equal in the manifests of two splits, so that accuracies are of the same images."""
     parts = {"queries": manifest.get("query"), "database": manifest.get("database")}
+    if unseen := manifest.get("unseen_classes"):
+        parts["unseen classes"] = unseen["classes"]
     digests = {name: content_key(part) for name, part in parts.items()}
     return {"images": str(manifest.get("images_sha256")), **digests}
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from bench.errors import UsageError
 from bench.results.entries import ENTRIES
+from bench.results.sides import SIDES, apart
 from bench.types import MetricEntry, MetricRole, Place
 
 #: What two sources must say alike of one name, since verdicts hang on it. Words may differ: those stay that
@@ -33,7 +34,7 @@ def learn(declared: Iterable[MetricEntry], source: str) -> None:
     for one in several:
         values = dataclasses.asdict(one)
         if not one.name or base_name(one.name) != one.name:
-            raise UsageError(f"{source}: metric entry {one.name!r} is no name; write it without @ and :")
+            raise UsageError(f"{source}: metric entry {one.name!r} is no name; write it without @, : and [")
         if unfit := [field for field, value in values.items() if not str(value).isprintable()]:
             raise UsageError(f"{source}: metric entry '{one.name}': {unfit[0]} should be one line of text")
         if differing := contradiction(one, source):
@@ -97,31 +98,38 @@ def full_name(name: str, names: Iterable[str]) -> str | None:
     """The full name of a metric among ``names``, the first that fits; None if none does.
 
     ``map@all`` finds ``map@all:expected:relevant``, ``latency_ms`` finds ``latency_ms@1``; ``map`` finds the
-    accuracy that a cell is judged by, whatever its name.
+    accuracy that a cell is judged by, whatever its name. ``map[unseen]`` finds that of unseen classes, and a
+    name without a side finds none that has one.
     """
-    all_names = list(names)
+    name, side = apart(name)
+    candidates = [(plain, full) for full in names for plain, its in [apart(full)] if its == side]
     asked = [known.main for known in entries() if known.main] if name == "map" else [name]
     fits = (
-        full for one in asked for full in all_names if full == one or full.startswith((f"{one}@", f"{one}:"))
+        full
+        for one in asked
+        for plain, full in candidates
+        if plain == one or plain.startswith((f"{one}@", f"{one}:"))
     )
     return next(fits, None)
 
 
 def base_name(name: str) -> str:
-    """The name without cut, batch size and variant: ``map`` of ``map@all:expected:relevant``."""
-    return name.partition("@")[0].partition(":")[0]
+    """The name without cut, batch size, variant and side: ``map`` of ``map@all:expected:min[unseen]``."""
+    return apart(name)[0].partition("@")[0].partition(":")[0]
 
 
 def title(name: str) -> str:
-    """A metric's name as a column head: ``mAP@all``, ``latency, batch 1``, ``search rate (ivf)``."""
+    """A metric's name as a column head: ``mAP@all``, ``latency, batch 1``, ``mAP@all, unseen classes``."""
     known = entry(name)
-    name, _, variant = name.partition(":")
+    whole, side = apart(name)
+    name, _, variant = whole.partition(":")
     base, _, cut = name.partition("@")
     words = known.title if known else base
     if cut:
         words += f", batch {cut}" if known and known.at == "batch" else f"@{cut}"
     # How ties were ordered is told beside the number, not in its name.
-    return f"{words} ({variant})" if variant and base != "map" else words
+    words = f"{words} ({variant})" if variant and base != "map" else words
+    return f"{words}, {SIDES[side][0] if side in SIDES else side}" if side else words
 
 
 def long_title(name: str) -> str:

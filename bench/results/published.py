@@ -115,6 +115,8 @@ class Figure:
 
     def drawn_like(self, split: str, settings: Mapping[str, Any]) -> bool:
         """Whether a split follows the same rule; before the data are there, their settings tell."""
+        if settings.get("unseen_classes") != self.settings.get("unseen_classes"):
+            return False
         if split != _NO_SPLIT:
             return fnmatchcase(split, self.split)
         return all(settings.get(key) == value for key, value in self.settings.items())

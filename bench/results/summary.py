@@ -18,6 +18,7 @@ from bench.results import catalogue, comparable, wording
 from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
 from bench.results.records import EXTERNAL, Measured, Record
+from bench.results.sides import SIDES, with_side
 from bench.results.wording import assignments, one_line
 from bench.types.sizes import ImageSize, area
 
@@ -168,12 +169,13 @@ class Group:
 
     @property
     def further_accuracies(self) -> list[str]:
-        """The other scores of a protocol that has several, such as easy and hard."""
+        """The other scores of a protocol that has several, such as easy and hard, seen and unseen classes."""
         if (main := self.accuracy) is None:
             return []
+        by_side = [name for side in SIDES if (name := with_side(main, side)) in self.metrics]
         known = {name: entry for name in self.metrics if (entry := catalogue.entry(name))}
         base = catalogue.base_name(main)
-        return [name for name, entry in known.items() if entry.beside == base and name != main]
+        return by_side + [name for name, entry in known.items() if entry.beside == base and name != main]
 
     def rows_with(self, *names: str) -> list[Row]:
         """The rows that have every one of these metrics (full names)."""

@@ -11,6 +11,7 @@ from bench.errors import escaped
 from bench.results import catalogue
 from bench.results.catalogue import title
 from bench.results.records import Measured
+from bench.results.sides import SIDES, apart
 from bench.types.sizes import ImageSize
 
 #: Characters of a value in a name; structured values have no end.
@@ -96,7 +97,7 @@ def in_markdown(text: str) -> str:
 
 def ranking_rule(name: str) -> tuple[str, str] | None:
     """Tie rule and normaliser of a mAP's name, ``map@all:expected:relevant``; None if it has none."""
-    base, _, rule = name.partition(":")
+    base, _, rule = apart(name)[0].partition(":")
     ties, colon, normalizer = rule.partition(":")
     return (ties, normalizer) if base.partition("@")[0] == "map" and colon else None
 
@@ -104,7 +105,7 @@ def ranking_rule(name: str) -> tuple[str, str] | None:
 def title_beside(name: str, main: str | None) -> str:
     """A metric's title, with how ties were ordered where that is not as in the accuracy ``main``."""
     known, rule, usual = title(name), ranking_rule(name), ranking_rule(main or "")
-    if not rule or name == main:
+    if not rule or apart(name)[0] == main:
         return known
     words = [f"{rule[0]} ties"]
     if not usual or usual[1] != rule[1]:
@@ -114,14 +115,15 @@ def title_beside(name: str, main: str | None) -> str:
 
 def definition(name: str) -> str:
     """What the metric called ``name`` means, in one sentence; empty where its name says it all."""
-    base, _, rest = name.partition("@")
+    base, _, rest = apart(name)[0].partition("@")
+    side = _side(name)
     if base != "map":
         entry = catalogue.entry(name)
-        return entry.definition.replace("{title}", title(name)) if entry else ""
-    cut = rest.partition(":")[0]
+        known = entry.definition.replace("{title}", title(name)) if entry else ""
+        return known or side_definition(name)
     ties, normalizer = ranking_rule(name) or ("", "")
-    ranked = "the whole database" if cut == "all" else f"the first {cut} items"
-    parts = [f"mean average precision over {ranked}", TIES.get(ties, ""), NORMALIZERS.get(normalizer, "")]
+    score = f"mean average precision over {_ranked(rest)}"
+    parts = [side, score, TIES.get(ties, ""), NORMALIZERS.get(normalizer, "")]
     return f"{title(name)} ({name}): {', '.join(filter(None, parts))}."
 
 
@@ -131,12 +133,27 @@ def short_definition(name: str) -> str:
     if rule is None:
         entry = catalogue.entry(name)
         return (entry and entry.short_definition) or definition(name)
-    cut = name.partition("@")[2].partition(":")[0]
-    ranked = "the whole database" if cut == "all" else f"the first {cut} items"
     divided = "" if rule[1] == "relevant" else f", {NORMALIZERS.get(rule[1], rule[1])}"
-    return (
-        f"{title(name)}: mean average precision over {ranked}, {_SHORT_TIES.get(rule[0], rule[0])}{divided}."
-    )
+    asked = f"{side}, " if (side := _side(name)) else ""
+    score = f"{asked}mean average precision over {_ranked(name.partition('@')[2])}"
+    return f"{title(name)}: {score}, {_SHORT_TIES.get(rule[0], rule[0])}{divided}."
+
+
+def side_definition(name: str) -> str:
+    """What one side of seen and unseen classes is asked; empty for other metrics."""
+    return f"{title(name)}: {side}." if (side := _side(name)) else ""
+
+
+def _ranked(rest: str) -> str:
+    """How far a mAP looks, by what follows the ``@`` of its name."""
+    cut = rest.partition(":")[0]
+    return "the whole database" if cut == "all" else f"the first {cut} items"
+
+
+def _side(name: str) -> str:
+    """Which queries are asked, and of what, where that is not all of all."""
+    side = apart(name)[1]
+    return SIDES[side][1] if side in SIDES else side
 
 
 def doubt(metric: Measured) -> str:

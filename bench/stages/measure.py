@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from torch import Tensor, nn
 
 from bench.data.loading import LoadedDataset
 from bench.errors import CellError
-from bench.hamming import cross_check, distance_histograms
-from bench.hamming.scan import Ints
+from bench.hamming import cross_check
+from bench.interfaces import Metric
 from bench.planning.stage import SCORES_FILE, Stage
 from bench.registry import METRICS
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import read
 from bench.stages.memory import Needs
+from bench.stages.sides import counted_once, on_each_side, sides
 from bench.training import views
 from bench.types import Deployment, RankingRule, Retrieval, System
 from models.layers.heads import hash_network
@@ -36,7 +37,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     plugin = METRICS.get(spec["metric"]["name"])
     params = plugin.Params.of(spec["metric"]["params"])
     subject = _SUBJECTS[plugin.subject](stage, context)
-    measurement = plugin(params).compute(subject)
+    # Interfaces need not be inherited from.
+    apart = _codes(stage, context).sides if getattr(plugin, "by_side", Metric.by_side) else {}
+    measurement = on_each_side(plugin(params).compute, subject, apart)
     if measurement.no_number:
         raise CellError(f"metric {spec['metric']['name']} found no number for {measurement.no_number}")
     if measurement.per_query:
@@ -57,41 +60,37 @@ class _Codes:
     """Codes and labels of a cell, checked once, and their distances, counted once, for all of its metrics."""
 
     def __init__(self, stage: Stage, encode: Stage, dataset: LoadedDataset, context: Context) -> None:
-        codes, labels = read(stage, encode, context), dataset.images.labels
-        self.query, self.database = codes["query"], codes["database"]
-        self.query_labels, self.database_labels = (
-            labels[dataset.splits.query],
-            labels[dataset.splits.database],
+        codes, labels, parts = read(stage, encode, context), dataset.images.labels, dataset.splits
+        rule, bits = dict(stage.spec["protocol"]), networks.code_length(stage)
+        if bits:
+            cross_check(codes["query"], codes["database"], bits=bits)
+        self.whole = counted_once(
+            Retrieval(
+                query=codes["query"],
+                database=codes["database"],
+                query_labels=labels[parts.query],
+                database_labels=labels[parts.database],
+                bits=bits,
+                protocol=RankingRule(**{**rule, "k": None if rule.get("k") == "all" else rule.get("k")}),
+                query_index=parts.query,
+                database_index=parts.database,
+                truth=dataset.images.truth,
+            )
         )
-        self.bits = networks.code_length(stage)
-        if self.bits:
-            cross_check(self.query, self.database, bits=self.bits)
+        self.sides = sides(self.whole, parts.unseen)
 
-    @functools.cached_property
-    def histograms(self) -> tuple[Ints, Ints]:
-        """What ``distance_histograms`` returns."""
-        arrays = self.query, self.database, self.query_labels, self.database_labels
-        return distance_histograms(*arrays, bits=self.bits)
+
+def _codes(stage: Stage, context: Context) -> _Codes:
+    spec, encode = stage.spec, stage.inputs["encode"]
+    dataset = context.dataset(spec["dataset"])
+    rule = json.dumps(spec["protocol"], sort_keys=True)
+    which = encode.key, dataset.manifest_hash, networks.code_length(stage), rule
+    found: _Codes = context.kept("codes", which, lambda: _Codes(stage, encode, dataset, context))
+    return found
 
 
 def _retrieval(stage: Stage, context: Context) -> Retrieval:
-    spec, encode = stage.spec, stage.inputs["encode"]
-    dataset = context.dataset(spec["dataset"])
-    which = encode.key, dataset.manifest_hash, networks.code_length(stage)
-    codes = context.kept("codes", which, lambda: _Codes(stage, encode, dataset, context))
-    rule = dict(spec["protocol"])
-    return Retrieval(
-        query=codes.query,
-        database=codes.database,
-        query_labels=codes.query_labels,
-        database_labels=codes.database_labels,
-        bits=codes.bits,
-        histograms=lambda: codes.histograms,
-        protocol=RankingRule(**{**rule, "k": None if rule.get("k") == "all" else rule.get("k")}),
-        query_index=dataset.splits.query,
-        database_index=dataset.splits.database,
-        truth=dataset.images.truth,
-    )
+    return _codes(stage, context).whole
 
 
 def _deployment(stage: Stage, context: Context) -> Deployment:

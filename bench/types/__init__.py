@@ -14,6 +14,7 @@ from bench.types.images import (
     RevisitedTruth,
     Splits,
     Truth,
+    Unseen,
 )
 from bench.types.measuring import (
     Deployment,
@@ -96,6 +97,7 @@ __all__ = [
     "System",
     "TrainingParameters",
     "Truth",
+    "Unseen",
     "cut",
     "later",
     "untold",

@@ -180,11 +180,30 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """Classes that training never sees.
+
+    Attributes:
+        classes: int64, ascending, as the data set numbers them; in an ``ImageSet`` that is trained on they
+            come after all others.
+        of: number of classes, these included.
+        images: int64 indices of their images in the data set, sorted.
+        in_pool: whether step 1 may look at these images all the same, without labels.
+    """
+
+    classes: NDArray[np.int64]
+    of: int
+    images: NDArray[np.int64]
+    in_pool: bool = False
+
+
+@dataclass(frozen=True)
 class Splits:
     """Which image plays which part; every array holds int64 indices into the data set, sorted.
 
     ``query`` is disjoint from all others. ``train`` and ``val`` are disjoint and may lie inside
-    ``database``, as the protocol says. ``protocol`` names the rule and its parameters.
+    ``database``, as the protocol says. ``protocol`` names the rule and its parameters. ``unseen`` are the
+    classes of which queries and database have images, but ``train`` and ``val`` have none.
     """
 
     protocol: str
@@ -192,3 +211,9 @@ class Splits:
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     database: NDArray[np.int64]
+    unseen: Unseen | None = None
+
+    @property
+    def kept_from_pools(self) -> NDArray[np.int64]:
+        """Images, beside queries, that step 1 may not look at: those of unseen classes, mostly."""
+        return np.empty(0, np.int64) if self.unseen is None or self.unseen.in_pool else self.unseen.images

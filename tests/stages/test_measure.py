@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from bench.hamming import average_precision, scan
 from bench.metrics import _histograms
-from bench.stages import measure
+from bench.stages import sides
 from tests.left import artifacts, loaded
 
 
@@ -51,13 +51,13 @@ def test_map_in_the_record_is_that_of_the_stored_codes(done, folder):
 
 
 def test_distances_are_counted_once_for_all_metrics_of_a_cell(tiny, folder, monkeypatch):
-    right, counted = measure.distance_histograms, []
+    right, counted = sides.distance_histograms, []
 
     def watched(*arrays, **options):
         counted.append(len(arrays[1]))
         return right(*arrays, **options)
 
-    monkeypatch.setattr(measure, "distance_histograms", watched)
+    monkeypatch.setattr(sides, "distance_histograms", watched)
     monkeypatch.setattr(_histograms, "distance_histograms", None)
     metrics = ("map", "precision_at_k", "distinct_codes")
     assert tiny("run", "--only", "method=none", *(f"--set=measure.{name}={{}}" for name in metrics)).code == 0

@@ -11,6 +11,7 @@ from bench.results import catalogue, pareto, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
 from bench.results.records import Record
+from bench.results.sides import CHANCE
 from bench.results.summary import Estimate, Group, Row, Summary, interval_words
 from bench.types import Place
 
@@ -85,7 +86,7 @@ def group_columns(group: Group, place: Place = "table") -> list[Column]:
         if rule := wording.ranking_rule(accuracy):
             main = replace(main, detail=f"{rule[0]} ties, ÷ {rule[1]}")
         columns += [main, Column("seeds", [str(row.seeds) for row in group.rows])]
-        columns += [Scale.of(group, name).column(group.rows) for name in group.further_accuracies]
+        columns += [_further(group, name) for name in group.further_accuracies]
         for order in ("best", "worst"):
             bound = group.resolve(f"{accuracy.partition(':')[0]}:{order}")
             if bound and bound != accuracy:
@@ -93,6 +94,13 @@ def group_columns(group: Group, place: Place = "table") -> list[Column]:
                 columns.append(replace(numbers, detail=f"{order} ties"))
     names = [name for cost in catalogue.shown_in(place) if (name := group.resolve(cost))]
     return columns + [Scale.of(group, name).column(group.rows) for name in names]
+
+
+def _further(group: Group, name: str) -> Column:
+    """A further accuracy; of seen or unseen classes with what a random order would score there."""
+    column = Scale.of(group, name).column(group.rows)
+    chance = group.metrics[name].detail.get(CHANCE)
+    return column if chance is None else replace(column, detail=f"chance {chance:.2f}")
 
 
 def without_constants(columns: list[Column]) -> tuple[list[Column], list[str]]:
@@ -109,6 +117,7 @@ def group_notes(group: Group) -> list[str]:
     notes = [f"Image size: {wording.pixels(group.image_sizes)}."] if len(group.image_sizes) == 1 else []
     if accuracy := group.accuracy:
         notes += filter(None, [wording.definition(accuracy)])
+        notes += filter(None, map(wording.side_definition, group.further_accuracies))
         notes += float_notes(group)
         spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
         notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")

@@ -15,6 +15,7 @@ from bench.results import catalogue, wording
 from bench.results.fronts import Front
 from bench.results.published import Beside
 from bench.results.records import Measured, Record
+from bench.results.sides import apart
 from bench.results.summary import Estimate, Group, Row, interval_words
 from bench.types.sizes import area
 
@@ -278,8 +279,12 @@ def _bounds(group: Group) -> list[str]:
 def _accuracies(
     metrics: Mapping[str, Measured], usual: Sequence[str], charted: Sequence[str], bounds: Sequence[str]
 ) -> list[str]:
-    """Names of accuracies, the usual ones first."""
-    others = [name for name, metric in metrics.items() if _is_accuracy(name, metric) and name not in bounds]
+    """Names of accuracies, the usual ones first; no bounds, those of seen and unseen classes neither."""
+    others = [
+        name
+        for name, metric in metrics.items()
+        if _is_accuracy(name, metric) and apart(name)[0] not in bounds
+    ]
     return list(dict.fromkeys([*usual, *charted, *others]))
 
 
