@@ -75,6 +75,12 @@ EXTERNAL_NOTE = (
     "costs are those that were stated, and they have no timings."
 )
 
+#: Below tables in which seen and unseen classes stand side by side.
+CHANCE_NOTE = (
+    "Chance: the share of the database that answers a query, which is about what a random order scores. "
+    "Seen and unseen classes compare with each other where it is the same."
+)
+
 # -- One group -----------------------------------------------------------------------------------
 
 
@@ -117,7 +123,8 @@ def group_notes(group: Group) -> list[str]:
     notes = [f"Image size: {wording.pixels(group.image_sizes)}."] if len(group.image_sizes) == 1 else []
     if accuracy := group.accuracy:
         notes += filter(None, [wording.definition(accuracy)])
-        notes += filter(None, map(wording.side_definition, group.further_accuracies))
+        sides = [*filter(None, map(wording.side_definition, group.further_accuracies))]
+        notes += [*sides, CHANCE_NOTE] if sides else []
         notes += float_notes(group)
         spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
         notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")

@@ -1,0 +1,96 @@
+"""Metrics among seen and among unseen classes: each is what it would be of these codes alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.hamming import average_precision, pack_codes
+from bench.metrics._histograms import counted
+from bench.registry import METRICS
+from bench.results.sides import CHANCE, SIDES
+from bench.stages.sides import counted_once, on_each_side, sides
+from bench.types import RankingRule, Retrieval, Unseen
+
+BITS = 12
+
+
+def retrieval(embeddings: bool = False, queries: int = 30, items: int = 80) -> tuple[Retrieval, Unseen]:
+    """Random codes of five classes, of which the last two are unseen; places interleaved."""
+    generator = np.random.default_rng(3)
+    labels = generator.integers(5, size=queries + items)
+    order = generator.permutation(queries + items)
+    query, database = np.sort(order[:queries]), np.sort(order[queries:])
+    vectors = generator.normal(size=(queries + items, BITS)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    codes = vectors if embeddings else pack_codes(vectors)
+    whole = Retrieval(
+        query=codes[query],
+        database=codes[database],
+        query_labels=labels[query],
+        database_labels=labels[database],
+        bits=0 if embeddings else BITS,
+        protocol=RankingRule(k=20),
+        query_index=query,
+        database_index=database,
+    )
+    return whole, Unseen(np.array([3, 4]), 5, np.flatnonzero(labels >= 3))
+
+
+def naive(whole, side, **rule):
+    """mAP of a side, by codes that a loop picks out."""
+    wanted = side.startswith("unseen")
+    asked = [i for i, label in enumerate(whole.query_labels) if (label >= 3) == wanted]
+    there = [i for i, label in enumerate(whole.database_labels) if "all" in side or (label >= 3) == wanted]
+    return average_precision(
+        whole.query[asked], whole.database[there], whole.query_labels[asked], whole.database_labels[there],
+        bits=BITS, k=20, **rule,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("ties", ["expected", "best", "worst"])
+def test_map_is_that_of_the_side_alone(side, ties):
+    whole, unseen = retrieval()
+    plugin = METRICS.get("map")
+    found = on_each_side(
+        plugin(plugin.Params()).compute, counted_once(whole), sides(counted_once(whole), unseen)
+    )
+    name, expected = f"map@20:{ties}:relevant[{side}]", naive(whole, side, ties=ties)
+    np.testing.assert_allclose(found.per_query[name], expected, atol=1e-12)
+    assert found.values[name].value == pytest.approx(expected.mean())
+    assert found.values[name].detail["queries"] == len(expected)
+
+
+@pytest.mark.parametrize("embeddings", [False, True])
+def test_the_whole_is_as_without_sides_and_the_mean_of_both_in_all(embeddings):
+    whole, unseen = retrieval(embeddings)
+    plugin = METRICS.get("map")
+    compute, name = plugin(plugin.Params()).compute, "map@20:expected:relevant"
+    found = on_each_side(compute, whole, sides(whole, unseen))
+    assert found.values[name] == compute(whole).values[name]
+    both = [found.per_query[f"{name}[{side}]"] for side in ("seen_in_all", "unseen_in_all")]
+    assert np.sort(np.concatenate(both)) == pytest.approx(np.sort(found.per_query[name]))
+    assert on_each_side(compute, whole, sides(whole, None)).values.keys() == compute(whole).values.keys()
+
+
+def test_chance_is_what_random_order_finds():
+    whole, unseen = retrieval(queries=200, items=800)
+    plugin = METRICS.get("precision_at_k")
+    found = on_each_side(plugin(plugin.Params(ks=(100,))).compute, whole, sides(whole, unseen))
+    for side in SIDES:
+        value = found.values[f"precision_at_k@100[{side}]"]
+        assert value.detail[CHANCE] == pytest.approx(value.value, abs=0.02)
+    assert found.values["precision_at_k@100[unseen]"].detail[CHANCE] == pytest.approx(1 / 2, abs=0.02)
+
+
+def test_a_side_without_queries_is_left_out():
+    whole, _ = retrieval()
+    nothing = Unseen(np.array([4]), 5, np.setdiff1d(np.arange(110), whole.query_index))
+    assert [*sides(whole, nothing)] == ["seen_in_all"]
+
+
+def test_distances_are_counted_once_for_each_side():
+    whole, unseen = retrieval()
+    part = sides(counted_once(whole), unseen)["unseen"]
+    assert counted(part)[0] is counted(part)[0]
