@@ -252,8 +252,15 @@ class Loss(Stateful, Protocol):
     """A hashing loss, step 2 (``bench/losses/<name>.py``). One instance serves one training."""
 
     version: ClassVar[int]
-    #: whether there is a step 2; without, the student's feature is the embedding, and cosine compares it
+    #: whether step 2 is a training; if it is not ``fitted`` either, the student's feature is the embedding,
+    #: and cosine compares it
     trains: ClassVar[bool] = True
+    #: whether step 2 is ``fit`` alone: no labels, no training
+    fitted: ClassVar[bool] = False
+    #: of what is fitted, whether the seed draws anything: else one seed stands for all
+    draws: ClassVar[bool] = True
+    #: whether one network can have several code lengths, the first bits of codes being codes of the same kind
+    nests: ClassVar[bool] = True
     Params: ClassVar[type[Parameters]]
 
     params: Any
@@ -266,6 +273,19 @@ class Loss(Stateful, Protocol):
     def check(cls, bits: int) -> str | None:
         """Why this loss cannot make codes of ``bits`` bits, or None if it can."""
         return None
+
+    @classmethod
+    def check_width(cls, bits: int, width: int) -> str | None:
+        """Why it cannot make them from features of so many numbers, or None if it can; of what is fitted."""
+        return None
+
+    def fit(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The hash head of a frozen trunk, of what is ``fitted``: weight (bits, width) and bias (bits,).
+
+        Args:
+            features: (n, width), of the images of the pool in the evaluation view.
+        """
+        raise NotImplementedError
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """What the loss itself learns, beside the network; moved to the device in place."""

@@ -33,7 +33,7 @@ from models.onnx_export import Images, require_onnx
 log = logging.getLogger(__name__)
 
 #: Stages that made a network and its codes.
-STAGES = ("distill", "finetune", "encode")
+STAGES = ("distill", "finetune", "fit", "encode")
 #: Images that set the ranges of int8, and images to test another runtime with.
 CALIBRATION, GOLDEN = 256, 8
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.planning.schema import Keep
+from bench.planning.stage import TRUNK
 from bench.results.folder import Results, ResultsFolder, load_results
 from bench.results.fronts import front_of
 from bench.results.records import Record
@@ -22,7 +23,7 @@ from bench.storage.store import Store
 log = logging.getLogger(__name__)
 
 #: Stages whose artifacts may be kept of a cell.
-_KINDS = ("distill", "finetune", "encode")
+_KINDS = ("distill", "finetune", "fit", "encode")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def _on_fronts(results: Results) -> Iterator[Record]:
 def _is_kept(record: Record, place: Store) -> bool:
     """Whether everything of a cell is there by name and size; checksums are looked at by who uses it."""
     encode = _kept_index(place, "encode", record.stages["encode"].key) if "encode" in record.stages else None
-    return encode is not None and all(_kept_index(place, *one) for one in encode["inputs"].items())
+    return encode is not None and all(
+        _kept_index(place, *one) for one in encode["inputs"].items() if one[0] != TRUNK
+    )
 
 
 def _kept_index(place: Store, kind: str, key: str) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
+from bench.planning.fitting import draws, fits, keeps_trunk
 from bench.planning.plan import Cell, Plan
 from bench.registry import LOSSES, METHODS
 from bench.storage.keys import canonical_json
@@ -29,7 +30,8 @@ def training(plan: Plan) -> list[dict[str, Any]]:
     rows = []
     for stage in plan.stages():
         for step, axis in enumerate(("method", "loss"), start=1):
-            if asked := stage.spec.get(axis):
+            asked = stage.spec.get(axis)
+            if asked and not (axis == "loss" and fits(asked["name"])):
                 fields = TrainingParameters.model_fields.items()
                 settings = {name: asked["params"].get(name, field.default) for name, field in fields}
                 rows.append({"step": step, "name": asked["name"], **settings})
@@ -67,7 +69,9 @@ def _slow_starts(plan: Plan) -> Iterator[str]:
     networks: dict[tuple[str, str, float], dict[str, None]] = defaultdict(dict)
     for stage in plan.stages():
         loss = stage.spec.get("loss")
-        if loss and stage.spec["student"]["weights"] == "none" and not stage.settled("method"):
+        if not loss or keeps_trunk(loss) or stage.settled("method"):
+            continue
+        if stage.spec["student"]["weights"] == "none":
             setting = loss["name"], loss["params"]["optimizer"], loss["params"]["lr"]
             networks[setting][stage.spec["student"]["name"]] = None
     for (loss, optimizer, lr), names in networks.items():
@@ -86,5 +90,5 @@ def _configuration(cell: Cell) -> str:
 
 def _draws(cell: Cell) -> bool:
     """Whether anything about the cell depends on its seed."""
-    trains = METHODS.get(cell.info.method).trains or LOSSES.get(cell.info.loss).trains
+    trains = METHODS.get(cell.info.method).trains or draws(cell.info.loss)
     return trains or cell.params["student"]["weights"] == "none"

@@ -31,6 +31,7 @@ from bench.planning import graph, yaml_nodes
 from bench.planning.config import GridFile, resolve
 from bench.planning.conflicts import refusals
 from bench.planning.curve_faults import curve_faults
+from bench.planning.fitting import draws, hashes
 from bench.planning.graph import applies
 from bench.planning.plan import Cell, Plan
 from bench.planning.points import Choice, Point, idle_excludes, points, size
@@ -216,19 +217,20 @@ class _Builder:
         """What the stages of this point are made from, or None after noting what its data lack."""
         values, defaults = point.values, self.grid.defaults
         method = plugin_block(METHODS, values["method"], defaults.distill)
-        distils, hashes = METHODS.get(method["name"]).trains, LOSSES.get(values["loss"].name).trains
+        distils, codes = METHODS.get(method["name"]).trains, hashes(values["loss"].name)
         # A method that takes no teacher gives one cell, however many teachers the axis has; so does a loss
         # that makes no codes, however many code lengths there are; and so do seeds that draw nothing.
         teachers = values["teacher"] if METHODS.get(method["name"]).teachers[1] else []
         student = self._network(STUDENTS, values["student"])
         dataset = self._dataset(values["dataset"], point.places["dataset"])
-        if dataset.sizes.get("train") == 0 and (hashes or method["params"].get("pool") == "train"):
+        loss = plugin_block(LOSSES, values["loss"], defaults.finetune)
+        wanted = [method["params"].get("pool"), loss["params"].get("pool", "train" if codes else None)]
+        if dataset.sizes.get("train") == 0 and "train" in wanted:
             message = f"{dataset.name} has no training images as it is set up here"
             cure = "name some in its params, or use method: none with loss: none"
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
-        loss = plugin_block(LOSSES, values["loss"], defaults.finetune)
-        if hashes and loss["params"].get("select") == "val":
+        if codes and loss["params"].get("select") == "val":
             if refusal := dataset.refuses_validation():
                 self.problems.append(self.file.problem(point.places["loss"], refusal))
                 return None
@@ -241,12 +243,12 @@ class _Builder:
             loss=loss,
             image_size=values["image_size"],
             defaults=defaults,
-            bits=values["bits"] if hashes else 0,
-            seed=values["seed"] if distils or hashes or student["weights"] == "none" else 0,
+            bits=values["bits"] if codes else 0,
+            seed=values["seed"] if distils or draws(loss["name"]) or student["weights"] == "none" else 0,
             encode=views.model_dump(mode="json")
             if (views := values["encode"]) != EncodingParameters()
             else {},
-            nested=values["nested"] if hashes else (),
+            nested=values["nested"] if codes else (),
         )
 
     def _unfit_defaults(self, point: Point) -> list[Problem]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.interfaces import Dataset, Method
 from bench.planning.config import resolve
+from bench.planning.fitting import fits, fitting_refusals
 from bench.planning.points import Point
 from bench.planning.schema import Grid
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
@@ -20,6 +21,8 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
     images = DATASETS.get(dataset.name)(resolve(DATASETS, dataset))
     yield from _data(grid, method, dataset.name, images)
     plugin = LOSSES.get(loss.name)
+    if fits(loss.name):
+        yield from fitting_refusals(point, grid, images)
     if not plugin.trains:
         return
     if not images.labelled:

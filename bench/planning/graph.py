@@ -9,9 +9,10 @@ from typing import Any
 
 from bench import environment
 from bench.interfaces import Method
+from bench.planning.fitting import draws, fits, hashes, keeps_trunk
 from bench.planning.resolved import Blocks, identity
-from bench.planning.stage import Stage
-from bench.registry import DATASETS, LOSSES, METHODS, METRICS
+from bench.planning.stage import TRUNK, Stage
+from bench.registry import DATASETS, METHODS, METRICS
 
 #: Seed of what all seeds of a cell share: live teachers are as frozen as those with published weights.
 SHARED_SEED = 0
@@ -33,8 +34,8 @@ def leaves(
     distill = _distill(blocks, blocks.seed) if method.trains else None
     reshaped_by = getattr(method, "reshaped_by", lambda params: method.reshapes)
     reshaped = distill if reshaped_by(method.Params.of(blocks.method["params"])) else None
-    trained = _finetune(blocks, distill) if LOSSES.get(blocks.loss["name"]).trains else distill
-    encode = _encode(blocks, trained)
+    trunk = _trunk(blocks, distill) if keeps_trunk(blocks.loss) else None
+    encode = _encode(blocks, _step_2(blocks, distill, trunk) or distill, trunk)
     found = {
         f"measure/{metric['name']}": _measure(metric, blocks, reshaped, encode, hardware)
         for metric in metrics
@@ -47,7 +48,7 @@ def applies(metric: Any, dataset: str, loss: str) -> bool:
     if metric.subject == "network":
         return True
     judged = metric.judges in (None, DATASETS.get(dataset).judged_by)
-    return judged and (LOSSES.get(loss).trains or metric.embeddings)
+    return judged and (hashes(loss) or metric.embeddings)
 
 
 def _distill(blocks: Blocks, seed: int) -> Stage:
@@ -125,29 +126,49 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
     }
 
 
-def _finetune(blocks: Blocks, trained: Stage | None) -> Stage:
-    loss = blocks.loss
+def _trunk(blocks: Blocks, distill: Stage | None) -> Stage:
+    """Features of the student as step 1 left it, or as it was built: for all losses, lengths and seeds."""
+    drawn = {"seed": blocks.seed} if distill is None and blocks.student["weights"] == "none" else {}
     return Stage(
-        "finetune",
-        _coded_slug(blocks),
-        {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), "seed": blocks.seed},
-        _network(trained),
-        images=loss["params"]["epochs"] * blocks.dataset.size("train"),
+        "trunk",
+        f"{_slug(blocks)}__s{blocks.seed}" if distill or drawn else _slug(blocks),
+        {**_shared(blocks), **drawn},
+        _network(distill),
+        images=blocks.dataset.distinct,
         cost_class=_cost_class(blocks),
     )
 
 
-def _encode(blocks: Blocks, trained: Stage | None) -> Stage:
+def _step_2(blocks: Blocks, distill: Stage | None, trunk: Stage | None) -> Stage | None:
+    """What makes a hash network of a student, if anything does."""
+    loss, features = blocks.loss, {TRUNK: trunk} if trunk else {}
+    if not hashes(loss["name"]):
+        return None
+    fitted = fits(loss["name"])
+    drawn = {"seed": blocks.seed} if draws(loss["name"]) else {}
+    return Stage(
+        "fit" if fitted else "finetune",
+        _coded_slug(blocks),
+        {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), **drawn},
+        {**_network(distill), **features},
+        images=0 if fitted else loss["params"]["epochs"] * blocks.dataset.size("train"),
+        cost_class=_cost_class(blocks) + (f"/{loss['name']}" if fitted else "/head" if features else ""),
+    )
+
+
+def _encode(blocks: Blocks, trained: Stage | None, trunk: Stage | None) -> Stage:
     dataset = blocks.dataset
+    # Features are those of one view; of others, the network says what it sees.
+    features = {TRUNK: trunk} if trunk and not blocks.encode else {}
     # Step 2 has settled the rest. Without step 1, the seed draws the weights that none are published for.
     own = {} if blocks.bits else {"student": blocks.student, "seed": blocks.seed}
     return Stage(
         "encode",
         _coded_slug(blocks),
         {"dataset": dataset.block, **blocks.common, **blocks.seen, **own},
-        _network(trained),
+        {**_network(trained), **features},
         images=dataset.size("query") + dataset.size("database"),
-        cost_class=_cost_class(blocks) + ("/views" if blocks.encode else ""),
+        cost_class=_cost_class(blocks) + ("/views" if blocks.encode else "/head" if features else ""),
     )
 
 
@@ -162,7 +183,7 @@ def _measure(
         rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
         cost_class = f"{name}/{blocks.dataset.name}"
         what = {"metric": block, **rule, **where, **_cut(blocks)}
-        read = {"encode": encode, **(encode.inputs if metric.subject == "system" else {})}
+        read = {"encode": encode, **(_networks(encode) if metric.subject == "system" else {})}
         return Stage("measure", f"{name}__{_read_slug(blocks, encode)}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
@@ -182,6 +203,11 @@ def _examples(blocks: Blocks, encode: Stage, queries: int) -> Stage:
     spec = {"dataset": blocks.dataset.block, "queries": queries, **_cut(blocks)}
     slug = _read_slug(blocks, encode)
     return Stage("examples", slug, spec, {"encode": encode}, cost_class=blocks.dataset.name)
+
+
+def _networks(stage: Stage) -> dict[str, Stage]:
+    """What ``stage`` takes up but features, by role."""
+    return {role: needed for role, needed in stage.inputs.items() if role != TRUNK}
 
 
 def _network(trained: Stage | None) -> dict[str, Stage]:

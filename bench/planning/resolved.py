@@ -39,6 +39,11 @@ class DatasetBlock:
         """Images in a part; 0 where nothing is known while the data are missing."""
         return self.sizes.get(part, 0)
 
+    @property
+    def distinct(self) -> int:
+        """Images in any part, at most; 0 where nothing is known."""
+        return self.size("query") + (self.size("pool/database") or self.size("database"))
+
     def refuses_validation(self) -> str | None:
         """Why no epoch can be chosen by validation, or None if there are images for it, as far as known."""
         params = self.block["params"]

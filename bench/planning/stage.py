@@ -23,6 +23,9 @@ MODULES = Path(__file__).parents[1] / "stages"
 SCORES_FILE = "per_query.safetensors"
 
 
+#: Role of the stage that has the features of a frozen trunk, beside the one that left the network.
+TRUNK = "trunk"
+
 #: What timings, of whatever kind, count as where work is shared out: they are taken elsewhere than the rest.
 TIMINGS = "timings"
 

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from bench.data.loading import LoadedDataset
 from bench.errors import CellError
 from bench.hamming import first_bits, pack_signs
-from bench.planning.stage import Stage
+from bench.planning.stage import TRUNK, Stage
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.embedding import embed
 from bench.stages.memory import Needs
+from bench.stages.trunk import features_for
 from bench.training import views
 from bench.types import Preprocessing
 from models.layers.folding import folded
@@ -33,12 +34,16 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     """Write packed codes, uint8 (n, ceil(bits / 8)); without step 2, unit embeddings, float32 (n, d)."""
     dataset = context.dataset(stage.spec["dataset"])
     net, preprocessing = networks.deployed(stage, context)
-    net = folded(net)
     parts = {"query": dataset.splits.query, "database": dataset.splits.database}
-    outputs = {
-        name: outputs_of(net, preprocessing, dataset, indices, stage.spec, context)
-        for name, indices in parts.items()
-    }
+    if features := features_for(stage, context):
+        head = net.get_submodule("head")
+        outputs = {name: features.outputs(head, one, stage.spec, context) for name, one in parts.items()}
+    else:
+        net = folded(net)
+        outputs = {
+            name: outputs_of(net, preprocessing, dataset, indices, stage.spec, context)
+            for name, indices in parts.items()
+        }
     bad = [name for name, values in outputs.items() if not values.isfinite().all()]
     if bad:
         trained = "training diverged; lower lr"
@@ -61,6 +66,8 @@ def read(reader: Stage, encode: Stage, context: Context) -> dict[str, NDArray[An
 
 def memory(stage: Stage, needs: Needs) -> float:
     """The network, and its outputs before and after they are codes."""
+    if TRUNK in stage.inputs:
+        return 2 * needs.codes(stage)
     student, size = networks.student_of(stage), networks.largest(stage.spec)
     return needs.asked("student", student, size) + 2 * needs.codes(stage)
 

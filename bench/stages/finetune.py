@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from bench.data.loading import LoadedDataset
 from bench.hamming import Codes, average_precision, first_bits, pack_signs
 from bench.interfaces import Loss
-from bench.planning.stage import Stage
+from bench.planning.stage import TRUNK, Stage
 from bench.registry import LOSSES
 from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
 from bench.stages.memory import FLOAT, Needs
 from bench.stages.nested import NestedLoss
+from bench.stages.trunk import features_for, held
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
@@ -35,7 +36,10 @@ VERSION = 3
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Train on the labelled images, mostly in a fresh random view every epoch; never sees a query image."""
+    """Train on the labelled images, mostly in a fresh random view every epoch; never sees a query image.
+
+    Where the trunk is frozen, the head alone is trained, on its features of the evaluation view.
+    """
     checkpoints = context.checkpoints(stage)
     spec, seed, before = stage.spec, stage.spec["seed"], networks.taken_up(stage)
     dataset, student = context.dataset(spec["dataset"]), context.student(spec["student"])
@@ -54,20 +58,31 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         trunk, width = networks.distilled(student, spec["image_size"], before, context)
         net = hash_network(trunk, width, spec["bits"], params.head_start)
         context.place(net)
+        features = features_for(stage, context)
+        learning = net.head if features else net
         loss = NestedLoss(plugin, params, task, nested) if nested else plugin(params, task)
         own = list(loss.parameters())
         for parameter in own:
             parameter.data = parameter.data.to(context.device)
 
         def begin_epoch(epoch: int) -> None:
-            net.train()
+            learning.train()
             loss.begin_epoch(epoch)
 
-        batches = _Batches(spec, context, dataset.images, train, labels, student.preprocessing, loss)
-        best = _Best(spec, context, dataset, student.preprocessing, params, net)
+        batches: _Batches | _FeatureBatches
+        aside = dataclasses.replace(context, advance=untold)  # progress counts training
+        if features:
+            outputs = functools.partial(features.outputs, learning, spec=spec, context=aside)
+            batches = _FeatureBatches(features.of(train).to(context.device), labels, loss)
+        else:
+            outputs = functools.partial(
+                outputs_of, net, student.preprocessing, dataset, spec=spec, context=aside
+            )
+            batches = _Batches(spec, context, dataset.images, train, labels, student.preprocessing, loss)
+        best = _Best(spec, dataset, params, learning, outputs)
         fitted = fit(
-            Passes(net, lambda: context.autocast(spec["precision"])),
-            _groups(net, own, params, distilled=before is not None),
+            Passes(learning, lambda: context.autocast(spec["precision"])),
+            _groups(net, own, params, distilled=before is not None)[: 1 if features else None],
             params,
             shuffled(len(train), params.batch_size, seed, params.incomplete),
             batches.show,
@@ -84,10 +99,12 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
 
 def memory(stage: Stage, needs: Needs) -> float:
-    """The network in training, and the labels of all its images."""
+    """The network in training, or the features of a frozen trunk; and the labels of all its images."""
     params = stage.spec["loss"]["params"]
     images: float = stage.images / params["epochs"]
     labels = (FLOAT + 1) * needs.classes(stage.spec["dataset"]) * images
+    if TRUNK in stage.inputs:
+        return held(stage, needs, images) + labels
     return needs.trained(stage.spec, params) + labels
 
 
@@ -143,17 +160,36 @@ class _Batches:
         return lambda codes: self.loss.terms(codes, self.labels[index], index)
 
 
+class _FeatureBatches:
+    """Shows what a frozen trunk says of the training images, float32 (images, width), in place of them."""
+
+    def __init__(self, features: Tensor, labels: Tensor, loss: Loss | NestedLoss) -> None:
+        self.features, self.labels, self.loss = features, labels, loss
+
+    def show(self, order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
+        for _, positions in order:
+            index = torch.from_numpy(positions).to(self.features.device)
+            yield Batch(self.features[index], self._terms(index))
+
+    def _terms(self, index: Tensor) -> Terms:
+        return lambda codes: self.loss.terms(codes, self.labels[index], index)
+
+
 class _Best:
-    """Keeps the weights of the last epoch, or of the one with the best mAP of val against train."""
+    """Keeps the weights of the last epoch, or of the one with the best mAP of val against train.
+
+    Args:
+        net: what learns.
+        outputs: of the whole network for images by their places in the data set: float32 (n, bits).
+    """
 
     def __init__(
-        self, spec: Mapping[str, Any], context: Context, dataset: LoadedDataset,
-        preprocessing: Preprocessing, params: HashingParameters, net: nn.Module,
+        self, spec: Mapping[str, Any], dataset: LoadedDataset, params: HashingParameters, net: nn.Module,
+        outputs: Callable[[NDArray[np.int64]], Tensor],
     ) -> None:  # fmt: skip
-        self.spec, self.dataset, self.preprocessing = spec, dataset, preprocessing
-        self.params, self.net = params, net
+        self.spec, self.dataset, self.params, self.net = spec, dataset, params, net
         self.epoch = params.epochs
-        self._aside = dataclasses.replace(context, advance=untold)  # progress counts training
+        self._outputs = outputs
         self._score = -1.0
         self._state: dict[str, Tensor] | None = None
 
@@ -181,8 +217,7 @@ class _Best:
         return {"val_map": score}
 
     def _codes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        outputs = outputs_of(self.net, self.preprocessing, self.dataset, indices, self.spec, self._aside)
-        return pack_signs(outputs.numpy())
+        return pack_signs(self._outputs(indices).numpy())
 
     def restore(self) -> None:
         """Put the kept weights back into the network."""

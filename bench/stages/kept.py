@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bench.planning.stage import Stage
+from bench.planning.stage import TRUNK, Stage
 from bench.results.records import Record
 from bench.storage.keys import KEY_DIGITS
 from bench.storage.store import Store
@@ -35,9 +35,9 @@ def found_stage(record: Record, stores: Iterable[Store]) -> tuple[Store, Stage] 
         stores: where to look, one after the other; nothing in them is changed.
 
     Returns:
-        The first store that has both, and the cell's ``encode`` stage. Its only input is the stage that
-        trained the network, ``finetune`` or ``distill``, which has no inputs; there is none where nothing was
-        trained. None where no store has both.
+        The first store that has both, and the cell's ``encode`` stage. Its only input is the stage that left
+        the network, ``finetune``, ``fit`` or ``distill``, which has no inputs; there is none where nothing
+        was trained. None where no store has both.
     """
     if "encode" not in record.stages:
         return None
@@ -55,7 +55,8 @@ def _known(store: Store, kind: str, key: str, *, inputs: bool = True) -> Stage |
         log.warning("warning: %s is damaged, and not used", folder)
         return None
     # A network's role is the kind of stage that trained it.
-    found = {role: _known(store, role, one, inputs=False) for role, one in index["inputs"].items() if inputs}
+    roles = [role for role in index["inputs"] if inputs and role != TRUNK]  # codes need no features any more
+    found = {role: _known(store, role, index["inputs"][role], inputs=False) for role in roles}
     needed = {role: stage for role, stage in found.items() if stage}
     if len(needed) < len(found):
         return None

@@ -71,6 +71,10 @@ class Needs:
         """Number of classes of a data set's training images."""
         return self._context.dataset(block).images.classes
 
+    def width(self, spec: Mapping[str, Any]) -> int:
+        """Numbers of a feature of the student, unless step 1 gave it layers behind."""
+        return self._context.student(spec["student"]).feature_dim(spec["image_size"])
+
     def codes(self, encode: Stage) -> float:
         """Outputs of the network for all images."""
         block, size = student_of(encode), encode.spec["image_size"]

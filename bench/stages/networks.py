@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.errors import UsageError, WeightsError
-from bench.planning.stage import Stage
+from bench.planning.stage import TRUNK, Stage
 from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
@@ -24,7 +24,7 @@ from models.weights import restore, stored_tensors
 
 #: Files of a distill artifact: state dict of the student, its architecture, and what else was kept.
 STUDENT, ARCHITECTURE, EXTRA = "student.safetensors", "architecture.json", "extra.safetensors"
-#: File of a finetune artifact, beside the architecture of the student: the state dict of trunk and head.
+#: File of a finetune or fit artifact, beside the student's architecture: the state dict of trunk and head.
 NETWORK = "network.safetensors"
 
 
@@ -60,8 +60,8 @@ def save_architecture(architecture: Mapping[str, Any], folder: Path) -> None:
 
 
 def taken_up(stage: Stage) -> Stage | None:
-    """The stage whose network ``stage`` takes up, its only input; None where nothing was trained before."""
-    return next(iter(stage.inputs.values()), None)
+    """The stage whose network ``stage`` takes up, its only input but features; None where nothing trained."""
+    return next((needed for role, needed in stage.inputs.items() if role != TRUNK), None)
 
 
 def code_length(stage: Stage) -> int:

@@ -25,14 +25,19 @@ from bench.storage import atomic, sealed
 NOTE_EVERY = 2048
 
 
+#: Types of numbers as safetensors names them.
+_NAMES = {"float16": "F16", "float32": "F32"}
+
+
 class GrowingRows:
-    """float16 (rows, width), written from the top; the width is that of the first rows.
+    """float16 or float32 (rows, width), written from the top; the width is that of the first rows.
 
     Args:
         folder: where the unfinished file lies; what an earlier run has left there is continued.
         name: of the tensor.
         rows: how many there will be.
         origin: what computes them; rows of another origin are not continued.
+        dtype: float16 or float32.
 
     Attributes:
         done: rows that are there.
@@ -40,17 +45,20 @@ class GrowingRows:
         seconds_before: spent by earlier runs on the rows that were found.
     """
 
-    def __init__(self, folder: Path, name: str, rows: int, origin: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, rows: int, origin: str, dtype: type[np.floating[Any]] = np.float16
+    ) -> None:
+        self._dtype = np.dtype(dtype)
         self._file, self._note = folder / "rows", folder / "rows.json"
         self._name, self._rows, self._origin = name, rows, origin
         self.done, self.width, self.seconds_before = 0, 0, 0.0
         self._blocks: list[tuple[int, str]] = []  # where each ends, and its digest
-        self._data: NDArray[np.float16] | None = None
+        self._data: NDArray[np.floating[Any]] | None = None
         self._find()
         self._block, self._started = hashlib.sha256(), time.perf_counter()
 
-    def append(self, rows: NDArray[np.float16]) -> None:
-        """Write the next rows, float16 (n, width)."""
+    def append(self, rows: NDArray[np.floating[Any]]) -> None:
+        """Write the next rows, (n, width)."""
         if self._data is None:
             self.width = rows.shape[1]
             self._create()
@@ -127,18 +135,22 @@ class GrowingRows:
             # A disk that is full must say so now: while rows are written, it could only kill the process.
             _allocate(file.fileno(), self._size(self.width))
 
-    def _mapped(self) -> NDArray[np.float16]:
+    def _mapped(self) -> NDArray[np.floating[Any]]:
         offset = len(self._header(self.width))
-        return np.memmap(self._file, np.float16, "r+", offset, (self._rows, self.width))
+        return np.memmap(self._file, self._dtype, "r+", offset, (self._rows, self.width))
 
     def _header(self, width: int) -> bytes:
-        entry = {"dtype": "F16", "shape": [self._rows, width], "data_offsets": [0, 2 * self._rows * width]}
+        entry = {
+            "dtype": _NAMES[self._dtype.name],
+            "shape": [self._rows, width],
+            "data_offsets": [0, self._dtype.itemsize * self._rows * width],
+        }
         text = json.dumps({self._name: entry}).encode()
         text += b" " * (-len(text) % 8)
         return len(text).to_bytes(8, "little") + text
 
     def _size(self, width: int) -> int:
-        return len(self._header(width)) + 2 * self._rows * width
+        return len(self._header(width)) + self._dtype.itemsize * self._rows * width
 
 
 def _allocate(descriptor: int, size: int) -> None:

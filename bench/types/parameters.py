@@ -230,11 +230,26 @@ class SharedViewsParameters(FrozenTeacherParameters):
     )
 
 
+class FittingParameters(Parameters):
+    """Step 2 without training: on which images codes are fitted."""
+
+    pool: Literal["database", "train"] = Field(
+        "database",
+        description="images whose features codes are fitted to, without labels: database and train, or train "
+        "only; validation images among them, as nothing is chosen, and never a query",
+    )
+
+
 class HashingParameters(TrainingParameters):
     """Step 2: which part learns how fast, and which weights are kept; the query set has no say in it."""
 
     at_most: ClassVar[Mapping[str, float]] = {**TrainingParameters.at_most, "head_lr_scale": 1_000_000}
 
+    train: Literal["all", "head"] = later(
+        "all",
+        description="all: trunk and head; head: the trunk stays as it is, and the head learns from features "
+        "of images as they are searched, which are computed once",
+    )
     head_lr_scale: float = Field(
         1.0, gt=0, description="factor on lr for the hash head and for weights of the loss"
     )
@@ -264,3 +279,10 @@ class HashingParameters(TrainingParameters):
         max_length=16,
         description="of the losses of a network with several code lengths, shortest first; null: their mean",
     )
+
+    @model_validator(mode="after")
+    def _seen_once(self) -> Self:
+        """Views that nobody will see must not be asked for."""
+        if self.train == "head" and self.random_views and "random_views" in self.model_fields_set:
+            raise ValueError("train should be all where random_views is true: a head alone sees no views")
+        return self
