@@ -19,6 +19,7 @@ from bench.planning.config import load_grid
 from bench.planning.plan import Plan
 from bench.planning.points import Choice
 from bench.planning.stage import Stage, walk
+from bench.stages.context import Context
 from bench.storage.store import Store
 from bench.training import checkpoints
 from bench.training.micro_batches import Passes
@@ -46,6 +47,7 @@ class Trainings:
     """Those of a grid, in a store below ``folder``.
 
     Attributes:
+        plan: of the grid.
         steps: that have been begun since ``make`` was called.
     """
 
@@ -59,7 +61,7 @@ class Trainings:
         (folder / "trainings.yaml").write_text(text)
         self._machine = Machine(Store(folder / "cache"), folder, device, threads=2, precision="fp32")
         file = load_grid(folder / "trainings.yaml")
-        self._plan: Plan = build_plan(file, folder, self._machine.hardware, Choice((), (), None))
+        self.plan: Plan = build_plan(file, folder, self._machine.hardware, Choice((), (), None))
         self.steps, self._last = 0, 0
         right = Passes.__call__
 
@@ -77,11 +79,15 @@ class Trainings:
 
     def __iter__(self) -> Iterator[Stage]:
         """What trains, inputs first; other inputs are made."""
-        for stage in walk(leaf for cell in self._plan.cells for leaf in cell.leaves.values()).values():
-            if stage.kind == "features":
+        for stage in walk(leaf for cell in self.plan.cells for leaf in cell.leaves.values()).values():
+            if stage.kind in ("features", "trunk"):
                 self.make(stage)
             elif stage.kind in ("distill", "finetune"):
                 yield stage
+
+    def context(self) -> Context:
+        """What its stages work in."""
+        return self._machine.context(self.plan.weights)
 
     def folder(self, stage: Stage) -> Path:
         return self._machine.store.path(*stage.place)
@@ -97,7 +103,7 @@ class Trainings:
         """
         self.steps, self._last = 0, last
         machine = dataclasses.replace(self._machine, resumable=resumable)
-        end = make(stage, machine.context(self._plan.weights), fresh=False)
+        end = make(stage, machine.context(self.plan.weights), fresh=False)
         assert end.cause is None, end.cause
         assert end.index is not None
         return end.index

@@ -81,6 +81,18 @@ def test_teachers_that_are_asked_in_every_epoch(tmp_path, monkeypatch, method):
     assert goes_on_as_if_nothing_had_happened(every) == ["distill"]
 
 
+def test_heads_of_a_frozen_trunk_with_every_loss(tmp_path, monkeypatch):
+    every = Trainings(
+        tmp_path,
+        monkeypatch,
+        TEACHER="tiny_teacher",
+        STUDENT="tiny_dropping",
+        METHOD="none",
+        LOSSES=", ".join(entry(name, "train: head") for name in HASHING),
+    )
+    assert goes_on_as_if_nothing_had_happened(every) == ["finetune"] * len(HASHING)
+
+
 def test_what_is_pruned(tmp_path, monkeypatch):
     """Of the other trainings, none is long enough for channels to go."""
     every = trainings(tmp_path, monkeypatch, "cdd", "epochs: 20")

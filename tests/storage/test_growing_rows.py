@@ -34,6 +34,17 @@ def test_the_file_is_a_safetensors_file(tmp_path, values):
     np.testing.assert_array_equal(found[name], values)
 
 
+def test_numbers_may_be_of_single_precision_and_go_on_as_such_alone(tmp_path, values):
+    single = values.astype(np.float32) / 3
+    fill(GrowingRows(tmp_path, "features", ROWS, "a CPU", np.float32), single, 450)
+    assert GrowingRows(tmp_path, "features", ROWS, "a CPU").done == 0
+    rows = GrowingRows(tmp_path, "features", ROWS, "a CPU", np.float32)
+    assert rows.done == 360
+    fill(rows, single, ROWS)
+    rows.finish(tmp_path / "out.safetensors")
+    np.testing.assert_array_equal(load_file(tmp_path / "out.safetensors")["features"], single)
+
+
 def test_a_complete_file_that_gets_lost_on_its_way_is_there_again(tmp_path, values):
     rows = GrowingRows(tmp_path, "features", ROWS, "a CPU")
     fill(rows, values, ROWS)
