@@ -287,6 +287,21 @@ class Loss(Stateful, Protocol):
         """
         raise NotImplementedError
 
+    @classmethod
+    def check_task(cls, params: Any, task: HashingTask) -> str | None:
+        """Why this loss cannot learn ``task`` with these parameters, with the cure; None if it can."""
+        return None
+
+    def trained_head(self, linear: nn.Linear) -> nn.Module:
+        """What is trained behind the trunk: the hash head itself, unless something is put around it.
+
+        A module with a method ``folded`` is deployed as what that returns after training.
+
+        Args:
+            linear: (width, bits), fresh.
+        """
+        return linear
+
     def parameters(self) -> Iterable[nn.Parameter]:
         """What the loss itself learns, beside the network; moved to the device in place."""
         return ()
@@ -298,7 +313,7 @@ class Loss(Stateful, Protocol):
         """Weighted loss terms by name for one batch; their sum is minimised.
 
         Args:
-            codes: float (n, bits), raw output of the hash head with gradient.
+            codes: float (n, bits), raw output of the trained head with gradient.
             labels: float (n, classes) 0/1.
             index: int64 (n,) position of each image in the training set.
         """

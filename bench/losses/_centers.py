@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import hadamard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,3 +94,29 @@ def distinct(centers: NDArray[np.int8], generator: np.random.Generator) -> NDArr
         order.append(generator.permutation(len(codes)))
     result[again] = 2 * codes[np.concatenate(order)[: len(again)]] - 1
     return result
+
+
+def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:
+    """One center per class, int8 (classes, bits) of +-1: rows of [H; -H], then balanced random rows.
+
+    Random rows are only needed for more than ``2 * bits`` classes. They are drawn up to 20 times, until
+    all centers are more than bits / 4 apart and bits / 2 on average; the best draw is kept otherwise.
+    Centers that are equal in it are drawn again one by one, as long as there are others.
+    """
+    rows = hadamard(bits)
+    structured = np.concatenate([rows, -rows]).astype(np.int8)
+    if classes <= 2 * bits:
+        return structured[:classes]
+    best, best_distance = structured, -1
+    balanced = np.tile(np.repeat(np.array([-1, 1], dtype=np.int8), bits // 2), (classes - 2 * bits, 1))
+    for _ in range(20):
+        centers = np.concatenate([structured, generator.permuted(balanced, axis=1)])
+        # A draw with two centers that are neither far apart nor farther than the best's is of no use.
+        distance = smallest_distance(centers, enough=min(best_distance, bits / 4))
+        if distance > best_distance:
+            best, best_distance = centers, distance
+        # Products of all ordered pairs sum up to the square of the sum, less those of each with itself.
+        products = int(np.square(centers.sum(axis=0, dtype=np.int64)).sum()) - classes * bits
+        if distance > bits / 4 and products <= 0:
+            return centers
+    return distinct(best, generator)

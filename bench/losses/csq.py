@@ -11,12 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
-from scipy.linalg import hadamard
 
 from bench.interfaces import Loss
-from bench.losses._centers import distinct, smallest_distance
+from bench.losses._centers import hash_centers
 from bench.losses._targets import Targets, first, majority, told
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask, later
@@ -79,29 +77,3 @@ class Csq(Loss):
     def summary(self) -> dict[str, Any]:
         """Bits that are the same in all centers, as in the first rows of a Hadamard matrix; equal centers."""
         return self.findings
-
-
-def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:
-    """One center per class, int8 (classes, bits) of +-1: rows of [H; -H], then balanced random rows.
-
-    Random rows are only needed for more than ``2 * bits`` classes. They are drawn up to 20 times, until
-    all centers are more than bits / 4 apart and bits / 2 on average; the best draw is kept otherwise.
-    Centers that are equal in it are drawn again one by one, as long as there are others.
-    """
-    rows = hadamard(bits)
-    structured = np.concatenate([rows, -rows]).astype(np.int8)
-    if classes <= 2 * bits:
-        return structured[:classes]
-    best, best_distance = structured, -1
-    balanced = np.tile(np.repeat(np.array([-1, 1], dtype=np.int8), bits // 2), (classes - 2 * bits, 1))
-    for _ in range(20):
-        centers = np.concatenate([structured, generator.permuted(balanced, axis=1)])
-        # A draw with two centers that are neither far apart nor farther than the best's is of no use.
-        distance = smallest_distance(centers, enough=min(best_distance, bits / 4))
-        if distance > best_distance:
-            best, best_distance = centers, distance
-        # Products of all ordered pairs sum up to the square of the sum, less those of each with itself.
-        products = int(np.square(centers.sum(axis=0, dtype=np.int64)).sum()) - classes * bits
-        if distance > bits / 4 and products <= 0:
-            return centers
-    return distinct(best, generator)

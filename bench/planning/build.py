@@ -29,7 +29,7 @@ from bench.errors import (
 from bench.interfaces import Metric
 from bench.planning import graph, yaml_nodes
 from bench.planning.config import GridFile, resolve
-from bench.planning.conflicts import refusals
+from bench.planning.conflicts import no_task, refusals
 from bench.planning.curve_faults import curve_faults
 from bench.planning.fitting import draws, hashes
 from bench.planning.graph import applies
@@ -235,6 +235,9 @@ class _Builder:
                 self.problems.append(self.file.problem(point.places["loss"], refusal))
                 return None
             method["params"].pop("hold_out", None)  # "always", which keys and records do not spell out
+        if hashes and (refusal := no_task(loss, dataset, values["nested"] or [values["bits"]])):
+            self.problems.append(self.file.problem(point.places["loss"], refusal))
+            return None
         return Blocks(
             dataset=dataset,
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],

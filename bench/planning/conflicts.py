@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.interfaces import Dataset, Method
+import numpy as np
+
+from bench.interfaces import Dataset, Loss, Method
 from bench.planning.config import resolve
 from bench.planning.fitting import fits, fitting_refusals
 from bench.planning.points import Point
+from bench.planning.resolved import DatasetBlock
 from bench.planning.schema import Grid
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
-from bench.types import RateSchedule
+from bench.types import HashingTask, RateSchedule
 
 
 def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
@@ -39,6 +42,22 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
     if weights is not None and not len(weights) == len(nested) > 0:
         wanted = f"a number for each of {list(nested)}" if nested else "bits of several lengths: [[16, 32]]"
         yield "loss", f"loss '{loss.name}': length_weights takes {wanted}, not {weights}"
+
+
+def no_task(block: Mapping[str, Any], dataset: DatasetBlock, lengths: Sequence[int]) -> str | None:
+    """Why a loss cannot learn codes of these lengths from these data, or None; of unknown data None, too."""
+    if dataset.loaded is None:
+        return None
+    plugin, images, parts = LOSSES.get(block["name"]), dataset.loaded.images, dataset.loaded.splits
+    train = np.union1d(parts.train, parts.val)
+    several = images.labels.ndim == 2 and bool((images.multi_hot(train).sum(axis=1) != 1).any())
+    params = plugin.Params.of(block["params"])
+    for bits in lengths:
+        task = HashingTask(bits, images.classes, len(train), 0, several, dataset.name)
+        # Interfaces need not be inherited from.
+        if refusal := getattr(plugin, "check_task", Loss.check_task)(params, task):
+            return f"loss '{block['name']}': {refusal}"
+    return None
 
 
 def _too_low(params: Any) -> str | None:

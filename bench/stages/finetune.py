@@ -57,10 +57,12 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     with seeded(seed, context.device):
         trunk, width = networks.distilled(student, spec["image_size"], before, context)
         net = hash_network(trunk, width, spec["bits"], params.head_start)
+        loss = NestedLoss(plugin, params, task, nested) if nested else plugin(params, task)
+        # Interfaces need not be inherited from.
+        net.head = getattr(loss, "trained_head", lambda linear: linear)(net.head)
         context.place(net)
         features = features_for(stage, context)
         learning = net.head if features else net
-        loss = NestedLoss(plugin, params, task, nested) if nested else plugin(params, task)
         own = list(loss.parameters())
         for parameter in own:
             parameter.data = parameter.data.to(context.device)
@@ -93,6 +95,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             keeps={"loss": loss, "best": best},
         )
     best.restore()
+    net.head = getattr(net.head, "folded", lambda: net.head)()
     networks.save(net, folder / networks.NETWORK)
     networks.save_architecture(networks.architecture(before, context), folder)
     return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}

@@ -36,6 +36,13 @@ class NestedLoss:
         self._weights = params.length_weights or [1 / len(lengths)] * len(lengths)
         self._declared = {bits: Declared(loss, loss.parameters()) for bits, loss in self._losses.items()}
 
+    def trained_head(self, linear: nn.Linear) -> nn.Module:
+        """That of the loss of the longest codes: there is one for all."""
+        # Interfaces need not be inherited from.
+        longest = self._losses[self.task.bits]
+        head: nn.Module = getattr(longest, "trained_head", lambda linear: linear)(linear)
+        return head
+
     def parameters(self) -> Iterable[nn.Parameter]:
         """Those of all lengths."""
         return [parameter for loss in self._losses.values() for parameter in loss.parameters()]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from models.layers.heads import hash_network
+from models.layers.heads import BalancedHead, hash_network
 
 
 def test_head_is_linear_small_and_without_activation():
@@ -30,3 +30,18 @@ def test_trunk_state_comes_off_alone():
     net = hash_network(trunk, feature_dim=3, bits=16)
     assert net.trunk is trunk
     assert list(net.state_dict()) == ["trunk.weight", "trunk.bias", "head.weight", "head.bias"]
+
+
+def test_a_balanced_head_is_one_layer_after_training():
+    torch.manual_seed(0)
+    head = BalancedHead(nn.Linear(12, 8))
+    features = 3 + 2 * torch.randn(64, 12)
+    for _ in range(50):
+        outputs = head(features)
+    torch.testing.assert_close(outputs.mean(dim=0), torch.zeros(8), atol=1e-5, rtol=0)
+    nn.init.normal_(head.norm.weight)
+    nn.init.normal_(head.norm.bias)
+    folded = head.folded()
+    assert head.training
+    torch.testing.assert_close(folded(features), head.eval()(features), atol=1e-5, rtol=1e-4)
+    assert [name for name, _ in head.named_parameters()] == ["linear.weight", "norm.weight", "norm.bias"]
