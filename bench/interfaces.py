@@ -259,8 +259,11 @@ class Loss(Stateful, Protocol):
     fitted: ClassVar[bool] = False
     #: of what is fitted, whether the seed draws anything: else one seed stands for all
     draws: ClassVar[bool] = True
-    #: whether one network can have several code lengths, the first bits of codes being codes of the same kind
+    #: whether the first bits of its codes can be codes, too (``bits: [[16, 32]]``)
     nests: ClassVar[bool] = True
+    #: what is behind the trunk after training: a layer whose signs are the code, or a classifier that looks
+    #: up the code words of its classes (``models.layers.heads``)
+    deployed_head: ClassVar[Literal["linear", "code_words"]] = "linear"
     Params: ClassVar[type[Parameters]]
 
     params: Any
@@ -313,7 +316,7 @@ class Loss(Stateful, Protocol):
         """Weighted loss terms by name for one batch; their sum is minimised.
 
         Args:
-            codes: float (n, bits), raw output of the trained head with gradient.
+            codes: float (n, bits), raw output of the trained head with gradient; (n, classes) of code words.
             labels: float (n, classes) 0/1.
             index: int64 (n,) position of each image in the training set.
         """

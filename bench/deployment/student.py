@@ -31,7 +31,7 @@ from bench.stages.encode import CODES
 from bench.training import views
 from bench.types import Preprocessing
 from bench.types.sizes import ImageSize
-from models.layers.heads import hash_network
+from models.layers.heads import classes_in, deployed_network
 from models.pruning.reshape import reshape
 from models.weights import restore
 
@@ -197,9 +197,10 @@ def load(bundle: str | Path) -> nn.Module:
     bare = {"weights": "none"} if _chooses_weights(plugin) else {}
     network = plugin(plugin.Params.of({**block["params"], **bare}))
     trunk, width = reshape(network.build(), network.feature_dim(size), made["architecture"])
-    net = hash_network(trunk, width, made["bits"]) if made["bits"] else trunk
+    tensors = load_file(bundle / STATE)
+    net = deployed_network(trunk, width, made["bits"], classes_in(tensors)) if made["bits"] else trunk
     net = networks.seeing(net, made)
-    restore(net, load_file(bundle / STATE))
+    restore(net, tensors)
     return net.eval()
 
 

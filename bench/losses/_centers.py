@@ -96,6 +96,11 @@ def distinct(centers: NDArray[np.int8], generator: np.random.Generator) -> NDArr
     return result
 
 
+def random_centers(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:
+    """Evenly drawn bits of one center per class, int8 (classes, bits) of +-1, made ``distinct``."""
+    return distinct(generator.choice(np.array([-1, 1], np.int8), (classes, bits)), generator)
+
+
 def hash_centers(classes: int, bits: int, generator: np.random.Generator) -> NDArray[np.int8]:
     """One center per class, int8 (classes, bits) of +-1: rows of [H; -H], then balanced random rows.
 

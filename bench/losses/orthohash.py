@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.interfaces import Loss
-from bench.losses._centers import distinct, findings, hash_centers
+from bench.losses._centers import findings, hash_centers, random_centers
 from bench.registry import LOSSES
 from bench.types import AnySchedule, HashingParameters, HashingTask, RateSchedule
 
@@ -51,12 +51,9 @@ class OrthoHash(Loss):
 
         super().__init__(params, task)
         generator = np.random.default_rng(task.seed)
-        if params.centers == "hadamard":
-            centers = hash_centers(task.classes, task.bits, generator)
-        else:
-            centers = generator.choice(np.array([-1, 1], np.int8), (task.classes, task.bits))
+        drawn = hash_centers if params.centers == "hadamard" else random_centers
         #: float (classes, bits) of +-1; no two are equal as long as there are other codes
-        self.centers = torch.from_numpy(distinct(centers, generator)).float()
+        self.centers = torch.from_numpy(drawn(task.classes, task.bits, generator)).float()
         self.findings = findings(self.centers)
 
     @classmethod

@@ -38,6 +38,9 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
     if refusal := next(filter(None, map(plugin.check, nested or [bits])), None):
         cure = "drop it" if nested else f"drop it or add exclude: [{{loss: {loss.name}, bits: {bits}}}]"
         yield "bits", f"{refusal}; {cure}"
+    if nested and not getattr(plugin, "nests", Loss.nests):  # interfaces need not be inherited from
+        alone = ", ".join(map(str, nested))
+        yield "bits", f"loss '{loss.name}' has no codes within its codes; write bits: [{alone}]"
     weights = resolve(LOSSES, loss, grid.defaults.finetune).model_dump().get("length_weights")
     if weights is not None and not len(weights) == len(nested) > 0:
         wanted = f"a number for each of {list(nested)}" if nested else "bits of several lengths: [[16, 32]]"

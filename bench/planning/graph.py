@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import environment
-from bench.interfaces import Method
+from bench.interfaces import Loss, Method
 from bench.planning.fitting import draws, fits, hashes, keeps_trunk
 from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import TRUNK, Stage
@@ -187,8 +187,8 @@ def _measure(
         return Stage("measure", f"{name}__{_read_slug(blocks, encode)}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
-    deployed = {"student": blocks.student, "bits": blocks.bits, **blocks.common, **blocks.seen}
-    spec = {"metric": block, **deployed, **where}
+    own = {"student": blocks.student, "bits": blocks.bits, **_head(blocks)}
+    spec = {"metric": block, **own, **blocks.common, **blocks.seen, **where}
     student = f"{blocks.student['name']}/{blocks.image_size}"
     return Stage(
         "measure",
@@ -197,6 +197,13 @@ def _measure(
         _network(reshaped),
         cost_class=f"{name}/{student}",
     )
+
+
+def _head(blocks: Blocks) -> dict[str, Any]:
+    """What the network has behind its trunk, where that is no linear layer of as many outputs as bits."""
+    # Interfaces need not be inherited from.
+    kind = getattr(LOSSES.get(blocks.loss["name"]), "deployed_head", Loss.deployed_head)
+    return {} if kind == "linear" else {"head": {"kind": kind, "classes": blocks.dataset.classes}}
 
 
 def _examples(blocks: Blocks, encode: Stage, queries: int) -> Stage:

@@ -35,6 +35,11 @@ class DatasetBlock:
         """As in the grid."""
         return str(self.block["name"])
 
+    @property
+    def classes(self) -> int:
+        """Classes of its training images; 0 while nobody knows what is in it."""
+        return self.loaded.images.classes if self.loaded else 0
+
     def size(self, part: str) -> int:
         """Images in a part; 0 where nothing is known while the data are missing."""
         return self.sizes.get(part, 0)

@@ -25,7 +25,7 @@ from bench.stages.memory import Needs
 from bench.stages.sides import counted_once, on_each_side, sides
 from bench.training import views
 from bench.types import Deployment, RankingRule, Retrieval, System
-from models.layers.heads import hash_network
+from models.layers.heads import deployed_network
 
 #: Raised by one when the stage behaves differently, so that old artifacts are not reused.
 VERSION = 1
@@ -99,7 +99,8 @@ def _deployment(stage: Stage, context: Context) -> Deployment:
     student, size = context.student(spec["student"]), spec["image_size"]
 
     def headed(trunk: nn.Module, width: int) -> nn.Module:
-        net = hash_network(trunk, width, spec["bits"]) if spec["bits"] else trunk
+        classes = spec.get("head", {}).get("classes", 0)
+        net = deployed_network(trunk, width, spec["bits"], classes) if spec["bits"] else trunk
         return networks.seeing(net, spec).to(context.device).eval()
 
     whole = networks.unpruned(student, size, trained, context) if trained else None

@@ -17,7 +17,7 @@ from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
 from bench.types.sizes import ImageSize, area, scaled
-from models.layers.heads import hash_network, shortened
+from models.layers.heads import classes_in, deployed_network, shortened
 from models.layers.several_views import SeveralViews
 from models.pruning.reshape import reshape
 from models.weights import restore, stored_tensors
@@ -136,8 +136,9 @@ def deployed(
     bits = code_length(encode)
     net: nn.Module
     if trained and bits:
-        net = hash_network(*untrained(student, size, trained, context), bits)
-        restore(net, context.tensors(trained, NETWORK))
+        tensors = context.tensors(trained, NETWORK)
+        net = deployed_network(*untrained(student, size, trained, context), bits, classes_in(tensors))
+        restore(net, tensors)
         net = shortened(net, first_bits) if first_bits else net
     else:
         # Only weights that nothing has trained or published depend on the seed.

@@ -1,12 +1,15 @@
-"""The hash head, and the network that is deployed: trunk and head."""
+"""Hash heads as they are trained and as they are deployed, and the network: trunk and head."""
 
 from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from bench.types import HeadStart
@@ -22,11 +25,59 @@ def hash_network(trunk: nn.Module, feature_dim: int, bits: int, start: HeadStart
     Returns:
         A module with attributes ``trunk`` and ``head``: float (n, 3, h, w) -> float (n, bits), no activation.
     """
-    head = nn.Linear(feature_dim, bits)
+    return nn.Sequential(OrderedDict(trunk=trunk, head=_linear(feature_dim, bits, start)))
+
+
+def _linear(feature_dim: int, outputs: int, start: HeadStart) -> nn.Linear:
+    layer = nn.Linear(feature_dim, outputs)
     if start == "normal":
-        nn.init.normal_(head.weight, std=0.01)
-        nn.init.zeros_(head.bias)
+        nn.init.normal_(layer.weight, std=0.01)
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def deployed_network(trunk: nn.Module, feature_dim: int, bits: int, classes: int = 0) -> nn.Sequential:
+    """``hash_network`` as it is after training, into which weights are loaded.
+
+    Args:
+        classes: whose ``CodeWords`` are the codes; 0 = the head is linear.
+    """
+    if not classes:
+        return hash_network(trunk, feature_dim, bits)
+    head = CodeWords(feature_dim, torch.zeros(classes, bits))
     return nn.Sequential(OrderedDict(trunk=trunk, head=head))
+
+
+def classes_in(tensors: Mapping[str, Tensor]) -> int:
+    """How many code words the state dict of a deployed network holds; 0 = its head is linear."""
+    return len(tensors.get(f"head.{CodeWords.WORDS}", ()))
+
+
+class CodeWords(nn.Module):
+    """A linear classifier; the code of an image is the code word of the class that it is given to.
+
+    In training mode: float (n, feature_dim) -> logits, float (n, classes). In eval mode: -> float (n, bits)
+    of +-1, the same for all images that are given to one class; of equal logits the first class has it.
+
+    Args:
+        words: float (classes, bits) of +-1, which stay as they are.
+        start: of the classifier, see ``hash_network``.
+    """
+
+    #: Name of the buffer that holds them.
+    WORDS: ClassVar[str] = "words"
+
+    words: Tensor
+
+    def __init__(self, feature_dim: int, words: Tensor, start: HeadStart = "normal") -> None:
+        super().__init__()
+        self.classifier = _linear(feature_dim, len(words), start)
+        self.register_buffer(self.WORDS, words.float())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits to learn from, or codes."""
+        logits: Tensor = self.classifier(features)
+        return logits if self.training else F.embedding(logits.argmax(dim=1), self.words)
 
 
 class BalancedHead(nn.Module):

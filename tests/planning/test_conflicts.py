@@ -19,6 +19,11 @@ from tests.planning.conftest import GRID
         ),
         ("[tiny_teacher]", "[[tiny_teacher, tiny_teacher]]", "grid.yaml:8:18: method 'cukd' takes 1 teacher"),
         (
+            "[csq, dch]\n  bits: [16, 32]",
+            "[{name: orthohash, params: {centers: hadamard}}]\n  bits: [16, 48]",
+            "grid.yaml:9:10: loss 'orthohash': Hadamard centers need a power of two as code length, not 48",
+        ),
+        (
             "[synthetic]",
             "[{name: synthetic, params: {per_class: 10}}]",
             "grid.yaml:5:13: synthetic: class 0 has 10 images",

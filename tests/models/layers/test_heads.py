@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
-from models.layers.heads import BalancedHead, hash_network
+from models.layers.heads import BalancedHead, CodeWords, classes_in, deployed_network, hash_network
 
 
 def test_head_is_linear_small_and_without_activation():
@@ -45,3 +47,17 @@ def test_a_balanced_head_is_one_layer_after_training():
     assert head.training
     torch.testing.assert_close(folded(features), head.eval()(features), atol=1e-5, rtol=1e-4)
     assert [name for name, _ in head.named_parameters()] == ["linear.weight", "norm.weight", "norm.bias"]
+
+
+def test_a_deployed_network_is_made_for_the_weights_it_had():
+    words = torch.randn(5, 16).sign()
+    net = nn.Sequential(OrderedDict(trunk=nn.Flatten(), head=CodeWords(12, words)))
+    kept = net.state_dict()
+    assert classes_in(kept) == 5
+    again = deployed_network(nn.Flatten(), 12, 16, classes_in(kept))
+    again.load_state_dict(kept)
+    images = torch.randn(9, 3, 2, 2)
+    assert torch.equal(again.eval()(images), net.eval()(images))
+    linear = hash_network(nn.Flatten(), 12, 16).state_dict()
+    assert not classes_in(linear)
+    deployed_network(nn.Flatten(), 12, 16).load_state_dict(linear)
