@@ -106,7 +106,7 @@ def test_a_classifier_that_is_exported_makes_the_codes_of_its_record(home, monke
         (
             "bits: [16]",
             "bits: [1]",
-            "12:10: loss 'classifier': there are 2 code words, and 4 classes; take 2 bits",
+            "12:10: loss 'classifier': there are 2 code words, and 4 classes",
         ),
         ("[synthetic]", "[{name: synthetic, params: {multi_label: true}}]", "it tells one class of an image"),
     ],
