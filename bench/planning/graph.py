@@ -12,7 +12,7 @@ from bench.interfaces import Loss, Method
 from bench.planning.fitting import draws, fits, hashes, keeps_trunk
 from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import TRUNK, Stage
-from bench.registry import DATASETS, METHODS, METRICS
+from bench.registry import DATASETS, LOSSES, METHODS, METRICS
 
 #: Seed of what all seeds of a cell share: live teachers are as frozen as those with published weights.
 SHARED_SEED = 0
