@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,27 +23,22 @@ from bench.errors import (
     Problem,
     UsageError,
     WeightsError,
-    did_you_mean,
     of_network,
 )
-from bench.interfaces import Metric
 from bench.planning import graph, yaml_nodes
 from bench.planning.config import GridFile, resolve
 from bench.planning.conflicts import no_task, refusals
 from bench.planning.curve_faults import curve_faults
 from bench.planning.fitting import draws, hashes
-from bench.planning.graph import applies
+from bench.planning.measured import Measured
 from bench.planning.plan import Cell, Plan
 from bench.planning.points import Choice, Point, idle_excludes, points, size
 from bench.planning.resolved import Blocks, DatasetBlock, identity, plugin_block
 from bench.planning.stage import Stage
-from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
-from bench.results import catalogue
-from bench.results.entries import DEFAULT_METRICS
+from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, Registry
 from bench.results.records import CellInfo
-from bench.results.sides import SIDES, apart
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
-from bench.types import EncodingParameters, FrameTruth, MetricEntry
+from bench.types import EncodingParameters, FrameTruth
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +86,8 @@ class _Builder:
         self.unseen_classes: dict[str, str] = {}
         self.warned: dict[str, tuple[str, ...]] = {}
         self.weights: dict[tuple[str, str], str | None] = {}
-        self.metric_params: dict[str, Any] = {}
-        self.metrics = self._metrics()
-        self.measured: set[str] = set()
+        self.measured = Measured(file)
+        self.missing |= self.measured.missing
 
     def build(self) -> Plan:
         cells: dict[str, Cell] = {}
@@ -110,8 +104,7 @@ class _Builder:
         if not cells:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
         if useless := [
-            *self._idle_metrics(),
-            *self._unknown_axes([*cells.values()]),
+            *self.measured.useless([*cells.values()]),
             *self._curve_faults([*cells.values()]),
         ]:
             raise ConfigError(useless)
@@ -129,7 +122,7 @@ class _Builder:
             pareto=pareto,
             curves=[(accuracy, path) for accuracy, path in self.grid.report.curves],
             keep=self.grid.report.keep,
-            entries=[entry for name in self.metrics if name in self.measured for entry in _declared(name)],
+            entries=self.measured.entries(),
             cells=list(cells.values()),
             selected=selected,
             missing=list(self.missing),
@@ -154,11 +147,8 @@ class _Builder:
         dataset, method, student, loss = (
             point.values[axis].name for axis in ("dataset", "method", "student", "loss")
         )
-        measured = [
-            block for name, block in self.metrics.items() if applies(METRICS.get(name), dataset, loss)
-        ]
-        self.measured |= {block["name"] for block in measured}
-        self._check_metrics([block["name"] for block in measured], blocks)
+        measured = self.measured.of(dataset, loss)
+        self.problems += self.measured.refusals(measured, blocks)
         leaves = graph.leaves(blocks, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
@@ -271,71 +261,6 @@ class _Builder:
                 found.append(self.file.problem(point.places[axis], message))
         return found
 
-    def _metrics(self) -> dict[str, dict[str, Any]]:
-        """What is measured wherever it applies, the protocol's accuracy first: name -> block."""
-        wanted = dict.fromkeys(DEFAULT_METRICS, True)
-        wanted.update({name: params is not False for name, params in self.grid.measure.items()})
-        blocks = {}
-        for name in (name for name, measured in wanted.items() if measured):
-            metric = METRICS.get(name)
-            catalogue.learn(_declared(name), f"metric '{name}'")
-            params = metric.Params.of(self.grid.measure.get(name) or {})
-            try:
-                metric(params)
-            except MissingPackageError as error:
-                self.missing[str(error)] = None
-            self.metric_params[name] = params
-            blocks[name] = {**identity(METRICS, name), "params": params.model_dump(mode="json")}
-        return blocks
-
-    def _check_metrics(self, names: Iterable[str], blocks: Blocks) -> None:
-        """Note what these metrics cannot measure of the codes of a cell."""
-        size = blocks.dataset.sizes.get("database")
-        for name in names:
-            metric: Any = METRICS.get(name)
-            if metric.subject != "codes":
-                continue
-            # Interfaces need not be inherited from.
-            check = getattr(metric, "check", Metric.check)
-            if refusal := check(self.metric_params[name], blocks.bits, size):
-                self.problems.append(self.file.problem(("measure", name), f"{name}: {refusal}"))
-
-    def _idle_metrics(self) -> list[Problem]:
-        """Metrics that the grid asks for and no cell has."""
-        return [
-            self.file.problem(
-                ("measure", name), f"metric '{name}' applies to no cell of this grid; leave it out"
-            )
-            for name, params in self.grid.measure.items()
-            if params is not False and name not in self.measured
-        ]
-
-    def _unknown_axes(self, cells: list[Cell]) -> Iterator[Problem]:
-        """Axes of charts that nothing measured here can give, where all metrics say what they give."""
-        own = f"{METRICS.package}."
-        if any(
-            not (METRICS.get(name).__module__.startswith(own) or _declared(name)) for name in self.measured
-        ):
-            return
-        known = [entry.name for entry in catalogue.entries()]
-        named: list[tuple[yaml_nodes.Path, str]] = [
-            (("report", "pareto", i, j), name)
-            for i, pair in enumerate(self.grid.report.pareto)
-            for j, name in enumerate(pair)
-        ]
-        named += [(("report", "curves", i, 0), pair[0]) for i, pair in enumerate(self.grid.report.curves)]
-        for place, name in named:
-            side, base = apart(name)[1], catalogue.base_name(name)
-            if base not in known:
-                hint = did_you_mean(base, known) or f" (known: {', '.join(known)})"
-                yield self.file.problem(place, f"no metric gives '{name}'{hint}")
-            elif side and side not in SIDES:
-                hint = did_you_mean(side, SIDES) or f" (known: {', '.join(SIDES)})"
-                yield self.file.problem(place, f"'{name}': there is no side '{side}'{hint}")
-            elif side and not any(cell.params["dataset"].get("unseen_classes") for cell in cells):
-                cure = "set unseen_classes in the params of a data set"
-                yield self.file.problem(place, f"no cell has '{name}', as no class is unseen; {cure}")
-
     def _curve_faults(self, cells: list[Cell]) -> Iterator[Problem]:
         """Curves that no cells of this grid can make."""
         for fault in curve_faults(self.grid.report.curves, cells, self.manifests):
@@ -388,12 +313,6 @@ class _Builder:
         self.weights[entry.name, weights] = getattr(params, "weights", None)
         kept = params.model_dump(mode="json", exclude={"weights"})
         return {**identity(registry, entry.name), "params": kept, "weights": weights}
-
-
-def _declared(metric: str) -> tuple[MetricEntry, ...]:
-    """What a plug-in says of the names that it gives."""
-    # One that does not subclass the interface need not say anything.
-    return getattr(METRICS.get(metric), "entries", ())
 
 
 def _without_hardware(stage: Stage) -> Stage:

@@ -12,7 +12,7 @@ from bench.interfaces import Loss, Method
 from bench.planning.fitting import draws, fits, hashes, keeps_trunk
 from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import TRUNK, Stage
-from bench.registry import DATASETS, LOSSES, METHODS, METRICS
+from bench.registry import LOSSES, METHODS, METRICS
 
 #: Seed of what all seeds of a cell share: live teachers are as frozen as those with published weights.
 SHARED_SEED = 0
@@ -41,14 +41,6 @@ def leaves(
         for metric in metrics
     }
     return {**found, "examples": _examples(blocks, encode, examples)} if examples else found
-
-
-def applies(metric: Any, dataset: str, loss: str) -> bool:
-    """Whether a metric has something to measure in cells of this data set and loss."""
-    if metric.subject == "network":
-        return True
-    judged = metric.judges in (None, DATASETS.get(dataset).judged_by)
-    return judged and (hashes(loss) or metric.embeddings)
 
 
 def _distill(blocks: Blocks, seed: int) -> Stage:

@@ -17,7 +17,7 @@ from tests.planning.broken import GOOD, problems
         (
             "loss: [csq]",
             "loss: [cqs]",
-            "grid.yaml:8:10: unknown loss 'cqs'; did you mean 'csq'? (choices: csq, dch",
+            "grid.yaml:8:10: unknown loss 'cqs'; did you mean 'csq'? (choices: classifier, csq, dch",
         ),
         (
             "{lr: 1e-4}",
@@ -74,7 +74,7 @@ from tests.planning.broken import GOOD, problems
         ),
         ("[csq]", "[{lr: 1}]", "grid.yaml:8:10: missing key 'name' in axes.loss"),
         ("[csq]", "[3]", "grid.yaml:8:10: write a name, or {name: ..., params: {...}}, not 3"),
-        ("[csq]", "[cukd]", "grid.yaml:8:10: unknown loss 'cukd', which is a method (choices: csq"),
+        ("[csq]", "[cukd]", "grid.yaml:8:10: unknown loss 'cukd', which is a method (choices: classifier, csq"),
         ("[csq]", "{name: csq, params: 3}", "grid.yaml:8:29: axes.loss.params should be a mapping, not 3"),
         ("[cukd_v1]", "[resnet18]", "grid.yaml:6:13: unknown student 'resnet18'; a network of a library is"),
         (
@@ -180,7 +180,7 @@ def test_all_faults_are_reported_at_once_in_file_order(tmp_path):
             "axes.bits.0=3",
             "axes.bits is no mapping, and parts of it cannot be set; give all of it: axes.bits=...",
         ),
-        ("axes.loss=cqs", "unknown loss 'cqs'; did you mean 'csq'? (choices: csq"),
+        ("axes.loss=cqs", "unknown loss 'cqs'; did you mean 'csq'? (choices: classifier, csq"),
         ("schema=2", "schema 2 is newer than 1"),
     ],
 )
