@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from bench.errors import UsageError
+from bench.comparison.front_places import with_chances
 from bench.report.render import render
 from bench.results.folder import Results, load_results
 from bench.results.fronts import front_of
@@ -43,7 +44,7 @@ def test_the_same_records_give_the_same_bytes(run_records, write_results, monkey
 
 def test_charts_drawn_in_other_processes_are_the_same(run_records, write_results, bench):
     folder = write_results(run_records)
-    render([folder])
+    render([folder], judge=with_chances)
     drawn = {path.name: path.read_bytes() for path in (folder / "report").glob("pareto_*")}
     assert bench("report", folder).code == 0
     again = {path.name: path.read_bytes() for path in (folder / "report").glob("pareto_*")}
