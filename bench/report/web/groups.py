@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.report.charts.styles import Look, Styles
+from bench.report.tables.chances import known
 from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes
 from bench.report.tables.published import published_notes
 from bench.report.web import published
@@ -176,8 +177,18 @@ class GroupView:
             "names": list(self.scales),
             "metrics": {head.name: self._metric(head) for head in self.heads},
             "rows": [self._row(i, row) for i, row in enumerate(self.group.rows)],
+            "chances": dict(self._chances()),
             "published": published.drawable(self._own, list(self.scales)) if self._own else [],
         }
+
+    def _chances(self) -> Iterator[tuple[str, list[float | None]]]:
+        """Both axes of a front -> how likely each row of the group is on it."""
+        for front in self.fronts:
+            if chances := known(front):
+                shares = {
+                    id(row): share for row, share in zip(front.rows, chances.on_front, strict=True)
+                }
+                yield f"{front.accuracy} {front.cost}", [shares.get(id(row)) for row in self.group.rows]
 
     def _metric(self, head: Head) -> dict[str, Any]:
         scale = self.scales[head.name]

@@ -1,6 +1,7 @@
 "use strict";
 // The scatter chart of accuracy against cost.
 Report.chart = (() => {
+  const FAINTEST = 0.4; // how much of its colour a marker keeps at least
   const STAR = 1.6; // stars are drawn larger, as in the printed charts
   const CROWD = 60; // with more points than this, only those on the front have their bars drawn
   // With more points than MANY they are smaller, and methods of one cost stand side by side, LANE pixels apart,
@@ -49,16 +50,22 @@ Report.chart = (() => {
     return [from - margin, to + margin];
   }
 
-  /** Fill, outline and symbol of a row's marker. */
-  function look(mark, colours) {
+  /** How likely a point is on the front of all rows, whatever is filtered; null where nobody knows. */
+  const share = (group, view, point) => group.chances[`${view.y} ${view.x}`]?.[point.index] ?? null;
+
+  const percent = (share) => (share < 0.005 ? "< 1 %" : share > 0.995 ? "> 99 %" : `${(100 * share).toFixed(0)} %`);
+
+  /** Fill, outline and symbol of a row's marker, fainter the less likely it is on the front. */
+  function look(mark, colours, likely = null) {
     const [own, shape, fill, size] = mark;
     const colour = own ?? colours.ink;
     const inside = fill.startsWith("hollow") ? colours.page : fill.startsWith("pale") ? mix(colour, colours.page) : colour;
+    const faded = (one) => (likely === null ? one : mix(one, colours.page, FAINTEST + (1 - FAINTEST) * likely));
     return {
       symbol: fill.endsWith("-dot") ? `${shape}-dot` : shape,
       size: size * (shape === "star" ? STAR : 1),
-      inside,
-      outline: fill.startsWith("solid") ? colours.ink : colour,
+      inside: faded(inside),
+      outline: faded(fill.startsWith("solid") ? colours.ink : colour),
       width: fill === "solid" ? 0.8 : 2,
     };
   }
@@ -97,6 +104,8 @@ Report.chart = (() => {
     lines.push(`${point.row.seeds} ${point.row.seeds === 1 ? "seed" : "seeds"}`);
     if (view.front.includes(point)) lines.push("on the front");
     if (view.close.includes(point)) lines.push("not distinguishable from the front");
+    const likely = share(group, view, point);
+    if (likely !== null) lines.push(plain(`on the front of all rows in ${percent(likely)} of draws`));
     return lines.join("<br>");
   }
 
@@ -135,7 +144,7 @@ Report.chart = (() => {
     const withBar = (point, estimate) => (isCrowded(view) && !view.front.includes(point) ? null : estimate);
     const byColour = Map.groupBy(view.points, (point) => point.row.mark[0] ?? colours.ink);
     return [...byColour].map(([colour, points]) => {
-      const looks = points.map((point) => look(point.row.mark, colours));
+      const looks = points.map((point) => look(point.row.mark, colours, share(group, view, point)));
       return {
         meta: "points",
         type: "scatter",
