@@ -1,8 +1,8 @@
 """How often a row is on the front, dominates another, or is the one to take, in many draws of all rows.
 
-Draws are joint: line ``i`` of accuracies and of costs is one world, in which other seeds and other queries were
-drawn for all rows together. Accuracies are written so that more is better, costs so that less is. A row that is
-not a number in a draw is neither on its front nor dominates anything there.
+Draws are joint: line ``i`` of accuracies and of costs is one world, in which other seeds and other queries
+were drawn for all rows together. Accuracies are written so that more is better, costs so that less is. A row
+that is not a number in a draw is neither on its front nor dominates anything there.
 
 Sources: Efron, Bootstrap methods, Annals of Statistics 1979, for shares of draws; Fonseca, Fonseca and Hall,
 Inferential performance assessment of stochastic optimisers and the attainment function, EMO 2001, for what a

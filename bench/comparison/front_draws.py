@@ -2,9 +2,9 @@
 
 Both parts of an accuracy's error are those of ``bench.comparison.statistics``. Seeds are too few to be drawn
 anew, so their part is a multivariate t in which a seed strays in the same world for all rows that have it;
-between any two rows with the same seeds it is the paired t of ``compare``. Queries are resampled, the same for
-all rows, and their means hold a share of the residual that the seeds' part holds already, which is taken out.
-Costs that are counted do not stray; of timings the samples are resampled.
+between any two rows with the same seeds it is the paired t of ``compare``. Queries are resampled, the same
+for all rows, and their means hold a share of the residual that the seeds' part holds already, which is taken
+out. Costs that are counted do not stray; of timings the samples are resampled.
 
 Sources: as of ``bench.comparison.statistics``; Kotz and Nadarajah, Multivariate t distributions and their
 applications, 2004, chapter 1.
@@ -108,7 +108,8 @@ def _scores(rows: Sequence[Row], name: str, results: Results) -> list[Scores] | 
     """Scores of each row, (seeds, queries), finite; None where they were not kept of the same queries."""
     found = []
     for row in rows:
-        kept = [results.noted(results.per_query, record, {}).get(name) for record in row.records]
+        nothing: dict[str, Floats] = {}
+        kept = [results.noted(results.per_query, record, nothing).get(name) for record in row.records]
         arrays = [scores.astype(np.float32) for scores in kept if scores is not None]
         if len(arrays) < len(row.records) or len({scores.shape for scores in arrays}) > 1:
             return None
@@ -124,13 +125,13 @@ def _scores(rows: Sequence[Row], name: str, results: Results) -> list[Scores] | 
 def _query_strays(rows: Sequence[Row], scores: list[Scores]) -> Floats:
     """How far the means are off for the sake of their queries, (RESAMPLES, rows).
 
-    What is common to all rows, queries that are hard, and what is not are freed of the residual by themselves,
-    each by the seeds that most rows have.
+    What is common to all rows, queries that are hard, and what is not are freed of the residual each by
+    itself, as the rows with the commonest seeds tell.
     """
     seeds = [tuple(record.cell.seed for record in row.records) for row in rows]
     usual = max(sorted(set(seeds)), key=seeds.count)
     crossed = [one for one, own in zip(scores, seeds, strict=True) if own == usual]
-    common = np.mean(crossed, axis=0, dtype=np.float64)
+    common: Floats = np.asarray(np.mean(crossed, axis=0, dtype=np.float64))
     of_common, of_rest = (
         _share_of_queries([common]),
         _share_of_queries([one - common for one in crossed]),

@@ -1,4 +1,4 @@
-"""How sure the places on a front are: shares of draws of other seeds and queries, see ``bench.comparison``."""
+"""How sure the places on a front are: shares of draws, see ``bench.comparison.front_draws``."""
 
 from __future__ import annotations
 

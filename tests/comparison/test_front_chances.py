@@ -94,9 +94,7 @@ def test_many_rows_agree_with_pairs():
     accuracy, cost = generator.integers(0, 12, (2, 20, 60)) / 12
     by_pairs = [
         [
-            not any(
-                dominates((accuracy[d, j], cost[d, j]), (accuracy[d, i], cost[d, i])) for j in range(60)
-            )
+            not any(dominates((accuracy[d, j], cost[d, j]), (accuracy[d, i], cost[d, i])) for j in range(60))
             for i in range(60)
         ]
         for d in range(20)
@@ -109,7 +107,7 @@ def test_chances_over_all_resamples_are_exact():
     scores = np.array([[0.2, 0.8], [0.6, 0.6], [0.1, 0.5]])  # rows, queries
     every = np.array([scores[:, list(drawn)].mean(axis=1) for drawn in itertools.product(range(2), repeat=2)])
     cost = np.broadcast_to([1.0, 2.0, 3.0], every.shape)
-    # Means: (.2 .6 .1), (.5 .6 .3) twice, (.8 .6 .5): the second row is behind where both are the second query.
+    # Means: (.2 .6 .1), (.5 .6 .3) twice, (.8 .6 .5), where the second row is behind.
     assert front_chances.on_front(every, cost).mean(axis=0).tolist() == [1.0, 0.75, 0.0]
     assert front_chances.dominance(every, cost).tolist() == [[0, 0.25, 1], [0, 0, 1], [0, 0, 0]]
     assert front_chances.chosen(every, cost, 0.1).tolist() == [0.75, 0.25, 0]

@@ -9,8 +9,8 @@ from bench.comparison.front_chances import dominance, on_front
 from bench.comparison.front_draws import accuracy_draws, cost_draws
 from bench.comparison.statistics import RESAMPLES
 from bench.results.summary import summarise
-from tests.scored import MAP, paired_difference, write_scored
 from tests.recorded import cost, make_record
+from tests.scored import MAP, paired_difference, write_scored
 
 #: Four standard errors of a share of draws, of which the worst is one half.
 CLOSE = 4 * 0.5 / math.sqrt(RESAMPLES)

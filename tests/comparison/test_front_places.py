@@ -23,16 +23,17 @@ def judged(results, pair=PAIR, within=0.02):
 def cells(qualities, seeds=3, queries=200, **kwargs):
     """A row per (multiply-adds, quality), scored query by query."""
     return [
-        (priced(make_record(f"student_{i}", "cukd", seed=seed), macs), scores_of(quality, seed, queries, **kwargs))
+        (
+            priced(make_record(f"student_{i}", "cukd", seed=seed), macs),
+            scores_of(quality, seed, queries, **kwargs),
+        )
         for i, (macs, quality) in enumerate(qualities)
         for seed in range(seeds)
     ]
 
 
 def by_name(front, values):
-    return {
-        row.configuration.student: value for row, value in zip(front.rows, values, strict=True)
-    }
+    return {row.configuration.student: value for row, value in zip(front.rows, values, strict=True)}
 
 
 def test_places_that_nothing_disputes_are_certain_and_close_ones_are_not(tmp_path):

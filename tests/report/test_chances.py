@@ -11,6 +11,7 @@ from bench.comparison.front_places import ONE_SEED, with_chances
 from bench.report.charts import plots
 from bench.report.charts.key import marker
 from bench.report.charts.points import Points
+from bench.report.charts.styles import Styles
 from bench.report.tables import columns
 from bench.results.chances import percent
 from bench.results.fronts import front_of
@@ -76,7 +77,9 @@ def test_another_student_that_is_often_the_one_is_named(results):
     shares[position] = 0.6
     said = columns.recommendation(told(front, recommended=shares))
     other = front.rows[(position + 1) % 4].configuration
-    assert said.endswith(f"; it is this one in 60 % of 2,000 draws of seeds and queries, and {other} in 30 %.")
+    assert said.endswith(
+        f"; it is this one in 60 % of 2,000 draws of seeds and queries, and {other} in 30 %."
+    )
 
 
 def test_one_seed_gets_a_word_and_no_number(tmp_path):
@@ -92,7 +95,9 @@ def test_one_seed_gets_a_word_and_no_number(tmp_path):
 def test_the_table_of_a_front_has_the_share_of_every_row(results):
     front = front_in(results)
     heads = {column.head: column.cells for column in columns.front_columns(front)}
-    shares = {str(row.configuration): share for row, share in zip(front.rows, front.chances.on_front, strict=True)}
+    shares = {
+        str(row.configuration): share for row, share in zip(front.rows, front.chances.on_front, strict=True)
+    }
     shown = [row for row in front.rows if row in front.standing("front", "close")]
     assert sorted(heads["P(front)"]) == sorted(percent(shares[str(row.configuration)]) for row in shown)
     assert "P(front): 2,000 draws of 3 seeds and 300 queries." in columns.front_notes(front)
@@ -137,8 +142,6 @@ def test_one_seed_makes_no_column(tmp_path, bench):
 
 
 def styles_of(results):
-    from bench.report.charts.styles import Styles
-
     return Styles(summarise(results).groups)
 
 

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from bench.errors import UsageError
 from bench.comparison.front_places import with_chances
+from bench.errors import UsageError
 from bench.report.render import render
 from bench.results.folder import Results, load_results
 from bench.results.fronts import front_of

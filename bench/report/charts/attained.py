@@ -1,4 +1,4 @@
-"""What each budget buys in draws of other seeds and queries: a band behind the front, and half of the draws."""
+"""What each budget buys in draws of other seeds and queries: a band behind the front, and their median."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from collections import defaultdict
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.report.charts import axes as chart_axes
 from bench.report.charts import attained, beside, strokes, words
+from bench.report.charts import axes as chart_axes
 from bench.report.charts import key as chart_key
 from bench.report.charts.axes import POINTS_PER_INCH, Floats
 from bench.report.charts.points import Axis, Points

@@ -162,17 +162,19 @@ _FAINTEST = 0.4
 PALE: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 3.0, "color": INK, "alpha": 0.4}
 
 
-def faint(marker: dict[str, Any], share: float) -> dict[str, Any]:
+def faint(own: dict[str, Any], share: float) -> dict[str, Any]:
     """A marker whose colours are mixed with white, the more the smaller ``share`` of 1 is.
 
     It stays opaque, so that neither bars nor other markers show through.
     """
     kept = _FAINTEST + (1 - _FAINTEST) * share
-    colours = {name: marker[name] for name in marker if name.startswith(("markeredgec", "markerfacec"))}
-    mixed = {
-        name: to_hex([kept * part + 1 - kept for part in to_rgb(colour)]) for name, colour in colours.items()
-    }
-    return {**marker, **mixed}
+    colours = (name for name in own if name.startswith(("markeredgec", "markerfacec")))
+    return {**own, **{name: _with_white(own[name], kept) for name in colours}}
+
+
+def _with_white(colour: str, kept: float) -> str:
+    red, green, blue = (kept * part + 1 - kept for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def marker(points: Points, position: int, styles: Styles) -> dict[str, Any]:

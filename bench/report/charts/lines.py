@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from bench.report.charts import attained, strokes, words
 from bench.report.charts import axes as chart_axes
 from bench.report.charts import key as chart_key
-from bench.report.charts import attained, strokes, words
 from bench.report.charts.axes import Floats
 from bench.report.charts.forms import Facet
 from bench.report.charts.names import HALF_LINE, Label, around, put

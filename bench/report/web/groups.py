@@ -185,9 +185,7 @@ class GroupView:
         """Both axes of a front -> how likely each row of the group is on it."""
         for front in self.fronts:
             if chances := known(front):
-                shares = {
-                    id(row): share for row, share in zip(front.rows, chances.on_front, strict=True)
-                }
+                shares = {id(row): share for row, share in zip(front.rows, chances.on_front, strict=True)}
                 yield f"{front.accuracy} {front.cost}", [shares.get(id(row)) for row in self.group.rows]
 
     def _metric(self, head: Head) -> dict[str, Any]:
