@@ -4,6 +4,8 @@ Where every class is trained on, one code a class is perfect, and a classifier m
 what nobody labelled. So some classes are drawn once, from the split seed: their images are in no training and
 no validation, and keep their places among queries and database, which are those of the protocol without them.
 
+    dataset: [{name: digits, params: {unseen_classes: 3}}]
+
 Source of the protocol: A. Sablayrolles et al., "How should we evaluate supervised hashing?", ICASSP 2017.
 """
 

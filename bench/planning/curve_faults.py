@@ -52,8 +52,9 @@ def _never_joined(
     if any(len(values) > 1 for found in lines.values() for values in found.values()):
         return ""
     if of_data and any(len(found) > 1 for found in lines.values()):
+        what = "unseen classes" if path == "dataset.unseen_classes" else "queries or database"
         return (
-            f"with {path} queries or database become others, and accuracies on other images do not compare; "
+            f"with {path} {what} become others, and accuracies on other images do not compare; "
             "only what leaves both as they are can be drawn along, such as dataset.train_per_class"
         )
     return along.alone(path)

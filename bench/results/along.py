@@ -142,7 +142,10 @@ def _is_of_data(path: str) -> bool:
 
 
 def judged_on(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What must be equal in the manifests of two splits, so that accuracies are of the same images."""
+    """What must be equal in the manifests of two splits, so that accuracies are of the same images.
+
+    Which classes are unseen says of what images those on each side are.
+    """
     parts = {"queries": manifest.get("query"), "database": manifest.get("database")}
     if unseen := manifest.get("unseen_classes"):
         parts["unseen classes"] = unseen["classes"]

@@ -36,7 +36,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     spec = stage.spec
     plugin = METRICS.get(spec["metric"]["name"])
     params = plugin.Params.of(spec["metric"]["params"])
-    subject = _SUBJECTS[plugin.subject](stage, context)
+    subject: Any = _SUBJECTS[plugin.subject](stage, context)
     # Interfaces need not be inherited from.
     apart = _codes(stage, context).sides if getattr(plugin, "by_side", Metric.by_side) else {}
     measurement = on_each_side(plugin(params).compute, subject, apart)

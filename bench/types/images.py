@@ -211,7 +211,7 @@ class Splits:
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     database: NDArray[np.int64]
-    unseen: Unseen | None = None
+    unseen: Unseen | None = field(default=None, kw_only=True)
 
     @property
     def kept_from_pools(self) -> NDArray[np.int64]:

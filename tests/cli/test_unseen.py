@@ -72,7 +72,7 @@ def test_the_gate_judges_them_where_asked(run, bench):
     assert bench(*asked, "--update").code == 0
     result = bench(*asked)
     assert result.code == 0, result.err
-    assert "unseen classes" in result.out
+    assert f"{MAIN}[unseen]" in result.out
 
 
 def test_another_protocol_is_never_compared(run, tiny, bench):

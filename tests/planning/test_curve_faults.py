@@ -96,3 +96,11 @@ def test_other_queries_are_refused_when_planning(make):
 def test_curves_are_pairs_of_names(make, value):
     with pytest.raises(ConfigError, match=r"grid.yaml:12:\d+: report\.curves"):
         make(f"{GRID}report: {{curves: {value}}}\n")
+
+
+def test_other_unseen_classes_are_refused_when_planning(make):
+    some = SEVERAL.replace("train_per_class: 8", "unseen_classes: 1").replace(
+        "train_per_class: 20", "unseen_classes: 2"
+    )
+    with pytest.raises(ConfigError, match="with dataset.unseen_classes unseen classes become others"):
+        make(some + curves(("map", "dataset.unseen_classes")))

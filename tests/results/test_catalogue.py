@@ -121,7 +121,7 @@ def test_entries_of_plugins_are_learnt_once_and_may_be_corrected_by_their_own_so
             replace(CHANNELS, name="macs"),
             "metric 'macs' has unit .* and 'multiply-adds' in hash-pareto; rename one",
         ),
-        (replace(CHANNELS, name="channels@1"), "'channels@1' is no name; write it without @ and :"),
+        (replace(CHANNELS, name="channels@1"), "'channels@1' is no name; write it without @, : and "),
         (replace(CHANNELS, title="two\nlines"), "entry 'channels': title should be one line of text"),
     ],
 )

@@ -193,3 +193,11 @@ def test_charts_of_their_accuracy_come_beside_those_that_are_asked_for(published
         alone.hypervolume,
     )
     assert list(beside(Published(), found.group).fronts(asked)) == []
+
+
+def test_nothing_published_stands_beside_unseen_classes(published):
+    made = cited.record("alexnet", "dch", 48)
+    params = {**made.params, "dataset": {**made.params["dataset"], "unseen_classes": 3}}
+    found = own(published, [made.model_copy(update={"params": params})])
+    assert not found.figures
+    assert "of other splits" in found.left_out
