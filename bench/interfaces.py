@@ -88,7 +88,11 @@ class Dataset(Protocol):
         ...
 
     def splits(self, images: ImageSet) -> Splits:
-        """Draw the protocol's splits from the split seed; the same for every method and bit length."""
+        """Draw the protocol's splits from the split seed; the same for every method and bit length.
+
+        Of a set whose ``Params`` inherit from ``bench.data.unseen.UnseenClasses``, classes are taken out of
+        training afterwards, and numbered last.
+        """
         ...
 
 

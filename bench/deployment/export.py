@@ -145,7 +145,7 @@ def _described(cell: FoundCell, student: Student, place: Path, precision: Precis
             mean=expects.mean,
             std=expects.std,
         ),
-        classes=tuple(images.names),
+        classes=tuple(images.names[: images.classes]),
         made_from=Origin(
             record=record.key,
             cell=record.cell.model_dump(mode="json"),

@@ -43,7 +43,7 @@ class HashingTask:
 
     Attributes:
         bits: code length.
-        classes: number of them.
+        classes: number of those trained on; unseen ones are not among them.
         train_images: number of them.
         seed: of the training.
         multi_label: whether some image has not exactly one label.
