@@ -265,6 +265,9 @@ class Loss(Stateful, Protocol):
     draws: ClassVar[bool] = True
     #: whether the first bits of its codes can be codes, too (``bits: [[16, 32]]``)
     nests: ClassVar[bool] = True
+    #: in how many views a step shows its images; a batch then has so many equal parts, of the same images:
+    #: the usual view, then strong ones (``bench.training.views.strong_crops``)
+    views_per_step: ClassVar[int] = 1
     #: what is behind the trunk after training: a layer whose signs are the code, or a classifier that looks
     #: up the code words of its classes (``models.layers.heads``)
     deployed_head: ClassVar[Literal["linear", "code_words"]] = "linear"

@@ -220,14 +220,11 @@ class _Builder:
             cure = "name some in its params, or use method: none with loss: none"
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
-        if codes and loss["params"].get("select") == "val":
-            if refusal := dataset.refuses_validation():
-                self.problems.append(self.file.problem(point.places["loss"], refusal))
-                return None
-            method["params"].pop("hold_out", None)  # "always", which keys and records do not spell out
-        if hashes and (refusal := no_task(loss, dataset, values["nested"] or [values["bits"]])):
+        if codes and (refusal := no_task(loss, dataset, values["nested"] or [values["bits"]])):
             self.problems.append(self.file.problem(point.places["loss"], refusal))
             return None
+        if codes and loss["params"].get("select") == "val":
+            method["params"].pop("hold_out", None)  # "always", which keys and records do not spell out
         return Blocks(
             dataset=dataset,
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],

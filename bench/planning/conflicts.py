@@ -31,8 +31,12 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
     if not images.labelled:
         cure = f"use loss: none, which compares embeddings, or exclude {loss.name} here"
         yield "loss", f"loss '{loss.name}' needs labels, and {dataset.name} has none for training; {cure}"
-    if refusal := _too_low(resolve(LOSSES, loss, grid.defaults.finetune)):
+    params = resolve(LOSSES, loss, grid.defaults.finetune)
+    if refusal := _too_low(params):
         yield "loss", f"loss '{loss.name}': {refusal}"
+    if getattr(params, "train", "") == "head" and getattr(plugin, "views_per_step", Loss.views_per_step) > 1:
+        message = f"loss '{loss.name}' compares views of an image, and a frozen trunk is asked about one"
+        yield "loss", f"{message}; drop train: head"
     bits, nested = point.values["bits"], point.values["nested"]
     # One network learns all of its lengths, whichever of its cells are left out.
     if refusal := next(filter(None, map(plugin.check, nested or [bits])), None):
@@ -41,14 +45,16 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
     if nested and not getattr(plugin, "nests", Loss.nests):  # interfaces need not be inherited from
         alone = ", ".join(map(str, nested))
         yield "bits", f"loss '{loss.name}' has no codes within its codes; write bits: [{alone}]"
-    weights = resolve(LOSSES, loss, grid.defaults.finetune).model_dump().get("length_weights")
+    weights = params.model_dump().get("length_weights")
     if weights is not None and not len(weights) == len(nested) > 0:
         wanted = f"a number for each of {list(nested)}" if nested else "bits of several lengths: [[16, 32]]"
         yield "loss", f"loss '{loss.name}': length_weights takes {wanted}, not {weights}"
 
 
 def no_task(block: Mapping[str, Any], dataset: DatasetBlock, lengths: Sequence[int]) -> str | None:
-    """Why a loss cannot learn codes of these lengths from these data, or None; of unknown data None, too."""
+    """Why a loss cannot learn codes of these lengths from these data, or None, as far as they are known."""
+    if block["params"].get("select") == "val" and (refusal := dataset.refuses_validation()):
+        return refusal
     if dataset.loaded is None:
         return None
     plugin, images, parts = LOSSES.get(block["name"]), dataset.loaded.images, dataset.loaded.splits

@@ -138,12 +138,14 @@ def _step_2(blocks: Blocks, distill: Stage | None, trunk: Stage | None) -> Stage
         return None
     fitted = fits(loss["name"])
     drawn = {"seed": blocks.seed} if draws(loss["name"]) else {}
+    # Interfaces need not be inherited from.
+    views = getattr(LOSSES.get(loss["name"]), "views_per_step", Loss.views_per_step)
     return Stage(
         "fit" if fitted else "finetune",
         _coded_slug(blocks),
         {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), **drawn},
         {**_network(distill), **features},
-        images=0 if fitted else loss["params"]["epochs"] * blocks.dataset.size("train"),
+        images=0 if fitted else views * loss["params"]["epochs"] * blocks.dataset.size("train"),
         cost_class=_cost_class(blocks) + (f"/{loss['name']}" if fitted else "/head" if features else ""),
     )
 

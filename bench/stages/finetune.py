@@ -22,7 +22,7 @@ from bench.stages import networks
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
 from bench.stages.memory import FLOAT, Needs
-from bench.stages.nested import NestedLoss
+from bench.stages.nested import NestedLoss, views_per_step
 from bench.stages.trunk import features_for, held
 from bench.training import views
 from bench.training.loop import fit, seeded, shuffled
@@ -103,12 +103,13 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
 def memory(stage: Stage, needs: Needs) -> float:
     """The network in training, or the features of a frozen trunk; and the labels of all its images."""
-    params = stage.spec["loss"]["params"]
-    images: float = stage.images / params["epochs"]
+    block = stage.spec["loss"]
+    params, parts = block["params"], views_per_step(LOSSES.get(block["name"]))
+    images: float = stage.images / params["epochs"] / parts
     labels = (FLOAT + 1) * needs.classes(stage.spec["dataset"]) * images
     if TRUNK in stage.inputs:
         return held(stage, needs, images) + labels
-    return needs.trained(stage.spec, params) + labels
+    return needs.trained(stage.spec, {**params, "batch_size": parts * params["batch_size"]}) + labels
 
 
 def _groups(
@@ -139,25 +140,36 @@ class _Batches:
     ) -> None:  # fmt: skip
         self.spec, self.context, self.images, self.train = spec, context, images, train
         self.labels, self.preprocessing, self.loss = labels, preprocessing, loss
+        self.parts = views_per_step(loss)
         # Reading is an epoch ahead now and then.
-        self._crops = functools.lru_cache(maxsize=2)(self._drawn if loss.params.random_views else self._still)
+        self._crops = functools.lru_cache(maxsize=2 * self.parts)(self._drawn)
 
-    def _drawn(self, epoch: int) -> NDArray[np.float64]:
-        return views.random_crops(self.images, views.FINETUNE_STREAM, self.spec["seed"], epoch)
-
-    def _still(self, epoch: int) -> NDArray[np.float64]:
-        return views.centre_crops(self.images)
+    def _drawn(self, epoch: int, part: int) -> NDArray[np.float64]:
+        if not (part or self.loss.params.random_views):
+            return views.centre_crops(self.images)
+        drawn = views.strong_crops if part else views.random_crops
+        return drawn(self.images, views.FINETUNE_STREAM, self.spec["seed"], self.parts * epoch + part)
 
     def show(self, order: Iterable[tuple[int, NDArray[np.int64]]]) -> Iterator[Batch]:
-        read = (((epoch, positions), self.train[positions]) for epoch, positions in order)
+        shown = ((epoch, np.tile(positions, self.parts)) for epoch, positions in order)
+        read = (((epoch, positions), self.train[positions]) for epoch, positions in shown)
         for (epoch, positions), pixels in self.context.source(self.images).stream(read, self._view):
-            chosen = self._view((epoch, positions), self.train[positions])
-            inputs = views.render(pixels, chosen, self.preprocessing, self.spec["image_size"])
-            yield Batch(inputs, self._terms(torch.from_numpy(positions).to(self.context.device)))
+            chosen = self._split(epoch, self.train[positions])
+            inputs = [
+                views.render(some, crops, self.preprocessing, self.spec["image_size"])
+                for some, crops in zip(pixels.chunk(self.parts), chosen, strict=True)
+            ]
+            whole = torch.cat(inputs) if self.parts > 1 else inputs[0]
+            yield Batch(whole, self._terms(torch.from_numpy(positions).to(self.context.device)))
+
+    def _split(self, epoch: int, chosen: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        """Crops of the images ``chosen``, part by part."""
+        split = np.split(chosen, self.parts)
+        return [self._crops(epoch, part)[images] for part, images in enumerate(split)]
 
     def _view(self, tag: tuple[int, NDArray[np.int64]], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Crops of the images ``chosen`` in the epoch of the tag."""
-        return self._crops(tag[0])[chosen]
+        """Where the images ``chosen`` are cut in the epoch of the tag."""
+        return np.concatenate([crops[:, :3] for crops in self._split(tag[0], chosen)])
 
     def _terms(self, index: Tensor) -> Terms:
         return lambda codes: self.loss.terms(codes, self.labels[index], index)

@@ -18,6 +18,11 @@ from bench.training.declared import Declared
 from bench.types import HashingParameters, HashingTask
 
 
+def views_per_step(loss: Any) -> int:
+    """In how many views a loss, or its class, is shown an image; interfaces need not be inherited from."""
+    return int(getattr(loss, "views_per_step", Loss.views_per_step))
+
+
 class NestedLoss:
     """As one hashing loss of the longest codes.
 
@@ -32,6 +37,7 @@ class NestedLoss:
         self, plugin: type[Loss], params: HashingParameters, task: HashingTask, lengths: Sequence[int]
     ) -> None:
         self.params, self.task = params, task
+        self.views_per_step = views_per_step(plugin)
         self._losses = {bits: plugin(params, replace(task, bits=bits)) for bits in lengths}
         self._weights = params.length_weights or [1 / len(lengths)] * len(lengths)
         self._declared = {bits: Declared(loss, loss.parameters()) for bits, loss in self._losses.items()}

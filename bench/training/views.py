@@ -22,7 +22,10 @@ from bench.types import Augmentation, ImageSet, Preprocessing
 from bench.types.sizes import ImageSize, area, sides
 
 #: Streams of random numbers that must never meet.
-DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM = 1, 2, 3
+DISTILL_STREAM, FINETUNE_STREAM, STUDENT_STREAM, STRONG_STREAM = 1, 2, 3, 4
+
+#: Least and largest area of a strong view, relative to the ordinary one that it is a part of.
+STRONG_AREA = (0.25, 1.0)
 
 #: Least and largest area of an erased box, relative to the image, and width over height.
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
@@ -54,6 +57,20 @@ def random_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray
     if augmentation.border == "black":
         boxes = np.zeros((len(images), 0 if augmentation.erase else 4))
         crops = np.column_stack([crops, boxes, np.ones(len(images))])
+    return crops
+
+
+def strong_crops(images: ImageSet, stream: int, seed: int, view: int) -> NDArray[np.float64]:
+    """One view of all images that keeps less of them: squares at random places in those of ``random_crops``.
+
+    Of the same form; areas are spread evenly over ``STRONG_AREA``, and pieces are shown as large as wholes.
+    """
+    crops = random_crops(images, stream, seed, view)
+    generator = np.random.Generator(np.random.Philox(key=[(STRONG_STREAM << 32) + seed, view]))
+    area, *place = generator.random((3, len(images)))
+    share = np.sqrt(_between(STRONG_AREA, area))[:, None]
+    crops[:, :2] += crops[:, 2:3] * (1 - share) * np.column_stack(place)
+    crops[:, 2:3] *= share
     return crops
 
 

@@ -104,6 +104,33 @@ class BalancedHead(nn.Module):
         return fuse_linear_bn_eval(copy.deepcopy(self.linear).eval(), copy.deepcopy(self.norm).eval())
 
 
+class CentredHead(nn.Module):
+    """A linear layer without bias, normalised over the bits of an image: (n, feature_dim) -> (n, bits).
+
+    What it puts out has mean 0 and deviation 1 over bits. Its signs are those of a linear layer (``folded``).
+
+    Args:
+        linear: as it starts; its bias is dropped.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        linear.register_parameter("bias", None)
+        self.linear = linear
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The same in training and in eval mode."""
+        return F.layer_norm(self.linear(features), (self.linear.out_features,))
+
+    def folded(self) -> nn.Linear:
+        """The layer whose outputs have mean 0 by themselves; their length is another one."""
+        layer = nn.Linear(self.linear.in_features, self.linear.out_features).to(self.linear.weight)
+        with torch.no_grad():
+            layer.weight.copy_(self.linear.weight - self.linear.weight.mean(dim=0))
+            layer.bias.zero_()
+        return layer
+
+
 def shortened(net: nn.Module, bits: int) -> nn.Sequential:
     """``hash_network`` with the first ``bits`` outputs of its head alone; ``net`` stays as it is."""
     trunk, whole = net.get_submodule("trunk"), net.get_submodule("head")

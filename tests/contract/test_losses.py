@@ -39,9 +39,10 @@ def labels(request):
 
 
 def total(loss, codes, labels):
-    return torch.stack(
-        list(loss.terms(codes, labels.to(codes.dtype), torch.arange(len(codes))).values())
-    ).sum()
+    """The sum of the terms; where a step has several views, images look the same in all."""
+    views, index = type(loss).views_per_step, torch.arange(len(codes))
+    shown = codes.repeat(views, 1), labels.to(codes.dtype).repeat(views, 1), index.repeat(views)
+    return torch.stack(list(loss.terms(*shown).values())).sum()
 
 
 def test_parameters_extend_the_common_ones_and_refuse_unknown_keys(loss):

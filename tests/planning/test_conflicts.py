@@ -24,6 +24,11 @@ from tests.planning.conftest import GRID
             "grid.yaml:9:10: loss 'orthohash': Hadamard centers need a power of two as code length, not 48",
         ),
         (
+            "[csq, dch]",
+            "[{name: dhd, params: {train: head}}]",
+            "grid.yaml:9:10: loss 'dhd' compares views of an image, .*; drop train: head",
+        ),
+        (
             "[synthetic]",
             "[{name: synthetic, params: {per_class: 10}}]",
             "grid.yaml:5:13: synthetic: class 0 has 10 images",

@@ -235,3 +235,32 @@ def test_an_incomplete_batch_of_both_steps_is_shown_where_it_is_asked_for(tmp_pa
         ("finetune", "drop"): 3 * 3,
         ("finetune", "keep"): 3 * 4,
     }
+
+
+@pytest.mark.parametrize("random_views", [True, False])
+def test_a_batch_shows_its_images_in_as_many_views_as_the_loss_asks_for(
+    tiny, folder, monkeypatch, random_views
+):
+    from bench.training import views
+
+    seen = []
+    original = views.render
+
+    def spy(pixels, crops, preprocessing, image_size):
+        seen.append((pixels.clone(), crops))
+        return original(pixels, crops, preprocessing, image_size)
+
+    monkeypatch.setattr(views, "render", spy)
+    edit = "[csq, dch]", f"[{{name: dhd, params: {{random_views: {str(random_views).lower()}}}}}]"
+    assert tiny("run", "--only", "method=none", edit=edit).code == 0
+    (record,) = loaded(Path("results/tiny"))
+    assert set(record.stages["finetune"].history[-1]) >= {"proxies", "distillation", "quantization"}
+    steps = 2 * 2 * 2  # 64 images in batches of 32, in two epochs and two views
+    pairs = list(zip(seen[:steps:2], seen[1:steps:2], strict=True))
+    for (one, weak), (other, strong) in pairs:
+        assert len(one) == 32
+        assert torch.equal(one, other)
+        assert (weak[:, 2] == 1).all()
+        assert (strong[:, 2] < 1).all()
+        assert (weak[:, 0] != 0).any() == random_views
+    assert not np.array_equal(pairs[0][1][1], pairs[2][1][1])

@@ -307,3 +307,19 @@ def test_boxes_are_erased_from_views_that_are_not_square():
     erased = views.render(pixels, box, PLAIN, "32x16")[0, 0] == 0
     assert erased[16:24, 4:12].all()
     assert erased.sum() == 8 * 8
+
+
+@pytest.mark.parametrize("erase", [0.0, 0.5])
+def test_a_strong_view_is_a_part_of_an_ordinary_one(erase):
+    images = image_set(500, crop=0.75, shift=0.1, erase=erase)
+    whole = views.random_crops(images, views.FINETUNE_STREAM, 3, 7)
+    parts = views.strong_crops(images, views.FINETUNE_STREAM, 3, 7)
+    np.testing.assert_array_equal(parts, views.strong_crops(images, views.FINETUNE_STREAM, 3, 7))
+    np.testing.assert_array_equal(parts[:, 3:], whole[:, 3:])
+    assert (parts[:, :2] >= whole[:, :2]).all()
+    assert (parts[:, :2] + parts[:, 2:3] <= whole[:, :2] + whole[:, 2:3] + 1e-12).all()
+    areas = (parts[:, 2] / whole[:, 2]) ** 2
+    assert areas.min() >= 0.25
+    assert areas.max() <= 1
+    assert abs(areas.mean() - 0.625) < 0.03
+    assert not np.allclose(parts, views.strong_crops(images, views.FINETUNE_STREAM, 4, 7))

@@ -5,7 +5,14 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from models.layers.heads import BalancedHead, CodeWords, classes_in, deployed_network, hash_network
+from models.layers.heads import (
+    BalancedHead,
+    CentredHead,
+    CodeWords,
+    classes_in,
+    deployed_network,
+    hash_network,
+)
 
 
 def test_head_is_linear_small_and_without_activation():
@@ -61,3 +68,15 @@ def test_a_deployed_network_is_made_for_the_weights_it_had():
     linear = hash_network(nn.Flatten(), 12, 16).state_dict()
     assert not classes_in(linear)
     deployed_network(nn.Flatten(), 12, 16).load_state_dict(linear)
+
+
+def test_a_centred_head_has_the_signs_of_one_layer():
+    torch.manual_seed(0)
+    head = CentredHead(nn.Linear(12, 8))
+    features = torch.randn(64, 12)
+    outputs = head(features)
+    torch.testing.assert_close(outputs.mean(dim=1), torch.zeros(64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(outputs.std(dim=1, correction=0), torch.ones(64), atol=1e-2, rtol=0)
+    folded = head.folded()(features)
+    torch.testing.assert_close(nn.functional.normalize(folded), nn.functional.normalize(outputs))
+    assert [name for name, _ in head.named_parameters()] == ["linear.weight"]
