@@ -62,7 +62,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         net.head = getattr(loss, "trained_head", lambda linear: linear)(net.head)
         context.place(net)
         features = features_for(stage, context)
-        learning = net.head if features else net
+        learning = net.get_submodule("head") if features else net
         own = list(loss.parameters())
         for parameter in own:
             parameter.data = parameter.data.to(context.device)

@@ -15,7 +15,7 @@ from bench.registry import LOSSES
 from bench.stages import networks, trunk
 from bench.stages.context import Context
 from bench.stages.memory import Needs
-from bench.types import HashingTask
+from bench.types import FittingParameters, HashingTask
 from models.layers.heads import hash_network
 
 #: Raised by one when the stage behaves differently, so that old artifacts are not reused.
@@ -27,6 +27,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     spec, source = stage.spec, stage.inputs[TRUNK]
     dataset, plugin = context.dataset(spec["dataset"]), LOSSES.get(spec["loss"]["name"])
     params = plugin.Params.of(spec["loss"]["params"])
+    assert isinstance(params, FittingParameters)
     # Nothing is chosen by validation, so nothing needs to be held out.
     pool = pools.drawn(dataset.splits, params.pool, 1.0, "if_chosen")
     if not len(pool):
@@ -52,7 +53,9 @@ def memory(stage: Stage, needs: Needs) -> float:
 
 def _headed(net: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> nn.Module:
     network = hash_network(net, weight.shape[1], weight.shape[0])
+    head = network.get_submodule("head")
+    assert isinstance(head, nn.Linear)
     with torch.no_grad():
-        network.head.weight.copy_(weight)
-        network.head.bias.copy_(bias)
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
     return network
