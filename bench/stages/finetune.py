@@ -59,10 +59,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         net = hash_network(trunk, width, spec["bits"], params.head_start)
         loss = NestedLoss(plugin, params, task, nested) if nested else plugin(params, task)
         # Interfaces need not be inherited from.
-        net.head = getattr(loss, "trained_head", lambda linear: linear)(net.head)
+        head: nn.Module = getattr(loss, "trained_head", lambda linear: linear)(net.head)
+        net.head = head
         context.place(net)
         features = features_for(stage, context)
-        learning = net.get_submodule("head") if features else net
+        learning = head if features else net
         own = list(loss.parameters())
         for parameter in own:
             parameter.data = parameter.data.to(context.device)
@@ -95,7 +96,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             keeps={"loss": loss, "best": best},
         )
     best.restore()
-    net.head = getattr(net.head, "folded", lambda: net.head)()
+    net.head = getattr(head, "folded", lambda: head)()
     networks.save(net, folder / networks.NETWORK)
     networks.save_architecture(networks.architecture(before, context), folder)
     return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}

@@ -74,7 +74,7 @@ from tests.planning.broken import GOOD, problems
         ),
         ("[csq]", "[{lr: 1}]", "grid.yaml:8:10: missing key 'name' in axes.loss"),
         ("[csq]", "[3]", "grid.yaml:8:10: write a name, or {name: ..., params: {...}}, not 3"),
-        ("[csq]", "[cukd]", "grid.yaml:8:10: unknown loss 'cukd', which is a method (choices: classifier, csq"),
+        ("[csq]", "[cukd]", "grid.yaml:8:10: unknown loss 'cukd', which is a method (choices: classifier"),
         ("[csq]", "{name: csq, params: 3}", "grid.yaml:8:29: axes.loss.params should be a mapping, not 3"),
         ("[cukd_v1]", "[resnet18]", "grid.yaml:6:13: unknown student 'resnet18'; a network of a library is"),
         (
