@@ -12,6 +12,7 @@ from bench.deployment.proof import Agreement
 from bench.deployment.student import Student
 from bench.results import catalogue, wording
 from bench.results.records import Measured, Record
+from bench.results.sides import SIDES, apart, with_side
 
 FILE = "CARD.md"
 
@@ -73,13 +74,17 @@ def _accuracy(record: Record, precision: str) -> Iterator[str]:
         yield f"Of the network in torch, before it became {precision}, which is compared below.\n"
     main, protocol = record.accuracy, record.cell.protocol
     yield f"| on {record.cell.dataset} | value | 95 % over queries |\n|---|--:|--:|"
-    names = [main] if main else []
-    names += [name for name in record.metrics if catalogue.base_name(name) in ACCURACIES]
+    names = [with_side(main, side) for side in ("", *SIDES)] if main else []
+    names = [name for name in names if name in record.metrics]
+    names += [
+        name for name in record.metrics if catalogue.base_name(name) in ACCURACIES and not apart(name)[1]
+    ]
     for name in names:
         metric = record.metrics[name]
         yield f"| {catalogue.title(name)} | {metric.value:.4f} | {_interval(metric)} |"
     if main:
         yield f"\n{wording.definition(main)}"
+        yield from filter(None, map(wording.side_definition, names))
         base = main.partition(":")[0]
         bounds = [
             record.metrics.get(f"{base}:{ties}:{protocol.get('normalizer')}") for ties in ("worst", "best")
