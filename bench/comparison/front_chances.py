@@ -11,6 +11,9 @@ budget attains.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,9 +72,15 @@ def attained(accuracy: Floats, cost: Floats, budgets: Floats) -> Floats:
     )
 
 
-def quantiles(values: Floats, levels: tuple[float, ...]) -> Floats:
-    """Quantiles over draws, float64 (levels, columns), each a value that was drawn; -inf sorts first."""
-    return np.quantile(values, levels, axis=0, method="inverted_cdf")
+def reached(values: Floats, shares: Sequence[float]) -> Floats:
+    """What at least that share of draws reaches or exceeds, float64 (shares, columns), a value that was drawn.
+
+    Args:
+        values: float64 (draws, columns), -inf allowed.
+        shares: above 0, at most 1.
+    """
+    draws = len(values)
+    return np.asarray(np.sort(values, axis=0)[[draws - math.ceil(round(one * draws, 6)) for one in shares]])
 
 
 def chosen(accuracy: Floats, cost: Floats, within: float) -> Floats:

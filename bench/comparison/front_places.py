@@ -18,8 +18,8 @@ from bench.results.summary import Row
 
 #: Pairs are told of so many rows at most, those that are likeliest to be on the front.
 MOST_PAIRED = 100
-#: Of accuracies that budgets attain: of 100 draws, 95, 50 and 5 reach them.
-_LEVELS = (0.05, 0.5, 0.95)
+#: Shares of draws that reach the accuracies of ``Attained``.
+_REACHED = (0.95, 0.5, 0.05)
 #: Share of draws in which a row costs no more than the second of its budgets.
 _SELDOM_DEARER = 0.975
 #: Decimal places of shares; the draws are too few for more.
@@ -134,7 +134,7 @@ def _attained(front: Front, judged: list[int], draws: tuple[Floats, Floats], sha
     least, most = catalogue.bounds(front.accuracy, metric.unit) or (-np.inf, np.inf)
     lines = [
         [float(np.clip(sign * value, least, most)) if np.isfinite(value) else None for value in line]
-        for line in front_chances.quantiles(best, _LEVELS)
+        for line in front_chances.reached(best, _REACHED)
     ]
     return Attained([budgets[one] for one in steps], [down * one for one in steps], *lines)
 

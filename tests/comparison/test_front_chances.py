@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -82,10 +83,31 @@ def test_binary_fractions_do_not_choose():
     assert front_chances.chosen(np.array([[0.65, 0.63]]), np.array([[2.0, 1.0]]), 0.02).tolist() == [0, 1]
 
 
-def test_quantiles_are_values_that_were_drawn():
-    reached = np.array([[-np.inf, 0.1], [0.5, 0.2], [0.6, 0.3], [0.7, 0.4]])
-    found = front_chances.quantiles(reached, (0.05, 0.5, 0.95))
-    assert found.tolist() == [[-np.inf, 0.1], [0.5, 0.2], [0.7, 0.4]]
+@given(draws(), st.sampled_from([0.05, 0.3, 0.5, 0.95, 1.0]))
+def test_a_share_of_draws_reaches_no_more_than_it_says(drawn, share):
+    values = np.where(np.isnan(drawn[0]), -np.inf, drawn[0])
+    (found,) = front_chances.reached(values, [share])
+    for column, level in zip(values.T, found, strict=True):
+        assert np.mean(column >= level) >= share
+        assert not any(np.mean(column >= higher) >= share for higher in column if higher > level)
+
+
+@given(draws())
+def test_fronts_and_attainment_are_those_of_moocore(drawn):
+    moocore = pytest.importorskip("moocore", reason="an oracle from elsewhere: pip install moocore")
+    accuracy, cost = (np.where(np.isnan(one), 0.5, one) for one in drawn)
+    for line, found in zip(range(len(cost)), front_chances.on_front(accuracy, cost), strict=True):
+        points = np.column_stack([cost[line], accuracy[line]])
+        expected = moocore.is_nondominated(points, maximise=[False, True], keep_weakly=True)
+        assert found.tolist() == expected.tolist()
+    sets = np.repeat(np.arange(len(cost)), cost.shape[1])
+    points = np.column_stack([cost.ravel(), -accuracy.ravel()])
+    budgets = np.unique(cost)
+    best = front_chances.attained(accuracy, cost, budgets)
+    for share in (0.95, 0.5, 0.05):
+        surface = moocore.eaf(points, sets, percentiles=[100 * share])
+        expected = [max((-a for c, a, _ in surface if c <= one), default=-np.inf) for one in budgets]
+        assert front_chances.reached(best, [share])[0].tolist() == expected
 
 
 def test_many_rows_agree_with_pairs():
