@@ -25,6 +25,7 @@ from bench.types import (
     Noise,
     Parameters,
     Preprocessing,
+    Space,
     Splits,
     Subject,
 )
@@ -271,6 +272,8 @@ class Loss(Stateful, Protocol):
     #: what is behind the trunk after training: a layer whose signs are the code, or a classifier that looks
     #: up the code words of its classes (``models.layers.heads``)
     deployed_head: ClassVar[Literal["linear", "code_words"]] = "linear"
+    #: what a tuning searches where the grid does not say: rates, weight decay, the most important of its own
+    space: ClassVar[Space] = {}
     Params: ClassVar[type[Parameters]]
 
     params: Any

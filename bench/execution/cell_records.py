@@ -18,7 +18,7 @@ from bench.errors import CellError, RecordError
 from bench.execution.outcomes import StageFailed
 from bench.planning.plan import Cell
 from bench.planning.stage import SCORES_FILE, Stage, walk
-from bench.results import records
+from bench.results import records, tuning
 from bench.results.folder import ResultsFolder
 from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo, Status
 from bench.results.sides import SIDES, with_side
@@ -178,13 +178,12 @@ def _index(store: Store, folder: Path) -> dict[str, Any]:
 
 
 def _by_name(cell: Cell) -> dict[str, Stage]:
-    """Every stage of a cell by the role that it has there, inputs before users."""
-    stages = walk(cell.leaves.values())
+    """Every stage of a cell but its trials, by the role that it has there, inputs before users."""
     named = dict(cell.leaves)
-    for stage in stages.values():
+    for stage in walk(cell.leaves.values(), there=lambda stage: stage.kind == tuning.STAGE).values():
         for role, needed in stage.inputs.items():
             named[f"features/{role}" if needed.kind == "features" else role] = needed
-    place = {key: number for number, key in enumerate(stages)}
+    place = {key: number for number, key in enumerate(walk(cell.leaves.values()))}
     return dict(sorted(named.items(), key=lambda item: place[item[1].key]))
 
 

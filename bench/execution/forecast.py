@@ -19,8 +19,8 @@ from bench.planning.stage import Stage
 
 #: Seconds of a stage that looks at no images, and of a timing, while none has been met.
 SHORT, TIMING = 0.2, 5.0
-#: Both steps train students.
-AKIN = {"distill": "finetune", "finetune": "distill"}
+#: Both steps train students, and a trial is the second one.
+AKIN = {"distill": "finetune", "finetune": "distill", "trial": "finetune"}
 #: Images that a stage at work must have done before its own speed counts, as a share.
 ENOUGH = 0.03
 #: Samples of a class or kind that count: the last ones.

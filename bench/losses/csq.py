@@ -8,16 +8,17 @@ The quantization term is the squared form of the public code, (|tanh u| - 1)^2, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from bench.interfaces import Loss
 from bench.losses._centers import hash_centers
+from bench.losses._spaces import ADAPTIVE
 from bench.losses._targets import Targets, first, majority, told
 from bench.registry import LOSSES
-from bench.types import HashingParameters, HashingTask, later
+from bench.types import HashingParameters, HashingTask, Space, later
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,7 @@ class Csq(Loss):
     """Binary cross-entropy between the relaxed code and the center of the image's labels."""
 
     version = 2
+    space: ClassVar[Space] = {**ADAPTIVE, "quantization_weight": (1e-6, 1e-1, "log")}
 
     class Params(HashingParameters):
         """Published settings of the two-step pipeline that this suite reproduces."""

@@ -7,13 +7,14 @@ Y. Cao et al., "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR 2018.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._spaces import ADAPTIVE
 from bench.registry import LOSSES
-from bench.types import HashingParameters
+from bench.types import HashingParameters, Space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,11 @@ class Dch(Loss):
     """Similar pairs close, dissimilar pairs far, every code close to a corner of the cube."""
 
     version = 1
+    space: ClassVar[Space] = {
+        **ADAPTIVE,
+        "gamma": (2.0, 100.0, "log"),
+        "quantization_weight": (1e-3, 1.0, "log"),
+    }
 
     class Params(HashingParameters):
         """Published settings of the two-step pipeline that this suite reproduces."""

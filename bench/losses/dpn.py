@@ -11,16 +11,17 @@ through.
 from __future__ import annotations
 
 from math import comb
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._spaces import ADAPTIVE
 from bench.losses._targets import Targets, first, majority, told
 from bench.registry import LOSSES
-from bench.types import HashingParameters, HashingTask, later
+from bench.types import HashingParameters, HashingTask, Space, later
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +32,7 @@ class Dpn(Loss):
     """Hinge of each bit against the target code of the image's labels."""
 
     version = 1
+    space: ClassVar[Space] = {**ADAPTIVE, "margin": (0.25, 4.0, "log")}
 
     class Params(HashingParameters):
         """Published settings; half of each target's entries are -1 (p = 0.5)."""

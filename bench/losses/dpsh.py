@@ -7,13 +7,14 @@ W.-J. Li et al., "Feature Learning based Deep Supervised Hashing with Pairwise L
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._spaces import ADAPTIVE
 from bench.registry import LOSSES
-from bench.types import HashingParameters, HashingTask
+from bench.types import HashingParameters, HashingTask, Space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +25,7 @@ class Dpsh(Loss):
     """Likelihood of the pairs' labels given the inner product of codes; gradient by the batch's side only."""
 
     version = 2
+    space: ClassVar[Space] = {**ADAPTIVE, "quantization_weight": (1e-3, 1.0, "log")}
 
     class Params(HashingParameters):
         """Published settings."""

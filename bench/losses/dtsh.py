@@ -8,13 +8,14 @@ The inner product of two codes is not halved, as in the public code that the def
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._spaces import ADAPTIVE
 from bench.registry import LOSSES
-from bench.types import HashingParameters
+from bench.types import HashingParameters, Space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,11 @@ class Dtsh(Loss):
     """Likelihood of all triplets of the batch; memory grows with batch size cubed: 8 MB a tensor at 128."""
 
     version = 2
+    space: ClassVar[Space] = {
+        **ADAPTIVE,
+        "margin": (1.0, 20.0, "log"),
+        "quantization_weight": (1e-2, 10.0, "log"),
+    }
 
     class Params(HashingParameters):
         """Published settings."""

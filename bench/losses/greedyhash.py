@@ -10,14 +10,15 @@ does, throws the others away.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._spaces import DESCENT
 from bench.losses._targets import unlike_published
 from bench.registry import LOSSES
-from bench.types import AnySchedule, HashingParameters, HashingTask, RateSchedule
+from bench.types import AnySchedule, HashingParameters, HashingTask, RateSchedule, Space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,6 +29,7 @@ class GreedyHash(Loss):
     """Classification of sign(u), and a cubic pull of u to the corners of the cube."""
 
     version = 1
+    space: ClassVar[Space] = {**DESCENT, "quantization_weight": (1e-3, 10.0, "log")}
 
     class Params(HashingParameters):
         """Published settings; for ImageNet, steps come every 80 epochs."""

@@ -9,13 +9,14 @@ Pairs are those of the batch; similar and dissimilar ones are averaged apart and
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._spaces import ADAPTIVE
 from bench.registry import LOSSES
-from bench.types import HashingParameters, HashingTask
+from bench.types import HashingParameters, HashingTask, Space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ class HashNet(Loss):
     """Pairwise cross-entropy of tanh(beta u), where beta grows with the epochs: no quantization term."""
 
     version = 1
+    space: ClassVar[Space] = {**ADAPTIVE, "alpha": (1e-2, 1.0, "log"), "period": (5, 50, "linear")}
 
     class Params(HashingParameters):
         """Published settings."""

@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 
 from bench.planning.fitting import draws, fits, keeps_trunk
 from bench.planning.plan import Cell, Plan
+from bench.planning.stage import TUNE
 from bench.registry import LOSSES, METHODS
 from bench.storage.keys import canonical_json
 from bench.types import TrainingParameters
@@ -21,6 +22,8 @@ LEAST_RATE = {
     **dict.fromkeys(("adam", "adamw", "rmsprop"), (1e-4, "3e-4")),
     "sgd": (1e-2, "1e-2"),
 }
+#: In place of what a tuning finds.
+TUNED = "tuned"
 #: Seeds from which the spread between seeds can be estimated well enough to tell differences.
 ENOUGH_SEEDS = 3
 
@@ -31,9 +34,11 @@ def training(plan: Plan) -> list[dict[str, Any]]:
     for stage in plan.stages():
         for step, axis in enumerate(("method", "loss"), start=1):
             asked = stage.spec.get(axis)
-            if asked and not (axis == "loss" and fits(asked["name"])):
+            if asked and stage.kind != "trial" and not (axis == "loss" and fits(asked["name"])):
                 fields = TrainingParameters.model_fields.items()
                 settings = {name: asked["params"].get(name, field.default) for name, field in fields}
+                if axis == "loss" and (tune := stage.inputs.get(TUNE)):
+                    settings |= {name: TUNED for name in tune.spec["names"] if name in settings}
                 rows.append({"step": step, "name": asked["name"], **settings})
     unique = {canonical_json(row): row for row in rows}
     return sorted(unique.values(), key=lambda row: int(row["step"]))
@@ -71,7 +76,8 @@ def _slow_starts(plan: Plan) -> Iterator[str]:
         loss = stage.spec.get("loss")
         if not loss or keeps_trunk(loss) or stage.settled("method"):
             continue
-        if stage.spec["student"]["weights"] == "none":
+        tuned = stage.kind == "trial" or TUNE in stage.inputs
+        if not tuned and stage.spec["student"]["weights"] == "none":
             setting = loss["name"], loss["params"]["optimizer"], loss["params"]["lr"]
             networks[setting][stage.spec["student"]["name"]] = None
     for (loss, optimizer, lr), names in networks.items():

@@ -25,7 +25,7 @@ from bench.errors import (
     WeightsError,
     of_network,
 )
-from bench.planning import graph, yaml_nodes
+from bench.planning import graph, tuned, yaml_nodes
 from bench.planning.config import GridFile, resolve
 from bench.planning.conflicts import no_task, refusals
 from bench.planning.curve_faults import curve_faults
@@ -33,8 +33,9 @@ from bench.planning.fitting import draws, hashes
 from bench.planning.measured import Measured
 from bench.planning.plan import Cell, Plan
 from bench.planning.points import Choice, Point, idle_excludes, points, size
-from bench.planning.resolved import Blocks, DatasetBlock, identity, plugin_block
+from bench.planning.resolved import TO_TUNE, Blocks, DatasetBlock, identity, plugin_block
 from bench.planning.stage import Stage
+from bench.planning.tuning_faults import tuning_faults
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, Registry
 from bench.results.records import CellInfo
 from bench.storage.keys import KEY_DIGITS, content_key, file_name
@@ -93,6 +94,8 @@ class _Builder:
         cells: dict[str, Cell] = {}
         if (count := size(self.grid)) > MANY:
             log.info("planning %s cells", f"{count:,}")
+        if faults := [self.file.problem(*fault) for fault in tuning_faults(self.grid)]:
+            raise ConfigError(faults)
         for point in points(self.grid):
             self.lacking = {}
             cell = self._cell(point)
@@ -225,6 +228,12 @@ class _Builder:
             return None
         if codes and loss["params"].get("select") == "val":
             method["params"].pop("hold_out", None)  # "always", which keys and records do not spell out
+        tuning = tuned.tuning_of(self.grid, values["loss"])
+        if tuning:
+            if refusal := dataset.refuses_validation(TO_TUNE):
+                self.problems.append(self.file.problem(("tune",), refusal))
+                return None
+            loss = tuned.untuned(loss, tuning)
         return Blocks(
             dataset=dataset,
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
@@ -239,6 +248,7 @@ class _Builder:
             if (views := values["encode"]) != EncodingParameters()
             else {},
             nested=values["nested"] if codes else (),
+            tuning=tuning,
         )
 
     def _unfit_defaults(self, point: Point) -> list[Problem]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import environment
 from bench.interfaces import Loss, Method
+from bench.planning import tuned
 from bench.planning.fitting import draws, fits, hashes, keeps_trunk
 from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import TRUNK, Stage
@@ -35,7 +36,7 @@ def leaves(
     reshaped_by = getattr(method, "reshaped_by", lambda params: method.reshapes)
     reshaped = distill if reshaped_by(method.Params.of(blocks.method["params"])) else None
     trunk = _trunk(blocks, distill) if keeps_trunk(blocks.loss) else None
-    encode = _encode(blocks, _step_2(blocks, distill, trunk) or distill, trunk)
+    encode = _encode(blocks, _step_2(blocks, distill, trunk, _tune(blocks)) or distill, trunk)
     found = {
         f"measure/{metric['name']}": _measure(metric, blocks, reshaped, encode, hardware)
         for metric in metrics
@@ -131,23 +132,43 @@ def _trunk(blocks: Blocks, distill: Stage | None) -> Stage:
     )
 
 
-def _step_2(blocks: Blocks, distill: Stage | None, trunk: Stage | None) -> Stage | None:
+def _step_2(
+    blocks: Blocks, distill: Stage | None, trunk: Stage | None, tune: Stage | None = None
+) -> Stage | None:
     """What makes a hash network of a student, if anything does."""
     loss, features = blocks.loss, {TRUNK: trunk} if trunk else {}
     if not hashes(loss["name"]):
         return None
     fitted = fits(loss["name"])
     drawn = {"seed": blocks.seed} if draws(loss["name"]) else {}
+    study = {"study": blocks.seed % blocks.tuning.budget["studies"]} if blocks.tuning else {}
     # Interfaces need not be inherited from.
     views = getattr(LOSSES.get(loss["name"]), "views_per_step", Loss.views_per_step)
     return Stage(
         "fit" if fitted else "finetune",
         _coded_slug(blocks),
-        {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), **drawn},
-        {**_network(distill), **features},
+        {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), **drawn, **study},
+        {**_network(distill), **features, **_network(tune)},
         images=0 if fitted else views * loss["params"]["epochs"] * blocks.dataset.size("train"),
         cost_class=_cost_class(blocks) + (f"/{loss['name']}" if fitted else "/head" if features else ""),
     )
+
+
+def _tune(blocks: Blocks) -> Stage | None:
+    """What finds the values of the loss that the grid leaves to a tuning; None where there are none."""
+    if blocks.tuning is None:
+        return None
+    tried = tuned.held_out(blocks)
+    distill = _distill(tried, tried.seed) if METHODS.get(tried.method["name"]).trains else None
+
+    def trained(trial: Blocks) -> Stage:
+        trunk = _trunk(trial, distill) if keeps_trunk(trial.loss) else None
+        stage = _step_2(trial, distill, trunk)
+        assert stage is not None
+        return stage
+
+    slug = f"{_slug(blocks)}__{blocks.loss['name']}__{_lengths(blocks)}"
+    return tuned.tuning_stage(tried, blocks.tuning, slug, trained)
 
 
 def _encode(blocks: Blocks, trained: Stage | None, trunk: Stage | None) -> Stage:
@@ -241,8 +262,11 @@ def _slug(blocks: Blocks) -> str:
 
 
 def _coded_slug(blocks: Blocks) -> str:
-    code = f"{'+'.join(map(str, blocks.nested))}b" if blocks.nested else _code(blocks)
-    return f"{_slug(blocks)}__{blocks.loss['name']}__{code}__s{blocks.seed}"
+    return f"{_slug(blocks)}__{blocks.loss['name']}__{_lengths(blocks)}__s{blocks.seed}"
+
+
+def _lengths(blocks: Blocks) -> str:
+    return f"{'+'.join(map(str, blocks.nested))}b" if blocks.nested else _code(blocks)
 
 
 def _code(blocks: Blocks) -> str:

@@ -15,6 +15,8 @@ from bench.types.sizes import ImageSize
 
 #: Parameters of data sets that hold images out for validation -> values with which they do.
 HOLDING_OUT = {"val_share": "0.1", "val_per_class": "1 or more", "validation": "true"}
+#: What validation images may be wanted for.
+TO_CHOOSE, TO_TUNE = "choose an epoch with", "tune with"
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,21 @@ class DatasetBlock:
         """Images in any part, at most; 0 where nothing is known."""
         return self.size("query") + (self.size("pool/database") or self.size("database"))
 
-    def refuses_validation(self) -> str | None:
-        """Why no epoch can be chosen by validation, or None if there are images for it, as far as known."""
+    def refuses_validation(self, to: str = TO_CHOOSE) -> str | None:
+        """Why no epoch can be chosen by validation, or None if there are images for it, as far as known.
+
+        Args:
+            to: what they are wanted for.
+        """
         params = self.block["params"]
         own = {name: value for name, value in HOLDING_OUT.items() if name in params}
         if self.sizes.get("val") != 0 and 0 not in [params[name] for name in own]:
             return None
-        cure = " or ".join(["select: last", *(f"{name}: {value}" for name, value in own.items())])
-        return f"{self.name} has no validation images to choose an epoch with; set {cure}"
+        cures = [f"{name}: {value}" for name, value in own.items()]
+        if to != TO_TUNE:
+            cures.insert(0, "select: last")
+        cure = f"set {' or '.join(cures)}" if cures else "leave out tune"
+        return f"{self.name} has no validation images to {to}; {cure}"
 
     def pool(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a method with these parameters sees, for specs, and what to open for it (``Stage.opens``)."""
@@ -82,6 +91,19 @@ class DatasetBlock:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How a loss is tuned.
+
+    Attributes:
+        budget: as in records: ``trials``, ``studies``, ``sampler``, ``epochs_share`` and ``space``.
+        studies: of each the blocks of the loss, trial by trial.
+    """
+
+    budget: dict[str, Any]
+    studies: list[list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
 class Blocks:
     """The resolved values of one cell.
 
@@ -91,6 +113,7 @@ class Blocks:
         bits: code length; 0 for embeddings.
         nested: all code lengths of the network, ascending; empty where it has one.
         encode: how the student sees images when codes are made; empty for once, as they are.
+        tuning: of the loss, whose block is without what it settles; None where nothing is tuned.
     """
 
     dataset: DatasetBlock
@@ -104,6 +127,7 @@ class Blocks:
     seed: int
     encode: dict[str, Any]
     nested: tuple[int, ...] = ()
+    tuning: Tuning | None = None
 
     @property
     def common(self) -> dict[str, Any]:
@@ -126,6 +150,7 @@ class Blocks:
             **self.common,
             **self.seen,
             **({"nested": list(self.nested)} if self.nested else {}),
+            **({"tuning": self.tuning.budget} if self.tuning else {}),
         }
 
 

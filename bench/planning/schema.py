@@ -190,6 +190,35 @@ class ReportOptions(Strict):
     )
 
 
+class SearchSpaces(Strict):
+    """What is searched in place of what plug-ins declare: name of the plug-in -> parameter -> range."""
+
+    loss: dict[str, dict[str, Annotated[list[Any], Field(min_length=2, max_length=100)]]] = Field(
+        default_factory=dict,
+        description="a range is [low, high, log] or [low, high, linear]; any other list are values to choose "
+        "from. What is named here for a loss takes the place of all that it declares",
+    )
+
+
+class Tune(Strict):
+    """Every loss that trains is tuned on the validation images, all with the same budget."""
+
+    trials: int = Field(16, ge=2, le=1024, description="trainings of a study, each at a point of the space")
+    studies: int = Field(
+        3, ge=1, le=32, description="tunings of their own; a cell takes the winner of study seed mod studies"
+    )
+    sampler: Literal["quasirandom"] = Field(
+        "quasirandom", description="scrambled Sobol points; trial i of study s is the same in every grid"
+    )
+    epochs_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="of the epochs of the loss that a trial trains for; rounded, at least one",
+    )
+    space: SearchSpaces = SearchSpaces()
+
+
 class Grid(Strict):
     """One benchmark grid, checked; see ``bench/grids`` for examples."""
 
@@ -209,6 +238,10 @@ class Grid(Strict):
     exclude: list[Match] = []
     include: list[Overlay] = []
     protocol: RankingProtocol = RankingProtocol()
+    tune: Tune | None = Field(
+        None,
+        description="search parameters of every loss on validation images first; null: take them as given",
+    )
     measure: dict[str, dict[str, Any] | Literal[False]] = Field(
         default_factory=dict, description="metric -> its params; false leaves a default metric out"
     )

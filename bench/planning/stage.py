@@ -25,6 +25,8 @@ SCORES_FILE = "per_query.safetensors"
 
 #: Role of the stage that has the features of a frozen trunk, beside the one that left the network.
 TRUNK = "trunk"
+#: Kind and role of what finds parameters for step 2.
+TUNE = "tune"
 
 #: What timings, of whatever kind, count as where work is shared out: they are taken elsewhere than the rest.
 TIMINGS = "timings"

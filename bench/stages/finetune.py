@@ -18,14 +18,14 @@ from bench.hamming import Codes, average_precision, first_bits, pack_signs
 from bench.interfaces import Loss
 from bench.planning.stage import TRUNK, Stage
 from bench.registry import LOSSES
-from bench.stages import networks
+from bench.stages import networks, tune
 from bench.stages.context import Context
 from bench.stages.encode import outputs_of
 from bench.stages.memory import FLOAT, Needs
 from bench.stages.nested import NestedLoss, views_per_step
 from bench.stages.trunk import features_for, held
 from bench.training import views
-from bench.training.loop import fit, seeded, shuffled
+from bench.training.loop import DivergedError, fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
 from bench.types import HashingParameters, HashingTask, ImageSet, Preprocessing, untold
 from models.layers.heads import hash_network
@@ -40,15 +40,36 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
     Where the trunk is frozen, the head alone is trained, on its features of the evaluation view.
     """
+    chosen = tune.winner(stage, context)
+    net, summary = train(stage, context, chosen)
+    networks.save(net, folder / networks.NETWORK)
+    networks.save_architecture(networks.architecture(networks.taken_up(stage), context), folder)
+    return {**summary, **({"tuned": dict(chosen)} if chosen else {})}
+
+
+def train(
+    stage: Stage, context: Context, chosen: Mapping[str, Any], *, judged: bool = False
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network as step 2 leaves it, and the summary of its training.
+
+    Args:
+        chosen: parameters of the loss beside those of the spec.
+        judged: whether validation images are held out whatever is chosen by them, and the summary has the
+            mAP of the kept epoch on them (``val_map``).
+
+    Raises:
+        CellError: as ``training.loop.fit``; outputs that are not finite are a ``DivergedError``, too.
+    """
     checkpoints = context.checkpoints(stage)
     spec, seed, before = stage.spec, stage.spec["seed"], networks.taken_up(stage)
     dataset, student = context.dataset(spec["dataset"]), context.student(spec["student"])
     plugin = LOSSES.get(spec["loss"]["name"])
-    params = plugin.Params.of(spec["loss"]["params"])
+    params = plugin.Params.of({**spec["loss"]["params"], **chosen})
     assert isinstance(params, HashingParameters)
     splits = dataset.splits
     # Nothing is chosen when the last epoch is kept, so nothing needs to be held out.
-    train = splits.train if params.select == "val" else np.union1d(splits.train, splits.val)
+    held_out = judged or params.select == "val"
+    train = splits.train if held_out else np.union1d(splits.train, splits.val)
     labels = torch.from_numpy(dataset.images.multi_hot(train)).float().to(context.device)
     multi_label = bool((labels.sum(dim=1) != 1).any())
     name, nested = spec["dataset"]["name"], spec.get("nested")
@@ -96,10 +117,15 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             keeps={"loss": loss, "best": best},
         )
     best.restore()
+    found = {"val_map": best.judge()} if judged else {}
     net.head = getattr(head, "folded", lambda: head)()
-    networks.save(net, folder / networks.NETWORK)
-    networks.save_architecture(networks.architecture(before, context), folder)
-    return {**fitted.summary(), "images": len(train), "kept_epoch": best.epoch, **loss.summary()}
+    return net, {
+        **fitted.summary(),
+        "images": len(train),
+        "kept_epoch": best.epoch,
+        **found,
+        **loss.summary(),
+    }
 
 
 def memory(stage: Stage, needs: Needs) -> float:
@@ -222,18 +248,25 @@ class _Best:
         due = number % self.params.eval_every == 0 or number == self.params.epochs
         if self.params.select == "last" or not due:
             return {}
-        splits, labels = self.dataset.splits, self.dataset.images.labels
-        codes = self._codes(splits.val), self._codes(splits.train)
-        judged = labels[splits.val], labels[splits.train]
-        lengths = self.spec.get("nested") or [self.spec["bits"]]
-        score = float(np.mean([_mean_precision(codes, judged, bits) for bits in lengths]))
+        score = self.judge()
         if score > self._score:
             self._score, self.epoch = score, number
             self._state = {name: tensor.clone() for name, tensor in stored_tensors(self.net).items()}
         return {"val_map": score}
 
+    def judge(self) -> float:
+        """The mAP of val against train as the network is now; of several code lengths the mean."""
+        splits, labels = self.dataset.splits, self.dataset.images.labels
+        codes = self._codes(splits.val), self._codes(splits.train)
+        judged = labels[splits.val], labels[splits.train]
+        lengths = self.spec.get("nested") or [self.spec["bits"]]
+        return float(np.mean([_mean_precision(codes, judged, bits) for bits in lengths]))
+
     def _codes(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return pack_signs(self._outputs(indices).numpy())
+        outputs = self._outputs(indices)
+        if not outputs.isfinite().all():
+            raise DivergedError("outputs for the validation are not finite: training diverged; lower lr")
+        return pack_signs(outputs.numpy())
 
     def restore(self) -> None:
         """Put the kept weights back into the network."""

@@ -33,6 +33,10 @@ Order = Callable[[int], Iterable[NDArray[np.int64]]]
 Show = Callable[[Iterable[tuple[int, NDArray[np.int64]]]], Iterator[Batch]]
 
 
+class DivergedError(CellError):
+    """What is trained is no longer finite."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What a training leaves beside the weights.
@@ -131,8 +135,8 @@ def fit(
         keeps: by name, what else changes as this goes on.
 
     Raises:
-        CellError: there is no batch, the loss is no longer finite, memory is not enough, or a checkpoint does
-            not fit.
+        CellError: there is no batch, the loss is no longer finite (``DivergedError``), memory is not enough,
+            or a checkpoint does not fit.
     """
     optimizer = _optimizer(groups, settings)
     counts = [sum(1 for _ in order(epoch)) for epoch in range(settings.epochs)]
@@ -171,7 +175,7 @@ def fit(
                 where = f"in epoch {epoch + 1} of {settings.epochs}"
                 begun = "" if epoch else ", or begin with other weights"
                 cure = f"lower lr (now {settings.lr:g}) or use precision: fp32{begun}"
-                raise CellError(f"loss term '{bad[0]}' is {means[bad[0]]} {where}; {cure}")
+                raise DivergedError(f"loss term '{bad[0]}' is {means[bad[0]]} {where}; {cure}")
             done.history.append({**means, "lr": scheduler.get_last_lr()[0], **end_of_epoch(epoch)})
             done.step, done.sums = 0, {}
     return Fitted(done.history, done.images, passes.piece, checkpoints.seconds_before)

@@ -51,6 +51,7 @@ from bench.types.parameters import (
     later,
 )
 from bench.types.training import Advance, DistillationBatch, DistillationTask, HashingTask, cut, untold
+from bench.types.tuning import Space
 
 __all__ = [
     "Advance",
@@ -94,6 +95,7 @@ __all__ = [
     "SharedViewsParameters",
     "Side",
     "Similarity",
+    "Space",
     "Splits",
     "Subject",
     "System",

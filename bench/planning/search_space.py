@@ -1,0 +1,91 @@
+"""Points of a search space: which values a trial has is a function of the space, the study and its number.
+
+Scrambled Sobol points (A. B. Owen, "Randomly permuted (t,m,s)-nets and (t,s)-sequences", 1995) fill a space
+more evenly than random ones, know nothing of results, and so can all be planned, cached and made at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.types import Parameters, Space
+
+#: How a range is searched.
+SCALES = ("log", "linear")
+#: Significant digits of a drawn value: neighbours beyond them train alike, and people read them.
+DIGITS = 3
+
+
+def is_range(searched: Sequence[Any]) -> bool:
+    """Whether something is searched between two bounds, and is not chosen from a list."""
+    return len(searched) == 3 and searched[2] in SCALES
+
+
+def range_fault(searched: Sequence[Any]) -> str | None:
+    """Why nothing can be drawn, or None."""
+    if not is_range(searched):
+        same = len(searched) > len({repr(one) for one in searched})
+        return "values to choose from should differ" if same else None
+    low, high, scale = searched
+    if not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in (low, high)):
+        return "bounds of a range should be numbers"
+    if not (math.isfinite(high) and low < high):
+        return "the first bound should be below the second one"
+    return "a range on a log scale should begin above 0" if scale == "log" and low <= 0 else None
+
+
+def points(space: Space, schema: type[Parameters], trials: int, study: int) -> list[dict[str, Any]]:
+    """The values of every trial of a study.
+
+    Args:
+        space: what is searched, free of faults.
+        schema: of the parameters: whole numbers stay whole.
+        trials: how many points.
+        study: its number, which scrambles them.
+    """
+    from scipy.stats import qmc  # a second, for grids that tune
+
+    sampler = qmc.Sobol(len(space), rng=np.random.default_rng(study))
+    # A power of two is balanced; of fewer, the first ones are.
+    drawn = sampler.random_base2(math.ceil(math.log2(trials)))[:trials]
+    whole = [schema.model_fields[name].annotation is int for name in space]
+    return [
+        {
+            name: _at(searched, float(u), whole=integer)
+            for (name, searched), u, integer in zip(space.items(), point, whole, strict=True)
+        }
+        for point in drawn
+    ]
+
+
+def within(value: Any, searched: Sequence[Any]) -> bool:
+    """Whether a value could be drawn."""
+    return searched[0] <= value <= searched[1] if is_range(searched) else value in searched
+
+
+def space_words(space: Mapping[str, Sequence[Any]]) -> str:
+    """A space in one line: ``lr 3e-06 to 0.01 (log), targets majority or first``."""
+    return ", ".join(f"{name} {_words(searched)}" for name, searched in space.items())
+
+
+def _words(searched: Sequence[Any]) -> str:
+    if is_range(searched):
+        return f"{searched[0]:g} to {searched[1]:g} ({searched[2]})"
+    return " or ".join(map(str, searched))
+
+
+def _at(searched: Sequence[Any], u: float, *, whole: bool) -> Any:
+    """The value at ``u``, from 0 to below 1."""
+    if not is_range(searched):
+        return searched[min(int(u * len(searched)), len(searched) - 1)]
+    low, high, scale = searched
+    if whole:  # every one as likely as the others, on a linear scale
+        bottom, top = (math.log(low), math.log(high + 1)) if scale == "log" else (low, high + 1)
+        value = bottom + u * (top - bottom)
+        return min(int(math.exp(value) if scale == "log" else value), int(high))
+    exact = low * (high / low) ** u if scale == "log" else low + u * (high - low)
+    return min(max(float(f"{exact:.{DIGITS}g}"), float(low)), float(high))

@@ -1,0 +1,93 @@
+"""What is wrong with the tuning that a grid asks for: what cannot be searched, and where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.errors import did_you_mean
+from bench.planning.config import resolve
+from bench.planning.grid_faults import Fault
+from bench.planning.plugin_faults import name_faults
+from bench.planning.schema import Grid, NamedPlugin
+from bench.planning.search_space import is_range, range_fault
+from bench.planning.tuned import LAST_SEED, space_of, tunable
+from bench.planning.yaml_nodes import Path
+from bench.registry import LOSSES
+
+_PLACE: Path = ("tune", "space", "loss")
+
+
+def tuning_faults(grid: Grid) -> Iterator[Fault]:
+    """Place and plain words of each; the names on the axes are known to be right."""
+    if grid.tune is None:
+        return
+    for name, space in grid.tune.space.loss.items():
+        found = [*name_faults((*_PLACE, name), LOSSES, name)]
+        yield from found or _space_faults(name, space)
+    entries = [*_entries(grid)]
+    tuned = [entry for _, entry in entries if LOSSES.get(entry.name).trains]
+    if not tuned:
+        yield ("tune",), "no loss of this grid trains, so there is nothing to tune; leave it out"
+    for name in grid.tune.space.loss.keys() - {entry.name for entry in tuned}:
+        yield (*_PLACE, name), f"no loss that this grid trains is called {name}; leave it out"
+    for place, entry in entries:
+        yield from _entry_faults(place, entry, grid)
+    seeds = [(("axes", "seed"), grid.axes.seed)]
+    seeds += [(("include", i, "seed"), one.seed) for i, one in enumerate(grid.include) if one.seed]
+    for path, values in seeds:
+        for i, seed in enumerate(values):
+            if seed >= LAST_SEED - grid.tune.studies:
+                yield (*path, i), f"seed {seed} is one of those that trials have; take a smaller one"
+
+
+def _entries(grid: Grid) -> Iterator[tuple[Path, NamedPlugin]]:
+    """Every loss that the grid names, and where."""
+    yield from ((("axes", "loss", i), entry) for i, entry in enumerate(grid.axes.loss))
+    for i, overlay in enumerate(grid.include):
+        yield from ((("include", i, "loss", j), entry) for j, entry in enumerate(overlay.loss or ()))
+
+
+def _space_faults(name: str, space: dict[str, list[Any]]) -> Iterator[Fault]:
+    """Of what is searched for one loss."""
+    known = tunable(LOSSES.get(name))
+    if not space:
+        yield (*_PLACE, name), f"name what is searched of {name}, or leave it out for what it declares"
+    for parameter, searched in space.items():
+        place = (*_PLACE, name, parameter)
+        if parameter not in known:
+            hint = did_you_mean(parameter, known) or f" (those of {name}: {', '.join(known)})"
+            yield place, f"'{parameter}' is nothing that can be searched{hint}"
+        elif fault := range_fault(searched):
+            yield place, fault
+        else:
+            yield from _value_faults(place, name, parameter, searched)
+
+
+def _value_faults(place: Path, name: str, parameter: str, searched: list[Any]) -> Iterator[Fault]:
+    """Of the ends of a range, or of values to choose from."""
+    for i, value in enumerate(searched[:2] if is_range(searched) else searched):
+        try:
+            LOSSES.get(name).Params.of({parameter: value})
+        except ValidationError as error:
+            yield (*place, i), f"{parameter} of loss '{name}' cannot be {value}: {error.errors()[0]['msg']}"
+
+
+def _entry_faults(place: Path, entry: NamedPlugin, grid: Grid) -> Iterator[Fault]:
+    """Of an entry: nothing is left to search, or it fixes what the grid wants searched."""
+    assert grid.tune is not None
+    if not LOSSES.get(entry.name).trains:
+        return
+    for parameter in grid.tune.space.loss.get(entry.name, {}).keys() & entry.params.keys():
+        cure = f"leave it out there, or out of tune.space.loss.{entry.name}"
+        yield (*place, "params", parameter), f"{parameter} is given here and searched by tune; {cure}"
+    space = space_of(grid.tune, entry)
+    if not space:
+        cure = f"name some in tune: {{space: {{loss: {{{entry.name}: {{lr: [1.0e-5, 1.0e-2, log]}}}}}}}}"
+        yield place, f"loss '{entry.name}' has no parameters left to search; {cure}"
+    params: Any = resolve(LOSSES, entry, grid.defaults.finetune)
+    falls_to = getattr(params.schedule, "final_lr", 0.0)
+    if "lr" in space and falls_to > min(space["lr"][:2]):
+        yield place, f"schedule.final_lr {falls_to:g} is above the least lr that is searched; lower it"
