@@ -57,6 +57,7 @@ def plan_summary(
             }
         )
     variants, copied, few_seeds = _variants(plan.selected), list(_copies(plan)), advice.few_seeds(plan)
+    tuned = advice.tuning(plan)
     narrow = list(filter(None, [room(costs.values(), store)]))
     cells = [
         {
@@ -74,6 +75,7 @@ def plan_summary(
         "jobs": jobs,
         "seconds": round(expected_seconds(schedule, costs), 1),
         "training": advice.training(plan),
+        "tuning": tuned,
         "published": list(_published(plan.selected, published or Published())),
         "missing": plan.missing,
         "copies": {name: found.counts for name, found in plan.copies.items()},
@@ -82,6 +84,7 @@ def plan_summary(
         "warnings": [*advice.warnings(plan), *narrow, *plan.unseen, *copied, *few_seeds],
         "notes": [
             *(f"Unseen: {split}: {words}" for split, words in plan.unseen_classes.items()),
+            *(f"Tuning: {line}" for line in tuned),
             *(f"Disk: {line}" for line in narrow),
             *(f"Contents: {line}" for line in plan.unseen),
             *(f"Copies: {line}" for line in copied),

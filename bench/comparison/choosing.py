@@ -13,13 +13,13 @@ from bench.results.records import Record
 from bench.results.wording import one_line
 
 #: What cells may be chosen by -> the fields of a cell and the blocks of its parameters that hang on it.
-#: Teachers hang on the method, because ``none`` has none.
+#: Teachers hang on the method, because ``none`` has none, and what was searched on the loss.
 PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "dataset": (("dataset",), ("dataset",)),
     "teacher": (("teachers",), ("teachers",)),
     "student": (("student",), ("student",)),
     "method": (("method", "teachers"), ("method", "teachers")),
-    "loss": (("loss",), ("loss",)),
+    "loss": (("loss",), ("loss", "tuning")),
     "bits": (("bits",), ()),
     "seed": (("seed",), ()),
     "image_size": (("image_size",), ("image_size",)),

@@ -16,6 +16,7 @@ from bench.comparison.power import POWER
 from bench.comparison.scores import PairedScores, other_meaning, paired_scores
 from bench.comparison.statistics import PairedDifference, detectable_difference, holm, paired_differences
 from bench.errors import NothingToCompareError
+from bench.results import tuning
 from bench.results.catalogue import SIZES, bounds
 from bench.results.comparable import ranking_key
 from bench.results.folder import Results
@@ -113,6 +114,7 @@ class Comparison:
         asked: in what the two results differ, where nobody said what to compare with what.
         elsewhere: whether one side was measured elsewhere, and is set against each configuration of the other
             that has codes as long.
+        unequal_tuning: how the budgets of tuning differ, and in how many configurations; empty: in none.
     """
 
     base: Side
@@ -127,6 +129,7 @@ class Comparison:
     gone: list[Gone]
     added: list[Configuration]
     refused: list[tuple[Configuration, str]]
+    unequal_tuning: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,14 @@ def compare(
         gone=pairing.gone,
         added=pairing.added,
         refused=refused,
+        unequal_tuning="" if elsewhere else _unequal_tuning(measured),
     )
+
+
+def _unequal_tuning(measured: list[_Scored]) -> str:
+    found = [words for one in measured if (words := tuning.unequal(one.pair.base, one.pair.new))]
+    where = f" (in {len(found)} of {len(measured)} configurations)" if len(found) < len(measured) else ""
+    return f"{found[0]}{where}" if found else ""
 
 
 def _why_nothing(pairing: Pairing, refused: list[tuple[Configuration, str]], parts: list[Apart]) -> str:

@@ -34,6 +34,7 @@ def text(comparison: Comparison) -> str:
     """The answer, both sides, a line per configuration, and what else changed or could not be compared."""
     several = len({one.name.dataset for one in comparison.pairs}) > 1
     parts = [
+        _budgets(comparison),
         answer(comparison),
         _overall(comparison),
         f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}{_asked(comparison)}",
@@ -44,6 +45,13 @@ def text(comparison: Comparison) -> str:
         _not_compared(comparison),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _budgets(comparison: Comparison) -> str:
+    """What every number below is worth where one side was tuned more than the other."""
+    if not comparison.unequal_tuning:
+        return ""
+    return f"Unequal tuning: {comparison.unequal_tuning}. A difference may be that of the budgets."
 
 
 # -- The answer ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.comparison.choosing import PARTS, choose
 from bench.errors import UsageError
+from bench.results import tuning
 from bench.results.comparable import accuracy_conditions, limited, machine, settings
 from bench.results.folder import Results
 from bench.results.names import Configuration, Matched, Names
@@ -253,7 +254,7 @@ class _Found:
         both = [seed for seed in before if seed in after]
         chosen = [_same_machine(before[seed], after[seed]) for seed in both]
         if both:
-            changes = _changes(ours.params, theirs.params)
+            changes = _changes(tuning.in_brief(ours.params), tuning.in_brief(theirs.params))
             notes = [f"{CHANGED}{_listed(changes)}"] if changes else []
             notes += [
                 f"seed {one.cell.seed} against seed {other.cell.seed}"
@@ -362,9 +363,8 @@ def _fate(record: Record) -> tuple[str, str]:
 
 
 def _lonely(seeds: list[int], where: str) -> list[str]:
-    if not seeds:
-        return []
-    return [f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} only in {where}"]
+    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return [f"{named} only in {where}"] if seeds else []
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:

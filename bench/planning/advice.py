@@ -10,8 +10,9 @@ from scipy.special import stdtrit
 
 from bench.planning.fitting import draws, fits, keeps_trunk
 from bench.planning.plan import Cell, Plan
-from bench.planning.stage import TUNE
+from bench.planning.stage import TUNE, walk
 from bench.registry import LOSSES, METHODS
+from bench.results.tuning import budget_words, space_words
 from bench.storage.keys import canonical_json
 from bench.types import TrainingParameters
 
@@ -67,6 +68,30 @@ def few_seeds(plan: Plan) -> list[str]:
         for n, reason in reasons.items()
         if counts[n]
     ]
+
+
+def tuning(plan: Plan) -> list[str]:
+    """What each loss is tuned with and how many trainings that takes, and studies that nobody needs."""
+    trials: dict[str, set[str]] = defaultdict(set)
+    taken: dict[str, set[int]] = defaultdict(set)
+    budgets: dict[str, dict[str, Any]] = {}
+    for cell in plan.selected:
+        if budget := cell.params.get("tuning"):
+            key = canonical_json([cell.info.loss, budget])
+            budgets[key] = {"loss": cell.info.loss, **budget}
+            taken[key].add(cell.info.seed % budget["studies"])
+            trials[key] |= {one.key for one in walk(cell.leaves.values()).values() if one.kind == "trial"}
+    lines = []
+    for key, budget in budgets.items():
+        loss, studies = budget["loss"], budget["studies"]
+        what = f"{budget_words(budget)}, {len(trials[key]):,} trainings in all, by validation mAP alone"
+        lines.append(f"{loss}: {what}; searched: {space_words(budget['space'])}")
+        if idle := studies - len(taken[key]):
+            lines.append(
+                f"{loss}: a cell takes the winner of study seed mod {studies}, and none that of {idle} of "
+                "them; name more seeds, or fewer studies"
+            )
+    return lines
 
 
 def _slow_starts(plan: Plan) -> Iterator[str]:

@@ -7,22 +7,16 @@ more evenly than random ones, know nothing of results, and so can all be planned
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from bench.results.tuning import is_range
 from bench.types import Parameters, Space
 
-#: How a range is searched.
-SCALES = ("log", "linear")
 #: Significant digits of a drawn value: neighbours beyond them train alike, and people read them.
 DIGITS = 3
-
-
-def is_range(searched: Sequence[Any]) -> bool:
-    """Whether something is searched between two bounds, and is not chosen from a list."""
-    return len(searched) == 3 and searched[2] in SCALES
 
 
 def range_fault(searched: Sequence[Any]) -> str | None:
@@ -65,17 +59,6 @@ def points(space: Space, schema: type[Parameters], trials: int, study: int) -> l
 def within(value: Any, searched: Sequence[Any]) -> bool:
     """Whether a value could be drawn."""
     return searched[0] <= value <= searched[1] if is_range(searched) else value in searched
-
-
-def space_words(space: Mapping[str, Sequence[Any]]) -> str:
-    """A space in one line: ``lr 3e-06 to 0.01 (log), targets majority or first``."""
-    return ", ".join(f"{name} {_words(searched)}" for name, searched in space.items())
-
-
-def _words(searched: Sequence[Any]) -> str:
-    if is_range(searched):
-        return f"{searched[0]:g} to {searched[1]:g} ({searched[2]})"
-    return " or ".join(map(str, searched))
 
 
 def _at(searched: Sequence[Any], u: float, *, whole: bool) -> Any:

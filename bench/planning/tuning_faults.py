@@ -12,10 +12,11 @@ from bench.planning.config import resolve
 from bench.planning.grid_faults import Fault
 from bench.planning.plugin_faults import name_faults
 from bench.planning.schema import Grid, NamedPlugin
-from bench.planning.search_space import is_range, range_fault
+from bench.planning.search_space import range_fault
 from bench.planning.tuned import LAST_SEED, space_of, tunable
 from bench.planning.yaml_nodes import Path
 from bench.registry import LOSSES
+from bench.results.tuning import is_range
 
 _PLACE: Path = ("tune", "space", "loss")
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from bench.results import tuning
 from bench.results.records import EXTERNAL, Record
 from bench.results.wording import ELSEWHERE, FLOAT, UNKNOWN, assignments, natural, one_line
 
@@ -99,7 +100,8 @@ class Names:
                 variants[scope].append(values)
         self._differing = {
             # Of several teachers each has settings of its own: where there are others, that is no difference.
-            scope: _differing(settings, gaps=scope[0] != "teaching")
+            # And what is searched tells only tunings apart.
+            scope: _differing(settings, gaps=scope[0] not in {"teaching", "space"})
             for scope, settings in variants.items()
         }
         # Where a method needs its teacher's name with one student, it is called so with all.
@@ -119,7 +121,10 @@ class Names:
     def _name(self, scopes: list[tuple[_Scope, dict[str, Any]]]) -> str:
         (_, name, *_), _ = scopes[0]
         shown = {
-            key: values[key] for scope, values in scopes for key in self._differing[scope] if key in values
+            key: values[key]
+            for scope, values in scopes
+            for key in self._differing[scope]
+            if values.get(key, tuning.SEARCHED) is not tuning.SEARCHED
         }
         return one_line(f"{name}[{assignments(shown)}]" if shown else name)
 
@@ -145,7 +150,10 @@ class Names:
                 (("method", cell.method), params.get("method", {})),
                 (("teaching", cell.student, cell.method), teaching),
             ],
-            "loss": [(("loss", cell.loss, role), {**params.get("loss", {}), **nested})],
+            "loss": [
+                (("loss", cell.loss, role), {**params.get("loss", {}), **nested, **tuning.as_named(record)}),
+                (("space", cell.loss), tuning.space_as_named(record)),
+            ],
         }
 
 
@@ -158,6 +166,6 @@ def _differing(variants: list[dict[str, Any]], *, gaps: bool) -> list[str]:
     found: dict[str, set[str]] = defaultdict(set)
     for values in variants:
         for key, value in values.items():
-            found[key].add(repr(value))
+            found[key] |= set() if value is tuning.SEARCHED else {repr(value)}
     absent = {key for values in variants for key in found.keys() - values.keys()} if gaps else set()
     return [key for key, seen in found.items() if len(seen) > 1 or key in absent]

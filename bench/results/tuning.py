@@ -10,8 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.results.records import Real, Record
 
+#: How a range is searched, between its two bounds.
+SCALES = ("log", "linear")
 #: The stage whose summary holds all that.
 STAGE = "tune"
+#: In place of the value of a parameter that a tuning finds, another one for every study.
+SEARCHED = object()
 
 
 class _Part(BaseModel):
@@ -74,6 +78,27 @@ def budget_of(record: Record) -> Mapping[str, Any] | None:
     return budget if isinstance(budget, dict) and budget else None
 
 
+def as_named(record: Record) -> dict[str, Any]:
+    """What names of a loss say of its tuning, beside the parameters that the grid gives it."""
+    budget = budget_of(record)
+    if budget is None:
+        return {}
+    searched = dict.fromkeys(map(str, _space(budget)), SEARCHED)
+    return {**searched, "tuned": f"{budget.get('studies')} x {budget.get('trials')}"}
+
+
+def space_as_named(record: Record) -> dict[str, Any]:
+    """What tells tunings apart whose budgets are the same otherwise."""
+    budget = budget_of(record) or {}
+    others = {"epochs_share": budget["epochs_share"]} if budget.get("epochs_share", 1.0) != 1.0 else {}
+    return {**others, "space": _space(budget)} if budget else {}
+
+
+def _space(budget: Mapping[str, Any]) -> Mapping[str, Any]:
+    space = budget.get("space")
+    return space if isinstance(space, dict) else {}
+
+
 def budget_words(budget: Mapping[str, Any] | None) -> str:
     """``tuned in 3 studies of 16 trials``, ``not tuned``."""
     if budget is None:
@@ -97,6 +122,42 @@ def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
         elif loss == its and mine != theirs:
             found.append("A and B were tuned in other search spaces")
     return found[0] if found else ""
+
+
+def in_brief(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a record with a tuning in words, for lists of what differs between two."""
+    budget = params.get("tuning")
+    if not isinstance(budget, dict):
+        return dict(params)
+    searched = dict.fromkeys(_space(budget), "searched")
+    words = f"{budget_words(budget)} ({space_words(_space(budget))})"
+    return {**params, "loss": {**params.get("loss", {}), **searched}, "tuning": words}
+
+
+def space_words(space: Mapping[str, Sequence[Any]]) -> str:
+    """A space in one line: ``lr 3e-06 to 0.01 (log), targets majority or first``."""
+    return ", ".join(f"{name} {_searched(searched)}" for name, searched in space.items())
+
+
+def is_range(searched: Sequence[Any]) -> bool:
+    """Whether something is searched between two bounds, and is not chosen from a list."""
+    return len(searched) == 3 and searched[2] in SCALES
+
+
+def _searched(searched: Sequence[Any]) -> str:
+    if is_range(searched):
+        return f"{searched[0]:g} to {searched[1]:g} ({searched[2]})"
+    return " or ".join(map(str, searched))
+
+
+def told(summary: Mapping[str, Any], studies: Sequence[Study]) -> dict[str, Any]:
+    """The summary of the stage with a few words in place of all trials."""
+    words = {
+        f"study {number}": f"trial {one.winner} of {len(one.trials)}, validation mAP "
+        f"{one.trials[one.winner].val_map:.3f}"
+        for number, one in enumerate(studies)
+    }
+    return {**{name: value for name, value in summary.items() if name != "studies"}, **words}
 
 
 def _budgets(records: Sequence[Record]) -> list[tuple[str, Mapping[str, Any] | None]]:

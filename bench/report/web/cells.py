@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from bench.report.tables.columns import EXTERNAL_NOTE
-from bench.results import catalogue, wording
+from bench.results import catalogue, tuning, wording
 from bench.results.records import EXTERNAL, Measured, Record, StageInfo
 
 LOG_LINES = 200
@@ -61,7 +61,7 @@ class CellPages:
                 "Parameters, all of them": self._pairs(record.params),
                 _JUDGED_ON if record.status == EXTERNAL else "Environment": self._pairs(record.environment),
             },
-            "stages": _joined(starmap(self._stage, stages.items())),
+            "stages": _joined(starmap(self._stage, _brief(record).items())),
             "seconds": sum(stage.seconds or 0.0 for stage in stages.values() if not stage.cached),
             "metrics": _joined(starmap(self._metric, record.metrics.items())),
             "headline": _headline(record),
@@ -103,6 +103,15 @@ class CellPages:
         head, middle, tail = self._keep("metric", (name, unit, metric.noise, told), make)
         marked = f"{value} {wording.doubt(metric)}".rstrip()
         return f"{head}{marked}{middle}{' to '.join(ends)}{tail}"
+
+
+def _brief(record: Record) -> dict[str, StageInfo]:
+    """The stages, a tuning without all of its trials."""
+    found = record.stages.get(tuning.STAGE)
+    if found is None:
+        return record.stages
+    summary = tuning.told(found.summary, tuning.studies_of(record))
+    return {**record.stages, tuning.STAGE: found.model_copy(update={"summary": summary})}
 
 
 def _joined(parts: Iterable[str]) -> Markup:
