@@ -68,7 +68,9 @@ def _place(schema: type[BaseModel], location: Path) -> Path:
     found: Path = ()
     for part in location:
         inside = _follow(definition, full)
-        if isinstance(part, str) and part not in inside.get("properties", {}) and _variants(definition):
+        # Of null and one other type pydantic names none.
+        union = len(_members(definition)) > 1
+        if isinstance(part, str) and part not in inside.get("properties", {}) and union:
             definition = inside  # of one member, whatever its name is
         else:
             found, definition = (*found, part), _inside(definition, part, full)
@@ -144,15 +146,14 @@ def _inside(definition: dict[str, Any], part: str | int, full: dict[str, Any]) -
 
 def _follow(definition: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
     """Resolve a reference; of several variants take the first that has keys, else the first but null."""
-    variants = [variant for variant in _variants(definition) if variant.get("type") != "null"]
-    if variants:
+    if variants := _members(definition):
         return _follow(next((one for one in variants if "$ref" in one), variants[0]), full)
     if "$ref" in definition:
         return dict(full["$defs"][definition["$ref"].rpartition("/")[2]])
     return definition
 
 
-def _variants(definition: dict[str, Any]) -> list[dict[str, Any]]:
-    """The members of a union, in JSON Schema's two words for it."""
+def _members(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of a union but null, in JSON Schema's two words for it."""
     found: list[dict[str, Any]] = definition.get("anyOf", definition.get("oneOf", []))
-    return found
+    return [one for one in found if one.get("type") != "null"]

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from bench.planning.search_space import points, range_fault, within
+from bench.planning.tuned import tunable
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
 
@@ -138,3 +140,19 @@ def test_a_gpu_finds_the_same_terms_and_gradients(loss, labels):
     for one, other in zip(*found, strict=True):
         assert other.device.type == "cuda"
         torch.testing.assert_close(other.cpu(), one, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_what_a_tuning_searches_are_parameters_with_their_defaults_inside(name):
+    plugin = LOSSES.get(name)
+    assert {"lr", "head_lr_scale", "weight_decay"} < set(plugin.space), (
+        "declare what a tuning searches: space"
+    )
+    assert set(plugin.space) <= set(tunable(plugin))
+    for parameter, searched in plugin.space.items():
+        assert range_fault(searched) is None, parameter
+        assert within(getattr(plugin.Params(), parameter), searched), f"{parameter}: its default is outside"
+        for value in searched[:2]:
+            plugin.Params.of({parameter: value})
+    for values in points(plugin.space, plugin.Params, 8, 0):
+        plugin.Params.of(values)

@@ -1,0 +1,163 @@
+"""A tuning in a plan: its trials, what they are made from, and what a grid may not ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import ConfigError
+from bench.planning.advice import training, tuning
+from bench.planning.stage import walk
+from bench.planning.tuned import LAST_SEED
+from tests.planning.conftest import GRID
+
+TUNED = GRID.replace("[16, 32]", "[16]") + "tune: {trials: 3, studies: 2}\n"
+ALONE = TUNED.replace("[none, {name: cukd, params: {views: 2, epochs: 3}}]", "[none]")
+
+
+def of_kind(plan, kind):
+    return [stage for stage in plan.stages() if stage.kind == kind]
+
+
+def test_cells_of_all_seeds_share_one_tuning_for_each_configuration(make):
+    plan = make(TUNED)
+    assert len(plan.cells) == 8
+    # Two methods and two losses.
+    assert len(of_kind(plan, "tune")) == 4
+    assert len(of_kind(plan, "trial")) == 4 * 2 * 3
+    assert len(of_kind(plan, "finetune")) == 8
+    # Two seeds of cukd, and the one that all trials of both losses share.
+    assert len(of_kind(plan, "distill")) == 3
+
+
+def test_without_tune_nothing_changes(make):
+    plan = make(ALONE.partition("tune:")[0])
+    assert not of_kind(plan, "tune")
+    assert all("study" not in stage.spec and "tuning" not in cell.params for cell in plan.cells
+               for stage in walk(cell.leaves.values()).values())  # fmt: skip
+
+
+def test_trials_have_seeds_of_their_own_and_never_see_what_judges_them(make):
+    text = TUNED.replace("views: 2,", "views: 2, hold_out: if_chosen,")
+    plan = make(text)
+    seeds = {cell.info.seed for cell in plan.cells}
+    trials = of_kind(plan, "trial")
+    assert {stage.spec["seed"] for stage in trials} == {LAST_SEED - 1, LAST_SEED - 2}
+    assert not seeds & {stage.spec["seed"] for stage in trials}
+    steps = {stage.inputs["distill"].key: stage.inputs["distill"] for stage in trials if stage.inputs}
+    assert [stage.spec["seed"] for stage in steps.values()] == [LAST_SEED]
+    (step,) = steps.values()
+    assert "hold_out" not in step.spec["method"]["params"]
+    others = [stage for stage in of_kind(plan, "distill") if stage.key != step.key]
+    assert {stage.spec["method"]["params"]["hold_out"] for stage in others} == {"if_chosen"}
+
+
+def test_a_seed_takes_the_winner_of_its_study(make):
+    plan = make(ALONE.replace("[0, 1]", "[0, 1, 2, 7]"))
+    studies = {stage.spec["seed"]: stage.spec["study"] for stage in of_kind(plan, "finetune")}
+    assert studies == {0: 0, 1: 1, 2: 0, 7: 1}
+
+
+def test_what_is_searched_stands_in_no_parameter_of_the_cell(make):
+    (cell, *_) = make(ALONE).cells
+    assert cell.params["tuning"]["trials"] == 3
+    assert cell.params["tuning"]["space"]["lr"] == [3e-6, 1e-2, "log"]
+    assert not cell.params["tuning"]["space"].keys() & cell.params["loss"].keys()
+    assert cell.params["loss"]["epochs"] == 30
+
+
+def test_what_an_entry_sets_itself_is_not_searched(make):
+    plan = make(ALONE.replace("[csq, dch]", "[{name: csq, params: {lr: 0.02}}, dch]"))
+    csq, dch = ({cell.info.loss: cell.params for cell in plan.cells}[name] for name in ("csq", "dch"))
+    assert csq["loss"]["lr"] == 0.02
+    assert "lr" not in csq["tuning"]["space"]
+    assert "lr" in dch["tuning"]["space"]
+
+
+def test_a_space_of_the_grid_takes_the_place_of_what_the_loss_declares(make):
+    space = "{loss: {csq: {lr: [0.01, 0.1, log], targets: [majority, first]}}}"
+    asked = f"{{trials: 2, epochs_share: 0.4, space: {space}}}"
+    plan = make(ALONE.replace("{trials: 3, studies: 2}", asked))
+    trials = [stage for stage in of_kind(plan, "trial") if stage.spec["loss"]["name"] == "csq"]
+    values = [stage.spec["loss"]["params"] for stage in trials]
+    assert all(0.01 <= one["lr"] <= 0.1 and one["epochs"] == 12 for one in values)
+    assert {one.get("targets", "majority") for one in values} == {"majority", "first"}
+    assert {one["quantization_weight"] for one in values} == {1e-4}
+    final = [stage for stage in of_kind(plan, "finetune") if stage.spec["loss"]["name"] == "csq"]
+    assert {stage.spec["loss"]["params"]["epochs"] for stage in final} == {30}
+
+
+def test_losses_that_train_nothing_are_not_tuned(make):
+    plan = make(ALONE.replace("[csq, dch]", "[csq, none]"))
+    assert ["tuning" in cell.params for cell in plan.cells if cell.info.loss == "none"] == [False, False]
+
+
+def test_a_longer_tuning_shares_the_trials_of_a_shorter_one(make):
+    short, long = (make(ALONE.replace("trials: 3", f"trials: {n}")) for n in (3, 6))
+    assert {one.key for one in of_kind(short, "trial")} < {one.key for one in of_kind(long, "trial")}
+    assert not {one.key for one in of_kind(short, "tune")} & {one.key for one in of_kind(long, "tune")}
+
+
+def test_nested_lengths_are_tuned_together(make):
+    plan = make(TUNED.replace("bits: [16]", "bits: [[8, 16]]"))
+    assert len(of_kind(plan, "tune")) == 4
+    assert all(stage.spec["nested"] == [8, 16] for stage in of_kind(plan, "trial"))
+
+
+def test_plan_says_what_is_tuned_and_what_is_idle(make):
+    lines = tuning(make(ALONE))
+    assert lines[0].startswith(
+        "csq: tuned in 2 studies of 3 trials, 6 trainings in all, by validation mAP alone"
+    )
+    assert "lr 3e-06 to 0.01 (log)" in lines[0]
+    assert len(lines) == 2
+    idle = tuning(make(ALONE.replace("[0, 1]", "[0]")))
+    assert "none that of 1 of them" in idle[1]
+    rows = {row["name"]: row for row in training(make(ALONE))}
+    assert rows["csq"]["lr"] == "tuned"
+    assert rows["csq"]["batch_size"] == 64
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("trials: 3", "trials: 1"), "greater than or equal to 2"),
+        (("trials: 3", "trails: 3"), "did you mean 'trials'"),
+        (("trials: 3", "space: {loss: {cqs: {lr: [0.1, 1, log]}}}"), "did you mean 'csq'"),
+        (
+            ("trials: 3", "space: {loss: {dpn: {lr: [0.1, 1, log]}}}"),
+            "no loss that this grid trains is called dpn",
+        ),
+        (("trials: 3", "space: {loss: {csq: {l: [0.1, 1, log]}}}"), "'l' is nothing that can be searched"),
+        (
+            ("trials: 3", "space: {loss: {csq: {epochs: [3, 9, log]}}}"),
+            "'epochs' is nothing that can be searched",
+        ),
+        (("trials: 3", "space: {loss: {csq: {lr: [0, 1, log]}}}"), "should begin above 0"),
+        (("trials: 3", "space: {loss: {csq: {lr: [-1.0, 1, linear]}}}"), "cannot be -1.0"),
+        (("trials: 3", "space: {loss: {csq: {}}}"), "name what is searched of csq"),
+        (("[0, 1]", "[0, 4294967294]"), "is one of those that trials have"),
+        (("[csq, dch]", "[none]"), "nothing to tune"),
+        (
+            ("[csq, dch]", "[{name: dpn, params: {lr: 1, head_lr_scale: 1, weight_decay: 0, margin: 1}}]"),
+            "loss 'dpn' has no parameters left to search",
+        ),
+        (
+            ("[synthetic]", "[{name: synthetic, params: {val_per_class: 0}}]"),
+            "no validation images to tune with",
+        ),
+        (
+            ("[csq, dch]", "[{name: csq, params: {schedule: {fall: cosine, final_lr: 1.0e-4}}}]"),
+            "schedule.final_lr 0.0001 is above the least lr that is searched",
+        ),
+    ],
+)
+def test_what_cannot_be_tuned_is_refused_with_its_place(make, edit, message):
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")) as error:
+        make(ALONE.replace(*edit))
+    assert "grid.yaml:" in str(error.value)
+
+
+def test_a_value_that_is_given_and_searched_is_refused(make):
+    text = ALONE.replace("[csq, dch]", "[{name: csq, params: {lr: 0.1}}]")
+    with pytest.raises(ConfigError, match=r"lr is given here and searched by tune; leave it out there"):
+        make(text.replace("trials: 3", "space: {loss: {csq: {lr: [0.1, 1, log]}}}"))
