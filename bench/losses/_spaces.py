@@ -10,7 +10,7 @@ from bench.types import Space
 
 #: Of Adam and its kind, which move every weight by about the rate; and of plain gradient descent.
 ADAPTIVE: Space = {
-    "lr": (3e-6, 1e-2, "log"),
+    "lr": (1e-5, 3e-2, "log"),
     "head_lr_scale": (1.0, 30.0, "log"),
     "weight_decay": (1e-7, 1e-3, "log"),
 }

@@ -26,6 +26,7 @@ from bench.results.fronts import WITHIN, Front, front_of
 from bench.results.merge import load_merged
 from bench.results.published import Beside, Published, beside
 from bench.results.summary import Group, Summary, summarise
+from bench.results.tuning_curves import tuning_curves
 from bench.results.wording import one_line
 from bench.storage import atomic
 from bench.storage.left_behind import tidy_files
@@ -107,8 +108,10 @@ def render(
             drawn[slug] = dict(zip(found, judge([*found.values()], results), strict=True))
         names = charts.start(summary, drawn, formats, own)
         found_curves, not_curves = curves_of(results)
+        tuned = tuning_curves(summary)
         curves = [(curve, gains(curve, results)) for curve in found_curves]
-        pictures = curve_files(summary, found_curves, formats)
+        curves += [(curve, {}) for curve in tuned]
+        pictures = curve_files(summary, [curve for curve, _ in curves], formats)
         fronts = {slug: list(found.values()) for slug, found in drawn.items()}
         every = [front for some in fronts.values() for front in some]
         cells = CellTable(results.records, results.origins, cell_chances(every))

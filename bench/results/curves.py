@@ -13,14 +13,14 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from bench.results import along, comparable
 from bench.results.curves_asked import distinct, refusal
 from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, teachers_of
 from bench.results.records import UNREADABLE, Record, parse
-from bench.results.summary import Estimate, Role, Row, placed, readable_slugs, row_of
+from bench.results.summary import Estimate, Role, Row, interval_words, placed, readable_slugs, row_of
 from bench.results.wording import brief, one_line
 from bench.storage.keys import canonical_json
 
@@ -99,6 +99,8 @@ class Curve:
         lacking: those that have no number there, a method that has no such parameter say, and are left out.
         apart: why other values are not on it, a sentence each.
         judged_alike: whether the split differs between its values, and queries and database do not.
+        notes: what else a reader must know.
+        repeats: what a point is the mean over.
     """
 
     asked: tuple[str, str]
@@ -111,6 +113,8 @@ class Curve:
     lacking: int = 0
     apart: list[str] = field(default_factory=list)
     judged_alike: bool = False
+    notes: list[str] = field(default_factory=list)
+    repeats: Literal["seeds", "studies"] = "seeds"
 
     @property
     def path(self) -> str:
@@ -146,6 +150,11 @@ class Curve:
     def limited(self) -> bool:
         """Whether the cells saw only a part of the data."""
         return comparable.limited(self.shared)
+
+    @property
+    def spread(self) -> str:
+        """What intervals are, in words; empty where there are none."""
+        return interval_words(self.estimates).replace("seeds", self.repeats)
 
     @property
     def estimates(self) -> list[Estimate]:

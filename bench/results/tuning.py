@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.results import wording
 from bench.results.records import Real, Record
 
 #: How a range is searched, between its two bounds.
@@ -105,8 +106,9 @@ def budget_words(budget: Mapping[str, Any] | None) -> str:
         return "not tuned"
     studies, trials, share = (budget.get(name) for name in ("studies", "trials", "epochs_share"))
     many = "1 study" if studies == 1 else f"{studies} studies"
-    shorter = f", each for {share:.0%} of the epochs" if isinstance(share, float) and share < 1 else ""
-    return f"tuned in {many} of {trials} trials{shorter}"
+    shorter = isinstance(share, float) and share < 1
+    epochs = f", each for {100 * share:.0f} % of the epochs" if shorter else ""
+    return f"tuned in {many} of {trials} trials{epochs}"
 
 
 def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
@@ -122,6 +124,20 @@ def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
         elif loss == its and mine != theirs:
             found.append("A and B were tuned in other search spaces")
     return found[0] if found else ""
+
+
+def note(records: Sequence[Record]) -> str:
+    """What to say below a table: with which budgets its rows were tuned; empty where none was."""
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        words = budget_words(budget_of(record))
+        found.setdefault(words, {})[record.cell.loss or record.cell.student] = None
+    if found.keys() <= {budget_words(None)}:
+        return ""
+    if len(found) == 1:
+        return f"Every row was {next(iter(found))}, by validation mAP; a cell has the winner of its study."
+    said = "; ".join(f"{', '.join(names)} {words}" for words, names in found.items())
+    return f"Rows had unequal budgets, which may be all that they differ by: {wording.one_line(said)}."
 
 
 def in_brief(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_a_seed_takes_the_winner_of_its_study(make):
 def test_what_is_searched_stands_in_no_parameter_of_the_cell(make):
     (cell, *_) = make(ALONE).cells
     assert cell.params["tuning"]["trials"] == 3
-    assert cell.params["tuning"]["space"]["lr"] == [3e-6, 1e-2, "log"]
+    assert cell.params["tuning"]["space"]["lr"] == [1e-5, 3e-2, "log"]
     assert not cell.params["tuning"]["space"].keys() & cell.params["loss"].keys()
     assert cell.params["loss"]["epochs"] == 30
 
@@ -108,7 +108,7 @@ def test_plan_says_what_is_tuned_and_what_is_idle(make):
     assert lines[0].startswith(
         "csq: tuned in 2 studies of 3 trials, 6 trainings in all, by validation mAP alone"
     )
-    assert "lr 3e-06 to 0.01 (log)" in lines[0]
+    assert "lr 1e-05 to 0.03 (log)" in lines[0]
     assert len(lines) == 2
     idle = tuning(make(ALONE.replace("[0, 1]", "[0]")))
     assert "none that of 1 of them" in idle[1]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from bench.errors import escaped
-from bench.report.tables.curves import companion_notes, curve_title
+from bench.report.tables.curves import ONE, companion_notes, curve_title
 from bench.results import along, catalogue, wording
 from bench.results.curves import Curve, Line
 from bench.results.records import Measured
-from bench.results.summary import interval_words
 
 #: What tells lines apart, in the order in which it is said.
 PARTS: dict[str, Callable[[Line], str]] = {
@@ -38,7 +37,8 @@ def subtitle(report: str, curve: Curve) -> list[str]:
         sizes = {row.image_size for line in students for row in line.rows.values() if row.image_size}
         facts += [f"images of {wording.pixels(sizes)}"] * (len(sizes) == 1)
     seeds = sorted({one.n for one in curve.estimates})
-    facts.append(f"{'–'.join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))} seed{'s' * (seeds[-1] > 1)}")
+    repeats = curve.repeats if seeds[-1] > 1 else ONE[curve.repeats]
+    facts.append(f"{'–'.join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))} {repeats}")
     # How ties are ranked is part of what the accuracy is, and the settings of the data make the split.
     told = {"split", *(("ties", "normalizer") if wording.ranking_rule(curve.accuracy) else ())}
     shared = {name: value for name, value in curve.shared.items() if name not in told}
@@ -110,11 +110,11 @@ def notes(curve: Curve, *, cut: bool) -> list[str]:
         cut: whether bars go on behind the frame.
     """
     said = []
-    if spread := interval_words(curve.estimates):
+    if spread := curve.spread:
         said.append(f"Bars{', some cut by the frame' * cut}: {spread}; points of one value side by side.")
     elif len(curve.lines) > 1:
         said.append("Points of one value stand side by side.")
-    said += [*companion_notes(curve), *curve.apart]
+    said += [*companion_notes(curve), *curve.notes, *curve.apart]
     if curve.judged_alike:
         said.append("Queries and database are the same images at every value.")
     if curve.short:

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from bench.report.tables.columns import EXTERNAL_NOTE, Column
 from bench.results import along, catalogue, wording
 from bench.results.curves import Curve, Gain, Gains, Line
-from bench.results.summary import interval_words
 
 #: Decimal places of accuracies.
 _PLACES = 3
+#: One of what points are means over.
+ONE = {"seeds": "seed", "studies": "study"}
 #: Marks a difference that has other causes, too.
 _BESIDE = "*"
 
@@ -51,9 +52,9 @@ def curve_notes(curve: Curve) -> list[str]:
     notes = [f"All cells share {wording.assignments(_constants(curve) | curve.shared)}."]
     if curve.judged_alike:
         notes.append("Queries and database are the same images at every value.")
-    spread = interval_words(curve.estimates)
-    notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
-    notes += companion_notes(curve)
+    alone = f"One {ONE[curve.repeats]} each, so no interval."
+    notes.append(f"±: half of the {curve.spread}." if curve.spread else alone)
+    notes += [*companion_notes(curve), *curve.notes]
     if curve.short:
         many = "1 configuration has" if curve.short == 1 else f"{curve.short} configurations have"
         notes.append(f"{many} one value alone and no line.")

@@ -1,0 +1,103 @@
+"""What records say of a tuning: the expected best of n by its definition, winners, and budgets in words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.results import tuning
+from bench.results.names import Names
+from bench.results.records import StageInfo
+from bench.results.tuning import Trial, expected_best, studies_of, study_of, unequal
+from tests.recorded import make_record
+
+SPACE = {"lr": [1e-5, 1e-2, "log"], "targets": ["majority", "first"]}
+BUDGET = {"trials": 16, "studies": 3, "sampler": "quasirandom", "epochs_share": 1.0, "space": SPACE}
+SCORES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=5)
+
+
+def tuned(loss="csq", scores=((0.2, 0.9, 0.9),), seed=0, **budget):
+    """A record of a cell that was tuned; of each study the scores of its trials."""
+    record = make_record(
+        loss=loss, seed=seed, params={"loss": {"epochs": 30}, "tuning": {**BUDGET, **budget}}
+    )
+    studies = [
+        study_of([Trial(values={"lr": 10.0**-i}, val_map=one, seconds=2.0) for i, one in enumerate(some)])
+        for some in scores
+    ]
+    summary = {"studies": [study.model_dump(mode="json") for study in studies]}
+    stage = StageInfo(key="k", seconds=0.0, cached=False, summary=summary)
+    return record.model_copy(update={"stages": {"tune": stage}})
+
+
+@given(SCORES)
+def test_expected_best_is_the_mean_over_all_ways_to_draw(scores):
+    for n, found in enumerate(expected_best(scores), start=1):
+        draws = [max(drawn) for drawn in itertools.product(scores, repeat=n)]
+        assert found == pytest.approx(math.fsum(draws) / len(draws), abs=1e-9)
+
+
+@given(SCORES)
+def test_expected_best_begins_at_the_mean_and_never_falls(scores):
+    found = expected_best(scores)
+    assert len(found) == len(scores)
+    assert found[0] == pytest.approx(sum(scores) / len(scores), abs=1e-9)
+    assert all(after >= before - 1e-9 for before, after in itertools.pairwise(found))
+    assert found[-1] <= max(scores) + 1e-9
+
+
+def test_of_equal_trials_the_first_wins():
+    (study,) = studies_of(tuned())
+    assert study.winner == 1
+
+
+def test_what_is_no_tuning_is_none():
+    plain = make_record()
+    assert studies_of(plain) == []
+    broken = tuned()
+    broken.stages["tune"].summary["studies"] = [{"winner": "x"}]
+    assert studies_of(broken) == []
+    broken.stages["tune"].summary["studies"] = 3
+    assert studies_of(broken) == []
+
+
+def test_budgets_that_differ_are_told():
+    assert unequal([make_record()], [make_record(loss="dch")]) == ""
+    assert unequal([tuned()], [tuned("dch")]) == ""
+    assert unequal([make_record()], [tuned()]) == "A was not tuned, B was tuned in 3 studies of 16 trials"
+    shorter = unequal([tuned(studies=1, scores=((0.5,),), epochs_share=0.25)], [tuned("dch")])
+    assert shorter.startswith("A was tuned in 1 study of 16 trials, each for 25 % of the epochs, B was")
+    # Losses have parameters of their own; the same loss has the same.
+    other = {"lr": [1e-3, 1e-2, "log"]}
+    assert unequal([tuned()], [tuned("dch", space=other)]) == ""
+    assert unequal([tuned()], [tuned(space=other)]) == "A and B were tuned in other search spaces"
+
+
+def test_names_tell_a_tuned_loss_from_the_same_loss_as_it_is():
+    plain = make_record(params={"loss": {"epochs": 30, "lr": 1e-5, "targets": "majority"}})
+    names = Names([plain, tuned()])
+    assert names(plain).loss == "csq"
+    assert names(tuned()).loss == "csq[tuned=3 x 16]"
+    assert Names([tuned(), tuned(seed=1)])(tuned()).loss == "csq"
+    spaces = Names([tuned(), tuned(space={"lr": [1e-3, 1e-2, "log"]})])
+    assert "space" in spaces(tuned()).loss
+
+
+def test_a_tuning_in_few_words():
+    shown = tuning.in_brief(tuned().params)
+    assert (
+        shown["tuning"]
+        == "tuned in 3 studies of 16 trials (lr 1e-05 to 0.01 (log), targets majority or first)"
+    )
+    assert shown["loss"] == {"epochs": 30, "lr": "searched", "targets": "searched"}
+    assert tuning.in_brief(make_record().params) == make_record().params
+    record = tuned(scores=((0.2, 0.9), (0.4, 0.1)))
+    words = tuning.told(record.stages["tune"].summary, studies_of(record))
+    assert words == {
+        "study 0": "trial 1 of 2, validation mAP 0.900",
+        "study 1": "trial 0 of 2, validation mAP 0.400",
+    }

@@ -1,0 +1,173 @@
+"""Trials and what they decide: by validation alone, the same again whatever happens, every end told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from bench.registry import LOSSES
+from bench.results.tuning import studies_of
+from bench.stages import finetune, trial
+from bench.training.loop import DivergedError
+from bench.training.micro_batches import Passes
+from tests.left import artifacts, loaded
+
+TUNE = ("measure:", "tune: {trials: 3, studies: 2}\nmeasure:")
+ONE = ("--only", "method=none", "--only", "loss=csq")
+
+
+@pytest.fixture
+def tuned(tiny):
+    """Run the tiny grid with a tuning, two seeds of it."""
+
+    def run(*arguments, edit=TUNE):
+        return tiny("run", *ONE, "--set", "axes.seed=[0, 1]", *arguments, edit=edit)
+
+    return run
+
+
+def scores(record):
+    return [[one.val_map for one in study.trials] for study in studies_of(record)]
+
+
+def test_the_best_trial_by_validation_is_trained_anew(tuned, folder):
+    assert tuned().code == 0
+    first, second = loaded(folder / "results/tiny")
+    assert scores(first) == scores(second)
+    assert [len(study) for study in scores(first)] == [3, 3]
+    for record in (first, second):
+        study = studies_of(record)[record.cell.seed]
+        best = study.trials[study.winner]
+        assert best.val_map == max(one.val_map for one in study.trials)
+        assert study.expected_best[0] == pytest.approx(sum(one.val_map for one in study.trials) / 3)
+        assert record.stages["finetune"].summary["tuned"] == best.values
+        assert record.params["tuning"]["space"].keys() == best.values.keys()
+        # Trials are told by the tuning, and not one by one.
+        assert not [name for name in record.stages if "trial" in name]
+    names = {path.name for one in artifacts(folder, "trial") for path in one.iterdir()}
+    assert names == {"artifact.json"}
+
+
+def test_winners_are_what_is_trained(tuned, folder, monkeypatch):
+    seen = []
+    original = LOSSES.get("csq").__init__
+
+    def spy(self, params, task):
+        seen.append(params)
+        original(self, params, task)
+
+    monkeypatch.setattr(LOSSES.get("csq"), "__init__", spy)
+    assert tuned().code == 0
+    for record in loaded(folder / "results/tiny"):
+        values = record.stages["finetune"].summary["tuned"]
+        # In its trial, and in the cell of its study.
+        assert sum(all(getattr(one, name) == value for name, value in values.items()) for one in seen) == 2
+
+
+def test_trials_see_no_query_and_are_not_trained_on_what_judges_them(tuned, folder, monkeypatch):
+    asked, shown = [], []
+    original, batches = finetune.outputs_of, finetune._Batches.__init__
+
+    def outputs(net, preprocessing, dataset, indices, spec, context):
+        asked.append((set(indices.tolist()), dataset.splits))
+        return original(net, preprocessing, dataset, indices, spec, context)
+
+    def train(self, spec, context, images, train, *others):
+        shown.append((spec["seed"], set(train.tolist())))
+        batches(self, spec, context, images, train, *others)
+
+    monkeypatch.setattr(finetune, "outputs_of", outputs)
+    monkeypatch.setattr(finetune._Batches, "__init__", train)
+    assert tuned().code == 0
+    splits = asked[0][1]
+    assert len(asked) == 2 * 6
+    assert all(indices in (set(splits.val), set(splits.train)) for indices, _ in asked)
+    trained = dict(shown)
+    assert all(images == set(splits.train) for seed, images in trained.items() if seed > 1)
+    assert {frozenset(trained[0]), frozenset(trained[1])} == {frozenset(splits.train) | frozenset(splits.val)}
+
+
+def test_the_same_grid_finds_the_same_winner_again(tuned, folder):
+    assert tuned("--out", "one").code == 0
+    shutil.rmtree(folder / "cache")
+    assert tuned("--out", "two").code == 0
+    for one, two in zip(loaded(folder / "one"), loaded(folder / "two"), strict=True):
+        assert scores(one) == scores(two)
+        assert one.stages["finetune"].summary == two.stages["finetune"].summary
+        assert one.metrics["map@all:expected:relevant"] == two.metrics["map@all:expected:relevant"]
+
+
+@pytest.mark.parametrize("last", [3, 14, 26])
+def test_a_broken_off_tuning_goes_on(tuned, folder, monkeypatch, last):
+    assert tuned("--out", "whole").code == 0
+    shutil.rmtree(folder / "cache")
+    right, steps = Passes.__call__, []
+
+    def counted(passes, *arguments):
+        steps.append(passes)
+        if len(steps) == last:
+            raise KeyboardInterrupt
+        return right(passes, *arguments)
+
+    monkeypatch.setattr(Passes, "__call__", counted)
+    assert tuned("--out", "broken").code == 130
+    done = {path.name for path in artifacts(folder, "trial")} if (folder / "cache/trial").exists() else set()
+    assert len(done) == (last - 1) // 4  # trials have two epochs of two steps each
+    times = {name: (folder / "cache/trial" / name / "artifact.json").stat().st_mtime_ns for name in done}
+    assert tuned("--out", "broken").code == 0
+    assert all((folder / "cache/trial" / name / "artifact.json").stat().st_mtime_ns == at
+               for name, at in times.items())  # fmt: skip
+    for one, two in zip(loaded(folder / "whole"), loaded(folder / "broken"), strict=True):
+        assert scores(one) == scores(two)
+        assert one.metrics["map@all:expected:relevant"] == two.metrics["map@all:expected:relevant"]
+
+
+def test_a_trial_that_diverges_is_the_worst_and_ends_nothing(tuned, folder, monkeypatch):
+    original, calls = finetune.train, []
+
+    def diverging(stage, context, chosen, *, judged=False):
+        calls.append(stage.kind)
+        if len(calls) == 1:
+            raise DivergedError("loss term 'center' is nan")
+        return original(stage, context, chosen, judged=judged)
+
+    monkeypatch.setattr(trial.finetune, "train", diverging)
+    assert tuned().code == 0
+    study = studies_of(loaded(folder / "results/tiny")[0])[0]
+    assert (study.trials[0].val_map, study.trials[0].diverged) == (0.0, True)
+    assert study.winner > 0
+
+
+def test_a_study_without_an_end_fails_its_cells_with_the_cure(tuned, folder, monkeypatch):
+    def diverging(*_, **__):
+        raise DivergedError("loss term 'center' is nan")
+
+    monkeypatch.setattr(trial.finetune, "train", diverging)
+    assert tuned().code == 1
+    failed, skipped = sorted(loaded(folder / "results/tiny"), key=lambda record: record.status)
+    assert (failed.status, skipped.status) == ("failed", "skipped")
+    assert failed.error.message == "all trials of study00 diverged; lower the bounds of lr in tune.space"
+
+
+def test_outputs_that_are_not_finite_are_a_training_that_diverged(tiny, monkeypatch):
+    from torch import Tensor
+
+    def broken(*_) -> Tensor:
+        return Tensor([[float("nan")] * 16])
+
+    monkeypatch.setattr(finetune, "outputs_of", broken)
+    edit = ("[csq, dch]", "[{name: csq, params: {select: val, eval_every: 1}}]")
+    result = tiny("run", "--only", "method=none", edit=edit)
+    assert result.code == 1
+    assert "training diverged; lower lr" in result.err
+
+
+def test_trials_are_shorter_by_the_rule_that_the_grid_states(tuned, folder):
+    edit = ("measure:", "tune: {trials: 2, studies: 1, epochs_share: 0.5}\nmeasure:")
+    assert tuned(edit=edit).code == 0
+    indices = [json.loads((path / "artifact.json").read_text()) for path in artifacts(folder, "trial")]
+    assert [len(index["summary"]["history"]) for index in indices] == [1, 1]
+    record = loaded(folder / "results/tiny")[0]
+    assert len(record.stages["finetune"].history) == 2
