@@ -114,7 +114,8 @@ def budget_words(budget: Mapping[str, Any] | None) -> str:
 def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
     """How the budgets of two sides differ, A and B; empty where they are equal.
 
-    Spaces count where both have one loss: losses have parameters of their own.
+    Spaces count where both have one loss: losses have parameters of their own. What trains nothing in step 2
+    could not have been tuned, and has no budget.
     """
     found = []
     for one, other in itertools.product(_budgets(records), _budgets(others)):
@@ -129,9 +130,8 @@ def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
 def note(records: Sequence[Record]) -> str:
     """What to say below a table: with which budgets its rows were tuned; empty where none was."""
     found: dict[str, dict[str, None]] = {}
-    for record in records:
-        words = budget_words(budget_of(record))
-        found.setdefault(words, {})[record.cell.loss or record.cell.student] = None
+    for record in filter(_tunable, records):
+        found.setdefault(budget_words(budget_of(record)), {})[record.cell.loss] = None
     if found.keys() <= {budget_words(None)}:
         return ""
     if len(found) == 1:
@@ -178,7 +178,13 @@ def told(summary: Mapping[str, Any], studies: Sequence[Study]) -> dict[str, Any]
 
 def _budgets(records: Sequence[Record]) -> list[tuple[str, Mapping[str, Any] | None]]:
     """Loss and budget of each kind of cell."""
-    return list({repr(pair): pair for pair in ((one.cell.loss, budget_of(one)) for one in records)}.values())
+    pairs = ((one.cell.loss, budget_of(one)) for one in filter(_tunable, records))
+    return list({repr(pair): pair for pair in pairs}.values())
+
+
+def _tunable(record: Record) -> bool:
+    """Whether its loss trains something, so that a tuning could have found other values."""
+    return budget_of(record) is not None or "lr" in record.params.get("loss", {})
 
 
 def _apart(budget: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

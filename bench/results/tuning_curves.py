@@ -1,4 +1,4 @@
-"""Accuracy against the cost of tuning: what a smaller budget would have found, a line for each configuration."""
+"""Accuracy against the cost of tuning: what a smaller budget would have found, a line a configuration."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench.results.tuning import Study, studies_of
 #: What is drawn, and along what; no metric of cells, so that the catalogue has neither.
 ACCURACY, TRIALS = "expected best validation mAP", "trials"
 _MEANING = (
-    "The best validation mAP of n trials drawn with replacement from those of a study, expected over all ways "
-    "to draw; points are means over studies. No query was looked at."
+    "The best validation mAP of n trials drawn with replacement from those of a study, expected over all "
+    "ways to draw; points are means over studies. No query was looked at."
 )
 
 

@@ -66,15 +66,27 @@ def test_what_is_no_tuning_is_none():
 
 
 def test_budgets_that_differ_are_told():
-    assert unequal([make_record()], [make_record(loss="dch")]) == ""
+    plain = make_record(params={"loss": {"lr": 1e-5}})
+    assert unequal([plain], [make_record(loss="dch")]) == ""
     assert unequal([tuned()], [tuned("dch")]) == ""
-    assert unequal([make_record()], [tuned()]) == "A was not tuned, B was tuned in 3 studies of 16 trials"
+    assert unequal([make_record(loss="none", params={"loss": {}})], [tuned()]) == ""
+    assert unequal([plain], [tuned()]) == "A was not tuned, B was tuned in 3 studies of 16 trials"
     shorter = unequal([tuned(studies=1, scores=((0.5,),), epochs_share=0.25)], [tuned("dch")])
     assert shorter.startswith("A was tuned in 1 study of 16 trials, each for 25 % of the epochs, B was")
     # Losses have parameters of their own; the same loss has the same.
     other = {"lr": [1e-3, 1e-2, "log"]}
     assert unequal([tuned()], [tuned("dch", space=other)]) == ""
     assert unequal([tuned()], [tuned(space=other)]) == "A and B were tuned in other search spaces"
+
+
+def test_a_note_says_what_the_rows_of_a_table_were_tuned_with():
+    plain = make_record(params={"loss": {"lr": 1e-5}})
+    assert tuning.note([plain, plain]) == ""
+    alike = tuning.note([tuned(), tuned("dch"), make_record(loss="none", params={"loss": {}})])
+    assert alike.startswith("Every row was tuned in 3 studies of 16 trials, by validation mAP")
+    mixed = tuning.note([plain, tuned("dch")])
+    assert mixed.startswith("Rows had unequal budgets")
+    assert mixed.endswith("csq not tuned; dch tuned in 3 studies of 16 trials.")
 
 
 def test_names_tell_a_tuned_loss_from_the_same_loss_as_it_is():
