@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.results import wording
 from bench.results.records import Real, Record
@@ -40,9 +40,15 @@ class Study(_Part):
         expected_best: see ``expected_best``.
     """
 
-    winner: int
+    winner: int = Field(ge=0)
     trials: list[Trial] = Field(min_length=1)
     expected_best: list[Real]
+
+    @model_validator(mode="after")
+    def _of_its_trials(self) -> Self:
+        if self.winner >= len(self.trials) or len(self.expected_best) != len(self.trials):
+            raise ValueError("a study has a winner among its trials, and an expected best for each number")
+        return self
 
 
 def expected_best(scores: Sequence[float]) -> list[float]:
@@ -97,7 +103,8 @@ def space_as_named(record: Record) -> dict[str, Any]:
 
 def _space(budget: Mapping[str, Any]) -> Mapping[str, Any]:
     space = budget.get("space")
-    return space if isinstance(space, dict) else {}
+    named = space.items() if isinstance(space, dict) else ()
+    return {name: searched for name, searched in named if isinstance(searched, list)}
 
 
 def budget_words(budget: Mapping[str, Any] | None) -> str:
@@ -162,7 +169,8 @@ def is_range(searched: Sequence[Any]) -> bool:
 
 def _searched(searched: Sequence[Any]) -> str:
     if is_range(searched):
-        return f"{searched[0]:g} to {searched[1]:g} ({searched[2]})"
+        low, high = (f"{one:g}" if isinstance(one, int | float) else str(one) for one in searched[:2])
+        return f"{low} to {high} ({searched[2]})"
     return " or ".join(map(str, searched))
 
 

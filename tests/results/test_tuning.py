@@ -63,6 +63,13 @@ def test_what_is_no_tuning_is_none():
     assert studies_of(broken) == []
     broken.stages["tune"].summary["studies"] = 3
     assert studies_of(broken) == []
+    broken = tuned()
+    broken.stages["tune"].summary["studies"][0]["winner"] = 7
+    assert studies_of(broken) == []
+    strange = tuned(space={"lr": 5, "targets": ["a", "b", "log"]}, studies="x")
+    assert (
+        tuning.in_brief(strange.params)["tuning"] == "tuned in x studies of 16 trials (targets a to b (log))"
+    )
 
 
 def test_budgets_that_differ_are_told():
