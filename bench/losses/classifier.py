@@ -20,8 +20,9 @@ from pydantic import Field
 
 from bench.interfaces import Loss
 from bench.losses._centers import findings, hash_centers, random_centers
+from bench.losses._spaces import ADAPTIVE
 from bench.registry import LOSSES
-from bench.types import HashingParameters, HashingTask
+from bench.types import HashingParameters, HashingTask, Space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,6 +33,11 @@ class Classifier(Loss):
     """Cross-entropy of the class; codes are code words of classes, so images of one class are all alike."""
 
     version = 1
+    space: ClassVar[Space] = {
+        **ADAPTIVE,
+        "weight_decay": (0.0, 1e-3, "linear"),
+        "label_smoothing": (0.0, 0.3, "linear"),
+    }
     nests = False
     deployed_head: ClassVar[Literal["linear", "code_words"]] = "code_words"
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from bench.interfaces import Loss
+from bench.losses._spaces import ADAPTIVE
 from bench.registry import LOSSES
-from bench.types import AnySchedule, HashingParameters, HashingTask, RateSchedule
+from bench.types import AnySchedule, HashingParameters, HashingTask, RateSchedule, Space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,6 +33,11 @@ class Dhd(Loss):
     """Cross-entropy of cosines to proxies, self-distillation of views, and Gaussian estimators of bits."""
 
     version = 1
+    space: ClassVar[Space] = {
+        **ADAPTIVE,
+        "temperature": (0.05, 1.0, "log"),
+        "distillation_weight": (1e-2, 1.0, "log"),
+    }
     views_per_step: ClassVar[int] = 2
 
     class Params(HashingParameters):

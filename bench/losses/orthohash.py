@@ -10,15 +10,16 @@ hash head, so that the network that is deployed costs the same as any other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from bench.interfaces import Loss
 from bench.losses._centers import findings, hash_centers, random_centers
+from bench.losses._spaces import ADAPTIVE
 from bench.registry import LOSSES
-from bench.types import AnySchedule, HashingParameters, HashingTask, RateSchedule
+from bench.types import AnySchedule, HashingParameters, HashingTask, RateSchedule, Space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,6 +30,7 @@ class OrthoHash(Loss):
     """Cross-entropy of scaled cosines between code and centers; the margin lowers those of the labels."""
 
     version = 1
+    space: ClassVar[Space] = {**ADAPTIVE, "margin": (0.0, 0.6, "linear"), "scale": (2.0, 32.0, "log")}
 
     class Params(HashingParameters):
         """Published settings; for CIFAR-10 the margin is 0.3."""

@@ -91,7 +91,7 @@ def tuning_stage(blocks: Blocks, tuning: Tuning, slug: str, train: Callable[[Blo
         f"study{number:02d}/trial{i:04d}": _trial(
             train(dataclasses.replace(blocks, loss=loss, seed=LAST_SEED - 1 - number)),
             f"{slug}__study{number}-trial{i:02d}",
-            blocks.dataset.size("val") * loss["params"]["epochs"],
+            blocks.dataset.size("val") / max(1, blocks.dataset.size("train")),
         )
         for number, losses in enumerate(tuning.studies)
         for i, loss in enumerate(losses)
@@ -99,8 +99,12 @@ def tuning_stage(blocks: Blocks, tuning: Tuning, slug: str, train: Callable[[Blo
     return Stage(TUNE, slug, {"names": names}, inputs)
 
 
-def _trial(stage: Stage, slug: str, held_out: int) -> Stage:
-    """Step 2 as a trial; what that does is in its key as it is in that of step 2."""
+def _trial(stage: Stage, slug: str, held_out: float) -> Stage:
+    """Step 2 as a trial; what that does is in its key as it is in that of step 2.
+
+    Args:
+        held_out: share of the labelled images that it is not trained on.
+    """
     spec = {**stage.spec, "finetune": version("finetune")}
-    images = max(0, stage.images - held_out)
+    images = round(stage.images * (1 - held_out))
     return dataclasses.replace(stage, kind="trial", slug=slug, spec=spec, images=images)

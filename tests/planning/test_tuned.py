@@ -86,6 +86,19 @@ def test_a_space_of_the_grid_takes_the_place_of_what_the_loss_declares(make):
     assert {stage.spec["loss"]["params"]["epochs"] for stage in final} == {30}
 
 
+def test_heads_of_frozen_trunks_are_tuned_on_features_that_no_cell_has(make):
+    plan = make(TUNED.replace("[csq, dch]", "[{name: csq, params: {train: head}}, lsh]"))
+    trunks = {stage.key for stage in of_kind(plan, "trunk")}
+    used = {stage.inputs["trunk"].key for stage in of_kind(plan, "trial")}
+    # One behind the tuning's own step 1, and of each study one with random weights.
+    assert len(used) == 3
+    assert len(trunks) == 3 + 4
+    assert all("trunk" in stage.inputs and "tune" in stage.inputs for stage in of_kind(plan, "finetune"))
+    assert ["tuning" in cell.params for cell in plan.cells] == [
+        cell.info.loss == "csq" for cell in plan.cells
+    ]
+
+
 def test_losses_that_train_nothing_are_not_tuned(make):
     plan = make(ALONE.replace("[csq, dch]", "[csq, none]"))
     assert ["tuning" in cell.params for cell in plan.cells if cell.info.loss == "none"] == [False, False]

@@ -154,7 +154,7 @@ def test_a_study_without_an_end_fails_its_cells_with_the_cure(tuned, folder, mon
 def test_outputs_that_are_not_finite_are_a_training_that_diverged(tiny, monkeypatch):
     from torch import Tensor
 
-    def broken(*_) -> Tensor:
+    def broken(*_, **__) -> Tensor:
         return Tensor([[float("nan")] * 16])
 
     monkeypatch.setattr(finetune, "outputs_of", broken)
@@ -162,6 +162,16 @@ def test_outputs_that_are_not_finite_are_a_training_that_diverged(tiny, monkeypa
     result = tiny("run", "--only", "method=none", edit=edit)
     assert result.code == 1
     assert "training diverged; lower lr" in result.err
+
+
+def test_heads_of_frozen_trunks_are_tuned_on_features_of_a_trunk_of_their_own(tuned, folder):
+    assert tuned("--set", "axes.loss=[{name: csq, params: {train: head}}]").code == 0
+    one, two = loaded(folder / "results/tiny")
+    assert one.stages["trunk"].key != two.stages["trunk"].key  # random weights of each seed
+    assert len(artifacts(folder, "trunk")) == 2 + 2  # and of each study
+    study = studies_of(one)[0]
+    assert one.stages["finetune"].summary["tuned"] == study.trials[study.winner].values
+    assert min(score for study in scores(one) for score in study) > 0
 
 
 def test_trials_are_shorter_by_the_rule_that_the_grid_states(tuned, folder):
