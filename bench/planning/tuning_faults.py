@@ -36,7 +36,7 @@ def tuning_faults(grid: Grid) -> Iterator[Fault]:
         yield (*_PLACE, name), f"no loss that this grid trains is called {name}; leave it out"
     for place, entry in entries:
         yield from _entry_faults(place, entry, grid)
-    seeds = [(("axes", "seed"), grid.axes.seed)]
+    seeds: list[tuple[Path, list[int]]] = [(("axes", "seed"), grid.axes.seed)]
     seeds += [(("include", i, "seed"), one.seed) for i, one in enumerate(grid.include) if one.seed]
     for path, values in seeds:
         for i, seed in enumerate(values):

@@ -113,8 +113,9 @@ def budget_words(budget: Mapping[str, Any] | None) -> str:
         return "not tuned"
     studies, trials, share = (budget.get(name) for name in ("studies", "trials", "epochs_share"))
     many = "1 study" if studies == 1 else f"{studies} studies"
-    shorter = isinstance(share, float) and share < 1
-    epochs = f", each for {100 * share:.0f} % of the epochs" if shorter else ""
+    epochs = ""
+    if isinstance(share, float) and share < 1:
+        epochs = f", each for {100 * share:.0f} % of the epochs"
     return f"tuned in {many} of {trials} trials{epochs}"
 
 

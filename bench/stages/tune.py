@@ -55,4 +55,4 @@ def winner(stage: Stage, context: Context) -> Mapping[str, Any]:
     if tuning is None:
         return {}
     found: list[dict[str, Any]] = json.loads((context.store.path(*tuning.place) / WINNERS).read_text())
-    return found[stage.spec["study"]]
+    return found[int(stage.spec["study"])]
