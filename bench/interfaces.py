@@ -351,6 +351,8 @@ class Metric(Protocol):
     judges: ClassVar[Judge | None] = "labels"
     #: for metrics on codes: whether they also take float embeddings (``Retrieval.bits`` is 0)
     embeddings: ClassVar[bool] = False
+    #: for metrics on codes: whether they need ``Retrieval.features``, those of a frozen trunk
+    needs_features: ClassVar[bool] = False
     #: for metrics on codes that labels judge: whether they are taken on each side, too, where classes are
     #: unseen, under names that end in ``[seen]``, ``[unseen]``, ``[seen_in_all]`` and ``[unseen_in_all]``
     by_side: ClassVar[bool] = False

@@ -150,7 +150,7 @@ class _Builder:
         dataset, method, student, loss = (
             point.values[axis].name for axis in ("dataset", "method", "student", "loss")
         )
-        measured = self.measured.of(dataset, loss)
+        measured = self.measured.of(blocks)
         self.problems += self.measured.refusals(measured, blocks)
         leaves = graph.leaves(blocks, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}

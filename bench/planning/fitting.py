@@ -10,6 +10,7 @@ from bench.errors import BenchError
 from bench.interfaces import Dataset, Loss, Method
 from bench.planning.config import resolve
 from bench.planning.points import Point
+from bench.planning.resolved import Blocks
 from bench.planning.schema import Grid
 from bench.registry import LOSSES, METHODS, STUDENTS
 from bench.types.sizes import ImageSize
@@ -34,6 +35,11 @@ def draws(loss: str) -> bool:
 def keeps_trunk(loss: Mapping[str, Any]) -> bool:
     """Whether step 2 leaves the trunk as it is, and looks at its features alone; of a block of specs."""
     return fits(loss["name"]) or loss["params"].get("train") == "head"
+
+
+def has_features(cell: Blocks) -> bool:
+    """Whether codes are made from features of a frozen trunk, which are those of one view."""
+    return keeps_trunk(cell.loss) and not cell.encode
 
 
 def fitting_refusals(point: Point, grid: Grid, images: Dataset) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import environment
-from bench.interfaces import Loss, Method
+from bench.interfaces import Loss, Method, Metric
 from bench.planning import tuned
-from bench.planning.fitting import draws, fits, hashes, keeps_trunk
+from bench.planning.fitting import draws, fits, has_features, hashes, keeps_trunk
 from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import TRUNK, Stage
 from bench.registry import LOSSES, METHODS, METRICS
@@ -173,8 +173,7 @@ def _tune(blocks: Blocks) -> Stage | None:
 
 def _encode(blocks: Blocks, trained: Stage | None, trunk: Stage | None) -> Stage:
     dataset = blocks.dataset
-    # Features are those of one view; of others, the network says what it sees.
-    features = {TRUNK: trunk} if trunk and not blocks.encode else {}
+    features = {TRUNK: trunk} if trunk and has_features(blocks) else {}
     # Step 2 has settled the rest. Without step 1, the seed draws the weights that none are published for.
     own = {} if blocks.bits else {"student": blocks.student, "seed": blocks.seed}
     return Stage(
@@ -198,7 +197,10 @@ def _measure(
         rule = {"dataset": blocks.dataset.block, "protocol": blocks.dataset.rule}
         cost_class = f"{name}/{blocks.dataset.name}"
         what = {"metric": block, **rule, **where, **_cut(blocks)}
+        # Interfaces need not be inherited from.
+        features = getattr(metric, "needs_features", Metric.needs_features)
         read = {"encode": encode, **(_networks(encode) if metric.subject == "system" else {})}
+        read |= {TRUNK: encode.inputs[TRUNK]} if features else {}
         return Stage("measure", f"{name}__{_read_slug(blocks, encode)}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.

@@ -9,7 +9,7 @@ from bench.errors import MissingPackageError, Problem, did_you_mean
 from bench.interfaces import Metric
 from bench.planning import yaml_nodes
 from bench.planning.config import GridFile
-from bench.planning.fitting import hashes
+from bench.planning.fitting import has_features, hashes
 from bench.planning.plan import Cell
 from bench.planning.resolved import Blocks, identity
 from bench.registry import DATASETS, METRICS
@@ -33,9 +33,9 @@ class Measured:
         self.missing: dict[str, None] = {}
         self._blocks = dict(self._asked())
 
-    def of(self, dataset: str, loss: str) -> list[dict[str, Any]]:
-        """Blocks of name, version and params of what cells of this data set and loss have measured."""
-        found = [block for name, block in self._blocks.items() if _applies(METRICS.get(name), dataset, loss)]
+    def of(self, cell: Blocks) -> list[dict[str, Any]]:
+        """Blocks of name, version and params of what a cell has measured."""
+        found = [block for name, block in self._blocks.items() if _applies(METRICS.get(name), cell)]
         self._met |= {block["name"] for block in found}
         return found
 
@@ -102,12 +102,14 @@ class Measured:
                 yield self._file.problem(place, f"no cell has '{name}', as no class is unseen; {cure}")
 
 
-def _applies(metric: Any, dataset: str, loss: str) -> bool:
-    """Whether a metric has something to measure in cells of this data set and loss."""
+def _applies(metric: Any, cell: Blocks) -> bool:
+    """Whether a metric has something to measure in a cell."""
     if metric.subject == "network":
         return True
-    judged = metric.judges in (None, DATASETS.get(dataset).judged_by)
-    return judged and (hashes(loss) or metric.embeddings)
+    judged = metric.judges in (None, DATASETS.get(cell.dataset.name).judged_by)
+    # Interfaces need not be inherited from.
+    there = has_features(cell) or not getattr(metric, "needs_features", Metric.needs_features)
+    return judged and there and (hashes(cell.loss["name"]) or metric.embeddings)
 
 
 def _declared(metric: str) -> tuple[MetricEntry, ...]:

@@ -34,6 +34,10 @@ DEFAULT_CHARTS = (("map", "macs"), ("map", "latency_ms"), ("map", "params"))
 ENTRIES = (
     # Accuracies
     MetricEntry("map", "mAP", "", "accuracy", "seeded", at="rank", main="map"),
+    MetricEntry(
+        "map_rescored", "mAP, rescored", "", "accuracy", "seeded", at="rank",
+        definition="{title}: mean average precision where features order as many first images as codes find.",
+    ),
     MetricEntry("map_hamming2", "mAP within radius 2", "", "accuracy", "seeded"),
     MetricEntry("precision_at_k", "precision", "", "accuracy", "seeded", at="rank"),
     MetricEntry("recall_at_k", "recall", "", "accuracy", "seeded", at="rank"),

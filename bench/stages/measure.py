@@ -23,6 +23,7 @@ from bench.stages.context import Context
 from bench.stages.encode import read
 from bench.stages.memory import Needs
 from bench.stages.sides import counted_once, on_each_side, sides
+from bench.stages.trunk import features_for
 from bench.training import views
 from bench.types import Deployment, RankingRule, Retrieval, System
 from models.layers.heads import deployed_network
@@ -38,7 +39,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     params = plugin.Params.of(spec["metric"]["params"])
     subject: Any = _SUBJECTS[plugin.subject](stage, context)
     # Interfaces need not be inherited from.
-    apart = _codes(stage, context).sides if getattr(plugin, "by_side", Metric.by_side) else {}
+    sided = _codes(stage, context).sides if getattr(plugin, "by_side", Metric.by_side) else {}
+    apart = {side: _with_features(part, stage, context) for side, part in sided.items()}
     measurement = on_each_side(plugin(params).compute, subject, apart)
     if measurement.no_number:
         raise CellError(f"metric {spec['metric']['name']} found no number for {measurement.no_number}")
@@ -90,7 +92,15 @@ def _codes(stage: Stage, context: Context) -> _Codes:
 
 
 def _retrieval(stage: Stage, context: Context) -> Retrieval:
-    return _codes(stage, context).whole
+    return _with_features(_codes(stage, context).whole, stage, context)
+
+
+def _with_features(codes: Retrieval, stage: Stage, context: Context) -> Retrieval:
+    """``codes`` with the features that the stage reads beside them, if it does."""
+    features = features_for(stage, context)
+    if features is None:
+        return codes
+    return dataclasses.replace(codes, features=lambda places: features.of(places).numpy())
 
 
 def _deployment(stage: Stage, context: Context) -> Deployment:

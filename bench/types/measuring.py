@@ -109,6 +109,8 @@ class Retrieval:
         query_labels, database_labels: int (n,) or 0/1 (n, classes); or, with None for the database, int
             (q, m): the items that answer each query, -1 where there are fewer.
         query_index, database_index: int64 (q,) and (n,), their places in the data set, for ``truth``.
+        features: of images by their places in the data set, int64 (m,) -> float32 (m, width); for metrics
+            that need them.
         histograms: of codes, what ``bench.hamming.distance_histograms`` says of them, where somebody keeps it
             for several metrics: int64 (q, distances) twice.
     """
@@ -123,6 +125,7 @@ class Retrieval:
     database_index: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     truth: Truth | None = None
     similarity: Similarity = "cosine"
+    features: Callable[[NDArray[np.int64]], NDArray[np.float32]] | None = None
     histograms: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]] | None = None
 
 
