@@ -130,7 +130,9 @@ def _plugins(file: LabelledCodes) -> Iterator[tuple[str, type[Metric]]]:
     for name in sorted(METRICS.names(), key=lambda name: (usual.get(name, len(usual)), name)):
         plugin = METRICS.get(name)
         fits = plugin.subject == "codes" and plugin.noise == "seeded" and plugin.judges in {"labels", None}
-        if fits and (file.bits or plugin.embeddings):
+        # Interfaces need not be inherited from.
+        features = getattr(plugin, "needs_features", Metric.needs_features)
+        if fits and not features and (file.bits or plugin.embeddings):
             yield name, plugin
 
 

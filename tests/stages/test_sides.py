@@ -98,6 +98,7 @@ def test_distances_are_counted_once_for_each_side():
 
 def test_only_what_labels_judge_is_taken_on_each_side():
     by_side = {name for name in METRICS.names() if METRICS.get(name).by_side}
-    assert {"map", "precision_at_k", "recall_at_k", "precision_hamming2", "map_hamming2"} == by_side
+    measured = {"map", "precision_at_k", "recall_at_k", "precision_hamming2", "map_hamming2", "rescore"}
+    assert measured == by_side
     assert all(METRICS.get(name).subject == "codes" for name in by_side)
     assert all(METRICS.get(name).judges == "labels" for name in by_side)
