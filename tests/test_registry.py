@@ -21,7 +21,9 @@ def test_every_file_of_a_kind_defines_the_plugin_it_is_named_after(kind):
 
 
 def test_an_unknown_name_lists_the_closest_and_all():
-    with pytest.raises(UsageError, match=r"unknown loss 'dhc'; did you mean 'dch'\? \(choices: classifier"):
+    with pytest.raises(
+        UsageError, match=r"unknown loss 'dhc'; did you mean 'dch' or 'dhd'\? \(choices: classifier"
+    ):
         LOSSES.get("dhc")
 
 
