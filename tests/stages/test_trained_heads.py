@@ -83,6 +83,7 @@ def test_a_classifier_has_costs_of_its_own(home):
     assert ours.metric("macs")[1].detail["fully_counted"]
 
 
+@pytest.mark.slow
 def test_a_classifier_that_is_exported_makes_the_codes_of_its_record(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     for name in ("cache", "data"):
@@ -116,3 +117,43 @@ def test_what_a_classifier_cannot_be_is_refused_at_its_place(tiny, folder, old, 
     result = tiny("plan", edit=(TINY_GRID, text))
     assert result.code == 2
     assert message in result.err
+
+
+def test_a_classifier_tells_the_classes_of_training_alone(tiny, folder):
+    dataset = "dataset: [{name: synthetic, params: {unseen_classes: 1}}]"
+    text = TINY_GRID.replace("dataset: [synthetic]", dataset).replace("[csq, dch]", "[classifier]")
+    assert tiny("run", *ONLY, edit=(TINY_GRID, text)).code == 0
+    (record,) = loaded(Path("results/tiny"))
+    (path,) = artifacts(folder, "finetune")
+    assert len(load_file(path / "network.safetensors")["head.words"]) == 3
+    assert record.metric("params")[1].value == sum(
+        tensor.numel()
+        for name, tensor in load_file(path / "network.safetensors").items()
+        if "running" not in name and "batches" not in name and name != "head.words"
+    )
+
+
+def test_heads_of_a_frozen_trunk_are_trained_otherwise_as_well(tiny, folder):
+    params = "{train: head, lr: 1.0e-2}"
+    losses = f"[{{name: classifier, params: {params}}}, {{name: orthohash, params: {params}}}]"
+    assert tiny("run", *ONLY, edit=("[csq, dch]", losses)).code == 0
+    records = loaded(Path("results/tiny"))
+    assert {record.status for record in records} == {"ok"}
+    kept = {
+        path.name.split("__")[3]: load_file(path / "network.safetensors")
+        for path in artifacts(folder, "finetune")
+    }
+    assert kept["orthohash"]["head.weight"].shape == (16, 12)
+    assert kept["classifier"]["head.words"].shape == (4, 16)
+    for name, tensor in kept["orthohash"].items():
+        if name.startswith("trunk"):
+            assert torch.equal(tensor, kept["classifier"][name])
+
+
+@pytest.mark.parametrize("loss", ["orthohash", "dhd"])
+def test_several_lengths_share_what_is_folded(tiny, folder, loss):
+    text = TINY_GRID.replace("[csq, dch]", f"[{loss}]").replace("bits: [16]", "bits: [[16, 8]]")
+    assert tiny("run", *ONLY, edit=(TINY_GRID, text)).code == 0
+    assert [record.status for record in loaded(Path("results/tiny"))] == ["ok", "ok"]
+    (path,) = artifacts(folder, "finetune")
+    assert load_file(path / "network.safetensors")["head.weight"].shape == (16, 12)
