@@ -30,6 +30,7 @@ def report(
     from bench.comparison.finding import findings
     from bench.comparison.front_places import with_chances
     from bench.comparison.gains import gains
+    from bench.comparison.ranks import ranks
     from bench.environment import default_threads
     from bench.report.render import render
     from bench.results.folder import latest_folder
@@ -53,6 +54,7 @@ def report(
             find=findings,
             gains=gains,
             judge=with_chances,
+            rank=ranks,
             published=known,
         )
     finally:

@@ -73,7 +73,7 @@ def attained(accuracy: Floats, cost: Floats, budgets: Floats) -> Floats:
 
 
 def reached(values: Floats, shares: Sequence[float]) -> Floats:
-    """What at least that share of draws reaches or exceeds, float64 (shares, columns), a value that was drawn.
+    """What at least that share of draws reaches, float64 (shares, columns), a value that was drawn.
 
     Args:
         values: float64 (draws, columns), -inf allowed.

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.errors import UsageError, did_you_mean
 from bench.report.charts.curve_files import curve_files
 from bench.report.charts.files import ChartFiles
+from bench.report.charts.rank_files import rank_files
 from bench.report.fronts_json import cell_chances, fronts_json
 from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
@@ -25,6 +26,7 @@ from bench.results.folder import Results, ResultsFolder, few, readable_results
 from bench.results.fronts import WITHIN, Front, front_of
 from bench.results.merge import load_merged
 from bench.results.published import Beside, Published, beside
+from bench.results.ranks import Ranks
 from bench.results.summary import Group, Summary, summarise
 from bench.results.tuning_curves import tuning_curves
 from bench.results.wording import one_line
@@ -36,7 +38,7 @@ _MADE = ".files.json"
 #: Seconds after which no report is still being written.
 _LONGEST_REPORT = 600.0
 #: What reports before that may have left behind in a folder of their own.
-_OURS = ("table.*", "fronts.json", "pareto_*.*", "curve_*.*", "cells/*.html", "examples/*.webp")
+_OURS = ("table.*", "fronts.json", "ranks_*.*", "pareto_*.*", "curve_*.*", "cells/*.html", "examples/*.webp")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def render(
     processes: int = 0,
     find: Callable[[Results], list[str]] = lambda _: [],
     gains: Callable[[Curve, Results], Gains] = lambda *_: {},
+    rank: Callable[[Summary], Ranks | None] = lambda _: None,
     judge: Callable[[Sequence[Front], Results], list[Front]] = lambda fronts, _: [*fronts],
     published: Published | None = None,
 ) -> Report:
@@ -82,6 +85,7 @@ def render(
         processes: to draw charts in beside this one, see ``ChartFiles``.
         find: what the records say, in words for the top of the page; ``bench.comparison.finding.findings``.
         gains: what distillation adds along a curve; ``bench.comparison.gains.gains``.
+        rank: ranks configurations over data sets, to be drawn; ``bench.comparison.ranks.ranks``.
         judge: gives the fronts of a group their chances; ``bench.comparison.front_places.with_chances``.
         published: what to set beside the rows, charted where it has the same accuracy; None: nothing.
 
@@ -125,6 +129,7 @@ def render(
             "table.tex": tables.latex(summary, fronts, own).encode(),
             **({"fronts.json": judged.encode()} if (judged := fronts_json(every)) else {}),
             **pictures.files,
+            **rank_files(summary.name, rank(summary), formats),
         }
         said = find(results)
         pages = site(
