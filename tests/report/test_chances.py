@@ -125,7 +125,10 @@ def test_a_report_holds_them_for_people_and_programs(tmp_path, bench):
     assert {line["configuration"]: float(line[column]) for line in lines} == shares
     for name in ("table.md", "table.tex"):
         assert "P(front)" in (report / name).read_text()
-    assert "fronts.json" in (report / "index.html").read_text()
+    page = (report / "index.html").read_text()
+    assert "fronts.json" in page
+    assert '"chances":{"map@all:expected:relevant macs":[' in page
+    assert '"attained":{"map@all:expected:relevant macs":[[' in page
 
 
 def test_one_seed_makes_no_column(tmp_path, bench):

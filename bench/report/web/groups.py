@@ -178,6 +178,7 @@ class GroupView:
             "metrics": {head.name: self._metric(head) for head in self.heads},
             "rows": [self._row(i, row) for i, row in enumerate(self.group.rows)],
             "chances": dict(self._chances()),
+            "attained": dict(self._attained()),
             "published": published.drawable(self._own, list(self.scales)) if self._own else [],
         }
 
@@ -187,6 +188,15 @@ class GroupView:
             if chances := known(front):
                 shares = {id(row): share for row, share in zip(front.rows, chances.on_front, strict=True)}
                 yield f"{front.accuracy} {front.cost}", [shares.get(id(row)) for row in self.group.rows]
+
+    def _attained(self) -> Iterator[tuple[str, list[list[float | None]]]]:
+        """Both axes of a front -> budgets, and what 95, 50 and 5 of 100 draws reach there."""
+        for front in self.fronts:
+            if (chances := known(front)) and (band := chances.attained):
+                yield (
+                    f"{front.accuracy} {front.cost}",
+                    [[*band.budgets], band.low, band.middle, band.high],
+                )
 
     def _metric(self, head: Head) -> dict[str, Any]:
         scale = self.scales[head.name]

@@ -2,6 +2,7 @@
 // The scatter chart of accuracy against cost.
 Report.chart = (() => {
   const FAINTEST = 0.4; // how much of its colour a marker keeps at least
+  const [ATTAINED, HALF] = ["rgba(168, 128, 58, 0.18)", "#a8803a"]; // band behind the front, and its middle
   const STAR = 1.6; // stars are drawn larger, as in the printed charts
   const CROWD = 60; // with more points than this, only those on the front have their bars drawn
   // With more points than MANY they are smaller, and methods of one cost stand side by side, LANE pixels apart,
@@ -191,6 +192,31 @@ Report.chart = (() => {
     };
   }
 
+  /** What budgets buy in draws of other seeds and queries, of all rows: a band, and half of the draws. */
+  function attainedTraces(group, view, range) {
+    const [x, y] = [group.metrics[view.x], group.metrics[view.y]];
+    const band = group.attained[`${view.y} ${view.x}`];
+    if (!band) return [];
+    const [budgets, low, middle, high] = band;
+    const end = view.log ? 10 ** range[x.higher ? 0 : 1] : range[x.higher ? 0 : 1];
+    // Where timings stray, the cheapest rows may cost more than the first budgets, which then buy nothing.
+    const steps = (heights) => {
+      const bought = budgets.flatMap((budget, i) => (low[i] === null ? [] : [[budget / x.divisor, heights[i] / y.divisor]]));
+      return bought.length ? [...bought, [end, bought.at(-1)[1]]] : [];
+    };
+    const line = (heights, more) => {
+      const corners = steps(heights);
+      const common = { meta: "attained", type: "scatter", mode: "lines", hoverinfo: "skip" };
+      return { ...common, x: corners.map(([across]) => across), y: corners.map(([, up]) => up), ...more };
+    };
+    const none = { shape: "hv", width: 0, color: ATTAINED };
+    return [
+      line(low, { line: none }),
+      line(high, { line: none, fill: "tonexty", fillcolor: ATTAINED }),
+      line(middle, { line: { shape: "hv", width: 1.2, dash: "dot", color: HALF } }),
+    ];
+  }
+
   /** Rings around some points. */
   function rings(group, view, points, kind, colour, size, width, place) {
     const y = group.metrics[view.y];
@@ -304,6 +330,7 @@ Report.chart = (() => {
     const { place, range } = places(group, view, across, element.clientWidth - MARGIN.l - margin);
     const marks = rings(group, view, view.pick ? [view.pick] : [], "pick", colours.link, 25, 2.5, place);
     const traces = [
+      ...attainedTraces(group, view, range),
       frontTrace(group, view, colours, range),
       seedTraces(group, view, colours, place),
       rings(group, view, view.close, "close", colours.quiet, 20, 1.2, place),
