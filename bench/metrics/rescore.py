@@ -51,14 +51,17 @@ class Rescore(Metric):
         """
         rule, per_query = subject.protocol, {}
         counts, relevant = counted(subject)
-        ties = "expected" if rule.ties == "index" else rule.ties
         for r in self.params.r:
             hits, behind, behind_relevant = _rescored(
                 subject, min(r, len(subject.database)), counts, relevant
             )
-            histograms = np.hstack([np.ones_like(hits), behind]), np.hstack([hits, behind_relevant])
-            how = {"k": rule.k, "ties": ties, "normalizer": rule.normalizer}
-            per_query[f"map_rescored@{r}"] = average_precision_from_histograms(*histograms, **how)
+            per_query[f"map_rescored@{r}"] = average_precision_from_histograms(
+                np.hstack([np.ones_like(hits), behind]),
+                np.hstack([hits, behind_relevant]),
+                k=rule.k,
+                ties="expected" if rule.ties == "index" else rule.ties,
+                normalizer=rule.normalizer,
+            )
         assert subject.features is not None
         detail = {
             "feature_bytes": subject.features(subject.query_index[:1]).nbytes,
