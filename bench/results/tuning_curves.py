@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from bench.results import comparable, wording
+from bench.results import comparable, tuning, wording
 from bench.results.curves import Curve, Line
 from bench.results.records import Measured
 from bench.results.summary import Group, Row, Summary, estimate
@@ -36,6 +36,11 @@ def tuning_curves(summary: Summary) -> list[Curve]:
         )
         for group, lines in found
     ]
+
+
+def note(group: Group) -> str:
+    """With which budgets the rows of a table were tuned; empty where none was."""
+    return tuning.note([record for row in group.rows for record in row.records])
 
 
 def _lines(group: Group) -> Iterator[tuple[Row, list[Study], Line]]:

@@ -37,6 +37,15 @@ def test_by_default_a_plan_has_a_job_for_every_core_that_can_be_of_use(
     assert result.err == ""
 
 
+def test_plan_says_what_is_tuned(tiny):
+    result = tiny("plan", edit=("measure:", "tune: {trials: 4, studies: 1}\nmeasure:"))
+    assert result.code == 0
+    assert (
+        "Tuning: csq: tuned in 1 study of 4 trials, 8 trainings in all, by validation mAP alone" in result.out
+    )
+    assert "trial          16" in result.out
+
+
 def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
     edit = ("loss: [csq, dch]", "loss: [{name: dch, params: {gamma: 5}}, {name: dch, params: {gamma: 9}}]")
     planned = json.loads(tiny("plan", "--json", edit=edit).out)

@@ -181,3 +181,35 @@ def test_trials_are_shorter_by_the_rule_that_the_grid_states(tuned, folder):
     assert [len(index["summary"]["history"]) for index in indices] == [1, 1]
     record = loaded(folder / "results/tiny")[0]
     assert len(record.stages["finetune"].history) == 2
+
+
+#: A small network from random weights, for which the rate decides.
+DIGITS = """
+schema: 1
+name: digits
+defaults:
+  image_size: 16
+  finetune: {epochs: 30, batch_size: 64, optimizer: adamw, schedule: cosine, trunk_warmup: 0}
+axes:
+  dataset: [{name: digits, params: {train_per_class: 20}}]
+  student: [{name: timm:test_resnet, params: {weights: none}}]
+  method: [none]
+  loss: [LOSS]
+  bits: [16]
+  seed: [0, 1, 2]
+measure: {latency: false, search: false, peak_memory: false}
+"""
+
+
+@pytest.mark.slow
+def test_a_rate_that_is_badly_chosen_costs_trials_and_not_the_result(bench, folder):
+    def accuracy(name, loss, more=""):
+        (folder / "grid.yaml").write_text(DIGITS.replace("LOSS", loss) + more)
+        assert bench("run", "--grid", "grid.yaml", "--out", name).code == 0
+        return [one.metrics["map@all:expected:relevant"].value for one in loaded(folder / name)]
+
+    well = accuracy("well", "{name: csq, params: {lr: 3.0e-3}}")
+    badly = accuracy("badly", "{name: csq, params: {lr: 0.3}}")
+    found = accuracy("tuned", "csq", "tune: {trials: 16, studies: 1}\n")
+    assert max(badly) < 0.5
+    assert abs(sum(found) - sum(well)) / 3 < 0.05

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bench.report.tables import chances
-from bench.results import catalogue, pareto, tuning, wording
+from bench.results import catalogue, pareto, tuning_curves, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
 from bench.results.records import Record
@@ -142,7 +142,7 @@ def group_notes(group: Group) -> list[str]:
     notes += wording.doubts(row.doubt(name) for row in group.rows for name in named)
     if again := sum(len(row.older) for row in group.rows):
         notes.append(f"{again} cells were run again on such a machine; the newest record of a seed counts.")
-    notes += filter(None, [tuning.note([record for row in group.rows for record in row.records])])
+    notes += filter(None, [tuning_curves.note(group)])
     if group.limited:
         notes.append("Limited run: these numbers compare with nothing.")
     return notes + warning_notes(group)

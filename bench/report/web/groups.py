@@ -12,7 +12,7 @@ from bench.report.tables.chances import known
 from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes
 from bench.report.tables.published import published_notes
 from bench.report.web import published
-from bench.results import catalogue, wording
+from bench.results import catalogue, tuning_curves, wording
 from bench.results.fronts import Front
 from bench.results.published import Beside
 from bench.results.records import Measured, Record
@@ -158,6 +158,7 @@ class GroupView:
             notes.append(EXTERNAL_NOTE)
         notes += [wording.definition(cost) for cost in self.costs]
         notes += wording.doubts(row.doubt(name) for row in group.rows for name in self.scales)
+        notes.append(tuning_curves.note(group))
         notes += [*published.saved_notes(self._own), *published_notes(self._own)] if self._own else []
         return list(dict.fromkeys(filter(None, notes)))
 

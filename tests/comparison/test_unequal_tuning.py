@@ -1,0 +1,62 @@
+"""Rows that were tuned with different budgets: ``compare`` begins with it."""
+
+from __future__ import annotations
+
+import json
+
+from bench.comparison import compare_text
+from bench.comparison.compare import compare
+from tests.scored import grid
+
+SPACE = {"lr": [1e-5, 1e-2, "log"]}
+BUDGET = {"trials": 16, "studies": 3, "sampler": "quasirandom", "epochs_share": 1.0, "space": SPACE}
+PLAIN = {"loss": {"epochs": 30, "lr": 1e-5}}
+TUNED = {"loss": {"epochs": 30}, "tuning": BUDGET}
+
+
+def compared(write, one, other, **kwargs):
+    return compare(write("old", grid(params=one)), write("new", grid(params=other)), **kwargs)
+
+
+def test_a_tuned_side_against_one_that_is_not_is_said_first(write):
+    found = compared(write, PLAIN, TUNED)
+    first, second, *_ = compare_text.text(found).splitlines()
+    assert first == (
+        "Unequal tuning: A was not tuned, B was tuned in 3 studies of 16 trials. A difference may be that of "
+        "the budgets."
+    )
+    assert second == ""
+    assert "tuning unset -> tuned in 3 studies of 16 trials (lr 1e-05 to 0.01 (log))" in compare_text.text(
+        found
+    )
+    assert json.loads(compare_text.as_json(found))["unequal_tuning"].startswith("A was not tuned")
+
+
+def test_more_trials_on_one_side_are_said_first(write):
+    more = compared(write, TUNED, {**TUNED, "tuning": {**BUDGET, "trials": 64}})
+    assert (
+        more.unequal_tuning == "A was tuned in 3 studies of 16 trials, B was tuned in 3 studies of 64 trials"
+    )
+
+
+def test_equal_budgets_are_no_matter(write):
+    for params in (PLAIN, TUNED):
+        found = compared(write, params, params)
+        assert found.unequal_tuning == ""
+        assert compare_text.text(found).startswith(compare_text.answer(found))
+
+
+def test_losses_with_spaces_of_their_own_are_tuned_alike(write):
+    own = {"csq": SPACE, "dch": {**SPACE, "gamma": [2.0, 100.0, "log"]}}
+    both = [
+        (
+            record.model_copy(update={"params": {**record.params, "tuning": {**BUDGET, "space": own[loss]}}}),
+            some,
+        )
+        for record, some in grid(params=TUNED)
+        for loss in [record.cell.loss]
+    ]
+    folder = write("one", both)
+    found = compare(folder, folder, base_only={"loss": "csq"}, new_only={"loss": "dch"})
+    assert found.unequal_tuning == ""
+    assert not any(one.changed_params for one in found.pairs)
