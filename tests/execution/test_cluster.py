@@ -34,7 +34,7 @@ def problems(tmp_path, text):
 def test_the_example_loads_and_leaves_nothing_to_nobody():
     file = load_cluster(ROOT / "bench/execution/cluster.yaml")
     shared = file.shared_out([*kinds(), TIMINGS])
-    assert shared["train"] == {"features", "distill", "trunk", "finetune"}
+    assert shared["train"] == {"features", "distill", "trunk", "trial", "tune", "finetune"}
     assert shared["rest"] == {"encode", "examples", "fit", "measure"}
     assert shared["timings"] == {"timings"}
     assert file.cluster.workers["train"].described() == "1 GPU, 8 CPUs, 32G, 12:00:00"
