@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.results.tuning import is_range
 from bench.types import Parameters, Space
+from bench.types.parameters import MOST
 
 #: Significant digits of a drawn value: neighbours beyond them train alike, and people read them.
 DIGITS = 3
@@ -27,7 +28,9 @@ def range_fault(searched: Sequence[Any]) -> str | None:
     low, high, scale = searched
     if not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in (low, high)):
         return "bounds of a range should be numbers"
-    if not (math.isfinite(high) and low < high):
+    if not all(abs(bound) <= MOST for bound in (low, high)):
+        return f"bounds of a range should be at most {MOST:g} in size"
+    if low >= high:
         return "the first bound should be below the second one"
     return "a range on a log scale should begin above 0" if scale == "log" and low <= 0 else None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.errors import did_you_mean
+from bench.errors import did_you_mean, escaped, shortened
 from bench.planning.config import resolve
 from bench.planning.grid_faults import Fault
 from bench.planning.plugin_faults import name_faults
@@ -25,9 +25,14 @@ def tuning_faults(grid: Grid) -> Iterator[Fault]:
     """Place and plain words of each; the names on the axes are known to be right."""
     if grid.tune is None:
         return
-    for name, space in grid.tune.space.loss.items():
-        found = [*name_faults((*_PLACE, name), LOSSES, name)]
-        yield from found or _space_faults(name, space)
+    unsound = [
+        fault
+        for name, space in grid.tune.space.loss.items()
+        for fault in [*name_faults((*_PLACE, name), LOSSES, escaped(name))] or _space_faults(name, space)
+    ]
+    if unsound:  # of which nothing else can be said
+        yield from unsound
+        return
     entries = [*_entries(grid)]
     tuned = [entry for _, entry in entries if LOSSES.get(entry.name).trains]
     if not tuned:
@@ -73,7 +78,8 @@ def _value_faults(place: Path, name: str, parameter: str, searched: list[Any]) -
         try:
             LOSSES.get(name).Params.of({parameter: value})
         except ValidationError as error:
-            yield (*place, i), f"{parameter} of loss '{name}' cannot be {value}: {error.errors()[0]['msg']}"
+            why = error.errors()[0]["msg"]
+            yield (*place, i), f"{parameter} of loss '{name}' cannot be {shortened(str(value))}: {why}"
 
 
 def _entry_faults(place: Path, entry: NamedPlugin, grid: Grid) -> Iterator[Fault]:

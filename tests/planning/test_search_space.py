@@ -67,6 +67,9 @@ def test_whole_numbers_are_drawn_alike_and_both_ends_among_them():
         ([1.0, 0.5, "linear"], "below the second"),
         (["a", 1.0, "linear"], "numbers"),
         ([True, 3, "linear"], "numbers"),
+        ([1.0, float("inf"), "log"], "at most 1e+09"),
+        ([float("nan"), 1.0, "linear"], "at most 1e+09"),
+        ([1, 10**400, "log"], "at most 1e+09"),
         ([1, 2, 1], "differ"),
     ],
 )
