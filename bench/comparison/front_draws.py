@@ -126,16 +126,16 @@ def _query_strays(rows: Sequence[Row], scores: list[Scores]) -> Floats:
     """How far the means are off for the sake of their queries, (RESAMPLES, rows).
 
     What is common to all rows, queries that are hard, and what is not are freed of the residual each by
-    itself, as the rows with the commonest seeds tell.
+    itself, as the rows with the commonest seeds tell. Codes of a network that nobody trains are the same
+    with every seed: a row of these has no residual, and what is its own strays as it was resampled.
     """
     seeds = [tuple(record.cell.seed for record in row.records) for row in rows]
     usual = max(sorted(set(seeds)), key=seeds.count)
     crossed = [one for one, own in zip(scores, seeds, strict=True) if own == usual]
     common: Floats = np.asarray(np.mean(crossed, axis=0, dtype=np.float64))
-    of_common, of_rest = (
-        _share_of_queries([common]),
-        _share_of_queries([one - common for one in crossed]),
-    )
+    varying = [one - common for one in crossed if np.ptp(one, axis=0).any()]
+    of_common, of_rest = _share_of_queries([common]), _share_of_queries(varying)
+    shares = np.array([of_rest if np.ptp(one, axis=0).any() else 1.0 for one in scores])[:, None]
     means = np.stack([one.mean(axis=0, dtype=np.float64) for one in scores])
     middle = common.mean(axis=0)
     values = np.vstack([middle, means - middle])
@@ -143,7 +143,7 @@ def _query_strays(rows: Sequence[Row], scores: list[Scores]) -> Floats:
     queries = values.shape[1]
     strays = resampled(values) - values.mean(axis=1, keepdims=True)
     strays *= math.sqrt(queries / (queries - 1))
-    return np.asarray((of_common * strays[0] + of_rest * strays[1:]).T)
+    return np.asarray((of_common * strays[0] + shares * strays[1:]).T)
 
 
 def _share_of_queries(crossed: Sequence[Floats]) -> float:

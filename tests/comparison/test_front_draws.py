@@ -77,6 +77,18 @@ def test_two_rows_differ_as_compare_finds_it(tmp_path, noise):
     assert 2 * min(np.mean(found > 0), np.mean(found < 0)) == pytest.approx(expected.p, abs=2 * CLOSE)
 
 
+def test_rows_that_are_the_same_with_every_seed_stray_by_all_of_their_queries(tmp_path):
+    """Two codes without training beside a network whose trainings differ much from query to query."""
+    generator = np.random.default_rng(3)
+    fitted = np.repeat(generator.normal(0.5, 0.05, (2, 1, 200)), 3, axis=1)
+    scores = np.concatenate([fitted, generator.normal(0.5, 0.2, (1, 3, 200))]).astype(np.float32)
+    draws, _ = drawn(tmp_path, scores)
+    expected = paired_difference(scores[1].astype(float) - scores[0])
+    found = np.percentile(draws[:, 1] - draws[:, 0], [2.5, 97.5])
+    half = (expected.interval[1] - expected.interval[0]) / 2
+    np.testing.assert_allclose(found, expected.interval, atol=0.1 * half)
+
+
 def test_draws_are_the_same_at_every_call_and_centred_on_the_means(tmp_path):
     generator = np.random.default_rng(0)
     rows, results = written(tmp_path, generator.uniform(0.4, 0.6, (3, 3, 40)))
