@@ -105,7 +105,9 @@ def _notes(left_out: int, drawn: _Drawn, unknown: bool) -> list[str]:
     notes = []
     if left_out:
         what = "1 row of one seed is" if left_out == 1 else f"{left_out} rows of one seed are"
-        notes.append(f"{what} left out: nobody knows what another seed would have done")
+        notes.append(
+            f"{what} left out, as rivals of others, too: nobody knows what another seed would have done"
+        )
     if drawn.queries is None:
         notes.append("scores by query are not kept of all rows, so that seeds alone are drawn")
     if drawn.fewest == 2:

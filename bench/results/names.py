@@ -83,6 +83,10 @@ def is_teacher(record: Record, teachers: set[Teacher]) -> bool:
 
 _Scope = tuple[str, ...]
 
+#: Parameters of a part that its name says whatever others have: they make something else of it. They are in a
+#: record where they are not as usual alone.
+_ALWAYS = {"loss": ("train",)}
+
 
 class Names:
     """Names configurations: a part's parameters are spelt out where one name has several settings.
@@ -101,7 +105,10 @@ class Names:
         self._differing = {
             # Of several teachers each has settings of its own: where there are others, that is no difference.
             # And what is searched tells only tunings apart.
-            scope: _differing(settings, gaps=scope[0] not in {"teaching", "space"})
+            scope: [
+                *_ALWAYS.get(scope[0], ()),
+                *_differing(settings, gaps=scope[0] not in {"teaching", "space"}),
+            ]
             for scope, settings in variants.items()
         }
         # Where a method needs its teacher's name with one student, it is called so with all.

@@ -134,8 +134,8 @@ def short_definition(name: str) -> str:
         entry = catalogue.entry(name)
         return (entry and entry.short_definition) or definition(name)
     divided = "" if rule[1] == "relevant" else f", {NORMALIZERS.get(rule[1], rule[1])}"
-    asked = f"{side}, " if (side := _side(name)) else ""
-    score = f"{asked}mean average precision over {_ranked(name.partition('@')[2])}"
+    # What mAP is, whoever knows of sides does; of which images is the news, and charts have two lines.
+    score = _side(name) or f"mean average precision over {_ranked(name.partition('@')[2])}"
     return f"{title(name)}: {score}, {_SHORT_TIES.get(rule[0], rule[0])}{divided}."
 
 

@@ -88,11 +88,11 @@ def across(curve: Curve, scale: str) -> str:
     return f"{along.label(curve.path)}{', not to scale' * (scale == 'even')}"
 
 
-def up(curve: Curve, metric: Measured) -> str:
-    """The title of the vertical axis; ``metric`` is the accuracy of any point."""
+def up(curve: Curve, metric: Measured) -> tuple[str, str]:
+    """The title of the vertical axis, and a shorter one; ``metric`` is the accuracy of any point."""
     unit = f" ({wording.one_line(metric.unit)})" if metric.unit else ""
-    better = "more" if metric.higher_is_better else "less"
-    return f"{escaped(catalogue.title(curve.accuracy))}{unit}, {better} is better"
+    title, better = f"{escaped(catalogue.title(curve.accuracy))}{unit}", metric.higher_is_better
+    return f"{title}, {'more' if better else 'less'} is better", title
 
 
 def tip(curve: Curve, line: Line, name: str, value: float) -> str:

@@ -118,7 +118,7 @@ def draw(report: str, curve: Curve, styles: Styles) -> tuple[Figure, dict[str, s
         if column:
             axes.tick_params(labelleft=False)
         else:
-            axes.set_ylabel(sheet.pen.fit(words.up(curve, metric), tall, TEXT))
+            axes.set_ylabel(sheet.pen.fit_one(words.up(curve, metric), tall, TEXT))
         panel = Panel(axes, [lines[i] for i in some], axis.step(len(some)))
         panel.draw()
         if single:

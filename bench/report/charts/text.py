@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -44,6 +44,11 @@ class Pen:
             fits = self.width(_shortened(text, middle), size, weight) <= room
             kept, lost = (middle, lost) if fits else (kept, middle)
         return _shortened(text, kept)
+
+    def fit_one(self, texts: Sequence[str], room: float, size: float = SMALL) -> str:
+        """The first of ``texts`` that is no wider than ``room``, or as much of the last one as is."""
+        fitting = (text for text in texts if self.width(text, size) <= room)
+        return next(fitting, self.fit(texts[-1], room, size))
 
     def fill(
         self, sentences: Iterable[str], room: float, lines: int, size: float = SMALL, weight: str = "normal"

@@ -10,7 +10,7 @@ from bench.report.tables import chances
 from bench.results import catalogue, pareto, tuning_curves, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
-from bench.results.records import Record
+from bench.results.records import Measured, Record
 from bench.results.sides import CHANCE
 from bench.results.summary import Estimate, Group, Row, Summary, interval_words
 from bench.types import Place
@@ -45,7 +45,7 @@ class Scale:
         divisor, unit = wording.unit(name, metric.unit, values)
         unit = wording.one_line(unit)
         places = wording.decimals(value / divisor for value in values) if unit else 3
-        detail = ", ".join(filter(None, [unit, wording.conditions(metric)]))
+        detail = ", ".join(filter(None, [unit, wording.conditions(metric), _chance(metric)]))
         return cls(name, divisor, unit, places, detail)
 
     def text(self, row: Row, *, spread: bool = True) -> str:
@@ -92,7 +92,7 @@ def group_columns(group: Group, place: Place = "table") -> list[Column]:
         if rule := wording.ranking_rule(accuracy):
             main = replace(main, detail=f"{rule[0]} ties, ÷ {rule[1]}")
         columns += [main, Column("seeds", [str(row.seeds) for row in group.rows])]
-        columns += [_further(group, name) for name in group.further_accuracies]
+        columns += [Scale.of(group, name).column(group.rows) for name in group.further_accuracies]
         for order in ("best", "worst"):
             bound = group.resolve(f"{accuracy.partition(':')[0]}:{order}")
             if bound and bound != accuracy:
@@ -102,11 +102,16 @@ def group_columns(group: Group, place: Place = "table") -> list[Column]:
     return columns + [Scale.of(group, name).column(group.rows) for name in names]
 
 
-def _further(group: Group, name: str) -> Column:
-    """A further accuracy; of seen or unseen classes with what a random order would score there."""
-    column = Scale.of(group, name).column(group.rows)
-    chance = group.metrics[name].detail.get(CHANCE)
-    return column if chance is None else replace(column, detail=f"chance {chance:.2f}")
+def _chance(metric: Measured) -> str:
+    """What a random order would score on a side of seen and unseen classes; empty for other metrics."""
+    chance = metric.detail.get(CHANCE)
+    return f"chance {chance:.2f}" if isinstance(chance, int | float) else ""
+
+
+def side_notes(group: Group) -> list[str]:
+    """What the accuracies of seen and unseen classes are; empty where there are none."""
+    sides = [*filter(None, map(wording.side_definition, group.further_accuracies))]
+    return [*sides, CHANCE_NOTE] if sides else []
 
 
 def without_constants(columns: list[Column]) -> tuple[list[Column], list[str]]:
@@ -123,8 +128,7 @@ def group_notes(group: Group) -> list[str]:
     notes = [f"Image size: {wording.pixels(group.image_sizes)}."] if len(group.image_sizes) == 1 else []
     if accuracy := group.accuracy:
         notes += filter(None, [wording.definition(accuracy)])
-        sides = [*filter(None, map(wording.side_definition, group.further_accuracies))]
-        notes += [*sides, CHANCE_NOTE] if sides else []
+        notes += side_notes(group)
         notes += float_notes(group)
         spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
         notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
