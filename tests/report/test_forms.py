@@ -12,7 +12,18 @@ from bench.report.charts.points import LISTED, Points
 from bench.results.folder import load_results
 from bench.results.names import Configuration
 from bench.results.summary import Row
-from tests.report.charts import PUBLISHED, all_methods, fronts_of, many, one_loss, tradeoff, two_students
+from tests.report.charts import (
+    PUBLISHED,
+    all_methods,
+    draw,
+    fronts_of,
+    grid,
+    many,
+    one_loss,
+    tradeoff,
+    two_students,
+    words,
+)
 
 
 def form(records):
@@ -22,8 +33,8 @@ def form(records):
 
 def test_few_rows_are_a_scatter():
     assert form(two_students()).kind == "scatter"
-    for grid in ("quick", "methods"):
-        assert form(load_results(PUBLISHED / grid).records).kind == "scatter"
+    for folder in ("quick", "methods"):
+        assert form(load_results(PUBLISHED / folder).records).kind == "scatter"
 
 
 def test_networks_that_share_nothing_are_a_scatter():
@@ -35,6 +46,17 @@ def test_networks_and_methods_that_are_crossed_are_lines():
     assert (form(one_loss()).kind, form(one_loss()).facets) == ("lines", ())
     published = form(load_results(PUBLISHED / "tradeoff").records)
     assert (published.kind, published.facets) == ("lines", ("loss", "bits"))
+
+
+def test_more_losses_than_fillings_have_lines_of_their_own():
+    losses = ("csq", "dch", "dhd", "dpn", "dpsh", "dtsh", "hashnet")
+    methods = {"none": [None], "cukd": ["efficientnet_lite0"]}
+    (drawn,) = draw(grid(("cukd_v1",), methods, losses, (16, 32), (), seeds=2))
+    said = {text.partition(" · 3")[0] for text in words(drawn["svg"])}
+    assert {f"{method} · {loss}" for method in ("no distillation", "cukd") for loss in losses} <= said
+    assert "loss csq" not in said
+    (few,) = draw(grid(("cukd_v1",), methods, losses[:6], (16, 32, 64), (), seeds=2))
+    assert "loss csq" in words(few["svg"])
 
 
 def test_many_methods_of_one_or_two_networks_are_dots():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from bench.report.charts import strokes, words
 from bench.report.charts.key import Entry, Key
 from bench.report.charts.points import DASHES, REFERENCES, Points
 from bench.report.charts.sheet import BELOW_AXES, EDGE, ROOM, Sheet
-from bench.report.charts.styles import Styles
+from bench.report.charts.styles import FILLS, Styles
 from bench.report.charts.text import INK, SMALL, TEXT, WIDTH, Pen, height
 from bench.results import catalogue, wording
 from bench.results.fronts import Front
@@ -27,6 +27,8 @@ from bench.results.summary import Row
 _LONGEST, _GAP = 2.4, 0.12
 #: From one point of a line to the next one, what else a line takes, and its least height.
 _STEP, _LINE, _LEAST_LINE = 0.095, 0.1, 0.21
+#: Lines that losses may have of their own.
+_MOST_APART = 48
 #: The line above the lines of a network, what is below all of them, and what names of references take above.
 _HEAD, _UNDER, _ABOVE = 0.27, 0.08, 2 * height(SMALL)
 #: Behind words that lie on the axes.
@@ -58,8 +60,10 @@ def draw(report: str, front: Front, points: Points, styles: Styles) -> Figure:
     """
     sheet = Sheet(words.title_of_methods(front), words.subtitle(report, front, points, often=True))
     pen = sheet.pen
+    apart = _apart(points.rows)
+    styles = styles.without({"loss"} if apart else ())
     key = Key(_entries(front, points, styles, pen), pen, width=ROOM)
-    blocks = _blocks(points, catalogue.long_title(front.cost))
+    blocks = _blocks(points, catalogue.long_title(front.cost), apart=apart)
     lines = [line for some in blocks.values() for line in some]
     left = EDGE + min(max(pen.width(line.name) for line in lines), _LONGEST) + _GAP
     tall = len(blocks) * _HEAD + sum(line.height for line in lines) + _UNDER
@@ -92,22 +96,31 @@ def draw(report: str, front: Front, points: Points, styles: Styles) -> Figure:
     return sheet.figure
 
 
-def _blocks(points: Points, cost: str) -> dict[str, list[_Line]]:
+def _apart(rows: Sequence[Row]) -> bool:
+    """Whether every loss has a line of its own: where fillings would repeat, and lines stay few enough."""
+    lines = {(one.student, one.method, one.loss) for one in (row.configuration for row in rows)}
+    return len({loss for *_, loss in lines}) > len(FILLS) and len(lines) <= _MOST_APART
+
+
+def _blocks(points: Points, cost: str, *, apart: bool) -> dict[str, list[_Line]]:
     """Lines below the name of their network, the best first; the cheapest network first, teachers last.
 
     Args:
         cost: what the networks cost, in words.
+        apart: see ``_apart``.
     """
     usual = words.usual_size(points.rows)
     found: dict[tuple[int, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, row in enumerate(points.rows):
         name, method = words.network(row, usual), row.configuration.method
+        loss = f" · {row.configuration.loss}" if apart else ""
         if row.role == "teacher":
-            found[2, "teachers"][name.replace("(teacher, ", "(").replace(" (teacher)", "")].append(i)
+            short = name.replace("(teacher, ", "(").replace(" (teacher)", "")
+            found[2, "teachers"][f"{short}{loss}"].append(i)
         elif row.role == "external":
             found[1, wording.ELSEWHERE][name].append(i)
         else:
-            found[0, name]["no distillation" if method == "none" else method].append(i)
+            found[0, name][("no distillation" if method == "none" else method) + loss].append(i)
     sign = -1.0 if points.x.higher_is_better else 1.0
 
     def rank(block: tuple[int, str]) -> tuple[int, float, str]:

@@ -79,9 +79,14 @@ class Styles:
                 for own, choices in zip(self._methods[method], (_COLOURS, _SHAPES), strict=True)
             )
             looks[method] = colour, shape
-        other = copy.copy(self)
+        other = self.without(told)
         other._methods = {**dict.fromkeys(self._methods, _REST), **looks}
         other._first = list(looks)
+        return other
+
+    def without(self, told: Collection[str]) -> Styles:
+        """The same for a chart that tells ``told``, of ``loss`` and ``bits``, otherwise."""
+        other = copy.copy(self)
         if "loss" in told:
             other._fills = dict.fromkeys(self._fills, FILLS[0])
         if "bits" in told:
