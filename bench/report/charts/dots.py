@@ -114,9 +114,10 @@ def _blocks(points: Points, cost: str, *, apart: bool) -> dict[str, list[_Line]]
     for i, row in enumerate(points.rows):
         name, method = words.network(row, usual), row.configuration.method
         loss = f" · {row.configuration.loss}" if apart else ""
-        if row.role == "teacher":
-            short = name.replace("(teacher, ", "(").replace(" (teacher)", "")
-            found[2, "teachers"][f"{short}{loss}"].append(i)
+        if row.role == "teacher" and apart:
+            found[2, name][row.configuration.loss].append(i)
+        elif row.role == "teacher":
+            found[2, "teachers"][name.replace("(teacher, ", "(").replace(" (teacher)", "")].append(i)
         elif row.role == "external":
             found[1, wording.ELSEWHERE][name].append(i)
         else:
