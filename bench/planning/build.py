@@ -223,12 +223,14 @@ class _Builder:
             cure = "name some in its params, or use method: none with loss: none"
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
-        if codes and (refusal := no_task(loss, dataset, values["nested"] or [values["bits"]])):
+        tuning = tuned.tuning_of(self.grid, values["loss"])
+        tried = [block for study in tuning.studies for block in study] if tuning else [loss]
+        lengths = values["nested"] or [values["bits"]]
+        if codes and (refusal := next(filter(None, (no_task(one, dataset, lengths) for one in tried)), None)):
             self.problems.append(self.file.problem(point.places["loss"], refusal))
             return None
         if codes and loss["params"].get("select") == "val":
             method["params"].pop("hold_out", None)  # "always", which keys and records do not spell out
-        tuning = tuned.tuning_of(self.grid, values["loss"])
         if tuning:
             if refusal := dataset.refuses_validation(TO_TUNE):
                 self.problems.append(self.file.problem(("tune",), refusal))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from bench.errors import ConfigError, Problem, UsageError, shortened
 from bench.planning import yaml_nodes, yaml_text
@@ -121,7 +122,8 @@ def resolve(
     """The plug-in's parameters: its own defaults, then what the grid sets for all, then the entry's."""
     schema: type[Parameters] = registry.get(entry.name).Params
     # Not its dump, which leaves out a field that joined later where it has its default.
-    shared = {name: getattr(defaults, name) for name in defaults.model_fields_set} if defaults else {}
+    set_for_all = defaults.model_fields_set if defaults else ()
+    shared = {name: to_jsonable_python(getattr(defaults, name)) for name in set_for_all}
     if not issubclass(schema, TrainingParameters):
         shared = {}
     return schema.of({**shared, **entry.params})

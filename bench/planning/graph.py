@@ -122,9 +122,10 @@ def _outputs(blocks: Blocks, plugin: Any) -> dict[str, Stage]:
 def _trunk(blocks: Blocks, distill: Stage | None) -> Stage:
     """Features of the student as step 1 left it, or as it was built: for all losses, lengths and seeds."""
     drawn = {"seed": blocks.seed} if distill is None and blocks.student["weights"] == "none" else {}
+    built = f"{_slug(blocks)}__s{blocks.seed}" if drawn else _slug(blocks)
     return Stage(
         "trunk",
-        f"{_slug(blocks)}__s{blocks.seed}" if distill or drawn else _slug(blocks),
+        distill.slug if distill else built,  # of a tuning, trials have other seeds than their step 1
         {**_shared(blocks), **drawn},
         _network(distill),
         images=blocks.dataset.distinct,

@@ -6,11 +6,13 @@ more evenly than random ones, know nothing of results, and so can all be planned
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.results.tuning import is_range
 from bench.types import Parameters, Space
@@ -44,24 +46,24 @@ def points(space: Space, schema: type[Parameters], trials: int, study: int) -> l
         trials: how many points.
         study: its number, which scrambles them.
     """
-    from scipy.stats import qmc  # a second, for grids that tune
-
-    sampler = qmc.Sobol(len(space), rng=np.random.default_rng(study))
-    # A power of two is balanced; of fewer, the first ones are.
-    drawn = sampler.random_base2(math.ceil(math.log2(trials)))[:trials]
     whole = [schema.model_fields[name].annotation is int for name in space]
     return [
         {
             name: _at(searched, float(u), whole=integer)
             for (name, searched), u, integer in zip(space.items(), point, whole, strict=True)
         }
-        for point in drawn
+        for point in _drawn(len(space), trials, study)
     ]
 
 
-def within(value: Any, searched: Sequence[Any]) -> bool:
-    """Whether a value could be drawn."""
-    return searched[0] <= value <= searched[1] if is_range(searched) else value in searched
+@functools.lru_cache(maxsize=256)  # every cell asks
+def _drawn(size: int, trials: int, study: int) -> NDArray[np.float64]:
+    """Points of the unit cube, (trials, size)."""
+    from scipy.stats import qmc  # a second, for grids that tune
+
+    sampler = qmc.Sobol(size, rng=np.random.default_rng(study))
+    # A power of two is balanced; of fewer, the first ones are.
+    return sampler.random_base2(math.ceil(math.log2(trials)))[:trials]
 
 
 def _at(searched: Sequence[Any], u: float, *, whole: bool) -> Any:

@@ -90,7 +90,7 @@ def tuning_stage(blocks: Blocks, tuning: Tuning, slug: str, train: Callable[[Blo
     inputs = {
         f"study{number:02d}/trial{i:04d}": _trial(
             train(dataclasses.replace(blocks, loss=loss, seed=LAST_SEED - 1 - number)),
-            f"{slug}__study{number}-trial{i:02d}",
+            f"{slug}__study{number}",  # not which: several trials of few values to choose from are one
             blocks.dataset.size("val") / max(1, blocks.dataset.size("train")),
         )
         for number, losses in enumerate(tuning.studies)

@@ -13,7 +13,7 @@ from bench.planning.grid_faults import Fault
 from bench.planning.plugin_faults import name_faults
 from bench.planning.schema import Grid, NamedPlugin
 from bench.planning.search_space import range_fault
-from bench.planning.tuned import LAST_SEED, space_of, tunable
+from bench.planning.tuned import LAST_SEED, space_of, tunable, tuning_of
 from bench.planning.yaml_nodes import Path
 from bench.registry import LOSSES
 from bench.results.tuning import is_range
@@ -94,7 +94,22 @@ def _entry_faults(place: Path, entry: NamedPlugin, grid: Grid) -> Iterator[Fault
     if not space:
         cure = f"name some in tune: {{space: {{loss: {{{entry.name}: {{lr: [1.0e-5, 1.0e-2, log]}}}}}}}}"
         yield place, f"loss '{entry.name}' has no parameters left to search; {cure}"
-    params: Any = resolve(LOSSES, entry, grid.defaults.finetune)
-    falls_to = getattr(params.schedule, "final_lr", 0.0)
-    if "lr" in space and falls_to > min(space["lr"][:2]):
+        return
+    if entry.name not in grid.tune.space.loss and (fault := next(_space_faults(entry.name, space), None)):
+        where, why = fault  # of a plug-in from elsewhere; the suite's own are tested
+        yield place, f"what loss '{entry.name}' declares as its space is wrong: {where[-1]}: {why}"
+        return
+    try:
+        params: Any = resolve(LOSSES, entry, grid.defaults.finetune)
+    except ValidationError:  # defaults that it cannot have, of which its cells tell
+        return
+    falls_to, rates = getattr(params.schedule, "final_lr", 0.0), space.get("lr", ())
+    if falls_to > min(rates[:2] if is_range(rates) else rates, default=falls_to):
         yield place, f"schedule.final_lr {falls_to:g} is above the least lr that is searched; lower it"
+    try:
+        tuning_of(grid, entry)
+    except ValidationError as error:  # values that are right by themselves, and wrong between or together
+        found = error.errors()[0]
+        what = ".".join(map(str, found["loc"])) or ", ".join(space)
+        where = (*_PLACE, entry.name) if entry.name in grid.tune.space.loss else place
+        yield where, f"a trial of loss '{entry.name}' cannot be: {what}: {found['msg']}"

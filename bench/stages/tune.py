@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import CellError
 from bench.planning.stage import TUNE, Stage
+from bench.registry import LOSSES
 from bench.results.tuning import Trial, study_of
 from bench.stages.context import Context
 from bench.stages.memory import Needs
@@ -27,9 +28,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         index = context.store.index(context.store.path(*trial.place))
         if index is None:
             raise CellError(f"trial {trial.slug} is no more; run again, and let the cache be meanwhile")
-        params = trial.spec["loss"]["params"]
         found = Trial(
-            values={name: params[name] for name in stage.spec["names"]},
+            values=_values(trial.spec["loss"], stage.spec["names"]),
             val_map=index["summary"]["val_map"],
             seconds=index["seconds"],
             diverged=index["summary"].get("diverged", False),
@@ -42,6 +42,12 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     winners = [study.trials[study.winner].values for study in judged.values()]
     (folder / WINNERS).write_text(json.dumps(winners))
     return {"studies": [study.model_dump(mode="json") for study in judged.values()]}
+
+
+def _values(loss: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Parameters of the block of a loss, those too that specs do not spell out at their default."""
+    fields = LOSSES.get(loss["name"]).Params.model_fields
+    return {name: loss["params"].get(name, fields[name].default) for name in names}
 
 
 def memory(stage: Stage, needs: Needs) -> float:

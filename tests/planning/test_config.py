@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.planning.config import load_grid
+from bench.planning.config import load_grid, resolve
+from bench.registry import LOSSES
 from tests.planning.broken import GOOD, load, problems
 
 
@@ -55,3 +56,12 @@ def test_relative_weight_files_are_relative_to_the_grid(tmp_path):
     assert load(tmp_path, text).axes.student[0].params["weights"] == str(tmp_path / "w/trunk.safetensors")
     home = text.replace("w/trunk", "~/trunk")
     assert load(tmp_path, home).axes.student[0].params["weights"] == str(Path.home() / "trunk.safetensors")
+
+
+def test_a_schedule_spelt_out_may_be_set_for_all(tmp_path):
+    (tmp_path / "grid.yaml").write_text(
+        "schema: 1\nname: g\ndefaults: {image_size: 16, finetune: {schedule: {fall: cosine, level: 0.5}}}\n"
+        "axes: {dataset: [synthetic], student: [cukd_v1], method: [none], loss: [csq], bits: [16], seed: [0]}\n"
+    )
+    grid = load_grid(tmp_path / "grid.yaml").grid
+    assert resolve(LOSSES, grid.axes.loss[0], grid.defaults.finetune).schedule.level == 0.5

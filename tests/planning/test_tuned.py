@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import Field
 
 from bench.errors import ConfigError
 from bench.planning.advice import training, tuning
 from bench.planning.stage import walk
 from bench.planning.tuned import LAST_SEED
+from bench.registry import LOSSES
 from tests.planning.conftest import GRID
 
 TUNED = GRID.replace("[16, 32]", "[16]") + "tune: {trials: 3, studies: 2}\n"
@@ -99,6 +101,28 @@ def test_heads_of_frozen_trunks_are_tuned_on_features_that_no_cell_has(make):
     ]
 
 
+def everything(plan):
+    """Every stage as whoever needs it has it, the same one several times."""
+    found, more = [], [leaf for cell in plan.cells for leaf in cell.leaves.values()]
+    while more:
+        found += more
+        more = [needed for stage in more for needed in stage.inputs.values()]
+    return found
+
+
+@pytest.mark.parametrize(
+    "losses",
+    ["[csq, {name: csq, params: {train: head}}, lsh]", "[{name: csq, params: {lr: 0.1, head_lr_scale: 1}}]"],
+)
+@pytest.mark.parametrize("space", ["", ", space: {loss: {csq: {targets: [majority, first]}}}"])
+def test_what_has_one_key_lies_in_one_place(make, losses, space):
+    """Else what one stage leaves there, another looks for elsewhere."""
+    text = TUNED.replace("[csq, dch]", losses).replace("studies: 2", f"studies: 2{space}")
+    places = {}
+    for stage in everything(make(text)):
+        assert places.setdefault(stage.key, stage.place) == stage.place
+
+
 def test_losses_that_train_nothing_are_not_tuned(make):
     plan = make(ALONE.replace("[csq, dch]", "[csq, none]"))
     assert ["tuning" in cell.params for cell in plan.cells if cell.info.loss == "none"] == [False, False]
@@ -177,3 +201,49 @@ def test_a_value_that_is_given_and_searched_is_refused(make):
     text = ALONE.replace("[csq, dch]", "[{name: csq, params: {lr: 0.1}}]")
     with pytest.raises(ConfigError, match=r"lr is given here and searched by tune; leave it out there"):
         make(text.replace("trials: 3", "space: {loss: {csq: {lr: [0.1, 1, log]}}}"))
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ("orthohash: {centers: [bernoulli, hadamard]}", "Hadamard centers need a power of two .* not 12"),
+        ("dpn: {ternary: [0, 1, linear]}", "ternary of loss 'dpn' cannot be 0"),
+        ("csq: {lr: [0.1, 0.01, 0.001]}", "schedule.final_lr 0.002 is above the least lr"),
+    ],
+)
+def test_what_only_some_trial_cannot_be_is_refused_before_any_is_made(make, space, message):
+    rates = "{image_size: 16, finetune: {lr: 0.1, schedule: {fall: cosine, final_lr: 2.0e-3}}}"
+    text = ALONE.replace("{image_size: 16}", rates).replace("[16]", "[12]").replace("trials: 3", "trials: 8")
+    text = text.replace("[csq, dch]", f"[{space.partition(':')[0]}]")
+    if "csq" not in space:
+        text = text.replace(rates, "{image_size: 16}")
+    with pytest.raises(ConfigError, match=message):
+        make(text.replace("studies: 2", f"studies: 2, space: {{loss: {{{space}}}}}"))
+
+
+def test_defaults_that_a_tuned_loss_cannot_have_are_told_as_ever(make):
+    text = ALONE.replace("{image_size: 16}", "{image_size: 16, finetune: {random_views: true}}")
+    with pytest.raises(ConfigError, match="does not take defaults.finetune"):
+        make(text.replace("[csq, dch]", "[{name: csq, params: {train: head}}]"))
+
+
+class Declaring(LOSSES.get("dpn")):
+    """Of somebody's own."""
+
+    class Params(LOSSES.get("dpn").Params):
+        memory: int | None = Field(None, ge=1)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"memry": (1, 2, "linear")}, "declares as its space is wrong: memry: .* did you mean 'memory'"),
+        ({"memory": (5, 1, "linear")}, "memory: the first bound should be below the second one"),
+        ({"memory": (1, 50, "linear")}, "a trial of loss 'declaring' cannot be: memory"),
+    ],
+)
+def test_a_space_that_a_plug_in_declares_is_checked_like_one_of_the_grid(make, monkeypatch, space, message):
+    monkeypatch.setattr(Declaring, "space", space)
+    LOSSES.register_as("declaring")(Declaring)
+    with pytest.raises(ConfigError, match=message):
+        make(ALONE.replace("[csq, dch]", "[declaring]"))

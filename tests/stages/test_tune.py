@@ -174,6 +174,25 @@ def test_heads_of_frozen_trunks_are_tuned_on_features_of_a_trunk_of_their_own(tu
     assert min(score for study in scores(one) for score in study) > 0
 
 
+def test_heads_are_tuned_behind_a_step_1_that_all_studies_share(tiny, folder):
+    heads = ("--set", "axes.loss=[{name: csq, params: {train: head}}]", "--only", "method=cukd")
+    assert tiny("run", *heads, "--set", "axes.seed=[0, 1]", edit=TUNE).code == 0
+    one, two = loaded(folder / "results/tiny")
+    assert (one.status, two.status) == ("ok", "ok")
+    assert len(artifacts(folder, "trunk")) == 2 + 1
+
+
+def test_trials_of_few_values_are_one_where_they_are_the_same(tuned, folder):
+    """One value is the default, which specs do not spell out: it joined the loss later."""
+    space = "tune: {trials: 6, studies: 1, space: {loss: {csq: {targets: [majority, first]}}}}"
+    assert tuned(edit=("measure:", f"{space}\nmeasure:")).code == 0
+    record = loaded(folder / "results/tiny")[0]
+    (study,) = studies_of(record)
+    assert [one.values["targets"] for one in study.trials].count("majority") == 3
+    assert len(artifacts(folder, "trial")) == 2
+    assert record.stages["finetune"].summary["tuned"] == study.trials[study.winner].values
+
+
 def test_trials_are_shorter_by_the_rule_that_the_grid_states(tuned, folder):
     edit = ("measure:", "tune: {trials: 2, studies: 1, epochs_share: 0.5}\nmeasure:")
     assert tuned(edit=edit).code == 0
