@@ -57,11 +57,21 @@ def _what(bundle: Bundle, record: Record) -> str:
         if cell.method != "none"
         else "not distilled"
     )
-    hashed = f"then fine-tuned with the hashing loss {cell.loss}" if bundle.bits else "not fine-tuned"
+    hashed = _hashed(record) if bundle.bits else "not fine-tuned"
     return (
         f"An image encoder for search: {cell.student} at {cell.image_size} pixels, {taught}, {hashed}, on "
         f"{cell.dataset}. It makes {made}. The network is in {bundle.precision}."
     )
+
+
+def _hashed(record: Record) -> str:
+    """What step 2 was."""
+    loss, stages = record.cell.loss, record.stages
+    if "fit" in stages:
+        return f"not fine-tuned (its codes, {loss}, were fitted to its features without labels)"
+    if "trunk" in stages:
+        return f"then given a hash head, which alone was trained, with the hashing loss {loss}"
+    return f"then fine-tuned with the hashing loss {loss}"
 
 
 def _shorter(bundle: Bundle) -> str:
@@ -96,7 +106,8 @@ def _accuracy(record: Record, precision: str) -> Iterator[str]:
             yield f"What the field's usual evaluator would print: {usual.value:.4f}."
         queries, database = (record.metrics[main].detail.get(name) for name in ("queries", "database"))
         yield f"Of {queries} queries in a database of {database}, split {protocol['split']}."
-    yield f"One training, seed {record.cell.seed}: another seed gives another network."
+    if {"distill", "finetune"} & record.stages.keys():
+        yield f"One training, seed {record.cell.seed}: another seed gives another network."
 
 
 def _interval(metric: Measured) -> str:

@@ -13,6 +13,7 @@ from bench.planning.fitting import fits, fitting_refusals
 from bench.planning.points import Point
 from bench.planning.resolved import DatasetBlock
 from bench.planning.schema import Grid
+from bench.planning.tuned import space_of
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
 from bench.types import HashingTask, RateSchedule
 
@@ -32,7 +33,8 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
         cure = f"use loss: none, which compares embeddings, or exclude {loss.name} here"
         yield "loss", f"loss '{loss.name}' needs labels, and {dataset.name} has none for training; {cure}"
     params = resolve(LOSSES, loss, grid.defaults.finetune)
-    if refusal := _too_low(params):
+    searched = space_of(grid.tune, loss) if grid.tune else {}  # whose rates are held to it as they are drawn
+    if "lr" not in searched and (refusal := _too_low(params)):
         yield "loss", f"loss '{loss.name}': {refusal}"
     if getattr(params, "train", "") == "head" and getattr(plugin, "views_per_step", Loss.views_per_step) > 1:
         message = f"loss '{loss.name}' compares views of an image, and a frozen trunk is asked about one"

@@ -136,18 +136,15 @@ def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
 
 
 def note(records: Sequence[Record]) -> str:
-    """What to say below a table: with which budgets its rows were tuned; empty where none was.
-
-    Rows that train nothing in step 2 had nothing to tune, and are not counted.
-    """
+    """What to say below a table: with which budgets its rows were tuned; empty where none was."""
     found: dict[str, dict[str, None]] = {}
     for record in filter(_tunable, records):
         found.setdefault(budget_words(budget_of(record)), {})[record.cell.loss] = None
     if found.keys() <= {budget_words(None)}:
         return ""
     if len(found) == 1:
-        which = "Every row" if all(map(_tunable, records)) else "Every row that trains in step 2"
-        return f"{which} was {next(iter(found))}, by validation mAP; a cell has the winner of its study."
+        words = f"Every loss that trains was {next(iter(found))}, by validation mAP"
+        return f"{words}; a cell has the winner of its study."
     said = "; ".join(f"{', '.join(names)} {words}" for words, names in found.items())
     return f"Rows had unequal budgets, which may be all that they differ by: {wording.one_line(said)}."
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.deployment.card import _costs, _origin
+from bench.deployment.card import _accuracy, _costs, _origin, _what
+from bench.results.records import StageInfo
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,23 @@ def test_names_of_classes_are_text(make_record, bundle):
     record = make_record().model_copy(update={"params": bare})
     (line,) = (line for line in _origin(named, student, record) if line.startswith("- 3 classes"))
     assert line == r"- 3 classes: a_b, \<img src=x\>, \[l\](http://x) # h"
+
+
+@pytest.mark.parametrize(
+    ("stages", "said", "trained"),
+    [
+        (("distill", "finetune", "encode"), "then fine-tuned with the hashing loss csq", True),
+        (
+            ("trunk", "finetune", "encode"),
+            "a hash head, which alone was trained, with the hashing loss",
+            True,
+        ),
+        (("distill", "trunk", "fit", "encode"), "not fine-tuned (its codes, csq, were fitted", True),
+        (("trunk", "fit", "encode"), "not fine-tuned (its codes, csq, were fitted", False),
+    ],
+)
+def test_what_was_trained_is_said_of_it_alone(make_record, bundle, stages, said, trained):
+    known = {name: StageInfo(key="k", seconds=0.0, cached=False) for name in stages}
+    record = make_record(loss="csq").model_copy(update={"stages": known})
+    assert said in _what(bundle, record)
+    assert any(line.startswith("One training") for line in _accuracy(record, "fp32")) == trained

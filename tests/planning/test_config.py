@@ -61,7 +61,8 @@ def test_relative_weight_files_are_relative_to_the_grid(tmp_path):
 def test_a_schedule_spelt_out_may_be_set_for_all(tmp_path):
     (tmp_path / "grid.yaml").write_text(
         "schema: 1\nname: g\ndefaults: {image_size: 16, finetune: {schedule: {fall: cosine, level: 0.5}}}\n"
-        "axes: {dataset: [synthetic], student: [cukd_v1], method: [none], loss: [csq], bits: [16], seed: [0]}\n"
+        "axes: {dataset: [synthetic], student: [cukd_v1], method: [none], loss: [csq],"
+        " bits: [16], seed: [0]}\n"
     )
     grid = load_grid(tmp_path / "grid.yaml").grid
     assert resolve(LOSSES, grid.axes.loss[0], grid.defaults.finetune).schedule.level == 0.5

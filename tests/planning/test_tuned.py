@@ -221,6 +221,15 @@ def test_what_only_some_trial_cannot_be_is_refused_before_any_is_made(make, spac
         make(text.replace("studies: 2", f"studies: 2, space: {{loss: {{{space}}}}}"))
 
 
+def test_a_default_that_is_searched_anyway_is_held_to_nothing(make):
+    """Of csq the rate is 1e-5, which never could fall to this."""
+    text = ALONE.replace(
+        "{image_size: 16}", "{image_size: 16, finetune: {schedule: {fall: cosine, final_lr: 1.0e-4}}}"
+    )
+    space = "{loss: {csq: {lr: [0.001, 0.1, log]}, dch: {lr: [0.001, 0.1, log]}}}"
+    assert make(text.replace("studies: 2", f"studies: 2, space: {space}")).cells
+
+
 def test_defaults_that_a_tuned_loss_cannot_have_are_told_as_ever(make):
     text = ALONE.replace("{image_size: 16}", "{image_size: 16, finetune: {random_views: true}}")
     with pytest.raises(ConfigError, match="does not take defaults.finetune"):

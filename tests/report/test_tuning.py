@@ -17,7 +17,7 @@ def test_a_report_of_tuned_rows(write_results):
     assert "## expected best validation mAP against trials" in table
     assert "95 % interval over studies (Student's t, n = 3)" in table
     assert "A trial took 2 s (csq), 2 s (dch) of training, median." in table
-    assert "Every row was tuned in 3 studies of 16 trials, by validation mAP" in table
+    assert "Every loss that trains was tuned in 3 studies of 16 trials, by validation mAP" in table
     chart = written["curve_tuning_trials.svg"].read_text()
     assert "3 studies" in chart
     assert "expected best validation mAP" in written["index.html"].read_text()
