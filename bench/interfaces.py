@@ -262,6 +262,9 @@ class Loss(Stateful, Protocol):
     trains: ClassVar[bool] = True
     #: whether step 2 is ``fit`` alone: no labels, no training
     fitted: ClassVar[bool] = False
+    #: of what is fitted, whether codes are read back as vectors, which float queries are compared with: there
+    #: is a codebook and no hash head, and the methods of ``bench.types.Compression`` in place of ``fit``
+    compresses: ClassVar[bool] = False
     #: of what is fitted, whether the seed draws anything: else one seed stands for all
     draws: ClassVar[bool] = True
     #: whether the first bits of its codes can be codes, too (``bits: [[16, 32]]``)
@@ -351,6 +354,11 @@ class Metric(Protocol):
     judges: ClassVar[Judge | None] = "labels"
     #: for metrics on codes: whether they also take float embeddings (``Retrieval.bits`` is 0)
     embeddings: ClassVar[bool] = False
+    #: for metrics that take embeddings: whether they also take those that are read back from codes, and are
+    #: stored in fewer bytes than they have (``Loss.compresses``)
+    read_back: ClassVar[bool] = True
+    #: for metrics on networks: whether they say what is stored of an image (``Deployment.stored_bits``)
+    tells_storage: ClassVar[bool] = False
     #: for metrics on codes: whether they need ``Retrieval.features``, those of a frozen trunk
     needs_features: ClassVar[bool] = False
     #: for metrics on codes that labels judge: whether they are taken on each side, too, where classes are

@@ -25,7 +25,7 @@ from bench.hamming import first_bits
 from bench.interfaces import Network
 from bench.planning.stage import Stage
 from bench.registry import STUDENTS
-from bench.stages import networks
+from bench.stages import compressing, networks
 from bench.stages.context import Context
 from bench.stages.encode import CODES
 from bench.training import views
@@ -169,7 +169,13 @@ def _lengths(encode: Stage) -> list[int]:
 
 
 def _check_cell(cell: FoundCell, encode: Stage) -> None:
-    """Refuse a record that says of itself what is not so of its codes."""
+    """Refuse codes that no network makes, and a record that says of itself what is not so of its codes."""
+    if compressing.stored_bits(encode):
+        loss, student = cell.record.cell.loss, networks.student_of(encode)["name"]
+        raise UsageError(
+            f"{cell.path}: {loss} compresses features with a codebook, which bundles do not have; export "
+            f"the cell of {student} with loss none, and compress its embeddings with FAISS"
+        )
     made = {
         "dataset": encode.spec["dataset"]["name"],
         "student": networks.student_of(encode)["name"],

@@ -31,6 +31,7 @@ class Search(Metric):
     noise: ClassVar[Noise] = "timed"
     judges = None
     embeddings = True
+    read_back = False  # an index over codes has other times and sizes
 
     class Params(Parameters):
         """Which indexes, and how they are built."""

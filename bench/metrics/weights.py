@@ -21,14 +21,16 @@ class WeightsSize(Metric):
     version = 2
     subject: ClassVar[Subject] = "network"
     noise: ClassVar[Noise] = "exact"
+    tells_storage = True
 
     class Params(Parameters):
         """Nothing to set."""
 
     def compute(self, subject: Deployment) -> Measurement:
-        """Parameters and buffers, as both ship, tied ones once; packed codes, or embeddings in float32."""
+        """Parameters and buffers, as both ship, tied ones once; packed codes, compressed features, or embeddings in float32."""
         size = stored_bytes(subject.net)
-        code = -(-subject.bits // 8) if subject.bits else 4 * _width(subject)
+        bits = subject.bits or subject.stored_bits
+        code = -(-bits // 8) if bits else 4 * _width(subject)
         return Measurement(
             {
                 "weights_mb": MetricValue(size / 1e6, "MB", False, "exact"),

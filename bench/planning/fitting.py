@@ -21,6 +21,11 @@ def fits(loss: str) -> bool:
     return bool(getattr(LOSSES.get(loss), "fitted", Loss.fitted))  # interfaces need not be inherited from
 
 
+def compresses(loss: str) -> bool:
+    """Whether codes are read back as vectors, so that the network is the trunk alone."""
+    return fits(loss) and bool(getattr(LOSSES.get(loss), "compresses", Loss.compresses))
+
+
 def hashes(loss: str) -> bool:
     """Whether there is a step 2, so that cells have codes."""
     return fits(loss) or bool(LOSSES.get(loss).trains)
@@ -50,7 +55,8 @@ def fitting_refusals(point: Point, grid: Grid, images: Dataset) -> Iterator[tupl
         message = f"loss '{loss.name}' would be fitted to the images that {point.values['dataset'].name} is"
         yield "loss", f"{message} tested on; set its params to {{pool: train}}"
     if nested and not getattr(plugin, "nests", Loss.nests):
-        message = f"{loss.name} turns all bits together: the first of them are no codes by themselves"
+        how = "reads all bits back" if compresses(loss.name) else "turns all bits"
+        message = f"{loss.name} {how} together: the first of them are no codes by themselves"
         yield "bits", f"{message}; write bits: {list(nested)}, a network for each"
     longest = max(nested or [bits])
     width = None if _reshapes(point, grid) else _width(point)

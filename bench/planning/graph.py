@@ -10,7 +10,7 @@ from typing import Any
 from bench import environment
 from bench.interfaces import Loss, Method, Metric
 from bench.planning import tuned
-from bench.planning.fitting import draws, fits, has_features, hashes, keeps_trunk
+from bench.planning.fitting import compresses, draws, fits, has_features, hashes, keeps_trunk
 from bench.planning.resolved import Blocks, identity
 from bench.planning.stage import TRUNK, Stage
 from bench.registry import LOSSES, METHODS, METRICS
@@ -205,16 +205,25 @@ def _measure(
         return Stage("measure", f"{name}__{_read_slug(blocks, encode)}", what, read, cost_class=cost_class)
     # What a network costs does not depend on the values of its weights: one measurement serves all cells
     # that deploy the same architecture. Methods that change it have one for every network they leave.
-    own = {"student": blocks.student, "bits": blocks.bits, **_head(blocks)}
+    # What is compressed behind a network is no part of it.
+    bits = 0 if compresses(blocks.loss["name"]) else blocks.bits
+    stored = {"stored_bits": blocks.bits} if blocks.bits > bits and _tells_storage(metric) else {}
+    own = {"student": blocks.student, "bits": bits, **stored, **_head(blocks)}
     spec = {"metric": block, **own, **blocks.common, **blocks.seen, **where}
     student = f"{blocks.student['name']}/{blocks.image_size}"
     return Stage(
         "measure",
-        f"{name}__{_slug(blocks) if reshaped else blocks.student['name']}__{_code(blocks)}",
+        f"{name}__{_slug(blocks) if reshaped else blocks.student['name']}__{_code(bits)}",
         spec,
         _network(reshaped),
         cost_class=f"{name}/{student}",
     )
+
+
+def _tells_storage(metric: Any) -> bool:
+    return bool(
+        getattr(metric, "tells_storage", Metric.tells_storage)
+    )  # interfaces need not be inherited from
 
 
 def _head(blocks: Blocks) -> dict[str, Any]:
@@ -241,7 +250,12 @@ def _network(trained: Stage | None) -> dict[str, Stage]:
 
 
 def _trained_lengths(blocks: Blocks) -> dict[str, Any]:
-    """How long the codes of step 2 are; of several lengths the others are the first bits of the longest."""
+    """How long the codes of step 2 are; of several lengths the others are the first bits of the longest.
+
+    Those that are read back as vectors have a length that no later stage sees.
+    """
+    if compresses(blocks.loss["name"]):
+        return {"stored_bits": blocks.bits}
     if not blocks.nested:
         return {"bits": blocks.bits}
     return {"bits": blocks.nested[-1], "nested": list(blocks.nested)}
@@ -253,7 +267,7 @@ def _cut(blocks: Blocks) -> dict[str, Any]:
 
 
 def _read_slug(blocks: Blocks, encode: Stage) -> str:
-    return f"{encode.slug}__{_code(blocks)}" if blocks.nested else encode.slug
+    return f"{encode.slug}__{_code(blocks.bits)}" if blocks.nested else encode.slug
 
 
 def _shared(blocks: Blocks) -> dict[str, Any]:
@@ -269,11 +283,11 @@ def _coded_slug(blocks: Blocks) -> str:
 
 
 def _lengths(blocks: Blocks) -> str:
-    return f"{'+'.join(map(str, blocks.nested))}b" if blocks.nested else _code(blocks)
+    return f"{'+'.join(map(str, blocks.nested))}b" if blocks.nested else _code(blocks.bits)
 
 
-def _code(blocks: Blocks) -> str:
-    return f"{blocks.bits}b" if blocks.bits else "float"
+def _code(bits: int) -> str:
+    return f"{bits}b" if bits else "float"
 
 
 def _cost_class(blocks: Blocks) -> str:

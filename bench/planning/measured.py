@@ -9,7 +9,7 @@ from bench.errors import MissingPackageError, Problem, did_you_mean
 from bench.interfaces import Metric
 from bench.planning import yaml_nodes
 from bench.planning.config import GridFile
-from bench.planning.fitting import has_features, hashes
+from bench.planning.fitting import compresses, has_features, hashes
 from bench.planning.plan import Cell
 from bench.planning.resolved import Blocks, identity
 from bench.registry import DATASETS, METRICS
@@ -48,7 +48,8 @@ class Measured:
                 continue
             # Interfaces need not be inherited from.
             check = getattr(metric, "check", Metric.check)
-            if refusal := check(self._params[name], blocks.bits, size):
+            bits = 0 if compresses(blocks.loss["name"]) else blocks.bits
+            if refusal := check(self._params[name], bits, size):
                 yield self._file.problem(("measure", name), f"{name}: {refusal}")
 
     def entries(self) -> list[MetricEntry]:
@@ -109,7 +110,11 @@ def _applies(metric: Any, cell: Blocks) -> bool:
     judged = metric.judges in (None, DATASETS.get(cell.dataset.name).judged_by)
     # Interfaces need not be inherited from.
     there = has_features(cell) or not getattr(metric, "needs_features", Metric.needs_features)
-    return judged and there and (hashes(cell.loss["name"]) or metric.embeddings)
+    if compresses(cell.loss["name"]):
+        takes = metric.embeddings and getattr(metric, "read_back", Metric.read_back)
+    else:
+        takes = hashes(cell.loss["name"]) or metric.embeddings
+    return bool(judged and there and takes)
 
 
 def _declared(metric: str) -> tuple[MetricEntry, ...]:

@@ -14,7 +14,7 @@ from bench.data.loading import LoadedDataset
 from bench.errors import CellError
 from bench.hamming import first_bits, pack_signs
 from bench.planning.stage import TRUNK, Stage
-from bench.stages import networks
+from bench.stages import compressing, networks
 from bench.stages.context import Context
 from bench.stages.embedding import embed
 from bench.stages.memory import Needs
@@ -31,12 +31,15 @@ CODES = "codes.safetensors"
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Write packed codes, uint8 (n, ceil(bits / 8)); without step 2, unit embeddings, float32 (n, d)."""
+    """Write packed codes, uint8 (n, ceil(bits / 8)); without step 2, unit embeddings, float32 (n, d).
+
+    Of codes that are read back as vectors, it is these that are written: queries are compared with them.
+    """
     dataset = context.dataset(stage.spec["dataset"])
     net, preprocessing = networks.deployed(stage, context)
     parts = {"query": dataset.splits.query, "database": dataset.splits.database}
     if features := features_for(stage, context):
-        head = net.get_submodule("head")
+        head = net.get_submodule("head") if networks.code_length(stage) else nn.Identity()
         outputs = {name: features.outputs(head, one, stage.spec, context) for name, one in parts.items()}
     else:
         net = folded(net)
@@ -52,7 +55,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     if networks.code_length(stage):
         codes = {name: torch.from_numpy(pack_signs(values.numpy())) for name, values in outputs.items()}
     else:
-        codes = {name: torch.nn.functional.normalize(values, dim=1) for name, values in outputs.items()}
+        codes = {name: nn.functional.normalize(values, dim=1) for name, values in outputs.items()}
+        if compressing.stored_bits(stage):
+            codes = compressing.read_back(stage, codes, context)
     save_file(codes, folder / CODES)
     return {name: len(values) for name, values in codes.items()}
 

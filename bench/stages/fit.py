@@ -1,4 +1,4 @@
-"""Stage ``fit`` (step 2 without training): a hash head for features of a frozen trunk, without labels."""
+"""Stage ``fit`` (step 2 without training): a hash head or a codebook for features of a frozen trunk, no labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.data import pools
 from bench.errors import CellError
 from bench.planning.stage import TRUNK, Stage
 from bench.registry import LOSSES
-from bench.stages import networks, trunk
+from bench.stages import compressing, networks, trunk
 from bench.stages.context import Context
 from bench.stages.memory import Needs
 from bench.types import FittingParameters, HashingTask
@@ -23,7 +23,10 @@ VERSION = 1
 
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Fit to the images of the pool, of which none is a query; what is left is a network like any other."""
+    """Fit to the images of the pool, of which none is a query.
+
+    What is left is a network like any other, or a trunk with a codebook for its features.
+    """
     spec, source = stage.spec, stage.inputs[TRUNK]
     dataset, plugin = context.dataset(spec["dataset"]), LOSSES.get(spec["loss"]["name"])
     params = plugin.Params.of(spec["loss"]["params"])
@@ -33,14 +36,19 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     if not len(pool):
         raise CellError(f"{dataset.splits.protocol} has no images in pool '{params.pool}' to fit codes to")
     net, width = trunk.frozen(source, context)
-    bits = spec["bits"]
+    stored = compressing.stored_bits(stage)
+    bits = stored or spec["bits"]
     if refusal := plugin.check_width(bits, width):
         raise CellError(f"{spec['loss']['name']} {refusal}")
     task = HashingTask(bits, dataset.images.classes, len(pool), spec.get("seed", 0))
-    loss = plugin(params, task)
-    weight, bias = loss.fit(trunk.Features(source, context).of(pool).numpy())
-    network = _headed(net, torch.from_numpy(weight), torch.from_numpy(bias))
-    networks.save(network, folder / networks.NETWORK)
+    loss: Any = plugin(params, task)
+    features = trunk.Features(source, context).of(pool)
+    if stored:
+        compressing.write(loss, net, features, folder)
+    else:
+        weight, bias = loss.fit(features.numpy())
+        network = _headed(net, torch.from_numpy(weight), torch.from_numpy(bias))
+        networks.save(network, folder / networks.NETWORK)
     networks.save_architecture(networks.architecture(networks.taken_up(stage), context), folder)
     return {"images": len(pool), **loss.summary()}
 

@@ -121,6 +121,7 @@ def _deployment(stage: Stage, context: Context) -> Deployment:
         precision=spec["precision"],
         bits=spec["bits"],
         original=headed(*whole) if whole else None,
+        stored_bits=spec.get("stored_bits", 0),
     )
 
 

@@ -65,7 +65,7 @@ def taken_up(stage: Stage) -> Stage | None:
 
 
 def code_length(stage: Stage) -> int:
-    """Bits of the codes that a stage makes or reads; 0 without a step 2: they are embeddings.
+    """Bits of the codes that a stage makes or reads; 0 without a hash head: they are embeddings.
 
     Of a network with several lengths it is the longest, unless the stage reads the first bits alone.
     """
@@ -127,7 +127,7 @@ def deployed(
 ) -> tuple[nn.Module, Preprocessing]:
     """The network whose outputs an encode stage keeps, in eval mode, and what it expects of its input.
 
-    It is trunk and hash head, or the trunk alone where there was no step 2.
+    It is trunk and hash head, or the trunk alone where there is none.
 
     Args:
         first_bits: of a network with several code lengths, the one that its head is to have.
@@ -141,8 +141,8 @@ def deployed(
         restore(net, tensors)
         net = shortened(net, first_bits) if first_bits else net
     else:
-        # Only weights that nothing has trained or published depend on the seed.
-        with seeded(encode.spec["seed"], context.device):
+        # Only weights that nothing has trained or published depend on the seed; step 2 leaves no such.
+        with seeded(encode.spec.get("seed", 0), context.device):
             net, _ = distilled(student, size, trained, context)
     return context.place(seeing(net, encode.spec)).eval(), student.preprocessing
 

@@ -1,5 +1,6 @@
 """The values that layers share; no torch, no files, no configuration. Interfaces: ``bench.interfaces``."""
 
+from bench.types.compression import Codebook, Compression
 from bench.types.images import (
     Augmentation,
     Border,
@@ -60,6 +61,8 @@ __all__ = [
     "BatchSizes",
     "Border",
     "CameraTruth",
+    "Codebook",
+    "Compression",
     "Deployment",
     "DistillationBatch",
     "DistillationParameters",

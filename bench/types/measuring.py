@@ -105,7 +105,7 @@ class Retrieval:
     Attributes:
         query, database: packed uint8 codes (q, bits / 8) and (n, bits / 8), compared by Hamming distance;
             or, where ``bits`` is 0, float32 embeddings (q, d) and (n, d), compared by ``similarity``, of
-            length 1 for a cosine.
+            length 1 for a cosine, or as ``Compression.compared`` makes them.
         query_labels, database_labels: int (n,) or 0/1 (n, classes); or, with None for the database, int
             (q, m): the items that answer each query, -1 where there are fewer.
         query_index, database_index: int64 (q,) and (n,), their places in the data set, for ``truth``.
@@ -139,6 +139,7 @@ class Deployment:
         precision: ``fp32``, or ``bf16`` for autocast.
         bits: length of the codes it makes; 0 for a network whose feature is the embedding.
         original: the same net before step 1 pruned it; None where it did not.
+        stored_bits: of an image, where its feature is compressed afterwards, for metrics that tell of it; else 0.
     """
 
     net: nn.Module
@@ -147,6 +148,7 @@ class Deployment:
     precision: Literal["fp32", "bf16"]
     bits: int
     original: nn.Module | None = None
+    stored_bits: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from models.layers.heads import hash_network
 from tests.left import artifacts, loaded
 from tests.trainings import Trainings
 
-FITTED = [name for name in LOSSES.names() if LOSSES.get(name).fitted]
+FITTED = [name for name in LOSSES.names() if LOSSES.get(name).fitted and not LOSSES.get(name).compresses]
 HEADS = "{name: csq, params: {train: head}}", "{name: dch, params: {train: head, select: val, eval_every: 1}}"
 BITS = "[8]"
 

@@ -1,0 +1,85 @@
+"""RaBitQ: signs of randomly rotated features, and two numbers that turn them into unbiased distances. No labels.
+
+J. Gao and C. Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for Approximate
+Nearest Neighbor Search", SIGMOD 2024, by FAISS's ``RaBitQuantizer``. An image takes a bit a direction and 8 bytes,
+so that codes of ``bits`` look along ``bits - 64`` directions: principal components, rotated at random. The
+similarity is 1 - d²/2 with the estimate d² of ``IndexRaBitQ`` for queries that are not quantized (``qb = 0``).
+
+    loss: [rabitq]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.losses._compressed import Compressed
+from bench.losses._fitted import principal, rotation
+from bench.registry import LOSSES
+from bench.types import Codebook
+
+#: Bits of the two numbers beside the signs.
+NUMBERS_BITS = 64
+
+
+@LOSSES.register
+class Rabitq(Compressed):
+    """A bit for each of ``bits - 64`` rotated principal components, and two numbers; float queries."""
+
+    version = 1
+
+    @classmethod
+    def check(cls, bits: int) -> str | None:
+        """There is a direction at least."""
+        if bits > NUMBERS_BITS:
+            return None
+        return f"rabitq stores {NUMBERS_BITS} bits of numbers beside its signs, not {bits} in all; take 128"
+
+    @classmethod
+    def check_width(cls, bits: int, width: int) -> str | None:
+        """There are no more directions at right angles than numbers."""
+        most = width + NUMBERS_BITS
+        return (
+            f"stores at most {most} bits of features of {width} numbers, not {bits}" if bits > most else None
+        )
+
+    def learnt(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """``directions`` (bits - 64, width) and ``mean`` (width,); the seed draws the rotation."""
+        mean = features.mean(axis=0, dtype=np.float64)
+        found, _ = principal(features, mean, self.task.bits - NUMBERS_BITS)
+        return {
+            "directions": rotation(len(found), np.random.default_rng(self.task.seed)) @ found,
+            "mean": mean,
+        }
+
+    def stored(self, codebook: Codebook, features: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Packed signs, then the squared distance from the mean and the factor of the signs, float32 each."""
+        codes: NDArray[np.uint8] = _index(codebook).sa_encode(_turned(codebook, features))
+        return codes
+
+    def compared(
+        self, codebook: Codebook, query: NDArray[np.float32], codes: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Two numbers behind each vector complete the products: 1 - |q|²/2 and 1, 1 and -|x|²/2."""
+        asked, decoded = _turned(codebook, query), _index(codebook).sa_decode(codes)
+        squares = codes[:, -NUMBERS_BITS // 8 :].copy().view(np.float32)[:, :1]
+        own = 1 - np.square(asked).sum(axis=1, keepdims=True) / 2
+        return (
+            np.hstack([asked, own, np.ones_like(own)]),
+            np.hstack([decoded, np.ones_like(squares), -squares / 2]),
+        )
+
+
+def _turned(codebook: Codebook, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Along the directions, from the mean."""
+    return np.ascontiguousarray((features - codebook["mean"]) @ codebook["directions"].T)
+
+
+def _index(codebook: Codebook) -> Any:
+    """Its own center is 0: features are centred."""
+    index = faiss.IndexRaBitQ(directions := len(codebook["directions"]))
+    index.train(np.zeros((1, directions), np.float32))
+    return index
