@@ -1,8 +1,8 @@
 """Product quantization: of each part of a feature, which of 256 centroids is the nearest. No labels.
 
 H. Jegou, M. Douze, C. Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011: a byte a part,
-centroids by k-means (FAISS's ``ProductQuantizer``), and queries that are compared as they are (asymmetric). The
-similarity is the inner product of a query and what is read back, as of ``IndexPQ`` with
+centroids by k-means (FAISS's ``ProductQuantizer``), and queries that are compared as they are (asymmetric).
+The similarity is the inner product of a query and what is read back, as of ``IndexPQ`` with
 ``METRIC_INNER_PRODUCT``: centroids are means, so it is the cosine that a code lets expect.
 
     loss: [pq]
@@ -38,16 +38,16 @@ class Pq(Compressed):
         if bits % PART_BITS == 0:
             return None
         below, above = bits // PART_BITS * PART_BITS, -(-bits // PART_BITS) * PART_BITS
-        return (
-            f"pq stores a byte for each part of a feature, not {bits} bits; take {below or above} or {above}"
-        )
+        nearest = f"{below} or {above}" if below else f"{above}"
+        return f"pq stores a byte for each part of a feature, not {bits} bits in all; take {nearest}"
 
     @classmethod
     def check_width(cls, bits: int, width: int) -> str | None:
         """A part has a number at least."""
         if bits // PART_BITS <= width:
             return None
-        return f"cuts features of {width} numbers into at most {width} parts, {width * PART_BITS} bits, not {bits}"
+        most = f"{width} parts of a byte, {width * PART_BITS} bits"
+        return f"cuts features of {width} numbers into at most {most}, not {bits}"
 
     def learnt(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """``centroids`` (parts, 256, numbers); the seed draws those that k-means begins with."""
@@ -59,9 +59,7 @@ class Pq(Compressed):
         parts = self._cut(features)
         quantizer = faiss.ProductQuantizer(parts.shape[1], self.task.bits // PART_BITS, PART_BITS)
         quantizer.cp.seed = self.task.seed
-        quantizer.cp.min_points_per_centroid = (
-            1  # else FAISS writes to stderr what records say: how many there were
-        )
+        quantizer.cp.min_points_per_centroid = 1  # else FAISS writes to stderr that there were few images
         quantizer.train(parts)
         shape = quantizer.M, CENTROIDS, quantizer.dsub
         return {"centroids": faiss.vector_to_array(quantizer.centroids).reshape(shape)}

@@ -1,9 +1,10 @@
-"""RaBitQ: signs of randomly rotated features, and two numbers that turn them into unbiased distances. No labels.
+"""RaBitQ: signs of randomly rotated features, and two numbers that make them distances. No labels.
 
-J. Gao and C. Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for Approximate
-Nearest Neighbor Search", SIGMOD 2024, by FAISS's ``RaBitQuantizer``. An image takes a bit a direction and 8 bytes,
-so that codes of ``bits`` look along ``bits - 64`` directions: principal components, rotated at random. The
-similarity is 1 - d²/2 with the estimate d² of ``IndexRaBitQ`` for queries that are not quantized (``qb = 0``).
+J. Gao and C. Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for
+Approximate Nearest Neighbor Search", SIGMOD 2024, by FAISS's ``IndexRaBitQ``. An image takes a bit a direction
+and 8 bytes, so that codes of ``bits`` look along ``bits - 64`` directions: principal components, rotated at
+random. The similarity is 1 - d²/2 with the index's estimate d² of the squared distance along them, of queries
+that are not quantized (``qb = 0``).
 
     loss: [rabitq]
 """
@@ -41,19 +42,16 @@ class Rabitq(Compressed):
     @classmethod
     def check_width(cls, bits: int, width: int) -> str | None:
         """There are no more directions at right angles than numbers."""
-        most = width + NUMBERS_BITS
-        return (
-            f"stores at most {most} bits of features of {width} numbers, not {bits}" if bits > most else None
-        )
+        if bits <= (most := width + NUMBERS_BITS):
+            return None
+        return f"stores at most {most} bits of features of {width} numbers, not {bits}"
 
     def learnt(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """``directions`` (bits - 64, width) and ``mean`` (width,); the seed draws the rotation."""
         mean = features.mean(axis=0, dtype=np.float64)
         found, _ = principal(features, mean, self.task.bits - NUMBERS_BITS)
-        return {
-            "directions": rotation(len(found), np.random.default_rng(self.task.seed)) @ found,
-            "mean": mean,
-        }
+        turn = rotation(len(found), np.random.default_rng(self.task.seed))
+        return {"directions": turn @ found, "mean": mean}
 
     def stored(self, codebook: Codebook, features: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Packed signs, then the squared distance from the mean and the factor of the signs, float32 each."""

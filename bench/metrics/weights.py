@@ -27,7 +27,7 @@ class WeightsSize(Metric):
         """Nothing to set."""
 
     def compute(self, subject: Deployment) -> Measurement:
-        """Parameters and buffers, as both ship, tied ones once; packed codes, compressed features, or embeddings in float32."""
+        """Parameters and buffers, as both ship, tied ones once; codes, or embeddings in float32."""
         size = stored_bytes(subject.net)
         bits = subject.bits or subject.stored_bits
         code = -(-bits // 8) if bits else 4 * _width(subject)

@@ -27,7 +27,7 @@ def stored_bits(stage: Stage) -> int:
 
 
 def write(loss: Compression, net: nn.Module, features: Tensor, folder: Path) -> None:
-    """Learn a codebook from features (n, width) of any length, and leave it with the trunk that makes them."""
+    """Learn a codebook from features (n, width) of any length; leave it with the trunk that makes them."""
     unit = nn.functional.normalize(features, dim=1).numpy()
     save_file(dict(loss.codebook(unit)), folder / CODEBOOK)
     networks.save(net, folder / networks.STUDENT)
@@ -44,9 +44,7 @@ def read_back(encode: Stage, unit: Mapping[str, Tensor], context: Context) -> di
     codebook = {name: values.numpy() for name, values in context.tensors(fit, CODEBOOK).items()}
     loss, query, database = _loss(fit), unit["query"].numpy(), unit["database"].numpy()
     codes = loss.stored(codebook, database)
-    assert codes.shape == (len(database), -(-stored_bits(encode) // 8)), (
-        "codes have the bytes they are said to have"
-    )
+    assert codes.shape == (len(database), -(-stored_bits(encode) // 8))  # as its record will say
     vectors = loss.compared(codebook, query, codes)
     return {
         part: torch.from_numpy(np.ascontiguousarray(found))

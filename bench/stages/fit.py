@@ -1,4 +1,4 @@
-"""Stage ``fit`` (step 2 without training): a hash head or a codebook for features of a frozen trunk, no labels."""
+"""Stage ``fit`` (step 2 without training): a hash head or codebook for features of a frozen trunk."""
 
 from __future__ import annotations
 

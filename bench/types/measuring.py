@@ -139,7 +139,8 @@ class Deployment:
         precision: ``fp32``, or ``bf16`` for autocast.
         bits: length of the codes it makes; 0 for a network whose feature is the embedding.
         original: the same net before step 1 pruned it; None where it did not.
-        stored_bits: of an image, where its feature is compressed afterwards, for metrics that tell of it; else 0.
+        stored_bits: of an image, where its feature is compressed behind the network, for metrics that tell of
+            it; else 0.
     """
 
     net: nn.Module
