@@ -38,3 +38,17 @@ class Compressed(Loss):
     def summary(self) -> dict[str, Any]:
         """What is stored once for all images, in bytes."""
         return {"codebook_bytes": self.bytes}
+
+
+def by_distance(
+    query: NDArray[np.float32], database: NDArray[np.float32], squares: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Vectors (q, m + 2) and (n, m + 2) whose inner products are 1 - d²/2, a cosine if lengths are 1.
+
+    Args:
+        query, database: (q, m) and (n, m).
+        squares: (n,), what d² = |q|² + square - 2 qx has for the square of what is read back.
+    """
+    own = 1 - np.square(query).sum(axis=1) / 2
+    asked = np.column_stack([query, own, np.ones_like(own)])
+    return asked, np.column_stack([database, np.ones_like(squares), -squares / 2])

@@ -1,9 +1,8 @@
 """Product quantization: of each part of a feature, which of 256 centroids is the nearest. No labels.
 
 H. Jegou, M. Douze, C. Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011: a byte a part,
-centroids by k-means (FAISS's ``ProductQuantizer``), and queries that are compared as they are (asymmetric).
-The similarity is the inner product of a query and what is read back, as of ``IndexPQ`` with
-``METRIC_INNER_PRODUCT``: centroids are means, so it is the cosine that a code lets expect.
+centroids by k-means (FAISS's ``ProductQuantizer``), and the distance of queries, as they are, from the centroids
+of an image (asymmetric, equation 13), as ``IndexPQ`` has it.
 
     loss: [pq]
 """
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.losses._compressed import Compressed
+from bench.losses._compressed import Compressed, by_distance
 from bench.registry import LOSSES
 from bench.types import Codebook
 
@@ -73,7 +72,8 @@ class Pq(Compressed):
         self, codebook: Codebook, query: NDArray[np.float32], codes: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Queries as they are, and the centroids that codes name, one behind the other."""
-        return self._cut(query), _quantizer(codebook).decode(codes)
+        decoded = _quantizer(codebook).decode(codes)
+        return by_distance(self._cut(query), decoded, np.square(decoded).sum(axis=1))
 
     def _cut(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Parts one behind the other; those that are a number shorter than others end with a 0."""

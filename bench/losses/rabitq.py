@@ -1,10 +1,10 @@
 """RaBitQ: signs of randomly rotated features, and two numbers that make them distances. No labels.
 
 J. Gao and C. Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for
-Approximate Nearest Neighbor Search", SIGMOD 2024, by FAISS's ``IndexRaBitQ``. An image takes a bit a direction
-and 8 bytes, so that codes of ``bits`` look along ``bits - 64`` directions: principal components, rotated at
-random. The similarity is 1 - d²/2 with the index's estimate d² of the squared distance along them, of queries
-that are not quantized (``qb = 0``).
+Approximate Nearest Neighbor Search", SIGMOD 2024, by FAISS's ``IndexRaBitQ``. An image takes a bit for each
+direction and 8 bytes, so that codes of ``bits`` look along ``bits - 64`` directions: principal components,
+turned at random. Distances along them are estimated for queries that are not quantized (``qb = 0``); the index
+makes 0 of estimates below it, which would tie images, and they stay as they are here.
 
     loss: [rabitq]
 """
@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.losses._compressed import Compressed
+from bench.losses._compressed import Compressed, by_distance
 from bench.losses._fitted import principal, rotation
 from bench.registry import LOSSES
 from bench.types import Codebook
@@ -61,14 +61,9 @@ class Rabitq(Compressed):
     def compared(
         self, codebook: Codebook, query: NDArray[np.float32], codes: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Two numbers behind each vector complete the products: 1 - |q|²/2 and 1, 1 and -|x|²/2."""
-        asked, decoded = _turned(codebook, query), _index(codebook).sa_decode(codes)
-        squares = codes[:, -NUMBERS_BITS // 8 :].copy().view(np.float32)[:, :1]
-        own = 1 - np.square(asked).sum(axis=1, keepdims=True) / 2
-        return (
-            np.hstack([asked, own, np.ones_like(own)]),
-            np.hstack([decoded, np.ones_like(squares), -squares / 2]),
-        )
+        """Queries along the directions, and signs times their factor; codes know the squares themselves."""
+        squares = codes[:, -NUMBERS_BITS // 8 :].copy().view(np.float32)[:, 0]
+        return by_distance(_turned(codebook, query), _index(codebook).sa_decode(codes), squares)
 
 
 def _turned(codebook: Codebook, features: NDArray[np.float32]) -> NDArray[np.float32]:
