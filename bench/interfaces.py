@@ -167,6 +167,9 @@ class Method(Stateful, Protocol):
     views_per_step: ClassVar[int] = 1
     #: method that trains live teachers on the labels of the target first; they start from their own weights
     teacher_trained_by: ClassVar[str | None] = None
+    #: what a tuning may search, and does where the grid does not say: nothing that changes which network is
+    #: left, what teachers are asked or what a training costs
+    space: ClassVar[Space] = {}
     Params: ClassVar[type[Parameters]]
 
     params: Any

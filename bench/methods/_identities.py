@@ -11,12 +11,14 @@ from pydantic import Field
 
 from bench.interfaces import Method
 from bench.methods._sampling import distinct, filled
+from bench.methods._spaces import DESCENT
 from bench.types import (
     AnySchedule,
     DistillationBatch,
     DistillationParameters,
     DistillationTask,
     RateSchedule,
+    Space,
     later,
 )
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from models.layers.retrieval_network import RetrievalOutputs
+
+
+#: What a tuning searches of methods that are nothing else.
+IDENTITIES: Space = {**DESCENT, "margin": (0.05, 1.0, "log"), "triplet_weight": (0.1, 10.0, "log")}
 
 
 class IdentityParameters(DistillationParameters):

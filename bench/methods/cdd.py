@@ -12,13 +12,14 @@ teacher is the same network, first trained on the labels of the target.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.methods._identities import IdentityMethod, IdentityParameters
+from bench.methods._spaces import DESCENT
 from bench.registry import METHODS
-from bench.types import DistillationBatch, DistillationTask, later
+from bench.types import DistillationBatch, DistillationTask, Space, later
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,6 +37,7 @@ class CapacityDynamic(IdentityMethod):
     same_network = True
     shared_views = False
     teacher_trained_by = "retrieval"
+    space: ClassVar[Space] = {**DESCENT, "temperature": (1.0, 20.0, "log"), "fit_weight": (0.05, 5.0, "log")}
 
     class Params(IdentityParameters):
         """Published settings on MSMT17."""
@@ -137,14 +139,12 @@ class CapacityDynamic(IdentityMethod):
         from models.pruning.prune import prune
 
         pruned, self._channels = prune(self.net.trunk, self.params.threshold)
-        _, architecture = super().student()
-        return embedded(pruned, self.net.neck), {"channels": self._channels, **architecture}
+        return embedded(pruned, self.net.neck), {"channels": self._channels, **super().student()[1]}
 
     def summary(self) -> dict[str, Any]:
         """By block: all channels, those that are left, and those whose gradients were reset."""
-        masks = self._reset.masks
         return {
             "channels_before": {name: len(seen.weight) for name, seen in self._indicators.items()},
             "channels": self._channels,
-            "reset_channels": {name: int((~mask).sum()) for name, mask in masks.items()},
+            "reset_channels": {name: int((~mask).sum()) for name, mask in self._reset.masks.items()},
         }

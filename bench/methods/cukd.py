@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from bench.interfaces import Method
+from bench.methods._spaces import ADAPTIVE
 from bench.registry import METHODS
 from bench.types import DistillationBatch, SharedViewsParameters
 
@@ -26,6 +27,7 @@ class Cukd(Method):
 
     version = 1
     teachers = (1, 1)
+    space = ADAPTIVE
 
     class Params(SharedViewsParameters):
         """Published settings for CIFAR-10: Adam at 1e-4, constant, 160 epochs of batches of 64."""

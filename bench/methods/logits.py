@@ -9,13 +9,14 @@ labels are used. The student's classifier for them is dropped afterwards.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from bench.interfaces import Method
+from bench.methods._spaces import ADAPTIVE
 from bench.registry import METHODS
-from bench.types import DistillationBatch, SharedViewsParameters
+from bench.types import DistillationBatch, SharedViewsParameters, Space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,6 +29,7 @@ class Logits(Method):
     version = 1
     teachers = (1, 1)
     teacher_output = "logits"
+    space: ClassVar[Space] = {**ADAPTIVE, "temperature": (1.0, 20.0, "log")}
 
     class Params(SharedViewsParameters):
         """How soft the targets are."""

@@ -11,15 +11,24 @@ could be read of the paper; loss, sampling and defaults are this suite's own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.methods._projected import ProjectedMethod, vectors_undecayed
+from bench.methods._spaces import ADAPTIVE
 from bench.registry import METHODS
-from bench.types import AnySchedule, DistillationBatch, DistillationTask, FrozenTeacherParameters, cut, later
+from bench.types import (
+    AnySchedule,
+    DistillationBatch,
+    DistillationTask,
+    FrozenTeacherParameters,
+    Space,
+    cut,
+    later,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,6 +41,11 @@ class Ranking(ProjectedMethod):
     version = 2
     teachers = (1, 1)
     shared_views = False
+    space: ClassVar[Space] = {
+        **ADAPTIVE,
+        "list_weight": (0.05, 5.0, "log"),
+        "list_temperature": (0.02, 0.5, "log"),
+    }
 
     class Params(FrozenTeacherParameters):
         """Adam at 1e-4, cosine, 30 epochs; weight decay spares biases and normalisation."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.methods._identities import IdentityMethod, IdentityParameters
+from bench.methods._identities import IDENTITIES, IdentityMethod, IdentityParameters
 from bench.registry import METHODS
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Retrieval(IdentityMethod):
 
     version = 2
     teachers = (0, 0)
+    space = IDENTITIES
 
     class Params(IdentityParameters):
         """Nothing beside what identities need."""

@@ -8,13 +8,14 @@ spaces, so widths may differ, and no labels are used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from bench.interfaces import Method
+from bench.methods._spaces import ADAPTIVE
 from bench.registry import METHODS
-from bench.types import DistillationBatch, SharedViewsParameters
+from bench.types import DistillationBatch, SharedViewsParameters, Space
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,11 @@ class Rkd(Method):
 
     version = 1
     teachers = (1, 1)
+    space: ClassVar[Space] = {
+        **ADAPTIVE,
+        "distance_weight": (1.0, 250.0, "log"),
+        "angle_weight": (2.0, 500.0, "log"),
+    }
 
     class Params(SharedViewsParameters):
         """Angles count twice as much as distances, as in the authors' metric-learning runs (1 and 2)."""

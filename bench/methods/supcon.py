@@ -10,15 +10,16 @@ many labels there are; an image that is alone has another view of itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.methods._projected import ProjectedMethod, vectors_undecayed
+from bench.methods._spaces import ADAPTIVE
 from bench.registry import METHODS
-from bench.types import AnySchedule, DistillationBatch, DistillationParameters, DistillationTask, cut
+from bench.types import AnySchedule, DistillationBatch, DistillationParameters, DistillationTask, Space, cut
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,6 +32,7 @@ class SupCon(ProjectedMethod):
     version = 1
     teachers = (0, 0)
     views_per_step = 2
+    space: ClassVar[Space] = {**ADAPTIVE, "temperature": (0.02, 0.5, "log")}
 
     class Params(DistillationParameters):
         """The schedule of ``ranking``, which it is the reference of; the temperature is the published one."""

@@ -11,7 +11,7 @@ similarities between two views are matched, so widths may differ.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from bench.methods._projected import ProjectedMethod
 from bench.methods._sampling import one_of_each, two_of_each
+from bench.methods._spaces import ADAPTIVE
 from bench.registry import METHODS
 from bench.types import (
     AnySchedule,
@@ -26,6 +27,7 @@ from bench.types import (
     DistillationTask,
     FrozenTeacherParameters,
     RateSchedule,
+    Space,
     cut,
 )
 
@@ -42,6 +44,11 @@ class WhitenMtd(ProjectedMethod):
     version = 2
     teachers = (1, 16)
     views_per_step = 2
+    space: ClassVar[Space] = {
+        **ADAPTIVE,
+        "temperature": (0.01, 0.3, "log"),
+        "whitened_width": (32, 512, "log"),
+    }
 
     class Params(FrozenTeacherParameters):
         """Published settings: Adam, cosine from 1e-3 to 1e-6, 200 epochs, whitened to 512 dimensions."""
