@@ -33,7 +33,7 @@ def accuracy_draws(rows: Sequence[Row], name: str, results: Results) -> tuple[Fl
     """What each row's mean over seeds would have been, float64 (RESAMPLES, rows), the same at every call.
 
     Args:
-        rows: comparable ones, each with two seeds at least.
+        rows: comparable ones, each with two seeds at least, or the same with every seed (``seedless``).
         name: full name of an accuracy that all of them have.
         results: where scores by query lie.
 
@@ -130,7 +130,11 @@ def _query_strays(rows: Sequence[Row], scores: list[Scores]) -> Floats:
     with every seed: a row of these has no residual, and what is its own strays as it was resampled.
     """
     seeds = [tuple(record.cell.seed for record in row.records) for row in rows]
-    usual = max(sorted(set(seeds)), key=seeds.count)
+    usual = max(sorted(set(seeds)), key=lambda some: (len(some) > 1, seeds.count(some)))
+    # What is the same with every seed was made once, and crosses all of them.
+    crossing = max(len(usual), 2)
+    seeds = [own if len(own) > 1 else usual for own in seeds]
+    scores = [one if len(one) > 1 else one.repeat(crossing, axis=0) for one in scores]
     crossed = [one for one, own in zip(scores, seeds, strict=True) if own == usual]
     common: Floats = np.asarray(np.mean(crossed, axis=0, dtype=np.float64))
     varying = [one - common for one in crossed if np.ptp(one, axis=0).any()]

@@ -14,6 +14,7 @@ from bench.results import catalogue, wording
 from bench.results.chances import Attained, Chances
 from bench.results.folder import Results
 from bench.results.fronts import Front, eligible
+from bench.results.seedless import seedless
 from bench.results.summary import Row
 
 #: Pairs are told of so many rows at most, those that are likeliest to be on the front.
@@ -61,12 +62,17 @@ def _draw(front: Front, results: Results) -> _Drawn | None:
     if not rows:
         return None
     values, queries = accuracy_draws(rows, front.accuracy, results)
-    fewest = min(row.estimates[front.accuracy].n for row in rows)
+    fewest = min(_counts(rows, front.accuracy))
     return _Drawn({id(row): i for i, row in enumerate(rows)}, values, queries, fewest)
 
 
+def _counts(rows: Sequence[Row], accuracy: str) -> list[int]:
+    """How many seeds the rows have that seeds change; 0 alone where they change none."""
+    return [row.estimates[accuracy].n for row in rows if not seedless(row.records[0])] or [0]
+
+
 def _repeated(row: Row, accuracy: str) -> bool:
-    return len(row.estimates[accuracy].by_seed) > 1
+    return len(row.estimates[accuracy].by_seed) > 1 or seedless(row.records[0])
 
 
 def _chances(front: Front, drawn: _Drawn | None) -> Chances:
@@ -87,7 +93,7 @@ def _chances(front: Front, drawn: _Drawn | None) -> Chances:
     picked = np.zeros(len(rows))
     if students:
         picked[students] = front_chances.chosen(accuracy[:, students], cost[:, students], front.within)
-    counts = [row.estimates[front.accuracy].n for row in rows]
+    counts = _counts(rows, front.accuracy)
     return Chances(
         on_front=_spread(shares, judged, len(front.rows)),
         recommended=_spread(picked, judged, len(front.rows)),
@@ -97,13 +103,16 @@ def _chances(front: Front, drawn: _Drawn | None) -> Chances:
         draws=RESAMPLES,
         seeds=(min(counts), max(counts)),
         queries=drawn.queries,
-        notes=tuple(_notes(len(front.rows) - len(judged), drawn, unknown)),
+        notes=tuple(_notes(front, rows, drawn, unknown)),
     )
 
 
-def _notes(left_out: int, drawn: _Drawn, unknown: bool) -> list[str]:
+def _notes(front: Front, rows: Sequence[Row], drawn: _Drawn, unknown: bool) -> list[str]:
     notes = []
-    if left_out:
+    if alike := sum(seedless(row.records[0]) for row in rows):
+        what = "1 row is" if alike == 1 else f"{alike} rows are"
+        notes.append(f"{what} the same with every seed, so that queries alone stray")
+    if left_out := len(front.rows) - len(rows):
         what = "1 row of one seed is" if left_out == 1 else f"{left_out} rows of one seed are"
         notes.append(
             f"{what} left out, as rivals of others, too: nobody knows what another seed would have done"

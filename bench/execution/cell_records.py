@@ -18,7 +18,7 @@ from bench.errors import CellError, RecordError
 from bench.execution.outcomes import StageFailed
 from bench.planning.plan import Cell
 from bench.planning.stage import SCORES_FILE, Stage, walk
-from bench.results import records, tuning
+from bench.results import records, seedless, tuning
 from bench.results.folder import ResultsFolder
 from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo, Status
 from bench.results.sides import SIDES, with_side
@@ -79,7 +79,7 @@ def save_finished(cell: Cell, store: Store, made: set[str], log: str, how: Writi
                 key=stage.key,
                 seconds=found["seconds"] if found else None,
                 cached=stage.key not in made,
-                summary=_told(summary),
+                summary=_told(summary) | _drawing(stage),
                 history=[_rounded(epoch) for epoch in summary.get("history", [])],
             )
             warnings += summary.get("warnings", [])
@@ -205,6 +205,11 @@ def _told(summary: dict[str, Any]) -> dict[str, Any]:
     """A stage's summary without what the record has elsewhere."""
     elsewhere = {"history", "values", "per_query", "warnings"}
     return {name: value for name, value in summary.items() if name not in elsewhere}
+
+
+def _drawing(stage: Stage) -> dict[str, Any]:
+    """That a seed changes nothing, of codes that are fitted."""
+    return {seedless.DRAWS: False} if stage.kind == seedless.FIT and "seed" not in stage.spec else {}
 
 
 def _rounded(epoch: dict[str, float]) -> dict[str, float]:

@@ -41,7 +41,8 @@ class Chances:
         paired: positions of the rows that ``dominates`` is about, ascending.
         attained: what each budget buys; None where nothing is judged.
         draws: how many there were.
-        seeds: fewest and most seeds of the rows that are judged.
+        seeds: fewest and most seeds of the rows that are judged, without those that no seed changes; 0 and 0
+            where there are no others.
         queries: that were drawn; None where seeds alone were.
         missing: why there are no numbers; empty where there are some.
         notes: what a reader must know of them.
@@ -67,13 +68,14 @@ class Chances:
     @property
     def what(self) -> str:
         """Of what other ones were drawn: ``seeds and queries``."""
-        return "seeds" if self.queries is None else "seeds and queries"
+        return " and ".join(filter(None, ["seeds" * any(self.seeds), "queries" * (self.queries is not None)]))
 
     @property
     def over(self) -> str:
         """What was drawn: ``3 seeds and 1,000 queries``."""
         seeds = "–".join(map(str, dict.fromkeys(self.seeds)))
-        return f"{seeds} seeds" + ("" if self.queries is None else f" and {self.queries:,} queries")
+        queries = "" if self.queries is None else f"{self.queries:,} queries"
+        return " and ".join(filter(None, [f"{seeds} seeds" * any(self.seeds), queries]))
 
     def lean(self) -> Chances:
         """The same without pairs of rows."""

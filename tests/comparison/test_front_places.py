@@ -32,6 +32,23 @@ def cells(qualities, seeds=3, queries=200, **kwargs):
     ]
 
 
+def seedless_cell(student, macs, quality, **kwargs):
+    """A pretrained network as it is, which a grid has once whatever its seeds."""
+    record = priced(make_record(student, "none", "none", params={"student": {"weights": "sha256:1"}}), macs)
+    return record, scores_of(quality, 0, **kwargs)
+
+
+def test_rows_that_no_seed_changes_are_judged_by_their_queries(tmp_path):
+    own = cells([(1e6, 0.5), (2e6, 0.7)])
+    alone = [seedless_cell("frozen", 1.5e6, 0.71, queries=200), seedless_cell("cheap", 1e5, 0.2, queries=200)]
+    chances = judged(write_scored(tmp_path / "grid", [*own, *alone])).chances
+    assert None not in chances.on_front
+    assert chances.over == "3 seeds and 200 queries"
+    assert chances.notes == ("2 rows are the same with every seed, so that queries alone stray",)
+    frozen = judged(write_scored(tmp_path / "frozen", alone)).chances
+    assert (frozen.on_front, frozen.over, frozen.what) == ([1.0, 1.0], "200 queries", "queries")
+
+
 def by_name(front, values):
     return {row.configuration.student: value for row, value in zip(front.rows, values, strict=True)}
 
