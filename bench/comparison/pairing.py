@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.comparison.choosing import PARTS, choose
+from bench.comparison.crossing import crossed
 from bench.errors import UsageError
 from bench.results import tuning
 from bench.results.comparable import accuracy_conditions, limited, machine, settings
@@ -250,17 +251,15 @@ class _Found:
         self.refused.append((self._base_name(ours), reason))
 
     def _pair(self, ours: _Variant, theirs: _Variant) -> None:
-        before, after = self._by_seed(ours.finished), self._by_seed(theirs.finished)
+        before, after, once = crossed(self._by_seed(ours.finished), self._by_seed(theirs.finished))
         both = [seed for seed in before if seed in after]
         chosen = [_same_machine(before[seed], after[seed]) for seed in both]
         if both:
             changes = _changes(tuning.in_brief(ours.params), tuning.in_brief(theirs.params))
             notes = [f"{CHANGED}{_listed(changes)}"] if changes else []
-            notes += [
-                f"seed {one.cell.seed} against seed {other.cell.seed}"
-                for one, other in chosen
-                if one.cell.seed != other.cell.seed
-            ]
+            seeds = ((one.cell.seed, other.cell.seed) for one, other in chosen if not once)
+            notes += [f"seed {one} against seed {other}" for one, other in seeds if one != other]
+            notes += once
             notes += _lonely([seed for seed in before if seed not in after], "A")
             notes += _lonely([seed for seed in after if seed not in before], "B")
             sides = [one for one, _ in chosen], [other for _, other in chosen]

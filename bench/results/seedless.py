@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from bench.results.records import Record
 
-#: Stages that a seed draws for.
-_TRAINED = {"distill", "finetune"}
+#: Stages that a seed draws for, and one that every cell has whose stages are known.
+_TRAINED, _ALWAYS = {"distill", "finetune"}, "encode"
 #: The stage that fits codes without training; its summary says under ``DRAWS`` if it draws nothing.
 FIT, DRAWS = "fit", "draws"
 
 
 def seedless(record: Record) -> bool:
     """Whether no other seed would have made anything else of a finished cell; False where nobody knows."""
-    if record.status != "ok" or _TRAINED & record.stages.keys():
+    if record.status != "ok" or _ALWAYS not in record.stages or _TRAINED & record.stages.keys():
         return False
     if FIT in record.stages and record.stages[FIT].summary.get(DRAWS) is not False:
         return False

@@ -6,6 +6,7 @@ import pytest
 from bench.comparison.front_places import MOST_PAIRED, ONE_SEED, with_chances
 from bench.results.folder import Results
 from bench.results.fronts import front_of
+from bench.results.records import StageInfo
 from bench.results.summary import summarise
 from bench.results.wording import TWO_SEEDS
 from tests.recorded import make_record
@@ -35,7 +36,8 @@ def cells(qualities, seeds=3, queries=200, **kwargs):
 def seedless_cell(student, macs, quality, **kwargs):
     """A pretrained network as it is, which a grid has once whatever its seeds."""
     record = priced(make_record(student, "none", "none", params={"student": {"weights": "sha256:1"}}), macs)
-    return record, scores_of(quality, 0, **kwargs)
+    stages = {"encode": StageInfo(key="encode", seconds=1.0, cached=True)}
+    return record.model_copy(update={"stages": stages}), scores_of(quality, 0, **kwargs)
 
 
 def test_rows_that_no_seed_changes_are_judged_by_their_queries(tmp_path):

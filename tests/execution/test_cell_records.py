@@ -73,3 +73,12 @@ def test_what_a_stage_warns_of_stands_in_the_record_and_at_the_end_of_the_run(ti
 def test_limited_records_say_so(tiny):
     assert tiny("run", "--limit", 12, "--only", "method=none").code == 0
     assert {r.cell.protocol["limit"] for r in loaded(Path("results/tiny"))} == {12}
+
+
+def test_records_say_which_codes_no_seed_changes(tiny, folder):
+    chosen = ("--set", "axes.method=[none]", "--set", "axes.loss=[sign, itq]", "--set", "axes.seed=[0]")
+    assert tiny("run", *chosen).code == 0
+    said = {
+        record.cell.loss: record.stages["fit"].summary.get("draws") for record in loaded(Path("results/tiny"))
+    }
+    assert said == {"sign": False, "itq": None}

@@ -23,6 +23,7 @@ def test_networks_as_they_are_are_the_same_with_every_seed(same):
 @pytest.mark.parametrize(
     "drawn",
     [
+        record(),
         record("distill", "encode"),
         record("finetune", "encode"),
         record("fit", "encode"),  # an older record, or a rule that draws
