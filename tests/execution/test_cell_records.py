@@ -76,7 +76,7 @@ def test_limited_records_say_so(tiny):
 
 
 def test_records_say_which_codes_no_seed_changes(tiny, folder):
-    chosen = ("--set", "axes.method=[none]", "--set", "axes.loss=[sign, itq]", "--set", "axes.seed=[0]")
+    chosen = ("--set", "axes.method=[none]", "--set", "axes.loss=[sign, itq]", "--set", "axes.bits=[8]")
     assert tiny("run", *chosen).code == 0
     said = {
         record.cell.loss: record.stages["fit"].summary.get("draws") for record in loaded(Path("results/tiny"))
