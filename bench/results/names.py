@@ -175,4 +175,5 @@ def _differing(variants: list[dict[str, Any]], *, gaps: bool) -> list[str]:
         for key, value in values.items():
             found[key] |= set() if value is tuning.SEARCHED else {repr(value)}
     absent = {key for values in variants for key in found.keys() - values.keys()} if gaps else set()
-    return [key for key, seen in found.items() if len(seen) > 1 or key in absent]
+    apart = absent | tuning.told_apart(variants)
+    return [key for key, seen in found.items() if len(seen) > 1 or key in apart]

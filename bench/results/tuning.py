@@ -17,6 +17,8 @@ SCALES = ("log", "linear")
 STAGE = "tune"
 #: In place of the value of a parameter that a tuning finds, another one for every study.
 SEARCHED = object()
+#: What names call studies and trials.
+TUNED = "tuned"
 
 
 class _Part(BaseModel):
@@ -91,14 +93,23 @@ def as_named(record: Record) -> dict[str, Any]:
     if budget is None:
         return {}
     searched = dict.fromkeys(map(str, _space(budget)), SEARCHED)
-    return {**searched, "tuned": f"{budget.get('studies')} x {budget.get('trials')}"}
+    return {**searched, TUNED: f"{budget.get('studies')} x {budget.get('trials')}"}
 
 
 def space_as_named(record: Record) -> dict[str, Any]:
-    """What tells tunings apart whose budgets are the same otherwise."""
-    budget = budget_of(record) or {}
-    others = {"epochs_share": budget["epochs_share"]} if budget.get("epochs_share", 1.0) != 1.0 else {}
-    return {**others, "space": _space(budget)} if budget else {}
+    """What tells tunings apart whose budgets are the same otherwise; not which parameters are searched."""
+    budget = budget_of(record)
+    if budget is None:
+        return {}
+    spaces = {f"{name}_space": _searched(searched) for name, searched in _space(budget).items()}
+    return {"epochs_share": budget.get("epochs_share", 1.0), **spaces}
+
+
+def told_apart(variants: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Parameters that one tuning of a loss searches and another one has given; of values ``as_named``."""
+    tuned = [values for values in variants if TUNED in values]
+    searched = {name for values in tuned for name, value in values.items() if value is SEARCHED}
+    return {name for name in searched if any(one.get(name, SEARCHED) is not SEARCHED for one in tuned)}
 
 
 def _space(budget: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -102,8 +102,20 @@ def test_names_tell_a_tuned_loss_from_the_same_loss_as_it_is():
     assert names(plain).loss == "csq"
     assert names(tuned()).loss == "csq[tuned=3 x 16]"
     assert Names([tuned(), tuned(seed=1)])(tuned()).loss == "csq"
-    spaces = Names([tuned(), tuned(space={"lr": [1e-3, 1e-2, "log"]})])
-    assert "space" in spaces(tuned()).loss
+
+
+def test_names_tell_tunings_apart_by_what_they_differ_in():
+    narrow = tuned(space={**SPACE, "lr": [1e-3, 1e-2, "log"]})
+    names = Names([tuned(), narrow])
+    assert names(tuned()).loss == "csq[lr_space=1e-05 to 0.01 (log)]"
+    assert names(narrow).loss == "csq[lr_space=0.001 to 0.01 (log)]"
+    given = tuned(space={"targets": SPACE["targets"]})
+    given.params["loss"]["lr"] = 0.002
+    names = Names([tuned(), given])
+    assert (names(tuned()).loss, names(given).loss) == ("csq", "csq[lr=0.002]")
+    shorter = tuned(epochs_share=0.5)
+    names = Names([tuned(), shorter])
+    assert names(tuned()).loss != names(shorter).loss == "csq[epochs_share=0.5]"
 
 
 def test_a_tuning_in_few_words():
