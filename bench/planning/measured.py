@@ -60,7 +60,12 @@ class Measured:
         """Metrics that the grid asks for and none of its ``cells`` has, and axes that none can give."""
         for name, params in self._grid.measure.items():
             if params is not False and name not in self._met:
-                message = f"metric '{name}' applies to no cell of this grid; leave it out"
+                why = (
+                    ", as none keeps its trunk and sees images once"
+                    if _needs_features(METRICS.get(name))
+                    else ""
+                )
+                message = f"metric '{name}' applies to no cell of this grid{why}; leave it out"
                 yield self._file.problem(("measure", name), message)
         yield from self._unknown_axes(cells)
 
@@ -108,13 +113,18 @@ def _applies(metric: Any, cell: Blocks) -> bool:
     if metric.subject == "network":
         return True
     judged = metric.judges in (None, DATASETS.get(cell.dataset.name).judged_by)
-    # Interfaces need not be inherited from.
-    there = has_features(cell) or not getattr(metric, "needs_features", Metric.needs_features)
+    there = has_features(cell) or not _needs_features(metric)
     if compresses(cell.loss["name"]):
+        # Interfaces need not be inherited from.
         takes = metric.embeddings and getattr(metric, "read_back", Metric.read_back)
     else:
         takes = hashes(cell.loss["name"]) or metric.embeddings
     return bool(judged and there and takes)
+
+
+def _needs_features(metric: Any) -> bool:
+    # Interfaces need not be inherited from.
+    return bool(getattr(metric, "needs_features", Metric.needs_features))
 
 
 def _declared(metric: str) -> tuple[MetricEntry, ...]:

@@ -40,7 +40,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     subject: Any = _SUBJECTS[plugin.subject](stage, context)
     # Interfaces need not be inherited from.
     sided = _codes(stage, context).sides if getattr(plugin, "by_side", Metric.by_side) else {}
-    apart = {side: _with_features(part, stage, context) for side, part in sided.items()}
+    apart = {side: dataclasses.replace(part, features=subject.features) for side, part in sided.items()}
     measurement = on_each_side(plugin(params).compute, subject, apart)
     if measurement.no_number:
         raise CellError(f"metric {spec['metric']['name']} found no number for {measurement.no_number}")
@@ -92,15 +92,11 @@ def _codes(stage: Stage, context: Context) -> _Codes:
 
 
 def _retrieval(stage: Stage, context: Context) -> Retrieval:
-    return _with_features(_codes(stage, context).whole, stage, context)
-
-
-def _with_features(codes: Retrieval, stage: Stage, context: Context) -> Retrieval:
-    """``codes`` with the features that the stage reads beside them, if it does."""
-    features = features_for(stage, context)
+    """The codes of a cell, with the features that the stage reads beside them, if it does."""
+    whole, features = _codes(stage, context).whole, features_for(stage, context)
     if features is None:
-        return codes
-    return dataclasses.replace(codes, features=lambda places: features.of(places).numpy())
+        return whole
+    return dataclasses.replace(whole, features=lambda places: features.of(places).numpy())
 
 
 def _deployment(stage: Stage, context: Context) -> Deployment:
