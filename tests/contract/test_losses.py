@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.planning.search_space import points, range_fault, within
+from bench.planning.search_space import points, range_fault
 from bench.planning.tuned import tunable
 from bench.registry import LOSSES
 from bench.types import HashingParameters, HashingTask
+from tests.spaces import within
 
 BITS, CLASSES, IMAGES = 16, 5, 12
 #: Losses whose gradient is on purpose not the derivative of their value; their own tests compare it with

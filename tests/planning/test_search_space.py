@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from bench.planning.search_space import points, range_fault
-from bench.results.tuning import is_range
 from bench.types import Parameters
+from tests.spaces import within
 
 
 class Some(Parameters):
@@ -26,11 +26,6 @@ SPACE = {
     "epochs": [5, 50, "linear"],
     "kind": ["a", "b", "c"],
 }
-
-
-def within(value, searched):
-    """Whether a value could be drawn."""
-    return searched[0] <= value <= searched[1] if is_range(searched) else value in searched
 
 
 @given(st.integers(2, 40), st.integers(0, 30))
