@@ -63,7 +63,8 @@ def _drawn(size: int, trials: int, study: int) -> NDArray[np.float64]:
 
     sampler = qmc.Sobol(size, rng=np.random.default_rng(study))
     # A power of two is balanced; of fewer, the first ones are.
-    return sampler.random_base2(math.ceil(math.log2(trials)))[:trials]
+    found: NDArray[np.float64] = sampler.random_base2(math.ceil(math.log2(trials)))
+    return found[:trials]
 
 
 def _at(searched: Sequence[Any], u: float, *, whole: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from bench.planning.tuned import LAST_SEED, space_of, tunable, tuning_of
 from bench.planning.yaml_nodes import Path
 from bench.registry import LOSSES
 from bench.results.tuning import is_range
+from bench.types import Space
 
 _PLACE: Path = ("tune", "space", "loss")
 
@@ -56,7 +57,7 @@ def _entries(grid: Grid) -> Iterator[tuple[Path, NamedPlugin]]:
         yield from ((("include", i, "loss", j), entry) for j, entry in enumerate(overlay.loss or ()))
 
 
-def _space_faults(name: str, space: dict[str, list[Any]]) -> Iterator[Fault]:
+def _space_faults(name: str, space: Space) -> Iterator[Fault]:
     """Of what is searched for one loss."""
     known = tunable(LOSSES.get(name))
     if not space:
@@ -72,7 +73,7 @@ def _space_faults(name: str, space: dict[str, list[Any]]) -> Iterator[Fault]:
             yield from _value_faults(place, name, parameter, searched)
 
 
-def _value_faults(place: Path, name: str, parameter: str, searched: list[Any]) -> Iterator[Fault]:
+def _value_faults(place: Path, name: str, parameter: str, searched: Sequence[Any]) -> Iterator[Fault]:
     """Of the ends of a range, or of values to choose from."""
     for i, value in enumerate(searched[:2] if is_range(searched) else searched):
         try:
