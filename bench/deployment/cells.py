@@ -106,8 +106,10 @@ def offers(results: Results) -> list[str]:
     fronts = _fronts(results, WITHIN, cost) if cost else []
     found = [(front, front.recommended.records) for front in fronts if front.recommended]
     if len(found) == 1:
+        ((front, seeds),) = found
         options = () if cost == SIZES[0] else ("--cost", cost)
-        return [_offer(found[0][0], commands.export_best(results.folder, *options))]
+        best = commands.export(results, seeds[0]) and commands.export_best(results.folder, *options)
+        return [_offer(front, best)]
     lines = [
         f"{front.group.title}: {_offer(front, commands.export(results, seeds[0]))}" for front, seeds in found
     ]
@@ -115,7 +117,8 @@ def offers(results: Results) -> list[str]:
 
 
 def _offer(front: Front, command: str) -> str:
-    return f"{recommendation(front).removesuffix('.')}; take it away: {command}"
+    sentence = recommendation(front)
+    return f"{sentence.removesuffix('.')}; take it away: {command}" if command else sentence
 
 
 def _best(folder: Path, within: float, cost: str) -> FoundCell:

@@ -1,15 +1,12 @@
-"""What codes share that are read back as vectors: no head, a codebook, and what both cost and lose."""
+"""What codes share that are read back as vectors: a codebook and no head, distances as products."""
 
 from __future__ import annotations
-
-from abc import abstractmethod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.interfaces import Loss
-from bench.types import Codebook, FittingParameters
+from bench.types import FittingParameters
 
 
 class Compressed(Loss):
@@ -20,24 +17,6 @@ class Compressed(Loss):
     compresses = True
     nests = False
     Params = FittingParameters
-
-    def __init__(self, params: Any, task: Any) -> None:
-        super().__init__(params, task)
-        self.bytes = 0
-
-    def codebook(self, features: NDArray[np.float32]) -> Codebook:
-        """What is ``learnt``, in single precision."""
-        found = {name: np.ascontiguousarray(one, np.float32) for name, one in self.learnt(features).items()}
-        self.bytes = sum(array.nbytes for array in found.values())
-        return found
-
-    @abstractmethod
-    def learnt(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """What codes are written and read with, from features (n, width) of length 1, without labels."""
-
-    def summary(self) -> dict[str, Any]:
-        """What is stored once for all images, in bytes."""
-        return {"codebook_bytes": self.bytes}
 
 
 def by_distance(

@@ -1,8 +1,8 @@
 """Product quantization: of each part of a feature, which of 256 centroids is the nearest. No labels.
 
 H. Jegou, M. Douze, C. Schmid, "Product Quantization for Nearest Neighbor Search", TPAMI 2011: a byte a part,
-centroids by k-means (FAISS's ``ProductQuantizer``), and the distance of queries, as they are, from the centroids
-of an image (asymmetric, equation 13), as ``IndexPQ`` has it.
+centroids by k-means (FAISS's ``ProductQuantizer``), and asymmetric distances, of queries as they are from the
+centroids of an image, as ``IndexPQ`` has them.
 
     loss: [pq]
 """
@@ -48,7 +48,7 @@ class Pq(Compressed):
         most = f"{width} parts of a byte, {width * PART_BITS} bits"
         return f"cuts features of {width} numbers into at most {most}, not {bits}"
 
-    def learnt(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def codebook(self, features: NDArray[np.float32]) -> Codebook:
         """``centroids`` (parts, 256, numbers); the seed draws those that k-means begins with."""
         if len(features) < CENTROIDS:
             raise BenchError(

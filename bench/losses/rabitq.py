@@ -3,8 +3,8 @@
 J. Gao and C. Long, "RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for
 Approximate Nearest Neighbor Search", SIGMOD 2024, by FAISS's ``IndexRaBitQ``. An image takes a bit for each
 direction and 8 bytes, so that codes of ``bits`` look along ``bits - 64`` directions: principal components,
-turned at random. Distances along them are estimated for queries that are not quantized (``qb = 0``); the index
-makes 0 of estimates below it, which would tie images, and they stay as they are here.
+turned at random. Distances along them are estimated for queries that are not quantized (``qb = 0``). The
+index makes 0 of estimates below 0, which ties images; here they stay as they are.
 
     loss: [rabitq]
 """
@@ -46,12 +46,12 @@ class Rabitq(Compressed):
             return None
         return f"stores at most {most} bits of features of {width} numbers, not {bits}"
 
-    def learnt(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def codebook(self, features: NDArray[np.float32]) -> Codebook:
         """``directions`` (bits - 64, width) and ``mean`` (width,); the seed draws the rotation."""
         mean = features.mean(axis=0, dtype=np.float64)
         found, _ = principal(features, mean, self.task.bits - NUMBERS_BITS)
         turn = rotation(len(found), np.random.default_rng(self.task.seed))
-        return {"directions": turn @ found, "mean": mean}
+        return {"directions": (turn @ found).astype(np.float32), "mean": mean.astype(np.float32)}
 
     def stored(self, codebook: Codebook, features: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Packed signs, then the squared distance from the mean and the factor of the signs, float32 each."""

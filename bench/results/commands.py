@@ -19,8 +19,8 @@ def typed(path: Path) -> str:
 
 
 def export(results: Results, record: Record) -> str:
-    """Take the network of one cell away; empty where the record is of none, or does not say which it is."""
-    known = record.status == "ok" and "encode" in record.stages
+    """Take the network of one cell away; empty where the record is of none, or of codes that none gives."""
+    known = record.status == "ok" and "encode" in record.stages and not record.reads_back
     return _bench("export", typed(results.path(record)), BUNDLE) if known else ""
 
 

@@ -187,6 +187,11 @@ class Record(_Part):
         """Full name of the accuracy that the cell is judged by."""
         return catalogue.full_name("map", self.metrics)
 
+    @property
+    def reads_back(self) -> bool:
+        """Whether its codes are read back with a codebook, so that they are no bits that a network gives."""
+        return "fit" in self.stages and "codebook_bytes" in self.stages["fit"].summary
+
     def metric(self, name: str) -> tuple[str, Measured] | None:
         """The metric called ``name``, in full or short (``catalogue.full_name``), if any."""
         full = catalogue.full_name(name, self.metrics)

@@ -26,11 +26,16 @@ def stored_bits(stage: Stage) -> int:
     return int(stage.settled("loss").get("stored_bits", 0))
 
 
-def write(loss: Compression, net: nn.Module, features: Tensor, folder: Path) -> None:
-    """Learn a codebook from features (n, width) of any length; leave it with the trunk that makes them."""
-    unit = nn.functional.normalize(features, dim=1).numpy()
-    save_file(dict(loss.codebook(unit)), folder / CODEBOOK)
+def write(loss: Compression, net: nn.Module, features: Tensor, folder: Path) -> dict[str, Any]:
+    """Learn a codebook from features (n, width) of any length; leave it with the trunk that makes them.
+
+    Returns:
+        For the summary: what is stored once for all images.
+    """
+    codebook = loss.codebook(nn.functional.normalize(features, dim=1).numpy())
+    save_file(dict(codebook), folder / CODEBOOK)
     networks.save(net, folder / networks.STUDENT)
+    return {"codebook_bytes": sum(array.nbytes for array in codebook.values())}
 
 
 def read_back(encode: Stage, unit: Mapping[str, Tensor], context: Context) -> dict[str, Tensor]:

@@ -44,13 +44,14 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     loss: Any = plugin(params, task)
     features = trunk.Features(source, context).of(pool)
     if stored:
-        compressing.write(loss, net, features, folder)
+        found = compressing.write(loss, net, features, folder)
     else:
+        found = {}
         weight, bias = loss.fit(features.numpy())
         network = _headed(net, torch.from_numpy(weight), torch.from_numpy(bias))
         networks.save(network, folder / networks.NETWORK)
     networks.save_architecture(networks.architecture(networks.taken_up(stage), context), folder)
-    return {"images": len(pool), **loss.summary()}
+    return {"images": len(pool), **found, **loss.summary()}
 
 
 def memory(stage: Stage, needs: Needs) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,4 @@ class Compression(Protocol):
 
         Their inner products are what codes tell of the cosines of features, and rank them.
         """
-        ...
-
-    def summary(self) -> dict[str, Any]:
-        """As that of ``Loss``."""
         ...

@@ -49,7 +49,6 @@ def test_all_that_is_kept_of_an_image_are_its_bits(name, features):
     query, database = loss.compared(codebook, features[:7], codes)
     assert query.dtype == database.dtype == np.float32
     assert (len(query), len(database), query.shape[1]) == (7, IMAGES, database.shape[1])
-    assert loss.summary()["codebook_bytes"] == sum(array.nbytes for array in codebook.values())
 
 
 @pytest.mark.parametrize("name", COMPRESSED)

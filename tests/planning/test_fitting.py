@@ -82,6 +82,16 @@ def test_neither_labels_nor_training_are_asked_for(make, monkeypatch):
         ("itq", "[[4, 8]]", r"10:10: itq turns all bits together: the first of them are no codes by "
          r"themselves; write bits: \[4, 8\], a network for each"),
         ("pca_rotation", "[[4, 8]]", "pca_rotation turns all bits together"),
+        ("pq", "[[8, 16]]", r"10:10: pq reads all bits back together: the first of them are no codes by "
+         r"themselves; write bits: \[8, 16\], a network for each"),
+        ("pq", "[12]", r"10:10: pq stores a byte for each part of a feature, not 12 bits in all; take 8 or "
+         r"16; drop it or add exclude: \[\{loss: pq, bits: 12\}\]"),
+        ("pq", "[104]", r"10:10: pq cuts features of 12 numbers into at most 12 parts of a byte, 96 bits, "
+         r"not 104 \(tiny_student\); drop it"),
+        ("rabitq", "[64]", r"10:10: rabitq stores 64 bits of numbers beside its signs, not 64 in all; take "
+         r"128"),
+        ("rabitq", "[128]", r"10:10: rabitq stores at most 76 bits of features of 12 numbers, not 128"),
+        ("{name: pq, params: {epochs: 3}}", "[8]", "unknown key 'epochs' of loss 'pq'"),
         ("{name: csq, params: {train: head, random_views: true}}", "[8]",
          "loss 'csq': train should be all where random_views is true: a head alone sees no views"),
         ("{name: csq, params: {train: haed}}", "[8]", "train of loss 'csq' should be 'all' or 'head'"),
@@ -113,3 +123,27 @@ def test_images_that_a_set_is_tested_on_are_not_fitted_to(make, monkeypatch):
         make(text)
     params = "[{name: pca, params: {pool: train}}, {name: lsh, params: {pool: train}}]"
     assert make(text.replace("[pca, lsh]", params))
+
+
+def test_codes_that_are_read_back_cost_their_trunk_and_what_they_store(make):
+    plan = make(GRID.replace("[csq, dch]", "[none, pq, lsh]"))
+    behind = {(c.info.loss, c.info.bits): c.leaves for c in plan.cells if c.info.method == "none"}
+    assert behind.keys() == {("none", 0), *((loss, bits) for loss in ("pq", "lsh") for bits in (16, 32))}
+    for bits in (16, 32):
+        leaves = behind["pq", bits]
+        assert leaves["measure/macs"].key == behind["none", 0]["measure/macs"].key
+        assert leaves["measure/macs"].place == behind["none", 0]["measure/macs"].place
+        assert leaves["measure/weights"].spec["stored_bits"] == bits
+        assert "stored_bits" not in behind["lsh", bits]["measure/weights"].spec
+        # Metrics of codes, and of an index over vectors, are those of other bytes than are stored.
+        assert "measure/search" in behind["none", 0].keys() - leaves.keys()
+        assert "measure/distinct_codes" in behind["lsh", bits].keys() - leaves.keys()
+        encode = leaves["measure/map"].inputs["encode"]
+        assert encode.inputs.keys() == {"fit", "trunk"}
+    assert behind["pq", 16]["measure/weights"].key != behind["pq", 32]["measure/weights"].key
+
+
+def test_what_says_nothing_of_vectors_that_are_read_back_is_told(make):
+    text = GRID.replace("[csq, dch]", "[pq]") + "measure: {rescore: {}}\n"
+    with pytest.raises(ConfigError, match="metric 'rescore' applies to no cell of this grid; leave it out"):
+        make(text)

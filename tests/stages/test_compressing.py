@@ -12,6 +12,8 @@ from safetensors.numpy import load_file
 
 from bench.data import loading
 from bench.hamming import average_precision_from_histograms
+from bench.results import commands
+from bench.results.folder import load_results
 from tests.left import artifacts, loaded
 
 COMPRESSED = "pq", "rabitq"
@@ -144,6 +146,9 @@ def test_bundles_are_refused_with_what_to_take(records, bench):
         cure = "export the cell of tiny_student with loss none, and compress its embeddings with FAISS"
         assert f"{loss} compresses features with a codebook, which bundles do not have; {cure}" in done.err
         assert not Path("bundle").exists()
+        results = load_results(Path("results/tiny"))
+        assert commands.export(results, record) == ""
+        assert commands.export(results, records["lsh"])
 
 
 def test_a_pool_without_enough_images_is_told(tiny):
@@ -154,3 +159,19 @@ def test_a_pool_without_enough_images_is_told(tiny):
         "pq looks for 256 centroids among the features of 100 images; take pool: database, more images, or "
         "loss itq",
     )
+
+
+def test_reports_say_what_the_bits_are(records, bench):
+    done = bench("report", "results/tiny")
+    assert done.code == 0, done.err
+    table = Path("results/tiny/report/table.md").read_text()
+    assert (
+        "- pq, rabitq: bits stored of an image, read back as vectors that float queries are compared" in table
+    )
+
+
+def test_what_is_recommended_and_cannot_be_exported_is_no_offer(tiny):
+    done = tiny("run", *CHEAP, "--only", "method=none", edit=edit(["pq"]))
+    assert done.code == 0
+    assert "Smallest student within 0.02" in done.out
+    assert "take it away" not in done.out

@@ -153,10 +153,16 @@ def group_notes(group: Group) -> list[str]:
 
 
 def float_notes(group: Group) -> Iterator[str]:
-    """What the rows without binary codes are: networks after step 1, or what somebody brought."""
+    """What rows without binary codes are: features after step 1, compressed or not, or what is brought."""
     floats = [row for row in group.rows if row.configuration.bits == 0]
     if any(row.role != "external" for row in floats):
         yield f"{wording.FLOAT}: embeddings after step 1, compared by cosine; no binary codes."
+    read_back = sorted({row.configuration.loss for row in group.rows if row.records[0].reads_back})
+    if read_back:
+        yield (
+            f"{', '.join(read_back)}: bits stored of an image, read back as vectors that float queries are "
+            "compared with; no binary codes."
+        )
     brought: dict[str, list[str]] = defaultdict(list)
     for row in floats:
         if row.role == "external":
