@@ -7,7 +7,7 @@ from operator import eq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report.charts.forms import MOST_PANELS, form_of, panels_of, split, values_of
+from bench.report.charts.forms import MOST_PANELS, form_of, nearest, panels_of, split, values_of
 from bench.report.charts.points import LISTED, Points
 from bench.results.folder import load_results
 from bench.results.names import Configuration
@@ -156,6 +156,14 @@ def test_a_teacher_of_another_length_stands_in_all_panels():
     other, own = len(rows) - 2, len(rows) - 1
     panels = panels_of(rows, ("bits",))
     assert [(other in some, own in some) for some in panels.values()] == [(True, False), (True, True)]
+
+
+def test_parameters_of_its_own_leave_a_teacher_in_the_panel_of_its_loss():
+    panels = [("csq", 16), ("csq", 32), ("dch", 16)]
+    assert nearest(("csq[train=head]", 16), panels) == [("csq", 16)]
+    assert nearest(("csq[train=head]", 64), panels) == [("csq", 16), ("csq", 32)]
+    assert nearest(("itq", 64), panels) == panels
+    assert nearest(("csq", 32), panels) == [("csq", 32)]
 
 
 def test_a_teacher_of_a_combination_that_no_student_has_stands_in_the_panels_that_are_nearest():

@@ -98,12 +98,23 @@ def values_of(row: Row, facets: Sequence[Facet]) -> Values:
 
 
 def nearest(own: Values, panels: Collection[Values]) -> list[Values]:
-    """The panels that agree in most facets with what has the values ``own``: its own one, where there is."""
-    agreeing = {
-        values: sum(one == other for one, other in zip(own, values, strict=True)) for values in panels
-    }
-    most = max(agreeing.values(), default=0)
-    return [values for values, many in agreeing.items() if many == most]
+    """The panels that agree in most facets with what has the values ``own``: its own one, where there is.
+
+    Of as many, those that agree but for parameters: ``csq[train=head]`` belongs to ``csq``.
+    """
+
+    def agreeing(values: Values) -> tuple[int, int]:
+        pairs = list(zip(own, values, strict=True))
+        alike = sum(_plain(one) == _plain(other) for one, other in pairs)
+        return sum(one == other for one, other in pairs), alike
+
+    most = max(map(agreeing, panels), default=(0, 0))
+    return [values for values in panels if agreeing(values) == most]
+
+
+def _plain(value: str | int) -> str:
+    """A name without its parameters."""
+    return str(value).partition("[")[0]
 
 
 def _students(rows: Sequence[Row]) -> list[Row]:
