@@ -12,11 +12,12 @@ from bench.data import loading
 from bench.data.copies import Copies
 from bench.data.loading import LoadedDataset
 from bench.data.splits import manifest_hash
+from bench.data.unseen import numbered_last
 from bench.datasets import fashion_mnist
 from bench.planning.build import build_plan
 from bench.planning.config import load_grid
 from bench.results.folder import load_results
-from bench.types import ImageSet, Splits
+from bench.types import ImageSet, Splits, Unseen
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = sorted(path.parent for path in (ROOT / "results/published").glob("*/grid.json"))
@@ -41,12 +42,31 @@ def known(folder: Path) -> dict[str, Known]:
             for part in ("query", "train", "val", "database")
         )
         pixels = np.broadcast_to(np.uint8(0), (content["images"], *fashion_mnist.SHAPE))
-        labels = np.zeros(len(pixels), np.int64)
-        images = ImageSet(pixels, labels, len(fashion_mnist.NAMES), fashion_mnist.AUGMENTATION)
+        images = ImageSet(pixels, labels(), len(fashion_mnist.NAMES), fashion_mnist.AUGMENTATION)
+        kept = unseen_in(content, images)
         found[json.dumps(record.params["dataset"], sort_keys=True)] = Known(
-            images, Splits(content["protocol"], *parts), content, manifest_hash(content)
+            numbered_last(images, kept),
+            Splits(content["protocol"], *parts, unseen=kept),
+            content,
+            manifest_hash(content),
         )
     return found
+
+
+def labels():
+    """Of all images of Fashion-MNIST (Zalando Research, MIT licence), int64; the file has two in a byte."""
+    with np.load(Path(__file__).parent / "fashion_mnist_labels.npz") as file:
+        pairs = file["pairs"]
+    return np.stack([pairs >> 4, pairs & 15], axis=1).ravel().astype(np.int64)
+
+
+def unseen_in(content, images: ImageSet) -> Unseen | None:
+    """What a manifest says of unseen classes, and their images."""
+    if not (told := content.get("unseen_classes")):
+        return None
+    classes = np.array(told["classes"])
+    theirs = np.flatnonzero(np.isin(images.labels, classes))
+    return Unseen(classes, told["of"], theirs, told["in_pool"])
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
