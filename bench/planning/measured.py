@@ -60,11 +60,8 @@ class Measured:
         """Metrics that the grid asks for and none of its ``cells`` has, and axes that none can give."""
         for name, params in self._grid.measure.items():
             if params is not False and name not in self._met:
-                why = (
-                    ", as none keeps its trunk and sees images once"
-                    if _needs_features(METRICS.get(name))
-                    else ""
-                )
+                asked = _needs_features(METRICS.get(name))
+                why = ": it needs binary codes of a frozen trunk that sees images once" if asked else ""
                 message = f"metric '{name}' applies to no cell of this grid{why}; leave it out"
                 yield self._file.problem(("measure", name), message)
         yield from self._unknown_axes(cells)

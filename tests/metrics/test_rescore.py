@@ -100,9 +100,7 @@ def test_cells_with_a_frozen_trunk_have_it(make):
     for cell in plan.cells:
         if stage := cell.leaves.get("measure/rescore"):
             assert stage.inputs["trunk"] is stage.inputs["encode"].inputs["trunk"]
-    with pytest.raises(
-        ConfigError, match="metric 'rescore' applies to no cell of this grid, as none keeps its trunk"
-    ):
+    with pytest.raises(ConfigError, match="metric 'rescore' applies to no cell of this grid: it needs"):
         make(GRID + "measure: {rescore: {}}\n")
 
 

@@ -145,5 +145,5 @@ def test_codes_that_are_read_back_cost_their_trunk_and_what_they_store(make):
 
 def test_what_says_nothing_of_vectors_that_are_read_back_is_told(make):
     text = GRID.replace("[csq, dch]", "[pq]") + "measure: {rescore: {}}\n"
-    with pytest.raises(ConfigError, match="metric 'rescore' applies to no cell of this grid; leave it out"):
+    with pytest.raises(ConfigError, match="metric 'rescore' .*: it needs binary codes of a frozen trunk"):
         make(text)
