@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.losses._compressed import Compressed, by_distance
 from bench.registry import LOSSES
-from bench.types import Codebook
+from bench.types import Codebook, HashingTask
 
 #: Bits that say which centroid of a part is the nearest, and centroids of a part.
 PART_BITS = 8
@@ -48,16 +48,18 @@ class Pq(Compressed):
         most = f"{width} parts of a byte, {width * PART_BITS} bits"
         return f"cuts features of {width} numbers into at most {most}, not {bits}"
 
+    @classmethod
+    def check_task(cls, params: Any, task: HashingTask) -> str | None:
+        """A centroid is a mean of images."""
+        return _too_few(task.train_images, params.pool)
+
     def codebook(self, features: NDArray[np.float32]) -> Codebook:
         """``centroids`` (parts, 256, numbers); the seed draws those that k-means begins with."""
-        if len(features) < CENTROIDS:
-            raise BenchError(
-                f"pq looks for {CENTROIDS} centroids among the features of {len(features)} images; take "
-                "pool: database, more images, or loss itq"
-            )
+        if refusal := _too_few(len(features), self.params.pool):
+            raise BenchError(f"pq {refusal}")
         parts = self._cut(features)
         quantizer = faiss.ProductQuantizer(parts.shape[1], self.task.bits // PART_BITS, PART_BITS)
-        quantizer.cp.seed = self.task.seed
+        quantizer.cp.seed = self.task.seed % 2**31  # FAISS takes no larger ones
         quantizer.cp.min_points_per_centroid = 1  # else FAISS writes to stderr that there were few images
         quantizer.train(parts)
         shape = quantizer.M, CENTROIDS, quantizer.dsub
@@ -88,3 +90,14 @@ def _quantizer(codebook: Codebook) -> Any:
     quantizer = faiss.ProductQuantizer(parts * numbers, parts, PART_BITS)
     faiss.copy_array_to_vector(centroids.ravel(), quantizer.centroids)
     return quantizer
+
+
+def _too_few(images: int, pool: str) -> str | None:
+    """Why as many centroids cannot be found among so many images, or None if they can."""
+    if images >= CENTROIDS:
+        return None
+    cure = "" if pool == "database" else "pool: database, "
+    return (
+        f"looks for {CENTROIDS} centroids among the features of {images} images; take {cure}more images, or "
+        "loss itq"
+    )

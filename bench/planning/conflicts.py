@@ -63,8 +63,10 @@ def no_task(block: Mapping[str, Any], dataset: DatasetBlock, lengths: Sequence[i
     train = np.union1d(parts.train, parts.val)
     several = images.labels.ndim == 2 and bool((images.multi_hot(train).sum(axis=1) != 1).any())
     params = plugin.Params.of(block["params"])
+    # What is fitted needs no labels.
+    shown = dataset.size("pool/database") if block["params"].get("pool") == "database" else len(train)
     for bits in lengths:
-        task = HashingTask(bits, images.classes, len(train), 0, several, dataset.name)
+        task = HashingTask(bits, images.classes, shown, 0, several, dataset.name)
         # Interfaces need not be inherited from.
         if refusal := getattr(plugin, "check_task", Loss.check_task)(params, task):
             return f"loss '{block['name']}': {refusal}"

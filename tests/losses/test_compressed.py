@@ -83,10 +83,14 @@ def test_parts_differ_by_a_number_at_most_and_none_is_lost(parts, width, seed):
 
 
 def test_product_codes_of_few_images_are_refused(features):
-    with pytest.raises(
-        BenchError, match=r"256 centroids among the features of 255 images; take pool: database"
-    ):
+    with pytest.raises(BenchError, match=r"256 centroids among the features of 255 images; take more images"):
         make("pq", 16).codebook(features[:255])
+
+
+def test_every_seed_of_a_grid_is_one_that_k_means_can_begin_with(features):
+    task = HashingTask(16, 5, len(features), 2**32 - 1)
+    found = LOSSES.get("pq")(LOSSES.get("pq").Params(), task).codebook(features)
+    assert np.isfinite(found["centroids"]).all()
 
 
 def test_signs_and_two_numbers_are_what_the_paper_has(features):

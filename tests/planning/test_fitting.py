@@ -11,6 +11,9 @@ from bench.planning.advice import few_seeds, training, warnings
 from bench.registry import DATASETS, STUDENTS
 from tests.planning.conftest import GRID
 
+#: With as many images as pq has centroids.
+MANY = GRID.replace("[synthetic]", "[{name: synthetic, params: {per_class: 100}}]")
+
 FITTED = GRID.replace("[csq, dch]", "[pca, lsh]").replace("[16, 32]", "[4, 8]")
 
 
@@ -126,7 +129,7 @@ def test_images_that_a_set_is_tested_on_are_not_fitted_to(make, monkeypatch):
 
 
 def test_codes_that_are_read_back_cost_their_trunk_and_what_they_store(make):
-    plan = make(GRID.replace("[csq, dch]", "[none, pq, lsh]"))
+    plan = make(MANY.replace("[csq, dch]", "[none, pq, lsh]"))
     behind = {(c.info.loss, c.info.bits): c.leaves for c in plan.cells if c.info.method == "none"}
     assert behind.keys() == {("none", 0), *((loss, bits) for loss in ("pq", "lsh") for bits in (16, 32))}
     for bits in (16, 32):
@@ -144,6 +147,6 @@ def test_codes_that_are_read_back_cost_their_trunk_and_what_they_store(make):
 
 
 def test_what_says_nothing_of_vectors_that_are_read_back_is_told(make):
-    text = GRID.replace("[csq, dch]", "[pq]") + "measure: {rescore: {}}\n"
+    text = MANY.replace("[csq, dch]", "[pq]") + "measure: {rescore: {}}\n"
     with pytest.raises(ConfigError, match="metric 'rescore' .*: it needs binary codes of a frozen trunk"):
         make(text)

@@ -151,14 +151,17 @@ def test_bundles_are_refused_with_what_to_take(records, bench):
         assert commands.export(results, records["lsh"])
 
 
-def test_a_pool_without_enough_images_is_told(tiny):
-    assert tiny("run", *CHEAP, "--only", "method=none", edit=edit(["pq"], images=30)).code == 1
-    (record,) = loaded(Path("results/tiny"))
-    assert (record.error.stage, record.error.message) == (
-        "fit",
-        "pq looks for 256 centroids among the features of 100 images; take pool: database, more images, or "
-        "loss itq",
-    )
+@pytest.mark.parametrize(
+    ("loss", "images", "cure"),
+    [
+        ("pq", 100, "take more images, or loss itq"),
+        ("{name: pq, params: {pool: train}}", 80, "take pool: database, more images, or loss itq"),
+    ],
+)
+def test_a_pool_without_enough_images_is_told_before_anything_is_made(tiny, loss, images, cure):
+    done = tiny("run", *CHEAP, "--only", "method=none", edit=edit([loss], images=30))
+    assert done.code == 2
+    assert f"loss 'pq': looks for 256 centroids among the features of {images} images; {cure}" in done.err
 
 
 def test_reports_say_what_the_bits_are(records, bench):
