@@ -29,6 +29,15 @@ def test_a_teacher_that_no_student_shares_loss_and_length_with_is_drawn_and_told
     assert names == ["teacher · efficientnet_lite0 · 64 bit · dpn"]
 
 
+def test_a_teachers_head_stands_with_the_same_loss_and_is_told():
+    students = [line_of("a", "none", loss, 32, "undistilled") for loss in ("csq", "dch")]
+    heads = [line_of("t (teacher)", "none", f"{loss}[train=head]", 32, "teacher") for loss in ("csq", "dch")]
+    curve = Curve(("map", PATH), "map", "digits", {}, "", [*students, *heads], 0)
+    panels = panels_of(curve, ["loss"])
+    assert panels == {("csq",): [0, 2], ("dch",): [1, 3]}
+    assert told(curve, ["loss"], panels) == [{"loss"}, {"loss"}, set(), set()]
+
+
 def line_of(student, method, loss, bits, role):
     return Line(Configuration("a", student, bits, loss, method), role, {})
 
