@@ -129,6 +129,9 @@ def test_a_report_holds_them_for_people_and_programs(tmp_path, bench):
     assert "fronts.json" in page
     assert '"chances":{"map@all:expected:relevant macs":[' in page
     assert '"attained":{"map@all:expected:relevant macs":[[' in page
+    sure = next(part for part in page.split('"sure":')[1:])
+    assert sure.startswith('{"map@all:expected:relevant macs":[0.02,')
+    assert "it is this one in" in sure.partition("}")[0]
 
 
 def test_one_seed_makes_no_column(tmp_path, bench):

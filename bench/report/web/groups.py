@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.report.charts.styles import Look, Styles
-from bench.report.tables.chances import known
+from bench.report.tables.chances import known, of_recommended
 from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes, side_notes
 from bench.report.tables.published import published_notes
 from bench.report.web import published
@@ -180,6 +180,7 @@ class GroupView:
             "rows": [self._row(i, row) for i, row in enumerate(self.group.rows)],
             "chances": dict(self._chances()),
             "attained": dict(self._attained()),
+            "sure": dict(self._sure()),
             "published": published.drawable(self._own, list(self.scales)) if self._own else [],
         }
 
@@ -198,6 +199,13 @@ class GroupView:
                     f"{front.accuracy} {front.cost}",
                     [[*band.budgets], band.low, band.middle, band.high],
                 )
+
+    def _sure(self) -> Iterator[tuple[str, tuple[float, int, str]]]:
+        """Both axes of a front -> within how much of the best its student is, its row, and how sure it is."""
+        for front in self.fronts:
+            places = [i for i, row in enumerate(self.group.rows) if row is front.recommended]
+            if places and (said := of_recommended(front)):
+                yield f"{front.accuracy} {front.cost}", (front.within, places[0], said)
 
     def _metric(self, head: Head) -> dict[str, Any]:
         scale = self.scales[head.name]

@@ -138,8 +138,11 @@
     const [x, y] = [group.metrics[state.x], group.metrics[state.y]];
     const said = (metric, one) => `${Report.chart.words(metric, one)}`;
     const best = `${y.title} of the best student is ${said(y, top.y)}`;
-    if (pick === top) return `${best}, and no cheaper one comes within ${state.within} of it: ${pick.row.name}, ${x.title} ${said(x, pick.x)}.`;
-    return `${best}. Cheapest within ${state.within} of it: ${pick.row.name}, with ${y.title} ${said(y, pick.y)} at ${x.title} ${said(x, pick.x)} instead of ${said(x, top.x)}.`;
+    // Draws were made of all rows, and for the margin that the report was asked for.
+    const [within, place, sure] = group.sure[`${state.y} ${state.x}`] ?? [null, null, ""];
+    const how = Number(state.within) === within && pick.index === place && now.shown.length === group.rows.length ? sure : "";
+    if (pick === top) return `${best}, and no cheaper one comes within ${state.within} of it: ${pick.row.name}, ${x.title} ${said(x, pick.x)}${how}.`;
+    return `${best}. Cheapest within ${state.within} of it: ${pick.row.name}, with ${y.title} ${said(y, pick.y)} at ${x.title} ${said(x, pick.x)} instead of ${said(x, top.x)}${how}.`;
   }
 
   /** Fill the controls with what the group offers and what is chosen. */
