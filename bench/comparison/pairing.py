@@ -326,7 +326,7 @@ def _variants(records: Iterable[Record], free: Iterable[str]) -> dict[str, list[
         cell = record.cell.model_dump(exclude={"seed", "protocol"})
         conditions = accuracy_conditions(record)
         # Precision is one of the conditions, and those are judged by themselves.
-        counted = {key: value for key, value in settings(record).items() if key != "precision"}
+        counted = {key: one for key, one in tuning.by_part(settings(record)).items() if key != "precision"}
         key = json.dumps([cell, counted, conditions], sort_keys=True, default=str)
         if key not in found[identity]:
             params = {key: value for key, value in counted.items() if key not in blocks}

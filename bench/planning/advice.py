@@ -10,9 +10,9 @@ from scipy.special import stdtrit
 
 from bench.planning.fitting import draws, fits, keeps_trunk
 from bench.planning.plan import Cell, Plan
-from bench.planning.stage import TUNE, walk
+from bench.planning.stage import TUNE, Stage, walk
 from bench.registry import LOSSES, METHODS
-from bench.results.tuning import budget_words, space_words
+from bench.results.tuning import budget_words, part, space_words
 from bench.storage.keys import canonical_json
 from bench.types import TrainingParameters
 
@@ -32,14 +32,15 @@ ENOUGH_SEEDS = 3
 def training(plan: Plan) -> list[dict[str, Any]]:
     """How networks will be trained, each setting once: step, method or loss, and its training parameters."""
     rows = []
-    for stage in plan.stages():
+    for stage in walk(_leaves(plan), there=lambda stage: stage.kind == TUNE).values():
         for step, axis in enumerate(("method", "loss"), start=1):
             asked = stage.spec.get(axis)
-            if asked and stage.kind != "trial" and not (axis == "loss" and fits(asked["name"])):
+            if asked and not (axis == "loss" and fits(asked["name"])):
                 fields = TrainingParameters.model_fields.items()
                 settings = {name: asked["params"].get(name, field.default) for name, field in fields}
-                if axis == "loss" and (tune := stage.inputs.get(TUNE)):
-                    settings |= {name: TUNED for name in tune.spec["names"] if name in settings}
+                if tune := stage.inputs.get(TUNE):
+                    searched = part(dict.fromkeys(tune.spec["names"], TUNED), axis)
+                    settings |= {name: TUNED for name in searched if name in settings}
                 rows.append({"step": step, "name": asked["name"], **settings})
     unique = {canonical_json(row): row for row in rows}
     return sorted(unique.values(), key=lambda row: int(row["step"]))
@@ -71,27 +72,38 @@ def few_seeds(plan: Plan) -> list[str]:
 
 
 def tuning(plan: Plan) -> list[str]:
-    """What each loss is tuned with and how many trainings that takes, and studies that nobody needs."""
+    """What is tuned, with how many trainings, and studies that nobody needs.
+
+    A line for each loss; where methods are searched, too, for each method and loss.
+    """
     trials: dict[str, set[str]] = defaultdict(set)
     taken: dict[str, set[int]] = defaultdict(set)
     budgets: dict[str, dict[str, Any]] = {}
     for cell in plan.selected:
         if budget := cell.params.get("tuning"):
-            key = canonical_json([cell.info.loss, budget])
-            budgets[key] = {"loss": cell.info.loss, **budget}
+            both = bool(part(budget["space"], "method"))
+            name = f"{cell.info.method} and {cell.info.loss}" if both else cell.info.loss
+            key = canonical_json([name, budget])
+            budgets[key] = {"name": name, "both": both, **budget}
             taken[key].add(cell.info.seed % budget["studies"])
             trials[key] |= {one.key for one in walk(cell.leaves.values()).values() if one.kind == "trial"}
     lines = []
     for key, budget in budgets.items():
-        loss, studies = budget["loss"], budget["studies"]
-        what = f"{budget_words(budget)}, {len(trials[key]):,} trainings in all, by validation mAP alone"
-        lines.append(f"{loss}: {what}; searched: {space_words(budget['space'])}")
+        name, studies = budget["name"], budget["studies"]
+        trainings = "trainings of both steps" if budget["both"] else "trainings"
+        what = f"{budget_words(budget)}, {len(trials[key]):,} {trainings} in all, by validation mAP alone"
+        lines.append(f"{name}: {what}; searched: {space_words(budget['space'])}")
         if idle := studies - len(taken[key]):
             lines.append(
-                f"{loss}: a cell takes the winner of study seed mod {studies}, and none that of {idle} of "
+                f"{name}: a cell takes the winner of study seed mod {studies}, and none that of {idle} of "
                 "them; name more seeds, or fewer studies"
             )
     return lines
+
+
+def _leaves(plan: Plan) -> list[Stage]:
+    """Of the selected cells."""
+    return [leaf for cell in plan.selected for leaf in cell.leaves.values()]
 
 
 def _slow_starts(plan: Plan) -> Iterator[str]:

@@ -223,19 +223,20 @@ class _Builder:
             cure = "name some in its params, or use method: none with loss: none"
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
-        tuning = tuned.tuning_of(self.grid, values["loss"])
-        tried = [block for study in tuning.studies for block in study] if tuning else [loss]
+        tuning = tuned.tuning_of(self.grid, values["method"], values["loss"])
+        tried = [one.get("loss", loss) for study in tuning.studies for one in study] if tuning else [loss]
         lengths = values["nested"] or [values["bits"]]
         if codes and (refusal := next(filter(None, (no_task(one, dataset, lengths) for one in tried)), None)):
             self.problems.append(self.file.problem(point.places["loss"], refusal))
             return None
         if codes and loss["params"].get("select") == "val":
             method["params"].pop("hold_out", None)  # "always", which keys and records do not spell out
+        teaching = method
         if tuning:
             if refusal := dataset.refuses_validation(TO_TUNE):
                 self.problems.append(self.file.problem(("tune",), refusal))
                 return None
-            loss = tuned.untuned(loss, tuning)
+            method, loss = tuned.untuned(method, tuning, "method"), tuned.untuned(loss, tuning, "loss")
         return Blocks(
             dataset=dataset,
             teachers=[self._network(TEACHERS, teacher) for teacher in teachers],
@@ -251,6 +252,7 @@ class _Builder:
             else {},
             nested=values["nested"] if codes else (),
             tuning=tuning,
+            teaching=teaching,
         )
 
     def _unfit_defaults(self, point: Point) -> list[Problem]:

@@ -12,7 +12,7 @@ from bench.planning.config import resolve
 from bench.planning.fitting import fits, fitting_refusals
 from bench.planning.points import Point
 from bench.planning.resolved import DatasetBlock
-from bench.planning.schema import Grid
+from bench.planning.schema import Grid, NamedPlugin
 from bench.planning.tuned import space_of
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS
 from bench.types import HashingTask, RateSchedule
@@ -33,8 +33,7 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
         cure = f"use loss: none, which compares embeddings, or exclude {loss.name} here"
         yield "loss", f"loss '{loss.name}' needs labels, and {dataset.name} has none for training; {cure}"
     params = resolve(LOSSES, loss, grid.defaults.finetune)
-    searched = space_of(grid.tune, loss) if grid.tune else {}  # whose rates are held to it as they are drawn
-    if "lr" not in searched and (refusal := _too_low(params)):
+    if refusal := _too_low(params, grid, "loss", loss):
         yield "loss", f"loss '{loss.name}': {refusal}"
     if getattr(params, "train", "") == "head" and getattr(plugin, "views_per_step", Loss.views_per_step) > 1:
         message = f"loss '{loss.name}' compares views of an image, and a frozen trunk is asked about one"
@@ -73,8 +72,10 @@ def no_task(block: Mapping[str, Any], dataset: DatasetBlock, lengths: Sequence[i
     return None
 
 
-def _too_low(params: Any) -> str | None:
+def _too_low(params: Any, grid: Grid, axis: str, entry: NamedPlugin) -> str | None:
     """Why a rate cannot fall as a schedule has it, or None if it can."""
+    if grid.tune and "lr" in space_of(grid.tune, axis, entry):  # held to it as it is drawn
+        return None
     schedule = params.schedule
     if isinstance(schedule, RateSchedule) and schedule.final_lr > params.lr:
         return f"schedule.final_lr {schedule.final_lr:g} is above lr {params.lr:g}, which falls; lower it"
@@ -117,7 +118,7 @@ def _data(grid: Grid, method: Any, dataset: str, images: Dataset) -> Iterator[tu
     if not plugin.trains:
         return
     params = resolve(METHODS, method, grid.defaults.distill)
-    refusal = plugin.check(params) or _too_low(params)
+    refusal = plugin.check(params) or _too_low(params, grid, "method", method)
     if refusal:
         yield "method", f"method '{method.name}': {refusal}"
     pool = getattr(params, "pool", "train")

@@ -32,11 +32,12 @@ def leaves(
         examples: number of queries to show.
     """
     method = METHODS.get(blocks.method["name"])
-    distill = _distill(blocks, blocks.seed) if method.trains else None
+    tune = _tune(blocks)
+    distill = _distill(blocks, blocks.seed, tune) if method.trains else None
     reshaped_by = getattr(method, "reshaped_by", lambda params: method.reshapes)
     reshaped = distill if reshaped_by(method.Params.of(blocks.method["params"])) else None
     trunk = _trunk(blocks, distill) if keeps_trunk(blocks.loss) else None
-    encode = _encode(blocks, _step_2(blocks, distill, trunk, _tune(blocks)) or distill, trunk)
+    encode = _encode(blocks, _step_2(blocks, distill, trunk, tune) or distill, trunk)
     found = {
         f"measure/{metric['name']}": _measure(metric, blocks, reshaped, encode, hardware)
         for metric in metrics
@@ -44,7 +45,13 @@ def leaves(
     return {**found, "examples": _examples(blocks, encode, examples)} if examples else found
 
 
-def _distill(blocks: Blocks, seed: int) -> Stage:
+def _distill(blocks: Blocks, seed: int, tune: Stage | None = None, *, tried: bool = False) -> Stage:
+    """Step 1.
+
+    Args:
+        tune: what finds values for it, where they are searched.
+        tried: whether it is that of a trial, whose end may be that it diverges.
+    """
     dataset, params = blocks.dataset, blocks.method["params"]
     pool = params["pool_fraction"] * dataset.pool_size(params)
     plugin = METHODS.get(blocks.method["name"])
@@ -53,6 +60,8 @@ def _distill(blocks: Blocks, seed: int) -> Stage:
         pool = min(pool, dataset.sizes.get("videos", pool))  # a frame of each
     seen, opens = dataset.pool(params)
     spec = {**_shared(blocks), "dataset": seen, "method": blocks.method, "seed": seed}
+    found = _found(blocks, "method", tune)
+    spec |= {**_study(blocks, found), **({"trial": True} if tried else {})}
     cost_class = _cost_class(blocks)
     online = params.get("views") == ONLINE
     if online:
@@ -62,7 +71,7 @@ def _distill(blocks: Blocks, seed: int) -> Stage:
         "distill",
         f"{_slug(blocks)}__s{seed}",
         spec,
-        {} if online else _teachers(blocks),
+        {**({} if online else _teachers(blocks)), **found},
         images=round(params["epochs"] * pool),
         cost_class=f"{cost_class}/{blocks.method['name']}",
         opens=opens,
@@ -87,7 +96,8 @@ def _teachers(blocks: Blocks) -> dict[str, Stage]:
     if plugin.teacher_output != "network":
         return _outputs(blocks, plugin)
     trainer = METHODS.get(plugin.teacher_trained_by)
-    params = trainer.Params.of(plugin.teacher_params(plugin.Params.of(blocks.method["params"])))
+    asked = plugin.Params.of((blocks.teaching or blocks.method)["params"])
+    params = trainer.Params.of(plugin.teacher_params(asked))
     method = {**identity(METHODS, plugin.teacher_trained_by), "params": params.model_dump(mode="json")}
     return {
         f"teacher{i}": _distill(
@@ -142,34 +152,47 @@ def _step_2(
         return None
     fitted = fits(loss["name"])
     drawn = {"seed": blocks.seed} if draws(loss["name"]) else {}
-    study = {"study": blocks.seed % blocks.tuning.budget["studies"]} if blocks.tuning else {}
+    found = _found(blocks, "loss", tune)
     # Interfaces need not be inherited from.
     views = getattr(LOSSES.get(loss["name"]), "views_per_step", Loss.views_per_step)
     return Stage(
         "fit" if fitted else "finetune",
         _coded_slug(blocks),
-        {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), **drawn, **study},
-        {**_network(distill), **features, **_network(tune)},
+        {**_shared(blocks), "loss": loss, **_trained_lengths(blocks), **drawn, **_study(blocks, found)},
+        {**_network(distill), **features, **found},
         images=0 if fitted else views * loss["params"]["epochs"] * blocks.dataset.size("train"),
         cost_class=_cost_class(blocks) + (f"/{loss['name']}" if fitted else "/head" if features else ""),
     )
 
 
 def _tune(blocks: Blocks) -> Stage | None:
-    """What finds the values of the loss that the grid leaves to a tuning; None where there are none."""
+    """What finds the values that the grid leaves to a tuning; None where there are none."""
     if blocks.tuning is None:
         return None
     tried = tuned.held_out(blocks)
-    distill = _distill(tried, tried.seed) if METHODS.get(tried.method["name"]).trains else None
+    searched = bool(blocks.tuning.names("method"))
+    trains = METHODS.get(tried.method["name"]).trains
+    shared = _distill(tried, tried.seed) if trains and not searched else None
 
     def trained(trial: Blocks) -> Stage:
+        distill = _distill(trial, trial.seed, tried=True) if searched else shared
         trunk = _trunk(trial, distill) if keeps_trunk(trial.loss) else None
         stage = _step_2(trial, distill, trunk)
         assert stage is not None
         return stage
 
     slug = f"{_slug(blocks)}__{blocks.loss['name']}__{_lengths(blocks)}"
-    return tuned.tuning_stage(tried, blocks.tuning, slug, trained)
+    return tuned.tuning_stage(blocks, blocks.tuning, slug, trained)
+
+
+def _found(blocks: Blocks, axis: str, tune: Stage | None) -> dict[str, Stage]:
+    """The input of a step whose loss or method takes values from a tuning, if it does."""
+    return _network(tune) if tune and blocks.tuning and blocks.tuning.names(axis) else {}
+
+
+def _study(blocks: Blocks, found: dict[str, Stage]) -> dict[str, Any]:
+    """In specs of what takes values from a tuning: from which of its studies."""
+    return blocks.tuning.study(blocks.seed) if found and blocks.tuning else {}
 
 
 def _encode(blocks: Blocks, trained: Stage | None, trunk: Stage | None) -> Stage:

@@ -10,6 +10,7 @@ from bench.data.loading import LoadedDataset
 from bench.planning.config import resolve
 from bench.planning.schema import Defaults
 from bench.registry import Registry, source_of
+from bench.results.tuning import part
 from bench.types import TrainingParameters
 from bench.types.sizes import ImageSize
 
@@ -92,15 +93,23 @@ class DatasetBlock:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a loss is tuned.
+    """How loss and method of a cell are tuned.
 
     Attributes:
         budget: as in records: ``trials``, ``studies``, ``sampler``, ``epochs_share`` and ``space``.
-        studies: of each the blocks of the loss, trial by trial.
+        studies: of each, trial by trial, the block of what is searched, by ``loss`` and ``method``.
     """
 
     budget: dict[str, Any]
-    studies: list[list[dict[str, Any]]]
+    studies: list[list[dict[str, dict[str, Any]]]]
+
+    def names(self, axis: str) -> list[str]:
+        """The parameters of a loss or method that are searched; none where it is as the grid has it."""
+        return [*part(self.budget["space"], axis)]
+
+    def study(self, seed: int) -> dict[str, Any]:
+        """As specs have it: the one whose winner cells of this seed take."""
+        return {"study": seed % self.budget["studies"]}
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,9 @@ class Blocks:
         bits: code length; 0 for embeddings.
         nested: all code lengths of the network, ascending; empty where it has one.
         encode: how the student sees images when codes are made; empty for once, as they are.
-        tuning: of the loss, whose block is without what it settles; None where nothing is tuned.
+        tuning: of loss and method, whose blocks are without what it settles; None where nothing is tuned.
+        teaching: the method as the grid has it, which live teachers are trained by, whatever is searched of
+            it; None where that is ``method``.
     """
 
     dataset: DatasetBlock
@@ -128,6 +139,7 @@ class Blocks:
     encode: dict[str, Any]
     nested: tuple[int, ...] = ()
     tuning: Tuning | None = None
+    teaching: dict[str, Any] | None = None
 
     @property
     def common(self) -> dict[str, Any]:

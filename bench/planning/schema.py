@@ -190,19 +190,39 @@ class ReportOptions(Strict):
     )
 
 
+Spaces = dict[str, dict[str, Annotated[list[Any], Field(min_length=2, max_length=100)]]]
+
+
 class SearchSpaces(Strict):
     """What is searched in place of what plug-ins declare: name of the plug-in -> parameter -> range."""
 
-    loss: dict[str, dict[str, Annotated[list[Any], Field(min_length=2, max_length=100)]]] = Field(
+    loss: Spaces = Field(
         default_factory=dict,
         description="a range is [low, high, log] or [low, high, linear]; any other list are values to choose "
         "from. What is named here for a loss takes the place of all that it declares",
     )
+    method: Spaces = Field(default_factory=dict, description="the same of methods, where they are searched")
+
+
+def _in_order(value: list[str]) -> list[str]:
+    if len(set(value)) < len(value):
+        raise ValueError("name each of method and loss once")
+    return sorted(value, reverse=True)
 
 
 class Tune(Strict):
-    """Every loss that trains is tuned on the validation images, all with the same budget."""
+    """Every loss that trains is tuned on the validation images, all with the same budget; methods on wish."""
 
+    of: Annotated[
+        list[Literal["method", "loss"]],
+        BeforeValidator(_as_list),
+        Field(min_length=1),
+        AfterValidator(_in_order),
+    ] = Field(
+        ["loss"],
+        description="what is searched: loss, step 2 behind a step 1 that all trials share; [method, loss], "
+        "both at once, each trial with a step 1 of its own; method, step 1 alone, with losses as they are",
+    )
     trials: int = Field(16, ge=2, le=1024, description="trainings of a study, each at a point of the space")
     studies: int = Field(
         3, ge=1, le=32, description="tunings of their own; a cell takes the winner of study seed mod studies"
@@ -214,7 +234,7 @@ class Tune(Strict):
         1.0,
         gt=0,
         le=1,
-        description="of the epochs of the loss that a trial trains for; rounded, at least one",
+        description="of the epochs of what is searched that a trial trains for; rounded, at least one",
     )
     space: SearchSpaces = SearchSpaces()
 

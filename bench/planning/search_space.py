@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def range_fault(searched: Sequence[Any]) -> str | None:
 
 
 def points(space: Space, schema: type[Parameters], trials: int, study: int) -> list[dict[str, Any]]:
-    """The values of every trial of a study.
+    """The values of every trial of a study, of one plug-in.
 
     Args:
         space: what is searched, free of faults.
@@ -46,19 +46,20 @@ def points(space: Space, schema: type[Parameters], trials: int, study: int) -> l
         trials: how many points.
         study: its number, which scrambles them.
     """
-    whole = [schema.model_fields[name].annotation is int for name in space]
-    return [
-        {
-            name: _at(searched, float(u), whole=integer)
-            for (name, searched), u, integer in zip(space.items(), point, whole, strict=True)
-        }
-        for point in _drawn(len(space), trials, study)
-    ]
+    return [values_at(point, space, schema) for point in drawn(len(space), trials, study)]
+
+
+def values_at(point: Iterable[float], space: Space, schema: type[Parameters]) -> dict[str, Any]:
+    """The values at a point of the unit cube, whose dimensions are those of ``space``."""
+    return {
+        name: _at(searched, float(u), whole=schema.model_fields[name].annotation is int)
+        for (name, searched), u in zip(space.items(), point, strict=True)
+    }
 
 
 @functools.lru_cache(maxsize=256)  # every cell asks
-def _drawn(size: int, trials: int, study: int) -> NDArray[np.float64]:
-    """Points of the unit cube, (trials, size)."""
+def drawn(size: int, trials: int, study: int) -> NDArray[np.float64]:
+    """Where the trials of a study lie in the unit cube: (trials, size), from 0 to below 1."""
     from scipy.stats import qmc  # a second, for grids that tune
 
     sampler = qmc.Sobol(size, rng=np.random.default_rng(study))

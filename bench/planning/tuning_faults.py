@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,106 +12,156 @@ from bench.errors import did_you_mean, escaped, shortened
 from bench.planning.config import resolve
 from bench.planning.grid_faults import Fault
 from bench.planning.plugin_faults import name_faults
-from bench.planning.schema import Grid, NamedPlugin
+from bench.planning.schema import Grid, NamedPlugin, Tune
 from bench.planning.search_space import range_fault
-from bench.planning.tuned import LAST_SEED, space_of, tunable, tuning_of
+from bench.planning.tuned import (
+    LAST_SEED,
+    SEARCHED,
+    UnfitTrialError,
+    shorter,
+    space_of,
+    tunable,
+    tuning_of,
+)
 from bench.planning.yaml_nodes import Path
 from bench.registry import LOSSES
 from bench.results.tuning import is_range
 from bench.types import Space
 
-_PLACE: Path = ("tune", "space", "loss")
+_PLACE: Path = ("tune", "space")
 
 
 def tuning_faults(grid: Grid) -> Iterator[Fault]:
     """Place and plain words of each; the names on the axes are known to be right."""
-    if grid.tune is None:
+    tune = grid.tune
+    if tune is None:
         return
-    unsound = [
-        fault
-        for name, space in grid.tune.space.loss.items()
-        for fault in [*name_faults((*_PLACE, name), LOSSES, escaped(name))] or _space_faults(name, space)
-    ]
+    unsound = [fault for axis in SEARCHED for fault in _spaces_faults(tune, axis)]
     if unsound:  # of which nothing else can be said
         yield from unsound
         return
-    entries = [*_entries(grid)]
-    tuned = [entry for _, entry in entries if LOSSES.get(entry.name).trains]
-    if not tuned:
+    if not any(LOSSES.get(entry.name).trains for _, entry in _entries(grid, "loss")):
         yield ("tune",), "no loss of this grid trains, so there is nothing to tune; leave it out"
-    for name in grid.tune.space.loss.keys() - {entry.name for entry in tuned}:
-        yield (*_PLACE, name), f"no loss that this grid trains is called {name}; leave it out"
-    for place, entry in entries:
-        yield from _entry_faults(place, entry, grid)
+    faults = [fault for axis in tune.of for fault in _axis_faults(grid, tune, axis)]
+    yield from faults or dict.fromkeys(_trial_faults(grid, tune))
     seeds: list[tuple[Path, list[int]]] = [(("axes", "seed"), grid.axes.seed)]
     seeds += [(("include", i, "seed"), one.seed) for i, one in enumerate(grid.include) if one.seed]
     for path, values in seeds:
         for i, seed in enumerate(values):
-            if seed >= LAST_SEED - grid.tune.studies:
+            if seed >= LAST_SEED - tune.studies:
                 yield (*path, i), f"seed {seed} is one of those that trials have; take a smaller one"
 
 
-def _entries(grid: Grid) -> Iterator[tuple[Path, NamedPlugin]]:
-    """Every loss that the grid names, and where."""
-    yield from ((("axes", "loss", i), entry) for i, entry in enumerate(grid.axes.loss))
+def _axis_faults(grid: Grid, tune: Tune, axis: str) -> Iterator[Fault]:
+    """Of the losses or methods that are searched."""
+    registry, _ = SEARCHED[axis]
+    entries = [(place, entry) for place, entry in _entries(grid, axis) if registry.get(entry.name).trains]
+    if not entries and axis == "method":
+        cure = "write of: [loss]" if "loss" in tune.of else "leave it out"
+        yield ("tune", "of"), f"no method of this grid trains, so there is none to tune; {cure}"
+    for name in getattr(tune.space, axis).keys() - {entry.name for _, entry in entries}:
+        yield (*_PLACE, axis, name), f"no {axis} that this grid trains is called {name}; leave it out"
+    for place, entry in entries:
+        yield from _entry_faults(place, entry, axis, grid)
+
+
+def _entries(grid: Grid, axis: str) -> Iterator[tuple[Path, NamedPlugin]]:
+    """Every loss or method that the grid names, and where."""
+    yield from ((("axes", axis, i), entry) for i, entry in enumerate(getattr(grid.axes, axis)))
     for i, overlay in enumerate(grid.include):
-        yield from ((("include", i, "loss", j), entry) for j, entry in enumerate(overlay.loss or ()))
+        yield from ((("include", i, axis, j), entry) for j, entry in enumerate(getattr(overlay, axis) or ()))
 
 
-def _space_faults(name: str, space: Space) -> Iterator[Fault]:
-    """Of what is searched for one loss."""
-    known = tunable(LOSSES.get(name))
+def _spaces_faults(tune: Tune, axis: str) -> Iterator[Fault]:
+    """Of what is searched of losses or methods, whatever else the grid has."""
+    registry, _ = SEARCHED[axis]
+    spaces = getattr(tune.space, axis)
+    if spaces and axis not in tune.of:
+        cure = f"write of: [method, loss], or leave out space.{axis}"
+        yield (*_PLACE, axis), f"tune searches no {axis}: of is {', '.join(tune.of)}; {cure}"
+    for name, space in spaces.items():
+        place = (*_PLACE, axis, name)
+        yield from [*name_faults(place, registry, escaped(name))] or _space_faults(place, axis, name, space)
+
+
+def _space_faults(place: Path, axis: str, name: str, space: Space) -> Iterator[Fault]:
+    """Of what is searched for one loss or method."""
+    known = tunable(SEARCHED[axis][0].get(name))
     if not space:
-        yield (*_PLACE, name), f"name what is searched of {name}, or leave it out for what it declares"
+        yield place, f"name what is searched of {name}, or leave it out for what it declares"
     for parameter, searched in space.items():
-        place = (*_PLACE, name, parameter)
+        where = (*place, parameter)
         if parameter not in known:
             hint = did_you_mean(parameter, known) or f" (those of {name}: {', '.join(known)})"
-            yield place, f"'{parameter}' is nothing that can be searched{hint}"
+            yield where, f"'{parameter}' is nothing that can be searched{hint}"
         elif fault := range_fault(searched):
-            yield place, fault
+            yield where, fault
         else:
-            yield from _value_faults(place, name, parameter, searched)
+            yield from _value_faults(where, axis, name, searched)
 
 
-def _value_faults(place: Path, name: str, parameter: str, searched: Sequence[Any]) -> Iterator[Fault]:
-    """Of the ends of a range, or of values to choose from."""
+def _value_faults(place: Path, axis: str, name: str, searched: Sequence[Any]) -> Iterator[Fault]:
+    """Of the ends of a range, or of values to choose from, of the parameter at the end of ``place``."""
+    parameter = str(place[-1])
     for i, value in enumerate(searched[:2] if is_range(searched) else searched):
         try:
-            LOSSES.get(name).Params.of({parameter: value})
+            SEARCHED[axis][0].get(name).Params.of({parameter: value})
         except ValidationError as error:
             why = error.errors()[0]["msg"]
-            yield (*place, i), f"{parameter} of loss '{name}' cannot be {shortened(str(value))}: {why}"
+            yield (*place, i), f"{parameter} of {axis} '{name}' cannot be {shortened(str(value))}: {why}"
 
 
-def _entry_faults(place: Path, entry: NamedPlugin, grid: Grid) -> Iterator[Fault]:
+def _entry_faults(place: Path, entry: NamedPlugin, axis: str, grid: Grid) -> Iterator[Fault]:
     """Of an entry: nothing is left to search, or it fixes what the grid wants searched."""
-    assert grid.tune is not None
-    if not LOSSES.get(entry.name).trains:
-        return
-    for parameter in grid.tune.space.loss.get(entry.name, {}).keys() & entry.params.keys():
-        cure = f"leave it out there, or out of tune.space.loss.{entry.name}"
+    tune, (registry, defaults) = grid.tune, SEARCHED[axis]
+    assert tune is not None
+    given = getattr(tune.space, axis).get(entry.name, {})
+    for parameter in given.keys() & entry.params.keys():
+        cure = f"leave it out there, or out of tune.space.{axis}.{entry.name}"
         yield (*place, "params", parameter), f"{parameter} is given here and searched by tune; {cure}"
-    space = space_of(grid.tune, entry)
+    space = space_of(tune, axis, entry)
     if not space:
-        cure = f"name some in tune: {{space: {{loss: {{{entry.name}: {{lr: [1.0e-5, 1.0e-2, log]}}}}}}}}"
-        yield place, f"loss '{entry.name}' has no parameters left to search; {cure}"
+        cure = f"name some in tune: {{space: {{{axis}: {{{entry.name}: {{lr: [1.0e-5, 1.0e-2, log]}}}}}}}}"
+        yield place, f"{axis} '{entry.name}' has no parameters left to search; {cure}"
         return
-    if entry.name not in grid.tune.space.loss and (fault := next(_space_faults(entry.name, space), None)):
+    if not given and (fault := next(_space_faults((), axis, entry.name, space), None)):
         where, why = fault  # of a plug-in from elsewhere; the suite's own are tested
-        yield place, f"what loss '{entry.name}' declares as its space is wrong: {where[-1]}: {why}"
+        yield place, f"what {axis} '{entry.name}' declares as its space is wrong: {where[0]}: {why}"
         return
     try:
-        params: Any = resolve(LOSSES, entry, grid.defaults.finetune)
+        params: Any = resolve(registry, entry, getattr(grid.defaults, defaults))
     except ValidationError:  # defaults that it cannot have, of which its cells tell
         return
     falls_to, rates = getattr(params.schedule, "final_lr", 0.0), space.get("lr", ())
     if falls_to > min(rates[:2] if is_range(rates) else rates, default=falls_to):
         yield place, f"schedule.final_lr {falls_to:g} is above the least lr that is searched; lower it"
-    try:
-        tuning_of(grid, entry)
-    except ValidationError as error:  # values that are right by themselves, and wrong between or together
-        found = error.errors()[0]
-        what = ".".join(map(str, found["loc"])) or ", ".join(space)
-        where = (*_PLACE, entry.name) if entry.name in grid.tune.space.loss else place
-        yield where, f"a trial of loss '{entry.name}' cannot be: {what}: {found['msg']}"
+    if axis == "method" and (fewer := shorter(tune, grid, axis, entry)):
+        why = registry.get(entry.name).check(params.model_copy(update=fewer))
+        cure = f"or raise tune.epochs_share: trials of {entry.name} have {fewer['epochs']} epochs"
+        yield from [(place, f"{why}, {cure}")] if why else ()
+
+
+def _trial_faults(grid: Grid, tune: Tune) -> Iterator[Fault]:
+    """Of values that are right by themselves, and wrong between the ends of a range or together."""
+    methods = [*_sound(grid, "method")]
+    pairs = itertools.product(methods if "method" in tune.of else methods[:1], _sound(grid, "loss"))
+    for (method_place, method), (loss_place, loss) in pairs:
+        try:
+            tuning_of(grid, method, loss)
+        except UnfitTrialError as unfit:
+            axis, found = unfit.axis, unfit.error.errors()[0]
+            place, entry = (method_place, method) if axis == "method" else (loss_place, loss)
+            what = ".".join(map(str, found["loc"])) or ", ".join(space_of(tune, axis, entry))
+            where = (*_PLACE, axis, entry.name) if entry.name in getattr(tune.space, axis) else place
+            yield where, f"a trial of {axis} '{entry.name}' cannot be: {what}: {found['msg']}"
+
+
+def _sound(grid: Grid, axis: str) -> Iterator[tuple[Path, NamedPlugin]]:
+    """The entries without those that cannot have the defaults of the grid, of which their cells tell."""
+    registry, defaults = SEARCHED[axis]
+    for place, entry in _entries(grid, axis):
+        try:
+            resolve(registry, entry, getattr(grid.defaults, defaults))
+        except ValidationError:
+            continue
+        yield place, entry

@@ -151,17 +151,19 @@ class Names:
         for teacher, values in zip(cell.teachers, params.get("teachers", []), strict=False):
             teaching |= {f"{teacher}.{key}": value for key, value in values.items()}
         nested = {"nested": "+".join(map(str, params["nested"]))} if "nested" in params else {}
+        tuned = tuning.as_named(record, "loss")
         shown = {"image_size": cell.image_size, **params.get("encode", {})}
         return {
             "dataset": dataset,
             "student": [(("student", cell.student), {**params.get("student", {}), **shown})],
             "method": [
-                (("method", cell.method), params.get("method", {})),
+                (("method", cell.method), {**params.get("method", {}), **tuning.as_named(record, "method")}),
+                (("space", "method", cell.method), tuning.space_as_named(record, "method")),
                 (("teaching", cell.student, cell.method), teaching),
             ],
             "loss": [
-                (("loss", cell.loss, role), {**params.get("loss", {}), **nested, **tuning.as_named(record)}),
-                (("space", cell.loss), tuning.space_as_named(record)),
+                (("loss", cell.loss, role), {**params.get("loss", {}), **nested, **tuned}),
+                (("space", "loss", cell.loss), tuning.space_as_named(record, "loss")),
             ],
         }
 

@@ -15,10 +15,27 @@ from bench.results.records import Real, Record
 SCALES = ("log", "linear")
 #: The stage whose summary holds all that.
 STAGE = "tune"
+#: What may be searched, in the order of the dimensions of a point, and in which step it is.
+STEPS = {"method": 1, "loss": 2}
+#: Before the name of a parameter of a method, in spaces and values: losses have parameters of the same names.
+METHOD = "method."
 #: In place of the value of a parameter that a tuning finds, another one for every study.
 SEARCHED = object()
 #: What names call studies and trials.
 TUNED = "tuned"
+
+
+def joint(of: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Spaces or values of loss and method in one mapping: ``{"lr": ..., "method.lr": ...}``."""
+    methods = {f"{METHOD}{name}": value for name, value in of.get("method", {}).items()}
+    return {**of.get("loss", {}), **methods}
+
+
+def part(values: Mapping[str, Any], axis: str) -> dict[str, Any]:
+    """Those of a loss, or of a method by their own names, of what is ``joint``."""
+    methods = {name.removeprefix(METHOD): one for name, one in values.items() if name.startswith(METHOD)}
+    others = {name: one for name, one in values.items() if not name.startswith(METHOD)}
+    return methods if axis == "method" else others
 
 
 class _Part(BaseModel):
@@ -87,35 +104,37 @@ def budget_of(record: Record) -> Mapping[str, Any] | None:
     return budget if isinstance(budget, dict) and budget else None
 
 
-def as_named(record: Record) -> dict[str, Any]:
-    """What names of a loss say of its tuning, beside the parameters that the grid gives it."""
+def as_named(record: Record, axis: str) -> dict[str, Any]:
+    """What names of a loss or method say of its tuning, beside the parameters that the grid gives it."""
     budget = budget_of(record)
-    if budget is None:
+    if budget is None or not (space := _space(budget, axis)):
         return {}
-    searched = dict.fromkeys(map(str, _space(budget)), SEARCHED)
+    searched = dict.fromkeys(map(str, space), SEARCHED)
     return {**searched, TUNED: f"{budget.get('studies')} x {budget.get('trials')}"}
 
 
-def space_as_named(record: Record) -> dict[str, Any]:
+def space_as_named(record: Record, axis: str) -> dict[str, Any]:
     """What tells tunings apart whose budgets are the same otherwise; not which parameters are searched."""
     budget = budget_of(record)
-    if budget is None:
+    if budget is None or not (space := _space(budget, axis)):
         return {}
-    spaces = {f"{name}_space": _searched(searched) for name, searched in _space(budget).items()}
+    spaces = {f"{name}_space": _searched(searched) for name, searched in space.items()}
     return {"epochs_share": budget.get("epochs_share", 1.0), **spaces}
 
 
 def told_apart(variants: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Parameters that one tuning of a loss searches and another one has given; of values ``as_named``."""
+    """Parameters that one tuning searches and another one of its like has given; of values ``as_named``."""
     tuned = [values for values in variants if TUNED in values]
     searched = {name for values in tuned for name, value in values.items() if value is SEARCHED}
     return {name for name in searched if any(one.get(name, SEARCHED) is not SEARCHED for one in tuned)}
 
 
-def _space(budget: Mapping[str, Any]) -> Mapping[str, Any]:
+def _space(budget: Mapping[str, Any], axis: str | None = None) -> Mapping[str, Any]:
+    """What is searched of a loss or method, by its own names; None: of both, in one space."""
     space = budget.get("space")
     named = space.items() if isinstance(space, dict) else ()
-    return {name: searched for name, searched in named if isinstance(searched, list)}
+    found = {name: searched for name, searched in named if isinstance(searched, list)}
+    return part(found, axis) if axis else found
 
 
 def budget_words(budget: Mapping[str, Any] | None) -> str:
@@ -133,31 +152,37 @@ def budget_words(budget: Mapping[str, Any] | None) -> str:
 def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
     """How the budgets of two sides differ, A and B; empty where they are equal.
 
-    Spaces count where both have one loss: losses have parameters of their own. What trains nothing in step 2
-    could not have been tuned, and has no budget.
+    Spaces count where both have one loss or method: each has parameters of its own. What trains nothing in a
+    step could not have been tuned there, and has no budget.
     """
-    found = []
-    for one, other in itertools.product(_budgets(records), _budgets(others)):
-        (loss, mine), (its, theirs) = one, other
-        if _apart(mine) != _apart(theirs):
-            found.append(f"A was {budget_words(mine)}, B was {budget_words(theirs)}")
-        elif loss == its and mine != theirs:
-            found.append("A and B were tuned in other search spaces")
+    found, axes = [], _axes([*records, *others])
+    for axis in axes:
+        where = f"in step {STEPS[axis]}, " if len(axes) > 1 else ""
+        for one, other in itertools.product(_budgets(records, axis), _budgets(others, axis)):
+            (name, mine), (its, theirs) = one, other
+            if _apart(mine) != _apart(theirs):
+                found.append(f"{where}A was {budget_words(mine)}, B was {budget_words(theirs)}")
+            elif name == its and mine != theirs:
+                found.append(f"{where}A and B were tuned in other search spaces")
     return found[0] if found else ""
 
 
 def note(records: Sequence[Record]) -> str:
     """What to say below a table: with which budgets its rows were tuned; empty where none was."""
-    found: dict[str, dict[str, None]] = {}
-    for record in filter(_tunable, records):
-        found.setdefault(budget_words(budget_of(record)), {})[record.cell.loss] = None
-    if found.keys() <= {budget_words(None)}:
+    found: dict[str, dict[str, dict[str, None]]] = {axis: {} for axis in _axes(records)}
+    for axis, budgets in found.items():
+        for name, budget in _budgets(records, axis):
+            budgets.setdefault(budget_words(budget), {})[name] = None
+    untuned = {budget_words(None)}
+    tuned = {axis: words for axis, some in found.items() for words in some.keys() - untuned}
+    if not tuned:
         return ""
-    if len(found) == 1:
-        words = f"Every loss that trains was {next(iter(found))}, by validation mAP"
-        return f"{words}; a cell has the winner of its study."
-    said = "; ".join(f"{', '.join(names)} {words}" for words, names in found.items())
-    return f"Rows had unequal budgets, which may be all that they differ by: {wording.one_line(said)}."
+    if all(len(budgets) < 2 for budgets in found.values()):
+        what, words = " and ".join(sorted(tuned)), next(iter(tuned.values()))
+        return f"Every {what} that trains was {words}, by validation mAP; a cell has the winner of its study."
+    said = (f"{', '.join(names)} {words}" for some in found.values() for words, names in some.items())
+    listed = wording.one_line("; ".join(said))
+    return f"Rows had unequal budgets, which may be all that they differ by: {listed}."
 
 
 def in_brief(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,9 +190,24 @@ def in_brief(params: Mapping[str, Any]) -> dict[str, Any]:
     budget = params.get("tuning")
     if not isinstance(budget, dict):
         return dict(params)
-    searched = dict.fromkeys(_space(budget), "searched")
-    words = f"{budget_words(budget)} ({space_words(_space(budget))})"
+    words = budget_words(budget)
+    if space := _space(budget):
+        words = f"{words} ({space_words(space)})"
+    searched = dict.fromkeys(_space(budget, "loss"), "searched")
     return {**params, "loss": {**params.get("loss", {}), **searched}, "tuning": words}
+
+
+def by_part(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a record in which what is searched of a method hangs on the method, in words."""
+    budget = params.get("tuning")
+    if not isinstance(budget, dict) or not (space := _space(budget, "method")):
+        return dict(params)
+    searched = {name: f"searched, {_searched(one)}" for name, one in space.items()}
+    method, own = {**params.get("method", {}), **searched}, _space(budget, "loss")
+    if own:
+        return {**params, "method": method, "tuning": {**budget, "space": own}}
+    others = {name: value for name, value in params.items() if name != "tuning"}
+    return {**others, "method": {**method, "tuning": budget_words(budget)}}
 
 
 def space_words(space: Mapping[str, Sequence[Any]]) -> str:
@@ -197,15 +237,24 @@ def told(summary: Mapping[str, Any], studies: Sequence[Study]) -> dict[str, Any]
     return {**{name: value for name, value in summary.items() if name != "studies"}, **words}
 
 
-def _budgets(records: Sequence[Record]) -> list[tuple[str, Mapping[str, Any] | None]]:
-    """Loss and budget of each kind of cell."""
-    pairs = ((one.cell.loss, budget_of(one)) for one in filter(_tunable, records))
+def _axes(records: Sequence[Record]) -> list[str]:
+    """Whose budgets count: those of losses, and those of methods where any was searched."""
+    methods = any(_space(budget_of(record) or {}, "method") for record in records)
+    return [*STEPS] if methods else ["loss"]
+
+
+def _budgets(records: Sequence[Record], axis: str) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """Name of the loss or method, and budget with its own space, of each kind of cell that it trains.
+
+    What has no rate trains nothing, so that a tuning could have found no other values.
+    """
+    pairs = []
+    for record in records:
+        budget = budget_of(record) or {}
+        space = _space(budget, axis)
+        if space or "lr" in record.params.get(axis, {}):
+            pairs.append((getattr(record.cell, axis), {**budget, "space": space} if space else None))
     return list({repr(pair): pair for pair in pairs}.values())
-
-
-def _tunable(record: Record) -> bool:
-    """Whether its loss trains something, so that a tuning could have found other values."""
-    return budget_of(record) is not None or "lr" in record.params.get("loss", {})
 
 
 def _apart(budget: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

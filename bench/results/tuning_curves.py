@@ -75,14 +75,16 @@ def _point(row: Row, studies: list[Study], trials: int) -> Row:
 
 
 def _cost(lines: list[tuple[Row, list[Study], Line]]) -> Iterator[str]:
-    """What a trial takes, by loss: the median over all that are known."""
+    """What a trial takes, by loss, and method where it has a step 1 of its own: the median of the known."""
     seconds: dict[str, list[float]] = {}
     for row, studies, _ in lines:
         known = [one.seconds for study in studies for one in study.trials if one.seconds is not None]
-        seconds.setdefault(row.configuration.loss, []).extend(known)
+        one = row.configuration
+        both = tuning.as_named(row.records[0], "method")
+        seconds.setdefault(f"{one.method} and {one.loss}" if both else one.loss, []).extend(known)
     said = [
-        f"{statistics.median(some):.2g} s ({wording.one_line(loss)})"
-        for loss, some in seconds.items()
+        f"{statistics.median(some):.2g} s ({wording.one_line(name)})"
+        for name, some in seconds.items()
         if some
     ]
     if said:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.interfaces import Method
-from bench.planning.stage import Stage
+from bench.planning.stage import TUNE, Stage
 from bench.registry import METHODS
-from bench.stages import features, networks
+from bench.stages import features, networks, tune
 from bench.stages.context import Context
 from bench.stages.features import FEATURES, FEATURES_FILE, FrozenTeacher
 from bench.stages.memory import Needs
 from bench.training import views
-from bench.training.loop import fit, seeded, shuffled
+from bench.training.loop import DivergedError, fit, seeded, shuffled
 from bench.training.micro_batches import Batch, Passes, Terms
 from bench.types import (
     DistillationBatch,
@@ -34,12 +35,44 @@ from bench.types import (
 #: Raised by one when the stage behaves differently, so that old artifacts are not reused.
 VERSION = 3
 
+log = logging.getLogger(__name__)
+
 
 def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
-    """Write the student's state dict and architecture, without the layers that only training needs."""
+    """Write the student's state dict and architecture, without the layers that only training needs.
+
+    That of a trial may diverge: it leaves the student as it was built, which nothing is trained from.
+    """
+    chosen = tune.winner(stage, context, "method")
+    try:
+        trained, architecture, kept, summary = _train(stage, context, chosen)
+        if "trial" in stage.spec and not all(one.isfinite().all() for one in trained.state_dict().values()):
+            raise DivergedError("the last step left weights that are not finite")
+    except DivergedError as error:
+        if "trial" not in stage.spec:
+            raise
+        log.debug("%s: %s", stage.slug, error)
+        with seeded(stage.spec["seed"], context.device):
+            trained = context.student(stage.spec["student"]).build()
+        architecture, kept, summary = {}, {}, {"diverged": True}
+    networks.save(trained, folder / networks.STUDENT)
+    networks.save_architecture(architecture, folder)
+    if kept:
+        networks.write(kept, folder / networks.EXTRA)
+    return {**summary, **({"tuned": dict(chosen)} if chosen else {})}
+
+
+def _train(
+    stage: Stage, context: Context, chosen: Mapping[str, Any]
+) -> tuple[nn.Module, dict[str, Any], dict[str, Tensor], dict[str, Any]]:
+    """The student, its architecture if that changed, what else is worth keeping, and the summary.
+
+    Args:
+        chosen: parameters of the method beside those of the spec.
+    """
     spec, checkpoints = stage.spec, context.checkpoints(stage)
     plugin = METHODS.get(spec["method"]["name"])
-    params = plugin.Params.of(spec["method"]["params"])
+    params = plugin.Params.of({**spec["method"]["params"], **chosen})
     assert isinstance(params, DistillationParameters)
     pool = context.pool(stage)
     images, indices = pool.images, pool.indices
@@ -77,12 +110,9 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             keeps={"method": method, "teachers": teachers},
         )
         trained, architecture = method.student()
-    networks.save(trained, folder / networks.STUDENT)
-    networks.save_architecture(architecture, folder)
-    if kept := method.tensors():
-        networks.write(kept, folder / networks.EXTRA)
     queries = {"teacher_queries": fitted.images} if teachers.asked else {}
-    return {**fitted.summary(), "images": len(indices), **queries, **method.summary()}
+    summary = {**fitted.summary(), "images": len(indices), **queries, **method.summary()}
+    return trained, architecture, method.tensors(), summary
 
 
 def memory(stage: Stage, needs: Needs) -> float:
@@ -148,7 +178,7 @@ class _Teachers:
 
 def _live(stage: Stage) -> list[Stage]:
     """What left the teachers that are used as networks."""
-    return [needed for needed in stage.inputs.values() if needed.kind != "features"]
+    return [needed for needed in stage.inputs.values() if needed.kind not in {"features", TUNE}]
 
 
 class _Batches:

@@ -40,7 +40,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
     Where the trunk is frozen, the head alone is trained, on its features of the evaluation view.
     """
-    chosen = tune.winner(stage, context)
+    chosen = tune.winner(stage, context, "loss")
     net, summary = train(stage, context, chosen)
     networks.save(net, folder / networks.NETWORK)
     networks.save_architecture(networks.architecture(networks.taken_up(stage), context), folder)

@@ -1,16 +1,16 @@
-"""Stage ``tune``: what the trials of a loss have found, study by study."""
+"""Stage ``tune``: what the trials of a loss and a method have found, study by study."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import CellError
 from bench.planning.stage import TUNE, Stage
-from bench.registry import LOSSES
-from bench.results.tuning import Trial, study_of
+from bench.registry import LOSSES, METHODS, Registry
+from bench.results.tuning import Trial, joint, part, study_of
 from bench.stages.context import Context
 from bench.stages.memory import Needs
 
@@ -28,10 +28,11 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         index = context.store.index(context.store.path(*trial.place))
         if index is None:
             raise CellError(f"trial {trial.slug} is no more; run again, and let the cache be meanwhile")
+        values = _values(trial)
         found = Trial(
-            values=_values(trial.spec["loss"], stage.spec["names"]),
+            values={name: values[name] for name in stage.spec["names"]},
             val_map=index["summary"]["val_map"],
-            seconds=index["seconds"],
+            seconds=index["seconds"] + index["summary"].get("step_1_seconds", 0.0),
             diverged=index["summary"].get("diverged", False),
         )
         studies.setdefault(role.partition("/")[0], []).append(found)
@@ -44,21 +45,28 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     return {"studies": [study.model_dump(mode="json") for study in judged.values()]}
 
 
-def _values(loss: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Parameters of the block of a loss, those too that specs do not spell out at their default."""
-    fields = LOSSES.get(loss["name"]).Params.model_fields
-    return {name: loss["params"].get(name, fields[name].default) for name in names}
-
-
 def memory(stage: Stage, needs: Needs) -> float:
     """Next to nothing."""
     return 0.0
 
 
-def winner(stage: Stage, context: Context) -> Mapping[str, Any]:
-    """What the tuning of ``stage`` has found for its parameters; empty where there was none."""
+def _values(trial: Stage) -> dict[str, Any]:
+    """All parameters of loss and method at the point of a trial, plain JSON values."""
+    loss, method = trial.spec["loss"], trial.settled("method").get("method")
+    found = {"loss": _params(LOSSES, loss), "method": _params(METHODS, method) if method else {}}
+    return joint(found)
+
+
+def _params(registry: Registry[Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a block of specs, with what stands in none at its default."""
+    params = registry.get(block["name"]).Params.of(block["params"])
+    return {name: getattr(params, name) for name in type(params).model_fields}
+
+
+def winner(stage: Stage, context: Context, axis: str) -> Mapping[str, Any]:
+    """What the tuning of ``stage`` has found for its loss or method, ``axis``; empty where there was none."""
     tuning = stage.inputs.get(TUNE)
     if tuning is None:
         return {}
     found: list[dict[str, Any]] = json.loads((context.store.path(*tuning.place) / WINNERS).read_text())
-    return found[int(stage.spec["study"])]
+    return part(found[int(stage.spec["study"])], axis)

@@ -46,6 +46,27 @@ def test_equal_budgets_are_no_matter(write):
         assert compare_text.text(found).startswith(compare_text.answer(found))
 
 
+def test_methods_that_are_tuned_together_with_losses_differ_in_nothing_else(write):
+    joint = {**SPACE, "method.lr": [1e-5, 1e-2, "log"]}
+    spaces = {"none": SPACE, "cukd": joint}
+    params = {
+        method: {"loss": {"epochs": 30}, "method": {}, "tuning": {**BUDGET, "space": space}}
+        for method, space in spaces.items()
+    }
+    folder = write("one", [one for name in spaces for one in grid(method=name, params=params[name])])
+    found = compare(folder, folder, base_only={"method": "none"}, new_only={"method": "cukd"})
+    assert found.unequal_tuning == ""
+    assert not any(one.changed_params for one in found.pairs)
+
+
+def test_a_method_that_was_tuned_against_the_same_as_it_is_is_said_first(write):
+    joint = {**BUDGET, "space": {**SPACE, "method.lr": [1e-5, 1e-2, "log"]}}
+    plain = {**TUNED, "method": {"lr": 1e-4}}
+    found = compared(write, plain, {**plain, "method": {}, "tuning": joint})
+    assert found.unequal_tuning == ("in step 1, A was not tuned, B was tuned in 3 studies of 16 trials")
+    assert "method.lr 0.0001 -> searched, 1e-05 to 0.01 (log)" in compare_text.text(found)
+
+
 def test_losses_with_spaces_of_their_own_are_tuned_alike(write):
     own = {"csq": SPACE, "dch": {**SPACE, "gamma": [2.0, 100.0, "log"]}}
     both = [

@@ -13,12 +13,16 @@ import pytest
 import torch
 
 from bench import registry
+from bench.planning.search_space import points, range_fault
+from bench.planning.tuned import tunable
 from bench.registry import METHODS, STUDENTS, TEACHERS
+from bench.results.tuning import is_range
 from bench.training.loop import fit, shuffled
 from bench.training.micro_batches import Batch, Passes
-from bench.types import DistillationBatch, DistillationParameters, DistillationTask
+from bench.types import DistillationBatch, DistillationParameters, DistillationTask, SharedViewsParameters
 from models.pruning.reshape import reshape
 from tests.conftest import PLUGINS
+from tests.spaces import within
 
 IMAGES, CLASSES, TEACHER_WIDTH, BATCH = 40, 4, 24, 16
 #: Sizes that suit a tiny task; each method takes those that it knows.
@@ -342,3 +346,27 @@ def test_a_gpu_finds_the_same_terms_and_gradients(name, epoch):
     for one, other in zip(*found, strict=True):
         assert other.device.type == "cuda"
         torch.testing.assert_close(other.cpu(), one, rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_tuning_searches_are_parameters_with_their_defaults_inside(name):
+    plugin = METHODS.get(name)
+    assert {"lr", "weight_decay"} <= set(plugin.space), "declare what a tuning searches: space"
+    assert set(plugin.space) <= set(tunable(plugin))
+    for parameter, searched in plugin.space.items():
+        assert range_fault(searched) is None, parameter
+        assert within(getattr(plugin.Params(), parameter), searched), f"{parameter}: its default is outside"
+    for values in points(plugin.space, plugin.Params, 8, 0):
+        plugin.Params.of(values)
+
+
+def test_what_a_tuning_searches_changes_neither_questions_nor_networks_nor_costs(name):
+    plugin = METHODS.get(name)
+    shared = {*SharedViewsParameters.model_fields, "embedding"} - {"lr", "weight_decay"}
+    assert not shared & plugin.space.keys()
+    default = plugin.Params()
+    for parameter, searched in plugin.space.items():
+        for value in searched[:2] if is_range(searched) else searched:
+            params = plugin.Params.of({parameter: value})
+            assert plugin.check(params) is None
+            for asked in (plugin.uses_labels, plugin.uses_videos, plugin.reshaped_by):
+                assert asked(params) == asked(default), f"{parameter}: {value}"

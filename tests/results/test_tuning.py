@@ -132,3 +132,77 @@ def test_a_tuning_in_few_words():
         "study 0": "trial 1 of 2, validation mAP 0.900",
         "study 1": "trial 0 of 2, validation mAP 0.400",
     }
+
+
+BOTH = {**SPACE, "method.lr": [1e-5, 1e-2, "log"], "method.weight_decay": [0.0, 1e-4]}
+STEP_1 = {name: searched for name, searched in BOTH.items() if name.startswith("method.")}
+UNTUNED = {"method": {"lr": 1e-4, "weight_decay": 0.0, "epochs": 30}, "loss": {"lr": 1e-5, "epochs": 30}}
+
+
+def distilled(space=None, method="cukd", loss="csq", **budget):
+    """A record of a cell with a step 1, of which what ``space`` has was tuned."""
+    tuning_block = {"tuning": {**BUDGET, **budget, "space": space}} if space else {}
+    params = {
+        axis: {k: v for k, v in given.items() if k not in tuning.part(space or {}, axis)}
+        for axis, given in UNTUNED.items()
+    }
+    return make_record(loss=loss, method=method, params={**params, **tuning_block})
+
+
+def test_what_is_searched_of_both_steps_stands_in_one_space():
+    values = tuning.joint({"loss": {"lr": 1}, "method": {"lr": 2}})
+    assert values == {"lr": 1, "method.lr": 2}
+    assert tuning.part(values, "loss") == {"lr": 1}
+    assert tuning.part(values, "method") == {"lr": 2}
+
+
+def test_budgets_of_step_1_that_differ_are_told():
+    both, alone, plain = distilled(BOTH), distilled(SPACE), distilled()
+    assert unequal([both], [both]) == ""
+    # What has no step 1 has nothing to tune there; another loss and another method have spaces of their own.
+    none = make_record(method="none", params={"method": {}, "loss": {}, "tuning": {**BUDGET, "space": SPACE}})
+    assert unequal([none], [both]) == ""
+    other = distilled({"lr": [1e-3, 1.0, "log"], "method.lr": [1e-3, 1.0, "log"]}, "rkd", "dch")
+    assert unequal([other], [both]) == ""
+    words = "A was not tuned, B was tuned in 3 studies of 16 trials"
+    assert unequal([alone], [both]) == f"in step 1, {words}"
+    assert unequal([distilled(STEP_1)], [both]) == f"in step 2, {words}"
+    assert unequal([plain], [both]) == f"in step 1, {words}"
+    assert unequal([plain], [alone]) == words
+    wider = distilled({**BOTH, "method.lr": [1e-5, 1.0, "log"]}, loss="dch")
+    assert unequal([wider], [both]) == "in step 1, A and B were tuned in other search spaces"
+
+
+def test_a_note_says_which_step_of_the_rows_was_tuned():
+    both, alone = distilled(BOTH), distilled(STEP_1)
+    words = "that trains was tuned in 3 studies of 16 trials, by validation mAP"
+    words += "; a cell has the winner of its study."
+    none = make_record(method="none", params={"method": {}, "loss": {}, "tuning": {**BUDGET, "space": SPACE}})
+    assert tuning.note([both, none]) == f"Every loss and method {words}"
+    assert tuning.note([alone, alone]) == f"Every method {words}"
+    mixed = tuning.note([both, distilled(SPACE, "rkd")])
+    assert mixed.endswith(
+        "cukd tuned in 3 studies of 16 trials; rkd not tuned; csq tuned in 3 studies of 16 trials."
+    )
+
+
+def test_names_tell_a_tuned_method_from_the_same_method_as_it_is():
+    both, alone = distilled(BOTH), distilled(SPACE)
+    names = Names([both, alone])
+    assert (names(both).method, names(alone).method) == ("cukd[tuned=3 x 16]", "cukd")
+    assert names(both).loss == names(alone).loss == "csq"
+    assert Names([both, distilled(BOTH, loss="dch")])(both).method == "cukd"
+    other = distilled({**BOTH, "method.lr": [1e-3, 1e-2, "log"]})
+    assert "space" in Names([both, other])(other).method
+
+
+def test_what_is_searched_of_a_method_hangs_on_it_where_cells_are_compared():
+    found = tuning.by_part(distilled(BOTH).params)
+    assert found["method"] == {
+        "epochs": 30, "lr": "searched, 1e-05 to 0.01 (log)", "weight_decay": "searched, 0.0 or 0.0001",
+    }  # fmt: skip
+    assert found["tuning"]["space"] == SPACE
+    alone = tuning.by_part(distilled(STEP_1).params)
+    assert alone["method"]["tuning"] == "tuned in 3 studies of 16 trials"
+    assert "tuning" not in alone
+    assert tuning.by_part(distilled(SPACE).params) == distilled(SPACE).params
