@@ -7,12 +7,15 @@ import pytest
 from bench.errors import ConfigError
 from bench.planning.advice import training, tuning
 from bench.planning.tuned import LAST_SEED
+from bench.registry import METHODS
 from tests.planning.conftest import GRID
 
 BOTH = GRID.replace("[16, 32]", "[16]") + "tune: {of: [method, loss], trials: 3, studies: 2}\n"
-METHODS = "[none, {name: cukd, params: {views: 2, epochs: 3}}]"
+METHOD_AXIS = "[none, {name: cukd, params: {views: 2, epochs: 3}}]"
 #: A method whose teacher is trained on the labels first.
-PRUNED = BOTH.replace(METHODS, "[{name: cdd, params: {epochs: 30}}]").replace("tiny_teacher", "tiny_residual")
+PRUNED = BOTH.replace(METHOD_AXIS, "[{name: cdd, params: {epochs: 30}}]").replace(
+    "tiny_teacher", "tiny_residual"
+)
 PRUNED = PRUNED.replace("tiny_student", "tiny_residual")
 
 
@@ -106,7 +109,7 @@ def test_plan_says_which_trainings_of_methods_there_are(make):
         (("trials: 3", "space: {method: {cukd: {lr: [-1.0, 1, linear]}}}"), "lr of method 'cukd' cannot be"),
         (("of: [method, loss], trials: 3", "space: {method: {cukd: {lr: [1, 2]}}}"), "write of: [m"),
         (("of: [method, loss], trials: 3", "of: method, space: {loss: {csq: {lr: [1, 2]}}}"), "no loss: of"),
-        ((METHODS, "[none]"), "write of: [loss]"),
+        ((METHOD_AXIS, "[none]"), "write of: [loss]"),
         (("views: 2,", "views: 2, lr: 1, weight_decay: 0,"), "'cukd' has no parameters left to search"),
         (("views: 2,", "views: 2, schedule: {fall: cosine, final_lr: 1.0e-4},"), "is above the least lr"),
     ],
@@ -122,3 +125,15 @@ def test_what_cannot_be_tuned_of_methods_is_refused_with_its_place(make, edit, m
 def test_trials_too_short_for_a_method_are_refused(make):
     with pytest.raises(ConfigError, match=r"or raise tune.epochs_share: trials of cdd have 15 epochs"):
         make(PRUNED.replace("trials: 3", "trials: 2, epochs_share: 0.5"))
+
+
+def test_what_a_method_from_elsewhere_declares_is_looked_at_too(make, monkeypatch):
+    monkeypatch.setattr(METHODS.get("cukd"), "space", {"lr": (1.0, 0.1, "log")})
+    with pytest.raises(ConfigError, match="what method 'cukd' declares as its space is wrong: lr: the first"):
+        make(BOTH)
+
+
+def test_a_rate_that_is_searched_is_not_held_to_a_schedule_before_it_is_drawn(make):
+    text = BOTH.replace("views: 2,", "views: 2, schedule: {fall: cosine, final_lr: 1.0e-3},")
+    space = "space: {method: {cukd: {lr: [1.0e-2, 0.1, log]}}}, trials: 3"
+    assert len(make(text.replace("trials: 3", space)).cells) == 8
