@@ -86,8 +86,6 @@ _Scope = tuple[str, ...]
 #: Parameters of a part that its name says whatever others have: they make something else of it. They are in a
 #: record where they are not as usual alone.
 _ALWAYS = {"loss": ("train",)}
-#: What follows the name of a loss of which the head alone was trained, where nothing else is to say.
-HEAD_ALONE = "[train=head]"
 
 
 class Names:

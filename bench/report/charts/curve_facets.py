@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from bench.report.charts.curve_words import PARTS
-from bench.report.charts.forms import Values, nearest, plainly
+from bench.report.charts.forms import Values, nearest
 from bench.results.curves import Curve, Line
 
 #: Lines that one pair of axes has room for.
@@ -49,12 +49,8 @@ def panels_of(curve: Curve, facets: Sequence[str]) -> dict[Values, list[int]]:
 
 
 def values_of(line: Line, facets: Sequence[str]) -> Values:
-    """What a line has; what is no student's belongs to no student, whatever it is called.
-
-    A teacher's head stands with the same loss.
-    """
-    own = _own(line, facets)
-    return own if _is_student(line) else tuple(map(plainly, own))
+    """What a line has; what is no student's belongs to no student, whatever it is called."""
+    return tuple("" if part == "student" and not _is_student(line) else PARTS[part](line) for part in facets)
 
 
 def title(values: Values, facets: Sequence[str]) -> str:
@@ -68,13 +64,9 @@ def told(curve: Curve, facets: Sequence[str], panels: Mapping[Values, Sequence[i
     found = [set(facets) for _ in curve.lines]
     for values, some in panels.items():
         for i in some:
-            own = _own(curve.lines[i], facets)
+            own = values_of(curve.lines[i], facets)
             found[i] -= {part for part, one, other in zip(facets, own, values, strict=True) if one != other}
     return found
-
-
-def _own(line: Line, facets: Sequence[str]) -> Values:
-    return tuple("" if part == "student" and not _is_student(line) else PARTS[part](line) for part in facets)
 
 
 def _is_student(line: Line) -> bool:

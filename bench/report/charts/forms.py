@@ -13,7 +13,6 @@ from typing import Literal
 
 from bench.report.charts.points import LISTED, Points
 from bench.report.charts.styles import MOST_COLOURS
-from bench.results.names import HEAD_ALONE
 from bench.results.summary import Role, Row
 
 Kind = Literal["scatter", "lines", "dots"]
@@ -94,14 +93,8 @@ def panels_of(rows: Sequence[Row], facets: Sequence[Facet]) -> dict[Values, list
 
 
 def values_of(row: Row, facets: Sequence[Facet]) -> Values:
-    """A row's own, whether or not there is a panel of them; a teacher's head stands with the same loss."""
-    own = tuple(_value(row, facet) for facet in facets)
-    return own if row.role in _STUDENTS else tuple(map(plainly, own))
-
-
-def plainly(value: str | int) -> str | int:
-    """What a panel calls a loss of which the head alone was trained; anything else as it is."""
-    return value.removesuffix(HEAD_ALONE) if isinstance(value, str) else value
+    """A row's own, whether or not there is a panel of them."""
+    return tuple(_value(row, facet) for facet in facets)
 
 
 def nearest(own: Values, panels: Collection[Values]) -> list[Values]:
