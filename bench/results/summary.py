@@ -18,6 +18,7 @@ from bench.results import catalogue, comparable, wording
 from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
 from bench.results.records import EXTERNAL, Measured, Record
+from bench.results.seedless import seedless
 from bench.results.sides import SIDES, with_side
 from bench.results.wording import assignments, one_line
 from bench.types.sizes import ImageSize, area
@@ -35,12 +36,14 @@ class Estimate:
             can be; None for metrics that seeds do not change.
         n: number of seeds.
         by_seed: what was averaged; empty where seeds change nothing, and of one seed.
+        settled: whether other seeds would have given the same, so that an interval over queries is all of it.
     """
 
     value: float
     interval: tuple[float, float] | None
     n: int
     by_seed: tuple[float, ...] = ()
+    settled: bool = False
 
     @property
     def half_width(self) -> float | None:
@@ -60,16 +63,17 @@ class Estimate:
     def over(self, divisor: float) -> Estimate:
         """The same in another unit."""
         low_high = self.interval and (self.interval[0] / divisor, self.interval[1] / divisor)
-        return Estimate(self.value / divisor, low_high, self.n, tuple(one / divisor for one in self.by_seed))
+        by_seed = tuple(one / divisor for one in self.by_seed)
+        return replace(self, value=self.value / divisor, interval=low_high, by_seed=by_seed)
 
     def above(self, other: Estimate) -> bool:
-        """Whether this interval lies wholly above the other's, both being over the same thing.
+        """Whether this interval lies wholly above the other's, both being over all that there is to draw.
 
         Two seeds tell nothing: two that happen to agree would have an interval of no length.
         """
-        if self.interval is None or other.interval is None or (self.n == 1) != (other.n == 1):
+        if self.interval is None or other.interval is None or 2 in (self.n, other.n):
             return False
-        if 2 in (self.n, other.n):
+        if (self.n == 1) != (other.n == 1) and not (self.settled or other.settled):
             return False
         return self.interval[0] > other.interval[1]
 
@@ -291,14 +295,16 @@ def row_of(role: Role, configuration: Configuration, same: list[Record]) -> Row:
     newest = {record.cell.seed: record for record in sorted(same, key=lambda record: record.created)}
     records = [newest[seed] for seed in sorted(newest)]
     metrics = {name: metric for record in reversed(records) for name, metric in record.metrics.items()}
+    settled = len(records) == 1 and seedless(records[0])
+    found = {
+        name: estimate(name, [record.metrics[name] for record in records if name in record.metrics])
+        for name in metrics
+    }
     return Row(
         configuration=configuration,
         role=role,
         records=records,
-        estimates={
-            name: estimate(name, [record.metrics[name] for record in records if name in record.metrics])
-            for name in metrics
-        },
+        estimates={name: replace(one, settled=settled) for name, one in found.items()},
         metrics=metrics,
         image_size=records[0].cell.image_size,
         warned=any(record.warnings for record in records),

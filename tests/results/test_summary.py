@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,18 @@ def test_intervals_over_different_things_never_decide():
     over_queries = estimate("map@all", [seeded(0.1, (0.05, 0.15))])
     assert not over_seeds.above(over_queries)
     assert over_seeds.above(estimate("map@all", [seeded(0.1)] * 3))
+
+
+def test_what_no_seed_changes_is_judged_by_its_queries():
+    over_seeds = estimate("map@all", [seeded(0.9)] * 3)
+    low, near = (
+        replace(estimate("map@all", [seeded(0.1, interval)]), settled=True)
+        for interval in ((0.05, 0.15), (0.05, 0.95))
+    )
+    assert over_seeds.above(low)
+    assert not over_seeds.above(near)
+    assert not low.above(over_seeds)
+    assert low.over(1e3).settled
 
 
 def test_two_seeds_tell_nothing_even_where_they_agree():
