@@ -73,6 +73,7 @@ def choose(
             raise UsageError(
                 f"no cell of {one_line(results.name)} has {key} '{one_line(value)}'{hint} there are: {known}"
             )
+        _refuse_another_key(results, names, key, value)
         kept = [record for record in kept if _is(record, names, key, value)]
     if only and not kept:
         asked = " and ".join(f"{key}={one_line(value)}" for key, value in only.items())
@@ -81,6 +82,19 @@ def choose(
         if _is_part(results.records, names, key, other[key], only[key]):
             kept = [record for record in kept if not _is(record, names, key, other[key])]
     return kept
+
+
+def _refuse_another_key(results: Results, names: Names, key: str, value: str) -> None:
+    """A part of ``student=a,loss=b`` that names nothing, and would be left out without a word."""
+    if any(value in _called(record, names, key) for record in results.records):
+        return
+    for part in value.split(","):
+        asked, equals, wanted = part.strip().partition("=")
+        if equals and asked in PARTS and not any(_is(one, names, key, part) for one in results.records):
+            raise UsageError(
+                f"{key} '{one_line(value)}' asks for two things; give the option once more for "
+                f"{asked}={one_line(wanted)}"
+            )
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ def test_one_seed_against_another():
         ({"methd": "none"}, "cells have no 'methd'; did you mean 'method'? choose by one of: dataset, "),
         ({"x": "none"}, "cells have no 'x'; choose by one of: dataset, "),
         ({"method": "cukdd"}, "has method 'cukdd'; did you mean 'cukd'? there are: none, cukd"),
+        ({"method": "none,bits=16"}, "asks for two things; give the option once more for bits=16"),
         ({"bits": "8"}, "has bits '8'; there are: 16, 32, 64"),
         ({"method": "none", "teacher": "efficientnet_lite0"}, "has method=none and teacher="),
     ],
