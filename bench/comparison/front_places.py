@@ -13,7 +13,7 @@ from bench.comparison.statistics import RESAMPLES, Floats
 from bench.results import catalogue, wording
 from bench.results.chances import Attained, Chances
 from bench.results.folder import Results
-from bench.results.fronts import Front, eligible
+from bench.results.fronts import Front, candidates
 from bench.results.seedless import seedless
 from bench.results.summary import Row
 
@@ -89,7 +89,7 @@ def _chances(front: Front, drawn: _Drawn | None) -> Chances:
     cost = prices * (-1 if metrics[front.cost].higher_is_better else 1)
     shares = front_chances.on_front(accuracy, cost).mean(axis=0)
     likeliest = sorted(np.argsort(-shares, kind="stable")[:MOST_PAIRED].tolist())
-    students = [n for n, row in enumerate(rows) if eligible(row, front.accuracy, front.cost)]
+    students = candidates(rows, front.accuracy, front.cost)
     picked = np.zeros(len(rows))
     if students:
         picked[students] = front_chances.chosen(accuracy[:, students], cost[:, students], front.within)

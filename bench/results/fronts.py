@@ -39,8 +39,7 @@ class Front:
             for accuracies outside 0 to 1 and for costs that are none.
         by_method: the same of the rows of each method alone, ``teacher`` and ``none`` among them.
         within: how much less accurate than the best student the recommended one may be.
-        recommended: of the students as accurate as that, teachers aside, the one that costs least; none that
-            a record warns of, or whose cost is not fully counted.
+        recommended: of the ``candidates`` as accurate as that, the one that costs least.
         chances: how sure the places are; None where nobody asked.
     """
 
@@ -75,7 +74,7 @@ class Front:
     @property
     def best_student(self) -> Row | None:
         """The most accurate row that could be recommended."""
-        return next((row for row in self.rows if eligible(row, self.accuracy, self.cost)), None)
+        return next((self.rows[i] for i in candidates(self.rows, self.accuracy, self.cost)), None)
 
 
 def front_of(group: Group, accuracy: str, cost: str, within: float = WITHIN) -> Front | None:
@@ -164,7 +163,7 @@ def _hypervolumes(
 
 def _recommended(rows: list[Row], names: tuple[str, str], up: tuple[bool, bool], within: float) -> Row | None:
     x, y = names
-    students = [row for row in rows if eligible(row, y, x)]
+    students = [rows[i] for i in candidates(rows, y, x)]
     if not students:
         return None
     best = students[0].estimates[y].value
@@ -173,12 +172,18 @@ def _recommended(rows: list[Row], names: tuple[str, str], up: tuple[bool, bool],
     return min(enough, key=lambda row: _ascending(row.estimates[x].value, up[0]))
 
 
-def eligible(row: Row, accuracy: str, cost: str) -> bool:
-    """Whether a row may be recommended: a student of the suite, and both its numbers are what they seem."""
-    return row.role not in {"teacher", "external"} and not {row.doubt(accuracy), row.doubt(cost)} & {
-        WARNED,
-        PARTIAL,
-    }
+def candidates(rows: Sequence[Row], accuracy: str, cost: str) -> list[int]:
+    """Positions of the rows that may be recommended: students, with numbers that are what they seem.
+
+    Where some have binary codes, floats are what codes are held against, and none of them.
+    """
+    students = [
+        i
+        for i, row in enumerate(rows)
+        if row.role not in {"teacher", "external"}
+        and not {row.doubt(accuracy), row.doubt(cost)} & {WARNED, PARTIAL}
+    ]
+    return [i for i in students if rows[i].binary] or students
 
 
 # -- What is not ranked together -----------------------------------------------------------------

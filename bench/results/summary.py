@@ -91,6 +91,7 @@ class Row:
         image_size: of the network's input; 0 where nobody knows.
         warned: whether a record carries a warning, which is one about its accuracies.
         older: records of seeds that were run again, which count no more.
+        binary: whether codes are compared by Hamming distance; no floats, and nothing read back as such.
     """
 
     configuration: Configuration
@@ -101,6 +102,7 @@ class Row:
     image_size: ImageSize = 0
     warned: bool = False
     older: list[Record] = field(default_factory=list)
+    binary: bool = True
 
     @property
     def seeds(self) -> int:
@@ -309,6 +311,7 @@ def row_of(role: Role, configuration: Configuration, same: list[Record]) -> Row:
         image_size=records[0].cell.image_size,
         warned=any(record.warnings for record in records),
         older=[record for record in same if record is not newest[record.cell.seed]],
+        binary=records[0].cell.bits > 0 and not records[0].reads_back,
     )
 
 

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -153,6 +154,14 @@ def test_the_recommended_student_is_the_cheapest_that_is_accurate_enough(points,
 def test_binary_fractions_do_not_decide():
     chosen = front([row("big", 0.65, 2.0), row("small", 0.63, 1.0)], within=0.02).recommended
     assert chosen.configuration.student == "small"
+
+
+def test_floats_are_recommended_where_there_are_no_codes():
+    floats = replace(row("floats", 0.9, 0.5), binary=False)
+    assert front([floats, row("codes", 0.6, 2.0)]).recommended.configuration.student == "codes"
+    assert front([floats, row("codes", 0.6, 2.0)]).best_student.configuration.student == "codes"
+    assert front([floats]).recommended.configuration.student == "floats"
+    assert front([floats, row("t", 0.6, 2.0, role="teacher")]).recommended.configuration.student == "floats"
 
 
 def test_intervals_tell_close_from_behind():

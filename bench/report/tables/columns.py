@@ -263,7 +263,9 @@ def recommendation(front: Front) -> str:
     price = " ".join(filter(None, [x.number(row), x.unit, catalogue.title(front.cost)]))
     price += " (unsteady timing)" if row.doubt(front.cost) == wording.UNSTEADY else ""
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
-    sentence = f"{quickest(front)} student within {front.within:g} of the best student"
+    others = any(not one.binary and one.role not in {"teacher", "external"} for one in front.rows)
+    which_best = "best student with binary codes" if others and best.binary else "best student"
+    sentence = f"{quickest(front)} student within {front.within:g} of the {which_best}"
     sure = chances.of_recommended(front)
     return f"{sentence} ({y.number(best)}): {which} at {price}{sure}."
 

@@ -226,6 +226,7 @@ class GroupView:
             "role": row.role,
             "facets": self.facets[i],
             "bits": row.configuration.bits,
+            "binary": row.binary,
             "size": row.image_size,
             "pixels": area(row.image_size),
             "seeds": row.seeds,

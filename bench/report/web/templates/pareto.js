@@ -41,9 +41,12 @@ Report.pareto = (() => {
     return found.reduce((a, b) => (atLeast(a.y.value, b.y.value, higher) ? a : b), found[0] ?? null);
   }
 
-  /** The cheapest student within a margin of the best student, and that best one; teachers, others' methods and what is in doubt aside. */
+  /** The cheapest student within a margin of the best student, and that best one; teachers, others' methods, floats beside codes and what is in doubt aside. */
   function recommend(points, within, higherX, higherY) {
-    const students = points.filter((point) => !["teacher", "external"].includes(point.row.role) && !point.doubtful);
+    const ours = points.filter((point) => !["teacher", "external"].includes(point.row.role) && !point.doubtful);
+    // Where some have binary codes, floats are what codes are held against.
+    const coded = ours.filter((point) => point.row.binary);
+    const students = coded.length ? coded : ours;
     const top = best(students, higherY, () => true);
     if (!top) return null;
     const enough = students.filter((point) => Math.abs(top.y.value - point.y.value) <= within + ROUNDING);
