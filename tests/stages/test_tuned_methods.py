@@ -169,3 +169,35 @@ def test_values_that_stand_in_no_spec_are_told_all_the_same(tiny, folder):
     assert tiny("run", "--only", "method=none", "--only", "loss=csq", edit=("measure:", space)).code == 0
     (study,) = studies_of(loaded(folder / "results/tiny")[0])
     assert {trial.values["targets"] for trial in study.trials} == {"majority", "first"}
+
+
+#: A small network from random weights, whose step 1 learns the same few labels first.
+DIGITS = """
+schema: 1
+name: digits
+defaults:
+  image_size: 16
+  distill: {epochs: 30, batch_size: 64, optimizer: adamw, schedule: cosine, lr: RATE}
+  finetune: {epochs: 15, batch_size: 64, optimizer: adamw, schedule: cosine, lr: 1.0e-3}
+axes:
+  dataset: [{name: digits, params: {train_per_class: 15}}]
+  student: [{name: timm:test_resnet, params: {weights: none}}]
+  method: [supcon]
+  loss: [csq]
+  bits: [16]
+  seed: [0, 1, 2]
+measure: {latency: false, search: false, peak_memory: false}
+"""
+
+
+@pytest.mark.slow
+def test_a_rate_of_step_1_that_is_badly_chosen_costs_trials_and_not_the_result(bench, folder):
+    def accuracy(name, rate, more=""):
+        (folder / "grid.yaml").write_text(DIGITS.replace("RATE", rate) + more)
+        assert bench("run", "--grid", "grid.yaml", "--out", name).code == 0
+        return float(np.mean([one.metrics[MAP].value for one in loaded(folder / name)]))
+
+    well, badly = accuracy("well", "3.0e-3"), accuracy("badly", "0.3")
+    found = accuracy("tuned", "0.3", "tune: {of: method, trials: 8, studies: 1}\n")
+    assert badly < well - 0.08
+    assert abs(found - well) < 0.05
