@@ -244,9 +244,8 @@ def _measure(
 
 
 def _tells_storage(metric: Any) -> bool:
-    return bool(
-        getattr(metric, "tells_storage", Metric.tells_storage)
-    )  # interfaces need not be inherited from
+    # Interfaces need not be inherited from.
+    return bool(getattr(metric, "tells_storage", Metric.tells_storage))
 
 
 def _head(blocks: Blocks) -> dict[str, Any]:
