@@ -1,9 +1,10 @@
 """A linear classifier: the code of an image is the code word of the class that it is given to.
 
 No image is compared with another, and nothing but the classes of training is remembered: what codes gain by
-knowing those, and an upper bound of what memorising them gains. Of classes that training has not seen it can
-say nothing. Code words are rows of a Hadamard matrix where the length is a power of two, else random; they
-differ. How far apart they are does not matter to images that are classified rightly.
+knowing those alone. An image that is given to another class is as far away as any of that class, so where
+many are, other losses rank better on the classes of training, too. Of unseen classes it can say nothing.
+Code words are rows of a Hadamard matrix where the length is a power of two, else random; they differ. How
+far apart they are does not matter to images that are classified rightly.
 
 Plain cross-entropy, with the suite's own settings. That such codes win by the usual protocols is the point of
 A. Sablayrolles et al., "How should we evaluate supervised hashing?", ICASSP 2017, arXiv 1609.06753.
