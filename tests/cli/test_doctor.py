@@ -21,6 +21,7 @@ def test_doctor_says_what_is_at_hand(bench, folder):
     assert "2 threads, so many jobs at once by default" in findings["devices"]["cpu"]
     assert re.fullmatch(r"[0-9.]+ GB available; .*", findings["devices"]["memory"])
     ready = findings["ready for grids"]
-    assert re.fullmatch(r"2 of [0-9]+: digits, synthetic", ready["datasets"])
-    assert ready["teachers"].startswith("5 of 5: alexnet, efficientnet_lite0, ")
+    assert re.fullmatch(r"[0-9]+ of [0-9]+: (.*, )?digits, (.*, )?synthetic.*", ready["datasets"])
+    # Plug-ins that other tests have included stay.
+    assert re.match(r"([0-9]+) of \1: alexnet, efficientnet_lite0, ", ready["teachers"])
     assert bench("doctor").out.splitlines()[-1] == f"  teachers: {ready['teachers']}"
