@@ -236,6 +236,10 @@ class _Builder:
             if refusal := dataset.refuses_validation(TO_TUNE):
                 self.problems.append(self.file.problem(("tune",), refusal))
                 return None
+            try:
+                tuned.check_installed(tuning)
+            except MissingPackageError as error:
+                self.lacking[str(error)] = None
             method, loss = tuned.untuned(method, tuning, "method"), tuned.untuned(loss, tuning, "loss")
         return Blocks(
             dataset=dataset,

@@ -97,7 +97,8 @@ class Tuning:
 
     Attributes:
         budget: as in records: ``trials``, ``studies``, ``sampler``, ``epochs_share`` and ``space``.
-        studies: of each, trial by trial, the block of what is searched, by ``loss`` and ``method``.
+        studies: of each, trial by trial, the block of what is searched, by ``loss`` and ``method``. Where
+            each is drawn from what those before it have found, these stand for those to come.
     """
 
     budget: dict[str, Any]

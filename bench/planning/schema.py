@@ -227,8 +227,10 @@ class Tune(Strict):
     studies: int = Field(
         3, ge=1, le=32, description="tunings of their own; a cell takes the winner of study seed mod studies"
     )
-    sampler: Literal["quasirandom"] = Field(
-        "quasirandom", description="scrambled Sobol points; trial i of study s is the same in every grid"
+    sampler: Literal["quasirandom", "optuna"] = Field(
+        "quasirandom",
+        description="quasirandom: scrambled Sobol points; trial i of study s is the same in every grid. "
+        "optuna, of losses alone: each trial is drawn from what those before it have found",
     )
     epochs_share: float = Field(
         1.0,

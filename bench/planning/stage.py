@@ -27,6 +27,8 @@ SCORES_FILE = "per_query.safetensors"
 TRUNK = "trunk"
 #: Kind and role of what finds parameters for step 2.
 TUNE = "tune"
+#: Role of the trial before, where each is drawn from what those before it have found.
+EARLIER = "earlier"
 
 #: What timings, of whatever kind, count as where work is shared out: they are taken elsewhere than the rest.
 TIMINGS = "timings"

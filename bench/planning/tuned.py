@@ -4,6 +4,7 @@ A trial is step 2 at one point of the search space, on the training images witho
 a seed that no cell has. Its student comes from a step 1 of the tuning's own, which has not seen these either:
 one for all trials, or where methods are searched one for each number of a trial, at its point and with its
 seed, which all losses share.
+Where Optuna draws, a trial is made from the one before it, and its point is not known to the plan.
 A cell takes the winner of the study that its seed falls to, seed mod studies, and trains anew: so the spread
 over seeds has the luck of a tuning in it.
 """
@@ -17,11 +18,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bench.planning import optuna_points
 from bench.planning.config import resolve
 from bench.planning.resolved import Blocks, Tuning, plugin_block
 from bench.planning.schema import Grid, NamedPlugin, Tune
 from bench.planning.search_space import drawn, values_at
-from bench.planning.stage import TUNE, Stage, version
+from bench.planning.stage import EARLIER, TUNE, Stage, version
 from bench.registry import LOSSES, METHODS, Registry
 from bench.results.tuning import STEPS, joint
 from bench.types import HashingParameters
@@ -34,6 +36,8 @@ SHARED = ("lr", "head_lr_scale", "weight_decay", "trunk_warmup")
 #: Dimensions that points of both steps are drawn in, at least: with as many for every loss, the first ones,
 #: which are those of a method, are the same for all, and trials of one number share their step 1.
 WIDTH = 16
+#: The sampler that draws each trial from what those before it have found.
+OPTUNA = "optuna"
 #: What may be searched -> where it is registered, and the field of ``Defaults`` that has settings for all.
 SEARCHED: Mapping[str, tuple[Registry[Any], str]] = {
     "loss": (LOSSES, "finetune"),
@@ -128,6 +132,12 @@ def tuning_of(grid: Grid, method: NamedPlugin, loss: NamedPlugin) -> Tuning | No
     )
 
 
+def check_installed(tuning: Tuning) -> None:
+    """Raise MissingPackageError where what draws its trials is an optional package that is not there."""
+    if tuning.budget["sampler"] == OPTUNA:
+        optuna_points.check_installed()
+
+
 def untuned(block: dict[str, Any], tuning: Tuning, axis: str) -> dict[str, Any]:
     """The block of a loss or method without what its tuning settles."""
     searched = tuning.names(axis)
@@ -159,17 +169,29 @@ def tuning_stage(blocks: Blocks, tuning: Tuning, slug: str, train: Callable[[Blo
         slug: of the artifact, without a seed.
         train: makes the stage of step 2 of such a cell.
     """
-    names = list(tuning.budget["space"])
-    inputs = {
-        f"study{number:02d}/trial{i:04d}": _trial(
-            train(_at(blocks, trial, LAST_SEED - 1 - number)),
-            f"{slug}__study{number}",  # not which: several trials of few values to choose from are one
-            blocks.dataset.size("val") / max(1, blocks.dataset.size("train")),
-        )
-        for number, trials in enumerate(tuning.studies)
-        for i, trial in enumerate(trials)
-    }
-    return Stage(TUNE, slug, {"names": names}, inputs)
+    space = tuning.budget["space"]
+    drawn_later = tuning.budget["sampler"] == OPTUNA
+    inputs: dict[str, Stage] = {}
+    for number, trials in enumerate(tuning.studies):
+        earlier: Stage | None = None
+        for i, trial in enumerate(trials):
+            settled = {axis: untuned(block, tuning, axis) for axis, block in trial.items()}
+            made = _trial(
+                train(_at(blocks, settled if drawn_later else trial, LAST_SEED - 1 - number)),
+                f"{slug}__study{number}",  # not which: several trials of few values to choose from are one
+                blocks.dataset.size("val") / max(1, blocks.dataset.size("train")),
+            )
+            if drawn_later:
+                made = earlier = _after(made, earlier, {"study": number, "trial": i, "space": space})
+            inputs[f"study{number:02d}/trial{i:04d}"] = made
+    return Stage(TUNE, slug, {"names": list(space)}, inputs)
+
+
+def _after(trial: Stage, earlier: Stage | None, search: Mapping[str, Any]) -> Stage:
+    """A trial that is drawn when those before it are done, from what they have found."""
+    spec = {**trial.spec, "search": {"sampler": OPTUNA, **search}}
+    inputs = {**trial.inputs, **({EARLIER: earlier} if earlier else {})}
+    return dataclasses.replace(trial, spec=spec, inputs=inputs)
 
 
 def _at(blocks: Blocks, trial: Mapping[str, Any], seed: int) -> Blocks:

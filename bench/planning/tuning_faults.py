@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from bench.errors import did_you_mean, escaped, shortened
 from bench.planning.config import resolve
 from bench.planning.grid_faults import Fault
+from bench.planning.optuna_points import MOST_TRIALS
 from bench.planning.plugin_faults import name_faults
 from bench.planning.schema import Grid, NamedPlugin, Tune
 from bench.planning.search_space import range_fault
 from bench.planning.tuned import (
     LAST_SEED,
+    OPTUNA,
     SEARCHED,
     UnfitTrialError,
     shorter,
@@ -42,6 +44,7 @@ def tuning_faults(grid: Grid) -> Iterator[Fault]:
         return
     if not any(LOSSES.get(entry.name).trains for _, entry in _entries(grid, "loss")):
         yield ("tune",), "no loss of this grid trains, so there is nothing to tune; leave it out"
+    yield from _sampler_faults(tune)
     faults = [fault for axis in tune.of for fault in _axis_faults(grid, tune, axis)]
     yield from faults or dict.fromkeys(_trial_faults(grid, tune))
     seeds: list[tuple[Path, list[int]]] = [(("axes", "seed"), grid.axes.seed)]
@@ -50,6 +53,18 @@ def tuning_faults(grid: Grid) -> Iterator[Fault]:
         for i, seed in enumerate(values):
             if seed >= LAST_SEED - tune.studies:
                 yield (*path, i), f"seed {seed} is one of those that trials have; take a smaller one"
+
+
+def _sampler_faults(tune: Tune) -> Iterator[Fault]:
+    """Of a sampler that draws each trial from those before it."""
+    if tune.sampler != OPTUNA:
+        return
+    if tune.of != ["loss"]:
+        cure = "write sampler: quasirandom, or of: loss"
+        yield ("tune", "sampler"), f"optuna draws a trial when its step 1 is already planned; {cure}"
+    if tune.trials > MOST_TRIALS:
+        cure = f"write {MOST_TRIALS} or fewer, or sampler: quasirandom"
+        yield ("tune", "trials"), f"optuna draws one trial after another, and not {tune.trials:,}; {cure}"
 
 
 def _axis_faults(grid: Grid, tune: Tune, axis: str) -> Iterator[Fault]:

@@ -21,6 +21,8 @@ STEPS = {"method": 1, "loss": 2}
 METHOD = "method."
 #: In place of the value of a parameter that a tuning finds, another one for every study.
 SEARCHED = object()
+#: The sampler whose trials know nothing of each other.
+QUASIRANDOM = "quasirandom"
 #: What names call studies and trials.
 TUNED = "tuned"
 
@@ -56,7 +58,8 @@ class Study(_Part):
 
     Attributes:
         winner: number of the trial with the best validation mAP, of equal ones the first.
-        expected_best: see ``expected_best``.
+        expected_best: of n trials, see ``expected_best``; where each is drawn from what those before it have
+            found, the best of the first n, which are what a study of n trials is.
     """
 
     winner: int = Field(ge=0)
@@ -83,10 +86,22 @@ def expected_best(scores: Sequence[float]) -> list[float]:
     ]
 
 
-def study_of(trials: Sequence[Trial]) -> Study:
-    """What comes of the trials of one study."""
+def study_of(trials: Sequence[Trial], *, sequential: bool = False) -> Study:
+    """What comes of the trials of one study.
+
+    Args:
+        trials: in the order in which they were drawn.
+        sequential: whether each was drawn from what those before it have found.
+    """
     scores = [trial.val_map for trial in trials]
-    return Study(winner=scores.index(max(scores)), trials=[*trials], expected_best=expected_best(scores))
+    best = [*itertools.accumulate(scores, max)] if sequential else expected_best(scores)
+    return Study(winner=scores.index(max(scores)), trials=[*trials], expected_best=best)
+
+
+def drawn_by(budget: Mapping[str, Any]) -> str:
+    """The sampler where it draws each trial from what those before it have found; else empty."""
+    name = budget.get("sampler", QUASIRANDOM)
+    return "" if name == QUASIRANDOM else str(name)
 
 
 def studies_of(record: Record) -> list[Study]:
@@ -110,7 +125,7 @@ def as_named(record: Record, axis: str) -> dict[str, Any]:
     if budget is None or not (space := _space(budget, axis)):
         return {}
     searched = dict.fromkeys(map(str, space), SEARCHED)
-    return {**searched, TUNED: f"{budget.get('studies')} x {budget.get('trials')}"}
+    return {**searched, TUNED: f"{budget.get('studies')} x {budget.get('trials')} {drawn_by(budget)}".strip()}
 
 
 def space_as_named(record: Record, axis: str) -> dict[str, Any]:
@@ -138,7 +153,7 @@ def _space(budget: Mapping[str, Any], axis: str | None = None) -> Mapping[str, A
 
 
 def budget_words(budget: Mapping[str, Any] | None) -> str:
-    """``tuned in 3 studies of 16 trials``, ``not tuned``."""
+    """``tuned in 3 studies of 16 trials``, ``... of 16 trials that optuna draws``, ``not tuned``."""
     if budget is None:
         return "not tuned"
     studies, trials, share = (budget.get(name) for name in ("studies", "trials", "epochs_share"))
@@ -146,7 +161,8 @@ def budget_words(budget: Mapping[str, Any] | None) -> str:
     epochs = ""
     if isinstance(share, float) and share < 1:
         epochs = f", each for {100 * share:.0f} % of the epochs"
-    return f"tuned in {many} of {trials} trials{epochs}"
+    by = f" that {name} draws" if (name := drawn_by(budget)) else ""
+    return f"tuned in {many} of {trials} trials{by}{epochs}"
 
 
 def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:

@@ -13,9 +13,13 @@ from bench.results.tuning import Study, studies_of
 
 #: What is drawn, and along what; no metric of cells, so that the catalogue has neither.
 ACCURACY, TRIALS = "expected best validation mAP", "trials"
-_MEANING = (
+_EXPECTED = (
     "The best validation mAP of n trials drawn with replacement from those of a study, expected over all "
     "ways to draw; points are means over studies. No query was looked at."
+)
+_SO_FAR = (
+    "Where {name} draws each trial from what those before it have found: the best validation mAP of the first "
+    "n, which are what a study of n trials is; points are means over studies. No query was looked at."
 )
 
 
@@ -31,7 +35,7 @@ def tuning_curves(summary: Summary) -> list[Curve]:
             slug=group.slug if len(found) > 1 else "",
             lines=[line for _, _, line in lines],
             short=0,
-            notes=[_MEANING, *_cost(lines)],
+            notes=[*_meaning(lines), *_cost(lines)],
             repeats="studies",
         )
         for group, lines in found
@@ -51,6 +55,12 @@ def _lines(group: Group) -> Iterator[tuple[Row, list[Study], Line]]:
         if trials > 1:
             rows = {float(n): _point(row, studies, n) for n in _numbers(trials)}
             yield row, studies, Line(row.configuration, row.role, rows)
+
+
+def _meaning(lines: list[tuple[Row, list[Study], Line]]) -> Iterator[str]:
+    """What points are, by the samplers of the rows."""
+    samplers = {tuning.drawn_by(tuning.budget_of(row.records[0]) or {}): None for row, _, _ in lines}
+    yield from (_SO_FAR.format(name=wording.one_line(name)) if name else _EXPECTED for name in samplers)
 
 
 def _numbers(trials: int) -> list[int]:

@@ -124,8 +124,12 @@ class Context:
         """A folder that keeps what an interrupted run of ``stage`` has done."""
         return self.store.partial(self.store.path(*stage.place))
 
-    def checkpoints(self, stage: Stage) -> Checkpoints:
-        """Of the training that ``stage`` is."""
+    def checkpoints(self, stage: Stage, chosen: Mapping[str, Any]) -> Checkpoints:
+        """Of the training that ``stage`` is.
+
+        Args:
+            chosen: parameters beside those of its spec, which trials that were made anew may have changed.
+        """
         from bench.training.checkpoints import Checkpoints
 
         versions = environment.computing_packages().items()
@@ -133,6 +137,7 @@ class Context:
             "stage": stage.key,
             "machine or number of threads": self.hardware,
             **{f"version of {package}": version for package, version in versions},
+            **({"choice of what is searched": dict(chosen)} if chosen else {}),
         }
         folder = self.partial(stage) if self.resumable else None
         return Checkpoints(folder, f"{stage.kind} {stage.slug}", origin)

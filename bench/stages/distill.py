@@ -70,7 +70,7 @@ def _train(
     Args:
         chosen: parameters of the method beside those of the spec.
     """
-    spec, checkpoints = stage.spec, context.checkpoints(stage)
+    spec, checkpoints = stage.spec, context.checkpoints(stage, chosen)
     plugin = METHODS.get(spec["method"]["name"])
     params = plugin.Params.of({**spec["method"]["params"], **chosen})
     assert isinstance(params, DistillationParameters)

@@ -60,7 +60,7 @@ def train(
     Raises:
         CellError: as ``training.loop.fit``; outputs that are not finite are a ``DivergedError``, too.
     """
-    checkpoints = context.checkpoints(stage)
+    checkpoints = context.checkpoints(stage, chosen)
     spec, seed, before = stage.spec, stage.spec["seed"], networks.taken_up(stage)
     dataset, student = context.dataset(spec["dataset"]), context.student(spec["student"])
     plugin = LOSSES.get(spec["loss"]["name"])

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bench.errors import UsageError, WeightsError
-from bench.planning.stage import TRUNK, TUNE, Stage
+from bench.planning.stage import EARLIER, TRUNK, TUNE, Stage
 from bench.stages.context import Context
 from bench.training.loop import seeded
 from bench.types import Preprocessing
@@ -61,7 +61,8 @@ def save_architecture(architecture: Mapping[str, Any], folder: Path) -> None:
 
 def taken_up(stage: Stage) -> Stage | None:
     """The stage whose network ``stage`` takes up; None where nothing was trained before."""
-    return next((needed for role, needed in stage.inputs.items() if role not in {TRUNK, TUNE}), None)
+    others = {TRUNK, TUNE, EARLIER}
+    return next((needed for role, needed in stage.inputs.items() if role not in others), None)
 
 
 def code_length(stage: Stage) -> int:

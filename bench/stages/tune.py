@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import CellError
-from bench.planning.stage import TUNE, Stage
+from bench.planning.stage import EARLIER, TUNE, Stage
 from bench.registry import LOSSES, METHODS, Registry
 from bench.results.tuning import Trial, joint, part, study_of
 from bench.stages.context import Context
@@ -28,7 +28,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
         index = context.store.index(context.store.path(*trial.place))
         if index is None:
             raise CellError(f"trial {trial.slug} is no more; run again, and let the cache be meanwhile")
-        values = _values(trial)
+        values = index["summary"].get("values") or _values(trial)
         found = Trial(
             values={name: values[name] for name in stage.spec["names"]},
             val_map=index["summary"]["val_map"],
@@ -36,7 +36,8 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
             diverged=index["summary"].get("diverged", False),
         )
         studies.setdefault(role.partition("/")[0], []).append(found)
-    judged = {name: study_of(trials) for name, trials in studies.items()}
+    sequential = any(EARLIER in trial.inputs for trial in stage.inputs.values())
+    judged = {name: study_of(trials, sequential=sequential) for name, trials in studies.items()}
     for name, study in judged.items():
         if all(trial.diverged for trial in study.trials):
             raise CellError(f"all trials of {name} diverged; lower the bounds of lr in tune.space")
