@@ -18,8 +18,8 @@ _EXPECTED = (
     "ways to draw; points are means over studies. No query was looked at."
 )
 _SO_FAR = (
-    "Where {name} draws each trial from what those before it have found: the best validation mAP of the first "
-    "n, which are what a study of n trials is; points are means over studies. No query was looked at."
+    "Where {name} draws each trial from what those before it have found: the best validation mAP of the "
+    "first n, which are what a study of n trials is; points are means over studies. No query was looked at."
 )
 
 

@@ -29,7 +29,7 @@ __all__ = ["memory", "run"]
 VERSION = 1
 
 #: Content of the artifact of a trial that was drawn: it and all before it in its study, as ``Told``.
-HISTORY = "history.json"
+STUDY = "study.json"
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
     _check(stage, values)
     summary = _judged(stage, context, values)
     told = {"point": point, "score": summary["val_map"]}
-    (folder / HISTORY).write_text(json.dumps([*earlier, told]))
+    (folder / STUDY).write_text(json.dumps([*earlier, told]))
     return {**summary, "values": values}
 
 
@@ -72,7 +72,7 @@ def _earlier(stage: Stage, context: Context) -> list[optuna_points.Told]:
     """The trials of the study before this one, in their order."""
     if EARLIER not in stage.inputs:
         return []
-    path = context.store.path(*stage.inputs[EARLIER].place) / HISTORY
+    path = context.store.path(*stage.inputs[EARLIER].place) / STUDY
     found: list[optuna_points.Told] = json.loads(path.read_text(encoding="utf-8"))
     return found
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from bench.planning.optuna_points import distributions, next_point, sampler, values_of
 from bench.types import HashingParameters
@@ -18,7 +19,7 @@ class Params(HashingParameters):
     number: int = 3
     weight: float = 1.0
     kind: str = "a"
-    several: list[int] = [1]
+    several: list[int] = Field([1])
 
 
 SPACE = {

@@ -86,6 +86,23 @@ def test_budgets_that_differ_are_told():
     assert unequal([tuned()], [tuned(space=other)]) == "A and B were tuned in other search spaces"
 
 
+def test_another_sampler_is_another_budget():
+    drawn = tuned("dch", sampler="optuna")
+    words = "tuned in 3 studies of 16 trials"
+    assert unequal([tuned()], [drawn]) == f"A was {words}, B was {words} that optuna draws"
+    assert unequal([drawn], [drawn]) == ""
+    assert tuning.note([drawn]).startswith(f"Every loss that trains was {words} that optuna draws, by")
+    assert tuning.note([tuned(), drawn]).endswith(f"csq {words}; dch {words} that optuna draws.")
+    names = Names([tuned(), tuned(sampler="optuna")])
+    assert names(tuned(sampler="optuna")).loss == "csq[tuned=3 x 16 optuna]"
+
+
+def test_of_trials_in_turn_the_best_so_far_stands_for_a_smaller_budget():
+    trials = [Trial(values={}, val_map=one) for one in (0.2, 0.1, 0.6, 0.6, 0.3)]
+    study = study_of(trials, sequential=True)
+    assert (study.winner, study.expected_best) == (2, [0.2, 0.2, 0.6, 0.6, 0.6])
+
+
 def test_a_note_says_what_the_rows_of_a_table_were_tuned_with():
     plain = make_record(params={"loss": {"lr": 1e-5}})
     assert tuning.note([plain, plain]) == ""

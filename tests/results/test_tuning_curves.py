@@ -36,3 +36,10 @@ def test_points_are_means_over_studies(write_results):
 def test_where_nothing_was_tuned_there_is_none(write_results):
     assert curves_of(write_results, [make_record()]) == []
     assert len(curves_of(write_results, [make_record(), tuned(scores=SCORES)])[0].lines) == 1
+
+
+def test_notes_say_what_points_are_by_who_drew_the_trials(write_results):
+    plain, drawn = tuned(scores=SCORES), tuned("dch", SCORES, sampler="optuna")
+    for some, notes in (([plain], (True, False)), ([drawn], (False, True)), ([plain, drawn], (True, True))):
+        said = " ".join(curves_of(write_results, some)[0].notes)
+        assert ("drawn with replacement" in said, "optuna draws each trial" in said) == notes
