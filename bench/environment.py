@@ -35,6 +35,7 @@ PACKAGES = (
     "numpy",
     "pandas",
     "onnxruntime",
+    "optuna",
     "nvidia-ml-py",
     "hash-pareto",
 )
