@@ -61,6 +61,8 @@ def _meaning(lines: list[tuple[Row, list[Study], Line]]) -> Iterator[str]:
     """What points are, by the samplers of the rows."""
     samplers = {tuning.drawn_by(tuning.budget_of(row.records[0]) or {}): None for row, _, _ in lines}
     yield from (_SO_FAR.format(name=wording.one_line(name)) if name else _EXPECTED for name in samplers)
+    if "" in samplers and len(samplers) > 1:
+        yield "Lines of one kind do not compare with those of the other."
 
 
 def _numbers(trials: int) -> list[int]:

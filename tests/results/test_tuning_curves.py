@@ -43,3 +43,4 @@ def test_notes_say_what_points_are_by_who_drew_the_trials(write_results):
     for some, notes in (([plain], (True, False)), ([drawn], (False, True)), ([plain, drawn], (True, True))):
         said = " ".join(curves_of(write_results, some)[0].notes)
         assert ("drawn with replacement" in said, "optuna draws each trial" in said) == notes
+        assert ("do not compare" in said) == all(notes)

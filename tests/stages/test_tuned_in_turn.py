@@ -166,6 +166,14 @@ def test_a_trial_that_diverges_is_told_as_the_worst(tuned, folder, monkeypatch):
     assert sorted(map(len, told)) == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_heads_of_frozen_trunks_are_tuned_in_turn(tuned, folder):
+    assert tuned("--set", "axes.loss=[{name: csq, params: {train: head}}]").code == 0
+    for record in loaded(folder / "results/tiny"):
+        study = studies_of(record)[record.cell.seed]
+        assert record.stages["finetune"].summary["tuned"] == study.trials[study.winner].values
+    assert len(artifacts(folder, "trunk")) == 2 + 2  # of each seed and of each study
+
+
 def test_values_that_cannot_be_together_fail_with_the_cure(tuned, folder, monkeypatch):
     monkeypatch.setattr(optuna_points, "values_of", lambda point, space: {"lr": -1.0})
     assert tuned().code == 1
