@@ -55,7 +55,7 @@ def test_reports_have_them_side_by_side_and_compare_pairs_their_queries(run, ben
     assert "(chance 0.50)" in table
     assert "### Fronts" in table
     assert "mAP@all, unseen classes against MACs" in table
-    assert (run / "report/pareto_map-unseen-_macs.svg").exists()
+    assert (run / "report/pareto_map-unseen_macs.svg").exists()
     sides = ["compare", run, "--a", "loss=csq", "--b", "loss=dch", "--metric", "map[unseen]"]
     found = json.loads(bench(*sides, "--json").out)
     (pair,) = found["pairs"]

@@ -122,4 +122,5 @@ def _draw(
 
 
 def _stem(parts: list[str]) -> str:
-    return re.sub(r"[^\w@.-]", "-", f"pareto_{'_'.join(parts)}", flags=re.ASCII)
+    plain = (re.sub(r"[^\w@.-]+", "-", part, flags=re.ASCII).strip("-") for part in parts)
+    return f"pareto_{'_'.join(plain)}"
