@@ -304,7 +304,7 @@ class Loss(Stateful, Protocol):
         Args:
             features: (n, width), of the images of the pool in the evaluation view.
         """
-        raise NotImplementedError
+        ...
 
     @classmethod
     def check_task(cls, params: Any, task: HashingTask) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from bench.errors import escaped
-from bench.report.tables.curves import ONE, companion_notes, curve_title
+from bench.report.tables.curves import ONE, companion_notes, curve_title, without_lines
 from bench.results import along, catalogue, wording
 from bench.results.curves import Curve, Line
 from bench.results.records import Measured
@@ -117,10 +117,5 @@ def notes(curve: Curve, *, cut: bool) -> list[str]:
     said += [*companion_notes(curve), *curve.notes, *curve.apart]
     if curve.judged_alike:
         said.append("Queries and database are the same images at every value.")
-    if curve.short:
-        many = "1 configuration has" if curve.short == 1 else f"{curve.short} configurations have"
-        said.append(f"{many} one value alone and no line.")
-    if curve.lacking:
-        many = "1 configuration has" if curve.lacking == 1 else f"{curve.lacking} configurations have"
-        said.append(f"{many} no number {wording.one_line(curve.path)}, and no line.")
+    said += without_lines(curve)
     return [*said, *filter(None, [wording.short_definition(curve.accuracy)])]

@@ -55,12 +55,7 @@ def curve_notes(curve: Curve) -> list[str]:
     alone = f"One {ONE[curve.repeats]} each, so no interval."
     notes.append(f"±: half of the {curve.spread}." if curve.spread else alone)
     notes += [*companion_notes(curve), *curve.notes]
-    if curve.short:
-        many = "1 configuration has" if curve.short == 1 else f"{curve.short} configurations have"
-        notes.append(f"{many} one value alone and no line.")
-    if curve.lacking:
-        many = "1 configuration has" if curve.lacking == 1 else f"{curve.lacking} configurations have"
-        notes.append(f"{many} no number {wording.one_line(curve.path)}, and no line.")
+    notes += without_lines(curve)
     if any(line.role == "external" for line in curve.lines):
         notes.append(EXTERNAL_NOTE)
     rows = [row for line in curve.lines for row in line.rows.values()]
@@ -68,6 +63,19 @@ def curve_notes(curve: Curve) -> list[str]:
     if curve.limited:
         notes.append("Limited run: these numbers compare with nothing.")
     return [*notes, *curve.apart, *filter(None, [wording.definition(curve.accuracy)])]
+
+
+def without_lines(curve: Curve) -> list[str]:
+    """How many configurations there are that have no line, and why."""
+    reasons = (
+        (curve.short, "one value alone and no line"),
+        (curve.lacking, f"no number {wording.one_line(curve.path)}, and no line"),
+    )
+    return [
+        f"{'1 configuration has' if count == 1 else f'{count} configurations have'} {why}."
+        for count, why in reasons
+        if count
+    ]
 
 
 def companion_notes(curve: Curve) -> list[str]:
