@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -18,8 +18,10 @@ from bench.planning.plan import Cell, Plan
 from bench.results.published import Published
 from bench.storage.store import Store
 
-#: Columns of the list of cells.
-HEADS = ("dataset", "teacher", "student", "method", "loss", "bits", "seed")
+#: Columns of the list of cells, in which a row has all lengths and seeds that one configuration is asked for.
+HEADS = ("dataset", "teacher", "student", "pixels", "method", "loss", "bits", "seeds")
+#: Seeds in a row that are named by the first and the last of them.
+RANGE = 3
 #: Columns of the list of trainings.
 TRAINING = ("step", "name", "epochs", "batch_size", "optimizer", "lr", "schedule")
 
@@ -152,19 +154,7 @@ def _variants(cells: list[Cell]) -> dict[str, str]:
 def plan_text(summary: dict[str, Any]) -> str:
     """The same for people."""
     settings = any(cell["variant"] for cell in summary["cells"])
-    cells = [
-        [
-            cell["dataset"],
-            "+".join(cell["teachers"]) or "-",
-            cell["student"],
-            cell["method"],
-            cell["loss"],
-            cell["bits"] or "float",
-            cell["seed"],
-            *([cell["variant"]] if settings else []),
-        ]
-        for cell in summary["cells"]
-    ]
+    cells = [row if settings else row[:-1] for row in _rows(summary["cells"])]
     stages = [
         [
             row["stage"],
@@ -193,7 +183,7 @@ def plan_text(summary: dict[str, Any]) -> str:
         for row in summary["published"]
     ]
     parts = [
-        f"Grid {summary['grid']}: {len(cells)} cells",
+        f"Grid {summary['grid']}: {len(summary['cells'])} cells",
         tabulate(cells, [*HEADS, *(["settings"] if settings else [])]),
         tabulate(published, ["published of these cells", "figure", "of which epoch", "source"])
         if published
@@ -205,6 +195,28 @@ def plan_text(summary: dict[str, Any]) -> str:
         *(f"Missing: {line}" for line in summary["missing"]),
     ]
     return "\n\n".join(filter(None, parts))
+
+
+def _rows(cells: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """Cells of the same names and settings, with all lengths that are asked for with the same seeds, in a row."""
+    seeds: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for cell in cells:
+        teachers = "+".join(cell["teachers"]) or "-"
+        names = (cell["dataset"], teachers, *(cell[at] for at in ("student", "image_size", "method", "loss")))
+        seeds[names, cell["variant"], cell["bits"] or 0].append(cell["seed"])
+    lengths: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for (names, variant, bits), some in seeds.items():
+        lengths[names, variant, tuple(sorted(some))].append(bits)
+    for (names, variant, some), every in lengths.items():
+        yield [*names, ", ".join(str(bits or "float") for bits in sorted(every)), _numbers(some), variant]
+
+
+def _numbers(ordered: Sequence[int]) -> str:
+    """``0, 1, 4``, or ``0 to 4`` of all between."""
+    first, last = ordered[0], ordered[-1]
+    if len(ordered) >= RANGE and last - first == len(ordered) - 1:
+        return f"{first} to {last}"
+    return ", ".join(map(str, ordered))
 
 
 def _flat(value: Any) -> Any:

@@ -46,6 +46,18 @@ def test_plan_says_what_is_tuned(tiny):
     assert "trial          16" in result.out
 
 
+def test_a_row_of_the_plan_has_all_lengths_and_seeds_of_a_configuration(tiny):
+    axes = ("seed=[3, 0, 1, 2]", "bits=[16, 8]", "loss=[csq]", "method=[none]")
+    more = "include=[{image_size: 32, seed: [0, 2]}, {image_size: 32, bits: 16, seed: 4}]"
+    given = [f"axes.{axis}" for axis in axes] + [more]
+    result = tiny("plan", *(word for one in given for word in ("--set", one)))
+    assert "Grid tiny: 13 cells" in result.out
+    rows = result.out.split("\n\n")[1].splitlines()[2:]
+    assert [" ".join(row.split()[3:]) for row in rows] == [
+        "16 none csq 8, 16 0 to 3", "32 none csq 16 0, 2, 4", "32 none csq 8 0, 2",
+    ]  # fmt: skip
+
+
 def test_plan_tells_cells_of_the_same_names_apart_and_counts_images(tiny):
     edit = ("loss: [csq, dch]", "loss: [{name: dch, params: {gamma: 5}}, {name: dch, params: {gamma: 9}}]")
     planned = json.loads(tiny("plan", "--json", edit=edit).out)
