@@ -198,7 +198,7 @@ def plan_text(summary: dict[str, Any]) -> str:
 
 
 def _rows(cells: list[dict[str, Any]]) -> Iterator[list[Any]]:
-    """Cells of the same names and settings, with all lengths that are asked for with the same seeds, in a row."""
+    """Cells of the same names and settings, with all lengths that have the same seeds, in one row."""
     seeds: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for cell in cells:
         teachers = "+".join(cell["teachers"]) or "-"
