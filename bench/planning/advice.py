@@ -12,7 +12,7 @@ from bench.planning.fitting import draws, fits, keeps_trunk
 from bench.planning.plan import Cell, Plan
 from bench.planning.stage import TUNE, Stage, walk
 from bench.registry import LOSSES, METHODS
-from bench.results.tuning import budget_words, part, space_words
+from bench.results.tuning import budget_words, part, shared, space_words
 from bench.storage.keys import canonical_json
 from bench.types import TrainingParameters
 
@@ -72,12 +72,12 @@ def few_seeds(plan: Plan) -> list[str]:
 
 
 def tuning(plan: Plan) -> list[str]:
-    """What is tuned, with how many trainings, and studies that nobody needs.
+    """What is tuned, with how many trainings, and studies that nobody needs or several seeds share.
 
     A line for each loss; where methods are searched, too, for each method and loss.
     """
     trials: dict[str, set[str]] = defaultdict(set)
-    taken: dict[str, set[int]] = defaultdict(set)
+    seeds: dict[str, set[int]] = defaultdict(set)
     budgets: dict[str, dict[str, Any]] = {}
     for cell in plan.selected:
         if budget := cell.params.get("tuning"):
@@ -85,7 +85,7 @@ def tuning(plan: Plan) -> list[str]:
             name = f"{cell.info.method} and {cell.info.loss}" if both else cell.info.loss
             key = canonical_json([name, budget])
             budgets[key] = {"name": name, "both": both, **budget}
-            taken[key].add(cell.info.seed % budget["studies"])
+            seeds[key].add(cell.info.seed)
             trials[key] |= {one.key for one in walk(cell.leaves.values()).values() if one.kind == "trial"}
     lines = []
     for key, budget in budgets.items():
@@ -93,7 +93,9 @@ def tuning(plan: Plan) -> list[str]:
         trainings = "trainings of both steps" if budget["both"] else "trainings"
         what = f"{budget_words(budget)}, {len(trials[key]):,} {trainings} in all, by validation mAP alone"
         lines.append(f"{name}: {what}; searched: {space_words(budget['space'])}")
-        if idle := studies - len(taken[key]):
+        if more := shared(studies, len(seeds[key])):
+            lines.append(f"{name}: {more}; take as many studies as seeds")
+        if idle := studies - len({seed % studies for seed in seeds[key]}):
             lines.append(
                 f"{name}: a cell takes the winner of study seed mod {studies}, and none that of {idle} of "
                 "them; name more seeds, or fewer studies"

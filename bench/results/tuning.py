@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bench.results import wording
 from bench.results.records import Real, Record
+from bench.storage.keys import canonical_json
 
 #: How a range is searched, between its two bounds.
 SCALES = ("log", "linear")
@@ -165,6 +167,14 @@ def budget_words(budget: Mapping[str, Any] | None) -> str:
     return f"tuned in {many} of {trials} trials{by}{epochs}"
 
 
+def shared(studies: int, seeds: int) -> str:
+    """What it means that a configuration has more seeds than winners; empty where it has not."""
+    if seeds <= studies:
+        return ""
+    many = "the winner of 1 study" if studies == 1 else f"the winners of {studies} studies"
+    return f"{seeds} seeds have {many} between them, so their spread has less of the luck of tuning in it"
+
+
 def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
     """How the budgets of two sides differ, A and B; empty where they are equal.
 
@@ -193,12 +203,28 @@ def note(records: Sequence[Record]) -> str:
     tuned = {axis: words for axis, some in found.items() for words in some.keys() - untuned}
     if not tuned:
         return ""
+    more = f"; {between}" if (between := _shared(records)) else ""
     if all(len(budgets) < 2 for budgets in found.values()):
         what, words = " and ".join(sorted(tuned)), next(iter(tuned.values()))
-        return f"Every {what} that trains was {words}, by validation mAP; a cell has the winner of its study."
-    said = (f"{', '.join(names)} {words}" for some in found.values() for words, names in some.items())
-    listed = wording.one_line("; ".join(said))
-    return f"Rows had unequal budgets, which may be all that they differ by: {listed}."
+        said = f"Every {what} that trains was {words}, by validation mAP"
+        return f"{said}; a cell has the winner of its study{more}."
+    listed = wording.one_line(
+        "; ".join(f"{', '.join(names)} {words}" for some in found.values() for words, names in some.items())
+    )
+    return f"Rows had unequal budgets, which may be all that they differ by: {listed}{more}."
+
+
+def _shared(records: Sequence[Record]) -> str:
+    """The same of the configuration that has the most seeds for each of its studies."""
+    seeds: dict[str, set[int]] = defaultdict(set)
+    studies = {}
+    for record in records:
+        if budget := budget_of(record):
+            name = canonical_json([record.cell.model_dump(mode="json", exclude={"seed"}), record.params])
+            seeds[name].add(record.cell.seed)
+            studies[name] = budget.get("studies")
+    pairs = [(one, len(seeds[name])) for name, one in studies.items() if isinstance(one, int) and one > 0]
+    return shared(*max(pairs, key=lambda pair: pair[1] / pair[0], default=(1, 1)))
 
 
 def in_brief(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,6 +149,9 @@ def test_plan_says_what_is_tuned_and_what_is_idle(make):
     assert len(lines) == 2
     idle = tuning(make(ALONE.replace("[0, 1]", "[0]")))
     assert "none that of 1 of them" in idle[1]
+    shared = tuning(make(ALONE.replace("[0, 1]", "[0, 1, 2]")))
+    assert shared[1].startswith("csq: 3 seeds have the winners of 2 studies between them")
+    assert shared[1].endswith("; take as many studies as seeds")
     rows = {row["name"]: row for row in training(make(ALONE))}
     assert rows["csq"]["lr"] == "tuned"
     assert rows["csq"]["batch_size"] == 64

@@ -223,3 +223,16 @@ def test_what_is_searched_of_a_method_hangs_on_it_where_cells_are_compared():
     assert alone["method"]["tuning"] == "tuned in 3 studies of 16 trials"
     assert "tuning" not in alone
     assert tuning.by_part(distilled(SPACE).params) == distilled(SPACE).params
+
+
+def test_a_note_says_that_more_seeds_than_studies_share_winners():
+    params = {"tuning": {**BUDGET, "space": SPACE}, "loss": {}, "method": {}}
+    three, five = ([make_record(params=params, seed=seed) for seed in range(n)] for n in (3, 5))
+    words = "; 5 seeds have the winners of 3 studies between them, "
+    words += "so their spread has less of the luck of tuning in it."
+    assert tuning.note(three).endswith("a cell has the winner of its study.")
+    assert tuning.note(five).endswith(f"a cell has the winner of its study{words}")
+    other = make_record(params={**params, "tuning": {**params["tuning"], "trials": 9}}, loss="dch")
+    assert tuning.note([*five, other]).endswith(words)
+    shorter = [make_record(params=params, bits=8, seed=seed) for seed in (3, 4, 5)]
+    assert tuning.note([*three, *shorter]) == tuning.note(three)
