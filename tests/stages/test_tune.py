@@ -9,7 +9,7 @@ import pytest
 
 from bench.registry import LOSSES
 from bench.results.tuning import studies_of
-from bench.stages import finetune, trial
+from bench.stages import finetune, labelled, trial
 from bench.training.loop import DivergedError
 from bench.training.micro_batches import Passes
 from tests.left import artifacts, loaded
@@ -68,7 +68,7 @@ def test_winners_are_what_is_trained(tuned, folder, monkeypatch):
 
 def test_trials_see_no_query_and_are_not_trained_on_what_judges_them(tuned, folder, monkeypatch):
     asked, shown = [], []
-    original, batches = finetune.outputs_of, finetune._Batches.__init__
+    original, batches = finetune.outputs_of, labelled.LabelledImages.__init__
 
     def outputs(net, preprocessing, dataset, indices, spec, context):
         asked.append((set(indices.tolist()), dataset.splits))
@@ -79,7 +79,7 @@ def test_trials_see_no_query_and_are_not_trained_on_what_judges_them(tuned, fold
         batches(self, spec, context, images, train, *others)
 
     monkeypatch.setattr(finetune, "outputs_of", outputs)
-    monkeypatch.setattr(finetune._Batches, "__init__", train)
+    monkeypatch.setattr(labelled.LabelledImages, "__init__", train)
     assert tuned().code == 0
     splits = asked[0][1]
     assert len(asked) == 2 * 6
