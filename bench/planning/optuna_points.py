@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from bench import environment
 from bench.errors import require
 from bench.planning.search_space import DIGITS
 from bench.results.tuning import is_range
@@ -36,6 +37,11 @@ class Told(TypedDict):
 def check_installed() -> None:
     """Raise MissingPackageError where Optuna cannot be imported; does not import it."""
     require("tune.sampler: optuna", "optuna", "optuna")
+
+
+def release() -> str:
+    """What Optuna's points depend on beside what they are drawn from."""
+    return environment.package_version("optuna") or ""
 
 
 def next_point(space: Space, schema: type[Parameters], study: int, earlier: Sequence[Told]) -> dict[str, Any]:
@@ -70,7 +76,10 @@ def sampler(study: int, trial: int) -> Any:
 
 
 def distributions(space: Space, schema: type[Parameters]) -> dict[str, BaseDistribution]:
-    """The space in Optuna's words; values to choose from are there by their places, as they may be lists."""
+    """The space in Optuna's words; values to choose from are there by their places, as they may be lists.
+
+    By name, in whatever order a grid has them: an estimator draws one after the other, and keys are the same.
+    """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     def axis(name: str, searched: Sequence[Any]) -> BaseDistribution:
@@ -81,7 +90,7 @@ def distributions(space: Space, schema: type[Parameters]) -> dict[str, BaseDistr
             return IntDistribution(int(low), int(high), log=scale == "log")
         return FloatDistribution(float(low), float(high), log=scale == "log")
 
-    return {name: axis(name, searched) for name, searched in space.items()}
+    return {name: axis(name, space[name]) for name in sorted(space)}
 
 
 def values_of(point: Mapping[str, Any], space: Space) -> dict[str, Any]:

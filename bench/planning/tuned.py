@@ -189,7 +189,8 @@ def tuning_stage(blocks: Blocks, tuning: Tuning, slug: str, train: Callable[[Blo
 
 def _after(trial: Stage, earlier: Stage | None, search: Mapping[str, Any]) -> Stage:
     """A trial that is drawn when those before it are done, from what they have found."""
-    spec = {**trial.spec, "search": {"sampler": OPTUNA, **search}}
+    drawn_by = {"sampler": OPTUNA, "release": optuna_points.release()}
+    spec = {**trial.spec, "search": {**drawn_by, **search}}
     inputs = {**trial.inputs, **({EARLIER: earlier} if earlier else {})}
     return dataclasses.replace(trial, spec=spec, inputs=inputs)
 

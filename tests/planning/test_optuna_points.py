@@ -65,6 +65,11 @@ def test_studies_and_trials_have_points_of_their_own():
     assert len(set(found)) == len(found)
 
 
+def test_the_order_in_which_a_grid_writes_its_space_changes_no_point():
+    backwards = dict(reversed(SPACE.items()))
+    assert study_of(backwards, 12) == study_of(SPACE, 12)
+
+
 def test_trials_come_closer_to_what_is_best():
     space, best = {"lr": SPACE["lr"], "weight": SPACE["weight"]}, 0.5
     found = study_of(space, 30, told=lambda point: -abs(point["weight"] - best))

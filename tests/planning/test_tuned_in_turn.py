@@ -99,6 +99,13 @@ def test_values_that_cannot_be_together_are_refused_before_any_is_drawn(make):
         make(text.replace("[csq, dch]", "[orthohash]").replace("studies: 2", space))
 
 
+def test_another_release_of_optuna_makes_other_trials(make, monkeypatch):
+    before = {stage.key for stage in of_kind(make(IN_TURN), "trial")}
+    assert before == {stage.key for stage in of_kind(make(IN_TURN), "trial")}
+    monkeypatch.setattr("bench.planning.optuna_points.release", lambda: "99.0")
+    assert before.isdisjoint(stage.key for stage in of_kind(make(IN_TURN), "trial"))
+
+
 def test_without_optuna_the_plan_says_how_to_get_it(make, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
