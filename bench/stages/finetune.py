@@ -23,7 +23,7 @@ from bench.stages.labelled import LabelledFeatures, LabelledImages
 from bench.stages.memory import FLOAT, Needs
 from bench.stages.nested import NestedLoss, views_per_step
 from bench.stages.trunk import features_for, held
-from bench.training.loop import fit, seeded, shuffled
+from bench.training.loop import DivergedError, fit, seeded, shuffled
 from bench.training.micro_batches import Passes
 from bench.types import HashingParameters, HashingTask, untold
 from models.layers.heads import hash_network
@@ -79,11 +79,14 @@ def train(
         aside = dataclasses.replace(context, advance=untold)  # progress counts training
         if features:
             outputs = functools.partial(features.outputs, learning, spec=spec, context=aside)
-            shown = LabelledFeatures(features.of(train).to(context.device), labels, loss)
+            seen = features.of(train)
+            if not seen.isfinite().all():
+                raise DivergedError("features are not finite: step 1 diverged; lower its lr")
+            shown = LabelledFeatures(seen.to(context.device), labels, loss)
         else:
-            seen = context.student(spec["student"]).preprocessing
-            outputs = functools.partial(outputs_of, net, seen, dataset, spec=spec, context=aside)
-            shown = LabelledImages(spec, context, dataset.images, train, labels, seen, loss)
+            looks = context.student(spec["student"]).preprocessing
+            outputs = functools.partial(outputs_of, net, looks, dataset, spec=spec, context=aside)
+            shown = LabelledImages(spec, context, dataset.images, train, labels, looks, loss)
         groups = _groups(net, loss, params, distilled=networks.taken_up(stage) is not None)
         kept = KeptEpoch(spec, dataset, params, learning, outputs)
         fitted = fit(
@@ -99,6 +102,9 @@ def train(
             keeps={"loss": loss, "best": kept},
         )
     kept.restore()
+    # Losses are looked at before a step, and codes that are classes of outputs are finite whatever these are.
+    if not all(values.isfinite().all() for values in net.state_dict().values()):
+        raise DivergedError("the last step left weights that are not finite: training diverged; lower lr")
     found = {"val_map": kept.judge()} if judged else {}
     net.head = getattr(net.head, "folded", lambda: net.head)()
     told = {"images": len(train), "kept_epoch": kept.epoch, **found}

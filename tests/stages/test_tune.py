@@ -164,6 +164,22 @@ def test_outputs_that_are_not_finite_are_a_training_that_diverged(tiny, monkeypa
     assert "training diverged; lower lr" in result.err
 
 
+@pytest.mark.parametrize("loss", ["csq", "classifier"])
+def test_a_last_step_that_ends_badly_is_a_training_that_diverged(tiny, monkeypatch, loss):
+    """Also where codes are code words, which are finite whatever the network says."""
+    original = finetune.fit
+
+    def broken(passes, groups, *others, **more):
+        fitted = original(passes, groups, *others, **more)
+        groups[0]["params"][0].data[0] = float("nan")
+        return fitted
+
+    monkeypatch.setattr(finetune, "fit", broken)
+    result = tiny("run", "--only", "method=none", edit=("[csq, dch]", f"[{loss}]"))
+    assert result.code == 1
+    assert "training diverged; lower lr" in result.err
+
+
 def test_heads_of_frozen_trunks_are_tuned_on_features_of_a_trunk_of_their_own(tuned, folder):
     assert tuned("--set", "axes.loss=[{name: csq, params: {train: head}}]").code == 0
     one, two = loaded(folder / "results/tiny")

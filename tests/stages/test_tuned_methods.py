@@ -136,6 +136,26 @@ def test_a_step_1_of_a_cell_that_diverges_fails_it(tuned, folder, monkeypatch):
     assert (record.status, record.error.stage) == ("failed", "distill")
 
 
+@pytest.mark.parametrize("train", ["head", "all"])
+def test_a_step_1_whose_features_are_not_finite_costs_its_trial_alone(tuned, folder, monkeypatch, train):
+    original, calls = distill._train, []
+
+    def exploding(stage, context, chosen):
+        trained, *others = original(stage, context, chosen)
+        calls.append(stage)
+        if len(calls) == 1:
+            for parameter in trained.parameters():
+                parameter.data *= 1e30  # finite still
+        return trained, *others
+
+    monkeypatch.setattr(distill, "_train", exploding)
+    assert tuned("--set", f"axes.loss=[{{name: csq, params: {{train: {train}}}}}]").code == 0
+    assert "trial" in calls[0].spec
+    trials = [one for study in studies_of(loaded(folder / "results/tiny")[0]) for one in study.trials]
+    assert [one.val_map for one in trials if one.diverged] == [0.0]
+    assert len(trials) == 4
+
+
 def test_methods_alone_are_tuned_with_the_loss_as_it_is(tuned, folder):
     assert tuned(edit=(TUNE[0], TUNE[1].replace("[method, loss]", "method"))).code == 0
     (record,) = loaded(folder / "results/tiny")
