@@ -148,6 +148,7 @@ def _needed_mb(file: LabelledCodes) -> float:
         held += _COUNTED_BYTES * distances
         steps = min(scan.MEMORY_MB, (_SCORED_BYTES * distances + _SCANNED_BYTES * items) / 1e6)
     else:
+        held += 2 * file.database.nbytes  # while equal rows are looked for
         held += 2 * (file.query.nbytes + file.database.nbytes) * (file.similarity == "l2")  # in float64
         steps = max(min(scan.MEMORY_MB, _SCORED_BYTES * queries * items / 1e6), _SCORED_BYTES * items / 1e6)
     return _PROGRAM_MB + steps + held / 1e6

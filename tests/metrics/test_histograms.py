@@ -62,6 +62,39 @@ def test_equal_similarities_are_ties():
     assert worst < own.mean() < best
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "l2"])
+def test_equal_rows_are_ties_wherever_they_stand(similarity):
+    """Products of matrices round equal rows differently, so that rows read back from codes came apart."""
+    rng = np.random.default_rng(0)
+    query, kinds = (rng.normal(size=(size, 50)).astype(np.float32) for size in (5, 16))
+    number, labels = rng.integers(16, size=1003), rng.integers(4, size=1003)
+    subject = Retrieval(
+        query, kinds[number], np.arange(5) % 4, labels, 0, RankingRule(), similarity=similarity
+    )
+    (found,) = by_query(subject)
+    asked, there = (vectors.astype(np.float64) for vectors in (query, kinds))
+    near = asked @ there.T if similarity == "cosine" else -((asked[:, None] - there) ** 2).sum(axis=2)
+    for row, order in enumerate(np.argsort(-near, axis=1)):
+        relevant = np.bincount(number[labels == row % 4], minlength=16)
+        assert found.counts[row][:16].tolist() == np.bincount(number)[order].tolist()
+        assert found.relevant[row][:16].tolist() == relevant[order].tolist()
+        assert not found.counts[row][16:].any()
+
+
+def test_rows_that_differ_are_compared_in_their_order(monkeypatch):
+    """Products round by where a row stands: records without equal rows stay what they are."""
+    seen, right = [], histograms.similarities
+
+    def watched(query, database, kind):
+        seen.append(database)
+        return right(query, database, kind)
+
+    monkeypatch.setattr(histograms, "similarities", watched)
+    subject = retrieval()
+    assert len(list(by_query(subject))) == len(seen) == 1
+    np.testing.assert_array_equal(seen[0], subject.database)
+
+
 def test_the_order_of_the_database_can_break_ties():
     subject = retrieval(duplicates=True, ties="index")
     measured = MeanAveragePrecision(MeanAveragePrecision.Params()).compute(subject)
