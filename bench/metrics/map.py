@@ -43,19 +43,31 @@ class MeanAveragePrecision(Metric):
             map_name(own.k, *rule): RankingRule(own.k, *rule) for rule in map_rules(own.ties, own.normalizer)
         }
         per_query = {name: np.empty(len(subject.query)) for name in rules}
-        hitless = 0
+        relevant = np.empty(len(subject.query), np.int64)
         for histograms in by_query(subject):
-            hitless += int(np.count_nonzero(histograms.relevant.sum(axis=1) == 0))
+            relevant[histograms.part] = histograms.relevant.sum(axis=1)
             for name, rule in rules.items():
                 per_query[name][histograms.part] = scores(subject, histograms, rule)
         detail = {
             "queries": len(subject.query),
             "database": len(subject.database),
-            "hitless": hitless,
+            "hitless": int(np.count_nonzero(relevant == 0)),
             "k": min(own.k or len(subject.database), len(subject.database)),
         }
-        values = {name: mean_over_queries(aps, **detail) for name, aps in per_query.items()}
+        values = {
+            name: mean_over_queries(aps, **detail, chance=_chance(relevant, detail["database"], rules[name]))
+            for name, aps in per_query.items()
+        }
         return Measurement(values, per_query)
+
+
+def _chance(relevant: NDArray[np.int64], items: int, rule: RankingRule) -> float:
+    """What a random order scores, of which all items at one distance are one: ``relevant`` of each query."""
+    everything = np.full((len(relevant), 1), items)
+    aps = average_precision_from_histograms(
+        everything, relevant[:, None], k=rule.k, normalizer=rule.normalizer
+    )
+    return float(aps.mean())
 
 
 def scores(subject: Retrieval, histograms: Histograms, rule: RankingRule) -> NDArray[np.float64]:

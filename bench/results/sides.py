@@ -13,9 +13,6 @@ SIDES = {
     "seen_in_all": ("seen among all", "queries of the classes trained on"),
     "unseen_in_all": ("unseen among all", "queries of classes kept from training"),
 }
-#: In ``detail`` of a metric on a side: the share of its database that answers a query, on average. That is
-#: what a random order scores as precision and, but for the first ranks, as mAP.
-CHANCE = "relevant_share"
 
 
 def with_side(name: str, side: str) -> str:

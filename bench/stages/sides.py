@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.hamming import distance_histograms
-from bench.results.sides import CHANCE, with_side
+from bench.results.sides import with_side
 from bench.types import Measurement, Retrieval, Unseen
 
 
@@ -49,11 +49,8 @@ def on_each_side(
     found = compute(whole)
     values, per_query = dict(found.values), dict(found.per_query)
     for side, part in parts.items():
-        one, chance = compute(part), {CHANCE: _relevant_share(part)}
-        values |= {
-            with_side(name, side): replace(value, detail={**value.detail, **chance})
-            for name, value in one.values.items()
-        }
+        one = compute(part)
+        values |= {with_side(name, side): value for name, value in one.values.items()}
         per_query |= {with_side(name, side): scores for name, scores in one.per_query.items()}
     return replace(found, values=values, per_query=per_query)
 
@@ -80,11 +77,3 @@ def _asking(whole: Retrieval, asked: NDArray[np.bool_]) -> Retrieval:
     if histograms is None:
         return part
     return replace(part, histograms=lambda: (histograms()[0][asked], histograms()[1][asked]))
-
-
-def _relevant_share(part: Retrieval) -> float:
-    """The share of the database that answers a query, on average."""
-    assert part.database_labels is not None
-    classes = np.concatenate([part.query_labels, part.database_labels])
-    counts = np.bincount(part.database_labels, minlength=classes.max() + 1)
-    return float(counts[part.query_labels].mean() / len(part.database))

@@ -122,6 +122,24 @@ def test_a_missing_cost_leaves_a_dash(make_record):
     assert "–" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "detail", "head"),
+    [
+        ("map@50:expected:min[unseen]", {"chance": 0.12345, "relevant_share": 1 / 3}, "(chance 0.12)"),
+        ("map@50:expected:relevant[unseen]", {"chance": 0.0061728}, "(chance 0.0062)"),
+        # Of older records.
+        ("map@all:expected:relevant[unseen]", {"relevant_share": 1 / 3}, "(chance 0.33)"),
+        ("map@50:expected:relevant[unseen]", {"relevant_share": 1 / 3}, ""),
+        # All classes have it in their records alone.
+        ("map@all:expected:relevant", {"chance": 0.1}, ""),
+    ],
+)
+def test_heads_say_what_a_random_order_scores_where_it_is_known(make_record, name, detail, head):
+    metric = make_record().metrics["map@all:expected:relevant"].model_copy(update={"detail": detail})
+    (group,) = summary_of([make_record(metrics={name: metric})]).groups
+    assert Scale.of(group, name).detail == head.strip("()")
+
+
 def test_macs_share_one_unit(make_record):
     small, large = make_record(bits=16), make_record(bits=32)
     macs = large.metrics["macs"].model_copy(update={"value": 4.1e9})

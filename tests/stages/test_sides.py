@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.hamming import average_precision, pack_codes
+from bench.hamming.measures import map_name
 from bench.metrics._histograms import counted
 from bench.registry import METRICS
-from bench.results.sides import CHANCE, SIDES
+from bench.results.sides import SIDES, with_side
 from bench.stages.sides import counted_once, on_each_side, sides
 from bench.types import RankingRule, Retrieval, Unseen
+from tests.hamming.problems import NORMALIZERS, score
 
 BITS = 12
 
@@ -74,14 +78,25 @@ def test_the_whole_is_as_without_sides_and_the_mean_of_both_in_all(embeddings):
     assert on_each_side(compute, whole, sides(whole, None)).values.keys() == compute(whole).values.keys()
 
 
-def test_chance_is_what_random_order_finds():
-    whole, unseen = retrieval(queries=200, items=800)
-    plugin = METRICS.get("precision_at_k")
-    found = on_each_side(plugin(plugin.Params(ks=(100,))).compute, whole, sides(whole, unseen))
-    for side in SIDES:
-        value = found.values[f"precision_at_k@100[{side}]"]
-        assert value.detail[CHANCE] == pytest.approx(value.value, abs=0.02)
-    assert found.values["precision_at_k@100[unseen]"].detail[CHANCE] == pytest.approx(1 / 2, abs=0.02)
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+@pytest.mark.parametrize("k", [None, 20])
+def test_chance_is_what_random_orders_score(k, normalizer):
+    whole, unseen = retrieval()
+    whole = replace(whole, protocol=RankingRule(k, "expected", normalizer))
+    plugin, generator = METRICS.get("map"), np.random.default_rng(0)
+    found = on_each_side(plugin(plugin.Params()).compute, whole, sides(whole, unseen))
+    for side, part in {"": whole, **sides(whole, unseen)}.items():
+        items = len(part.database)
+        drawn = [
+            score(part.database_labels[generator.permutation(items)] == label, k or items, normalizer)
+            for label in part.query_labels
+            for _ in range(100)
+        ]
+        for ties in ("expected", "best", "worst"):
+            value = found.values[with_side(map_name(k, ties, normalizer), side)]
+            assert value.detail["chance"] == pytest.approx(
+                np.mean(drawn), abs=5 * np.std(drawn) / len(drawn) ** 0.5
+            )
 
 
 def test_a_side_without_queries_is_left_out():

@@ -11,7 +11,7 @@ from bench.results import catalogue, pareto, tuning_curves, wording
 from bench.results.fronts import Front
 from bench.results.names import Configuration
 from bench.results.records import Measured, Record
-from bench.results.sides import CHANCE
+from bench.results.sides import apart
 from bench.results.summary import Estimate, Group, Row, Summary, interval_words
 from bench.types import Place
 
@@ -45,7 +45,7 @@ class Scale:
         divisor, unit = wording.unit(name, metric.unit, values)
         unit = wording.one_line(unit)
         places = wording.decimals(value / divisor for value in values) if unit else 3
-        detail = ", ".join(filter(None, [unit, wording.conditions(metric), _chance(metric)]))
+        detail = ", ".join(filter(None, [unit, wording.conditions(metric), _chance(name, metric)]))
         return cls(name, divisor, unit, places, detail)
 
     def text(self, row: Row, *, spread: bool = True) -> str:
@@ -77,8 +77,7 @@ EXTERNAL_NOTE = (
 
 #: Below tables in which seen and unseen classes stand side by side.
 CHANCE_NOTE = (
-    "Chance: the share of the database that answers a query, which is about what a random order scores. "
-    "Seen and unseen classes compare with each other where it is the same."
+    "Seen and unseen classes compare with each other where chance, what a random order scores, is the same."
 )
 
 # -- One group -----------------------------------------------------------------------------------
@@ -102,10 +101,14 @@ def group_columns(group: Group, place: Place = "table") -> list[Column]:
     return columns + [Scale.of(group, name).column(group.rows) for name in names]
 
 
-def _chance(metric: Measured) -> str:
-    """What a random order would score on a side of seen and unseen classes; empty for other metrics."""
-    chance = metric.detail.get(CHANCE)
-    return f"chance {chance:.2f}" if isinstance(chance, int | float) else ""
+def _chance(name: str, metric: Measured) -> str:
+    """What a random order would score on a side of seen and unseen classes; empty where it is not known."""
+    if not apart(name)[1]:
+        return ""
+    # Older records know the share that is relevant, which without a cut is the same but for the first ranks.
+    older = metric.detail.get("relevant_share") if name.startswith("map@all:") else None
+    chance = metric.detail.get("chance", older)
+    return f"chance {chance:#.2g}" if isinstance(chance, int | float) else ""
 
 
 def side_notes(group: Group) -> list[str]:
