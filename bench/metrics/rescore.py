@@ -16,13 +16,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.hamming import average_precision_from_histograms, hamming_search, scan
-from bench.hamming.relevance import relevance
+from bench.hamming.relevance import Block, relevance
+from bench.hamming.ties import Ints
 from bench.interfaces import Metric
 from bench.metrics._histograms import counted
 from bench.metrics._means import mean_over_queries
 from bench.registry import METRICS
 from bench.types import Measurement, Noise, Parameters, Retrieval, Subject
 
+#: Bytes that finding and scoring take of each query, per item that is rescored and per distance.
+_QUERY_BYTES = 240
+#: How often a feature is held while cosines are made.
+_COPIES = 4
 #: A length that no feature is below, so that one of nothing but zeros can be divided by it.
 _TINY = 1e-12
 
@@ -49,19 +54,25 @@ class Rescore(Metric):
 
         Where the protocol has them in that order, too, those behind ``r`` are in random order.
         """
-        rule, per_query = subject.protocol, {}
+        rule, queries, items = subject.protocol, len(subject.query), len(subject.database)
         counts, relevant = counted(subject)
+        judged = relevance(subject.query_labels, subject.database_labels, queries, items)
+        block = judged.block(slice(0, items))
+        per_query = {}
         for r in self.params.r:
-            hits, behind, behind_relevant = _rescored(
-                subject, min(r, len(subject.database)), counts, relevant
-            )
-            per_query[f"map_rescored@{r}"] = average_precision_from_histograms(
-                np.hstack([np.ones_like(hits), behind]),
-                np.hstack([hits, behind_relevant]),
-                k=rule.k,
-                ties="expected" if rule.ties == "index" else rule.ties,
-                normalizer=rule.normalizer,
-            )
+            first = min(r, items)
+            scores = per_query[f"map_rescored@{r}"] = np.empty(queries)
+            for part in scan.chunks(queries, _QUERY_BYTES * (first + counts.shape[1]), scan.MEMORY_MB / 2):
+                hits, behind, behind_relevant = _rescored(
+                    subject, part, first, block, counts[part], relevant[part]
+                )
+                scores[part] = average_precision_from_histograms(
+                    np.hstack([np.ones_like(hits), behind]),
+                    np.hstack([hits, behind_relevant]),
+                    k=rule.k,
+                    ties="expected" if rule.ties == "index" else rule.ties,
+                    normalizer=rule.normalizer,
+                )
         assert subject.features is not None
         detail = {
             "feature_bytes": subject.features(subject.query_index[:1]).nbytes,
@@ -72,26 +83,32 @@ class Rescore(Metric):
 
 
 def _rescored(
-    subject: Retrieval, r: int, counts: NDArray[np.int64], relevant: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    subject: Retrieval, part: slice, r: int, judged: Block, counts: Ints, relevant: Ints
+) -> tuple[Ints, Ints, Ints]:
     """Relevance of the first ``r`` by cosine, int64 (q, r) 0/1; ``counts`` and ``relevant`` without them."""
-    assert subject.features is not None
-    queries, items = len(subject.query), len(subject.database)
-    distances, found = hamming_search(subject.query, subject.database, r, bits=subject.bits)
-    judged = relevance(subject.query_labels, subject.database_labels, queries, items).block(slice(0, items))
-    asked = _unit(subject.features(subject.query_index))
-    hits = np.empty((queries, r), np.int64)
-    counts, relevant = counts.copy(), relevant.copy()
-    for part in scan.chunks(queries, 3 * r * asked.itemsize * asked.shape[1], scan.MEMORY_MB):
-        candidates = subject.features(subject.database_index[found[part]].ravel())
-        unit = _unit(candidates).reshape(*found[part].shape, -1)
-        order = np.argsort(-np.einsum("qd,qrd->qr", asked[part], unit), axis=1, kind="stable")
-        for query in range(part.start, part.stop):
-            there = judged.relevant(query)[found[query]].astype(np.int64)
-            hits[query] = there[order[query - part.start]]
-            np.subtract.at(counts[query], distances[query], 1)
-            np.subtract.at(relevant[query], distances[query], there)
+    distances, found = hamming_search(
+        subject.query[part], subject.database, r, bits=subject.bits, memory_mb=scan.MEMORY_MB / 2
+    )
+    order = np.argsort(-_cosines(subject, part, found), axis=1, kind="stable")
+    hits, counts, relevant = np.empty_like(found), counts.copy(), relevant.copy()
+    for row, query in enumerate(range(part.start, part.stop)):
+        there = judged.relevant(query)[found[row]].astype(np.int64)
+        hits[row] = there[order[row]]
+        np.subtract.at(counts[row], distances[row], 1)
+        np.subtract.at(relevant[row], distances[row], there)
     return hits, counts, relevant
+
+
+def _cosines(subject: Retrieval, part: slice, found: Ints) -> NDArray[np.float32]:
+    """Of the features of some queries with those of the images ``found`` for each: float32 (q, r)."""
+    assert subject.features is not None
+    asked = _unit(subject.features(subject.query_index[part]))
+    places = subject.database_index[found.ravel()]
+    cosines = np.empty(len(places), np.float32)
+    for piece in scan.chunks(len(places), _COPIES * asked[0].nbytes, scan.MEMORY_MB / 2):
+        own = asked[np.arange(piece.start, piece.stop) // found.shape[1]]
+        cosines[piece] = np.einsum("nd,nd->n", own, _unit(subject.features(places[piece])))
+    return cosines.reshape(found.shape)
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,16 +14,15 @@ from torch import Tensor, nn
 
 from bench.data.loading import LoadedDataset
 from bench.errors import CellError
-from bench.hamming import cross_check
+from bench.hamming import MEMORY_MB, cross_check
 from bench.interfaces import Metric
-from bench.planning.stage import SCORES_FILE, Stage
+from bench.planning.stage import SCORES_FILE, TRUNK, Stage
 from bench.registry import METRICS
-from bench.stages import networks
+from bench.stages import networks, trunk
 from bench.stages.context import Context
 from bench.stages.encode import read
 from bench.stages.memory import Needs
 from bench.stages.sides import counted_once, on_each_side, sides
-from bench.stages.trunk import features_for
 from bench.training import views
 from bench.types import Deployment, RankingRule, Retrieval, System
 from models.layers.heads import deployed_network
@@ -53,9 +52,10 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
 
 def memory(stage: Stage, needs: Needs) -> float:
-    """Codes and their distances; what a network costs is measured with a few images."""
-    encode = stage.inputs.get("encode")
-    return needs.ranked(encode) if encode else 0.0
+    """Codes and their distances, and features and pieces of them; a network is measured with a few images."""
+    encode, source = stage.inputs.get("encode"), stage.inputs.get(TRUNK)
+    ranked = needs.ranked(encode) if encode else 0.0
+    return ranked + (trunk.held(source, needs, source.images) + 1e6 * MEMORY_MB if source else 0.0)
 
 
 class _Codes:
@@ -93,7 +93,7 @@ def _codes(stage: Stage, context: Context) -> _Codes:
 
 def _retrieval(stage: Stage, context: Context) -> Retrieval:
     """The codes of a cell, with the features that the stage reads beside them, if it does."""
-    whole, features = _codes(stage, context).whole, features_for(stage, context)
+    whole, features = _codes(stage, context).whole, trunk.features_for(stage, context)
     if features is None:
         return whole
     return dataclasses.replace(whole, features=lambda places: features.of(places).numpy())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.errors import ConfigError
-from bench.hamming import pack_signs
+from bench.hamming import pack_signs, scan
+from bench.metrics._histograms import counted
 from bench.metrics.map import MeanAveragePrecision
 from bench.metrics.rescore import Rescore
 from bench.types import RankingRule, Retrieval
@@ -20,21 +23,21 @@ __all__ = ["make"]
 QUERIES, ITEMS, WIDTH, BITS = 7, 60, 5, 6
 
 
-def retrieval(**rule):
+def retrieval(queries=QUERIES, items=ITEMS, **rule):
     generator = np.random.default_rng(0)
-    features = generator.standard_normal((QUERIES + ITEMS, WIDTH)).astype(np.float32)
+    features = generator.standard_normal((queries + items, WIDTH)).astype(np.float32)
     codes = pack_signs(features @ generator.standard_normal((WIDTH, BITS)))
-    labels = generator.integers(0, 3, QUERIES + ITEMS)
-    places = generator.permutation(QUERIES + ITEMS)
+    labels = generator.integers(0, 3, queries + items)
+    places = generator.permutation(queries + items)
     return Retrieval(
-        query=codes[places[:QUERIES]],
-        database=codes[places[QUERIES:]],
-        query_labels=labels[places[:QUERIES]],
-        database_labels=labels[places[QUERIES:]],
+        query=codes[places[:queries]],
+        database=codes[places[queries:]],
+        query_labels=labels[places[:queries]],
+        database_labels=labels[places[queries:]],
         bits=BITS,
         protocol=RankingRule(**rule),
-        query_index=places[:QUERIES],
-        database_index=places[QUERIES:],
+        query_index=places[:queries],
+        database_index=places[queries:],
         features=lambda some: features[some],
     )
 
@@ -90,6 +93,24 @@ def test_it_keeps_the_counts_of_other_metrics_and_takes_every_rule():
         after = MeanAveragePrecision(MeanAveragePrecision.Params()).compute(subject)
         assert before.values == after.values
         assert all(0 <= value.value <= 1 for value in found.values.values())
+
+
+def test_memory_is_bounded_and_changes_nothing(monkeypatch):
+    """Ranks and counts of all queries at once take 8 MB."""
+    subject = retrieval(normalizer="min", k=700, queries=40, items=3000)
+    counts = counted(subject)
+    subject = dataclasses.replace(subject, histograms=lambda: counts)
+    metric = Rescore(Rescore.Params(r=(5, 1200, 3000)))
+    whole = metric.compute(subject).per_query
+    monkeypatch.setattr(scan, "MEMORY_MB", 2)
+    tracemalloc.start()
+    parts = metric.compute(subject).per_query
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5e6
+    assert whole.keys() == parts.keys()
+    for name, scores in whole.items():
+        np.testing.assert_array_equal(parts[name], scores)
 
 
 def test_cells_with_a_frozen_trunk_have_it(make):

@@ -12,8 +12,10 @@ import torch
 from torch import nn
 
 from bench import environment
+from bench.hamming import MEMORY_MB
 from bench.stages import memory
 from bench.stages.memory import _held, _step
+from tests.left import loaded
 
 
 def network():
@@ -76,6 +78,14 @@ def test_every_stage_of_a_run_is_estimated(tiny, estimated):
     (found,) = estimated
     assert len(found) >= 8
     assert all(memory.PROCESS <= need < 1.2 * memory.PROCESS for need in found.values())
+
+
+def test_a_metric_that_reads_features_holds_pieces_of_them(tiny, estimated):
+    asked = ("--set", "measure.rescore={r: [20]}", "--set", "axes.loss=[pca]", "--set", "axes.bits=[8]")
+    assert tiny("run", "--jobs", "2", *asked, "--only", "method=none").code == 0
+    (found,), (record,) = estimated, loaded(Path("results/tiny"))
+    needs = {name: found[record.stages[f"measure/{name}"].key] for name in ("map", "rescore")}
+    assert needs["rescore"] - needs["map"] > 1e6 * MEMORY_MB
 
 
 def test_jobs_that_do_not_fit_into_memory_wait_for_one_another(tiny, estimated, monkeypatch):
