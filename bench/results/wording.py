@@ -47,6 +47,8 @@ _FACTORS = {"G": 1e9, "M": 1e6}
 
 #: Student's t of two numbers has one degree of freedom: 12.71 / sqrt(2) against 4.30 / sqrt(3) of three.
 TWO_SEEDS = "two seeds cannot tell: their 95 % interval is 3.6 times as wide as one of three seeds"
+#: Of intervals that are over different things.
+UNLIKE = "Intervals over seeds and over queries compare only where no other seed changes one of the two rows."
 
 #: Marks behind numbers that are not to be relied on.
 UNSTEADY, PARTIAL, WARNED = "†", "‡", "§"

@@ -87,6 +87,14 @@ def decades() -> list[Record]:
     return [*records, *cheap]
 
 
+def seedless() -> list[Record]:
+    """A student of three seeds, and two that cost more and find less, with one: no seed changes the first."""
+    better = [make_record(loss="dch", bits=64, seed=seed) for seed in range(3)]
+    pretrained = make_record("cukd_v2", "none", "sign", params={"student": {"weights": "sha256:1"}})
+    alone = {"encode": StageInfo(key="encode", seconds=1.0, cached=True)}
+    return [*better, pretrained.model_copy(update={"stages": alone}), make_record("cukd_v2", "none")]
+
+
 def crossed() -> list[Record]:
     """92 rows: seven students, none and a method with two teachers, two losses, two lengths; two teachers."""
     return tradeoff(seeds=1)

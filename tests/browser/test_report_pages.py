@@ -74,7 +74,7 @@ def test_index_shows_every_row(visit, sites, grid):
     assert page.locator("#chart .scatterlayer .points path").count() >= len(rows)
 
 
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("grid", [*GRIDS, "seedless"])
 def test_every_axis_draws_points_and_the_front_that_the_tables_have(visit, sites, grid):
     folder, results = sites(grid)
     page = visit(folder / "index.html")

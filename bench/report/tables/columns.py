@@ -317,7 +317,7 @@ def front_rules(fronts: Iterable[Front]) -> list[str]:
     return [
         "On the front: no other row is at least as good in both and better in one.",
         "Not distinguishable: off the front, but no row on it that costs no more has an interval of accuracy "
-        "wholly above. Intervals over seeds and over queries do not compare.",
+        f"wholly above. {wording.UNLIKE}",
         "Hypervolume: share of the rectangle from accuracy 0 to 1 and from cost 0 to "
         f"{pareto.MARGIN:g} times the largest in the group for which some row is at least as accurate and "
         "costs no more.",

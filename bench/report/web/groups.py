@@ -230,6 +230,7 @@ class GroupView:
             "size": row.image_size,
             "pixels": area(row.image_size),
             "seeds": row.seeds,
+            "settled": any(one.settled for one in row.estimates.values()),
             "page": self._pages[row.records[0].key],
             "command": self._command(row.records[0]),
             "mark": [mark.colour, mark.shape, mark.fill, mark.size],

@@ -40,7 +40,7 @@ from bench.results.pareto import MARGIN
 from bench.results.published import Beside
 from bench.results.records import Record
 from bench.results.summary import Group, Summary
-from bench.results.wording import one_line, pixels
+from bench.results.wording import UNLIKE, one_line, pixels
 
 _ASSETS = (
     "style.css",
@@ -184,6 +184,7 @@ class _Site:
             differences=differences(self.summary.groups),
             front_title=front_title,
             margin=f"{MARGIN:g}",
+            unlike=UNLIKE,
             warning_notes=warning_notes,
             published_mark=PUBLISHED,
             facets=FACETS,

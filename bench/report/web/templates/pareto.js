@@ -3,18 +3,20 @@
 Report.pareto = (() => {
   const ROUNDING = 1e-9; // 0.65 - 0.63 is a little more than 0.02 in binary fractions
 
-  /** One row's number on an axis: {value, low, high, seeds, each}; null where it was not measured. */
+  /** One row's number on an axis: {value, low, high, seeds, each, settled}; null where it was not measured. */
   function estimate(group, row, name) {
     const numbers = row.values[group.names.indexOf(name)];
     if (!numbers) return null;
     const [value, low = null, high = null, seeds = row.seeds, ...each] = numbers;
-    return { value, low, high, seeds, each };
+    return { value, low, high, seeds, each, settled: row.settled };
   }
 
-  /** Whether an interval lies wholly on the better side of another one that is over the same thing. */
+  /** Whether an interval lies wholly on the better side of another one, both being over all that there is to draw. */
   function clearlyBetter(one, other, higher) {
-    if (one.low === null || other.low === null || (one.seeds === 1) !== (other.seeds === 1)) return false;
+    if (one.low === null || other.low === null) return false;
     if (one.seeds === 2 || other.seeds === 2) return false; // two seeds cannot tell
+    // Over queries is all there is to draw where no other seed would change a row.
+    if ((one.seeds === 1) !== (other.seeds === 1) && !one.settled && !other.settled) return false;
     return higher ? one.low > other.high : one.high < other.low;
   }
 
