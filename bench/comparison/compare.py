@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -114,7 +115,7 @@ class Comparison:
         asked: in what the two results differ, where nobody said what to compare with what.
         elsewhere: whether one side was measured elsewhere, and is set against each configuration of the other
             that has codes as long.
-        unequal_tuning: how the budgets of tuning differ, and in how many configurations; empty: in none.
+        unequal_tuning: all that budgets of tuning differ in, and in how many configurations; empty: in none.
     """
 
     base: Side
@@ -218,9 +219,10 @@ def compare(
 
 
 def _unequal_tuning(measured: list[_Scored]) -> str:
-    found = [words for one in measured if (words := tuning.unequal(one.pair.base, one.pair.new))]
-    where = f" (in {len(found)} of {len(measured)} configurations)" if len(found) < len(measured) else ""
-    return f"{found[0]}{where}" if found else ""
+    found = Counter(tuning.unequal(one.pair.base, one.pair.new) for one in measured)
+    of = len(measured)
+    where = {n: f" (in {n} of {of} configurations)" if n < of else "" for n in found.values()}
+    return "; ".join(f"{words}{where[n]}" for words, n in found.items() if words)
 
 
 def _why_nothing(pairing: Pairing, refused: list[tuple[Configuration, str]], parts: list[Apart]) -> str:

@@ -176,21 +176,23 @@ def shared(studies: int, seeds: int) -> str:
 
 
 def unequal(records: Sequence[Record], others: Sequence[Record]) -> str:
-    """How the budgets of two sides differ, A and B; empty where they are equal.
+    """How the budgets of two sides differ, A and B, and in which steps; empty where they are equal.
 
     Spaces count where both have one loss or method: each has parameters of its own. What trains nothing in a
     step could not have been tuned there, and has no budget.
     """
-    found, axes = [], _axes([*records, *others])
+    found: dict[str, dict[str, None]] = defaultdict(dict)  # words -> steps, each once
+    axes = _axes([*records, *others])
     for axis in axes:
-        where = f"in step {STEPS[axis]}, " if len(axes) > 1 else ""
+        step = str(STEPS[axis])
         for one, other in itertools.product(_budgets(records, axis), _budgets(others, axis)):
             (name, mine), (its, theirs) = one, other
             if _apart(mine) != _apart(theirs):
-                found.append(f"{where}A was {budget_words(mine)}, B was {budget_words(theirs)}")
+                found[f"A was {budget_words(mine)}, B was {budget_words(theirs)}"][step] = None
             elif name == its and mine != theirs:
-                found.append(f"{where}A and B were tuned in other search spaces")
-    return found[0] if found else ""
+                found["A and B were tuned in other search spaces"][step] = None
+    placed = [f"in step{'s' * (len(steps) > 1)} {' and '.join(steps)}, {one}" for one, steps in found.items()]
+    return ", and ".join(placed if len(axes) > 1 else found)
 
 
 def note(records: Sequence[Record]) -> str:

@@ -39,6 +39,20 @@ def test_more_trials_on_one_side_are_said_first(write):
     )
 
 
+def test_what_differs_in_some_configurations_alone_is_said_of_them(write):
+    by_loss = {"csq": 32, "dch": 64}
+    mixed = [
+        (record, scores)
+        for loss, trials in by_loss.items()
+        for record, scores in grid(params={**TUNED, "tuning": {**BUDGET, "trials": trials}})
+        if record.cell.loss == loss
+    ]
+    found = compare(write("old", grid(params=TUNED)), write("new", mixed))
+    words = "A was tuned in 3 studies of 16 trials, B was tuned in 3 studies of {} trials"
+    where = " (in 2 of 4 configurations)"
+    assert found.unequal_tuning == "; ".join(words.format(trials) + where for trials in by_loss.values())
+
+
 def test_equal_budgets_are_no_matter(write):
     for params in (PLAIN, TUNED):
         found = compared(write, params, params)

@@ -184,10 +184,19 @@ def test_budgets_of_step_1_that_differ_are_told():
     words = "A was not tuned, B was tuned in 3 studies of 16 trials"
     assert unequal([alone], [both]) == f"in step 1, {words}"
     assert unequal([distilled(STEP_1)], [both]) == f"in step 2, {words}"
-    assert unequal([plain], [both]) == f"in step 1, {words}"
+    assert unequal([plain], [both]) == f"in steps 1 and 2, {words}"
     assert unequal([plain], [alone]) == words
     wider = distilled({**BOTH, "method.lr": [1e-5, 1.0, "log"]}, loss="dch")
     assert unequal([wider], [both]) == "in step 1, A and B were tuned in other search spaces"
+
+
+def test_all_that_budgets_differ_in_is_told():
+    many, few, alone = distilled(BOTH), distilled(BOTH, trials=8), distilled(SPACE, trials=8)
+    words = "A was tuned in 3 studies of 16 trials, B was tuned in 3 studies of 8 trials"
+    assert unequal([many], [few]) == f"in steps 1 and 2, {words}"
+    untuned = "A was tuned in 3 studies of 16 trials, B was not tuned"
+    said = f"in step 1, {untuned}, and in step 2, {words}"
+    assert unequal([many], [alone]) == unequal([many, distilled(BOTH, loss="dch")], [alone]) == said
 
 
 def test_a_note_says_which_step_of_the_rows_was_tuned():
