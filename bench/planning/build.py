@@ -301,12 +301,14 @@ class _Builder:
             return DatasetBlock({**block, "manifest": UNUSABLE}, {"split": "unknown"}, rule, {})
         parts = loaded.splits
         trained = np.union1d(parts.train, parts.val)
+        others = np.union1d(parts.database, trained)
         sizes = {
             "query": len(parts.query),
             "train": len(trained),
             "val": len(parts.val),
-            "pool/database": len(np.setdiff1d(np.union1d(parts.database, trained), parts.kept_from_pools)),
+            "pool/database": len(np.setdiff1d(others, parts.kept_from_pools)),
             "database": len(parts.database),
+            "distinct": len(np.union1d(parts.query, others)),
         }
         if isinstance(truth := loaded.images.truth, FrameTruth):
             sizes["videos"] = len(np.unique(truth.videos[trained]))

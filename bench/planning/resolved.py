@@ -49,8 +49,8 @@ class DatasetBlock:
 
     @property
     def distinct(self) -> int:
-        """Images in any part, at most; 0 where nothing is known."""
-        return self.size("query") + (self.size("pool/database") or self.size("database"))
+        """Images in any part; while the data are missing, queries and database as far as they are known."""
+        return self.sizes.get("distinct", self.size("query") + self.size("database"))
 
     def refuses_validation(self, to: str = TO_CHOOSE) -> str | None:
         """Why no epoch can be chosen by validation, or None if there are images for it, as far as known.

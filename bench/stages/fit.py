@@ -55,7 +55,7 @@ def run(stage: Stage, context: Context, folder: Path) -> dict[str, Any]:
 
 
 def memory(stage: Stage, needs: Needs) -> float:
-    """The features of the pool, and the products of each two of their numbers in double precision, twice."""
+    """Features of all images, and the products of each two of their numbers in double precision, twice."""
     images = stage.inputs[TRUNK].images
     return trunk.held(stage, needs, images) + 16.0 * needs.width(stage.spec) ** 2
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bench.data import loading
 from bench.errors import ConfigError
 from bench.planning.advice import few_seeds, training, warnings
 from bench.registry import DATASETS, STUDENTS
@@ -29,6 +33,17 @@ def test_features_are_shared_by_losses_and_lengths(make):
     assert counts["trunk"] == 2 * 2
     assert counts["fit"] == counts["encode"] == 16
     assert "finetune" not in counts
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("synthetic", {}), ("synthetic", {"unseen_classes": 2}), ("digits", {"unseen_classes": 3})],
+)
+def test_a_trunk_is_asked_about_the_images_of_all_parts(make, name, params):
+    parts = loading.load(name, params, Path("data"), None).splits
+    plan = make(FITTED.replace("[synthetic]", f"[{{name: {name}, params: {json.dumps(params)}}}]"))
+    planned = {stage.images for stage in plan.stages() if stage.kind == "trunk"}
+    assert planned == {len(np.unique(np.concatenate([parts.query, parts.database, parts.train, parts.val])))}
 
 
 def test_heads_learn_from_the_same_features(make):
