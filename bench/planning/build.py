@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from bench.data import loading
 from bench.data.copies import Copies
@@ -33,15 +34,17 @@ from bench.planning.fitting import draws, hashes
 from bench.planning.measured import Measured
 from bench.planning.plan import Cell, Plan
 from bench.planning.points import Choice, Point, idle_excludes, points, size
-from bench.planning.resolved import TO_TUNE, Blocks, DatasetBlock, identity, plugin_block
+from bench.planning.resolved import TO_TUNE, Blocks, DatasetBlock, Tuning, identity, plugin_block
 from bench.planning.stage import Stage
 from bench.planning.tuning_faults import tuning_faults
 from bench.registry import DATASETS, LOSSES, METHODS, STUDENTS, TEACHERS, Registry
 from bench.results.records import CellInfo
-from bench.storage.keys import KEY_DIGITS, content_key, file_name
+from bench.storage.keys import KEY_DIGITS, canonical_json, content_key, file_name
 from bench.types import EncodingParameters, FrameTruth
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Cells whose planning takes seconds.
 MANY = 2000
@@ -87,6 +90,10 @@ class _Builder:
         self.unseen_classes: dict[str, str] = {}
         self.warned: dict[str, tuple[str, ...]] = {}
         self.weights: dict[tuple[str, str], str | None] = {}
+        self.sizes: dict[str, dict[str, int]] = {}  # of parts, by data set
+        # A tuning has many trials: they are drawn once, and planned once for all seeds.
+        self.tunings: dict[str, Tuning | None] = {}  # by method and loss
+        self.tunes: dict[str, Stage | None] = {}  # by everything but the seed
         self.measured = Measured(file)
         self.missing |= self.measured.missing
 
@@ -152,7 +159,9 @@ class _Builder:
         )
         measured = self.measured.of(blocks)
         self.problems += self.measured.refusals(measured, blocks)
-        leaves = graph.leaves(blocks, measured, self.hardware, self.grid.report.examples)
+        network = {**point.values, "seed": None, "bits": blocks.nested or blocks.bits}
+        tune = _once(self.tunes, network, lambda: graph.tuning(blocks))
+        leaves = graph.leaves(blocks, tune, measured, self.hardware, self.grid.report.examples)
         limit = {"limit": self.choice.limit} if self.choice.limit else {}
         info = CellInfo(
             dataset=dataset,
@@ -223,10 +232,11 @@ class _Builder:
             cure = "name some in its params, or use method: none with loss: none"
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
-        tuning = tuned.tuning_of(self.grid, values["method"], values["loss"])
+        entries = values["method"], values["loss"]
+        tuning = _once(self.tunings, entries, lambda: tuned.tuning_of(self.grid, *entries))
         tried = [one.get("loss", loss) for study in tuning.studies for one in study] if tuning else [loss]
         lengths = values["nested"] or [values["bits"]]
-        if codes and (refusal := next(filter(None, (no_task(one, dataset, lengths) for one in tried)), None)):
+        if codes and (refusal := next(no_task(tried, dataset, lengths), None)):
             self.problems.append(self.file.problem(point.places["loss"], refusal))
             return None
         if codes and loss["params"].get("select") == "val":
@@ -299,23 +309,11 @@ class _Builder:
         except DataError as error:
             self.problems.append(self.file.problem(place, str(error)))
             return DatasetBlock({**block, "manifest": UNUSABLE}, {"split": "unknown"}, rule, {})
-        parts = loaded.splits
-        trained = np.union1d(parts.train, parts.val)
-        others = np.union1d(parts.database, trained)
-        sizes = {
-            "query": len(parts.query),
-            "train": len(trained),
-            "val": len(parts.val),
-            "pool/database": len(np.setdiff1d(others, parts.kept_from_pools)),
-            "database": len(parts.database),
-            "distinct": len(np.union1d(parts.query, others)),
-        }
-        if isinstance(truth := loaded.images.truth, FrameTruth):
-            sizes["videos"] = len(np.unique(truth.videos[trained]))
+        sizes, split = _once(self.sizes, block, lambda: _sizes(loaded)), loaded.splits.protocol
         if loaded.unseen[0]:
-            return DatasetBlock({**block, "manifest": UNSEEN}, {"split": parts.protocol}, rule, sizes)
-        self.manifests[file_name(parts.protocol, loaded.manifest_hash)] = loaded.manifest
-        protocol = {"split": parts.protocol, "manifest": loaded.manifest_hash[:KEY_DIGITS]}
+            return DatasetBlock({**block, "manifest": UNSEEN}, {"split": split}, rule, sizes)
+        self.manifests[file_name(split, loaded.manifest_hash)] = loaded.manifest
+        protocol = {"split": split, "manifest": loaded.manifest_hash[:KEY_DIGITS]}
         return DatasetBlock({**block, "manifest": loaded.manifest_hash}, protocol, rule, sizes, loaded)
 
     def _network(self, registry: Registry[Any], entry: Any) -> dict[str, Any]:
@@ -330,6 +328,32 @@ class _Builder:
         self.weights[entry.name, weights] = getattr(params, "weights", None)
         kept = params.model_dump(mode="json", exclude={"weights"})
         return {**identity(registry, entry.name), "params": kept, "weights": weights}
+
+
+def _once(made: dict[str, T], key: object, make: Callable[[], T]) -> T:
+    """What ``make`` gives; what it gave before where ``made`` has it by the JSON of ``key``."""
+    name = canonical_json(to_jsonable_python(key))
+    if name not in made:
+        made[name] = make()
+    return made[name]
+
+
+def _sizes(loaded: LoadedDataset) -> dict[str, int]:
+    """How many images are in every part of a data set, and in several together."""
+    parts = loaded.splits
+    trained = np.union1d(parts.train, parts.val)
+    others = np.union1d(parts.database, trained)
+    sizes = {
+        "query": len(parts.query),
+        "train": len(trained),
+        "val": len(parts.val),
+        "pool/database": len(np.setdiff1d(others, parts.kept_from_pools)),
+        "database": len(parts.database),
+        "distinct": len(np.union1d(parts.query, others)),
+    }
+    if isinstance(truth := loaded.images.truth, FrameTruth):
+        sizes["videos"] = len(np.unique(truth.videos[trained]))
+    return sizes
 
 
 def _without_hardware(stage: Stage) -> Stage:

@@ -52,24 +52,31 @@ def refusals(point: Point, grid: Grid) -> Iterator[tuple[str, str]]:
         yield "loss", f"loss '{loss.name}': length_weights takes {wanted}, not {weights}"
 
 
-def no_task(block: Mapping[str, Any], dataset: DatasetBlock, lengths: Sequence[int]) -> str | None:
-    """Why a loss cannot learn codes of these lengths from these data, or None, as far as they are known."""
-    if block["params"].get("select") == "val" and (refusal := dataset.refuses_validation()):
-        return refusal
+def no_task(
+    blocks: Sequence[Mapping[str, Any]], dataset: DatasetBlock, lengths: Sequence[int]
+) -> Iterator[str]:
+    """Why a loss cannot learn codes of these lengths from these data, as far as they are known.
+
+    Args:
+        blocks: the loss, or the loss at every point of its tuning.
+    """
+    if any(block["params"].get("select") == "val" for block in blocks):
+        yield from filter(None, [dataset.refuses_validation()])
     if dataset.loaded is None:
-        return None
-    plugin, images, parts = LOSSES.get(block["name"]), dataset.loaded.images, dataset.loaded.splits
+        return
+    images, parts = dataset.loaded.images, dataset.loaded.splits
     train = np.union1d(parts.train, parts.val)
     several = images.labels.ndim == 2 and bool((images.multi_hot(train).sum(axis=1) != 1).any())
-    params = plugin.Params.of(block["params"])
-    # What is fitted needs no labels.
-    shown = dataset.size("pool/database") if block["params"].get("pool") == "database" else len(train)
-    for bits in lengths:
-        task = HashingTask(bits, images.classes, shown, 0, several, dataset.name)
-        # Interfaces need not be inherited from.
-        if refusal := getattr(plugin, "check_task", Loss.check_task)(params, task):
-            return f"loss '{block['name']}': {refusal}"
-    return None
+    for block in blocks:
+        plugin = LOSSES.get(block["name"])
+        params = plugin.Params.of(block["params"])
+        # What is fitted needs no labels.
+        shown = dataset.size("pool/database") if block["params"].get("pool") == "database" else len(train)
+        for bits in lengths:
+            task = HashingTask(bits, images.classes, shown, 0, several, dataset.name)
+            # Interfaces need not be inherited from.
+            if refusal := getattr(plugin, "check_task", Loss.check_task)(params, task):
+                yield f"loss '{block['name']}': {refusal}"
 
 
 def _too_low(params: Any, grid: Grid, axis: str, entry: NamedPlugin) -> str | None:

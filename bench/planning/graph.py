@@ -22,17 +22,17 @@ ONLINE = "online"
 
 
 def leaves(
-    blocks: Blocks, metrics: Sequence[dict[str, Any]], hardware: str, examples: int
+    blocks: Blocks, tune: Stage | None, metrics: Sequence[dict[str, Any]], hardware: str, examples: int
 ) -> dict[str, Stage]:
     """The leaves of one cell: a measure stage per metric, and the examples of what its codes find.
 
     Args:
+        tune: what ``tuning`` makes of a cell that differs in nothing but its seed.
         metrics: blocks of name, version and params.
         hardware: fingerprint that timed metrics are keyed by.
         examples: number of queries to show.
     """
     method = METHODS.get(blocks.method["name"])
-    tune = _tune(blocks)
     distill = _distill(blocks, blocks.seed, tune) if method.trains else None
     reshaped_by = getattr(method, "reshaped_by", lambda params: method.reshapes)
     reshaped = distill if reshaped_by(method.Params.of(blocks.method["params"])) else None
@@ -165,8 +165,8 @@ def _step_2(
     )
 
 
-def _tune(blocks: Blocks) -> Stage | None:
-    """What finds the values that the grid leaves to a tuning; None where there are none."""
+def tuning(blocks: Blocks) -> Stage | None:
+    """What finds the values that the grid leaves to a tuning, for all seeds; None where there are none."""
     if blocks.tuning is None:
         return None
     tried = tuned.held_out(blocks)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from pydantic import Field
 
 from bench.errors import ConfigError
+from bench.planning import tuned
 from bench.planning.advice import training, tuning
 from bench.planning.stage import walk
 from bench.planning.tuned import LAST_SEED
@@ -29,6 +32,23 @@ def test_cells_of_all_seeds_share_one_tuning_for_each_configuration(make):
     assert len(of_kind(plan, "finetune")) == 8
     # Two seeds of cukd, and the one that all trials of both losses share.
     assert len(of_kind(plan, "distill")) == 3
+
+
+def test_trials_are_drawn_once_for_their_loss_and_planned_once_for_all_seeds(make, monkeypatch):
+    calls = Counter()
+
+    def counted(name):
+        right = getattr(tuned, name)
+        monkeypatch.setattr(tuned, name, lambda *args: calls.update([name]) or right(*args))
+
+    for name in ("tuning_of", "tuning_stage"):
+        counted(name)
+    make(TUNED.replace("[16]", "[16, 32]"))
+    # Two methods and two losses, and each at two lengths.
+    assert calls == {"tuning_of": 4, "tuning_stage": 8}
+    calls.clear()
+    make(TUNED.replace("[16]", "[[16, 32]]"))
+    assert calls == {"tuning_of": 4, "tuning_stage": 4}
 
 
 def test_without_tune_nothing_changes(make):
