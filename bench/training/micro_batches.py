@@ -31,7 +31,7 @@ Terms = Callable[[Any], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Batch:
-    """What the network is shown, float (n, 3, s, s), and what is asked of its outputs."""
+    """What the network is shown, images (n, 3, h, w) or features (n, width), and what is asked of it."""
 
     inputs: Tensor
     terms: Terms
@@ -205,5 +205,9 @@ def _meeting(net: nn.Module) -> str | None:
 
 
 def _refusal(batch: Batch, reason: str) -> CellError:
-    size = f"{len(batch.inputs)} images of {batch.inputs.shape[-1]} pixels"
-    return CellError(f"out of memory with a batch of {size}, and {reason}; lower batch_size or image_size")
+    many, width = len(batch.inputs), batch.inputs.shape[-1]
+    # A head that is trained alone is shown features in place of images.
+    what, cure = f"{many} images of {width} pixels", "lower batch_size or image_size"
+    if batch.inputs.ndim == 2:
+        what, cure = f"{many} features of {width} numbers", "lower batch_size"
+    return CellError(f"out of memory with a batch of {what}, and {reason}; {cure}")

@@ -135,6 +135,14 @@ def test_not_even_one_image_fits():
         gradients(scarce)
 
 
+def test_features_are_no_images_and_have_no_size_to_lower():
+    _, scarce = twins(0)
+    batch = Batch(torch.zeros(IMAGES, 48, dtype=torch.float64), pairs)
+    words = "12 features of 48 numbers, and not even one image fits; lower batch_size$"
+    with pytest.raises(CellError, match=words):
+        Passes(scarce, contextlib.nullcontext)(batch, scarce.zero_grad)
+
+
 def test_a_loss_that_does_not_fit_is_told_apart():
     def greedy(outputs):
         raise torch.OutOfMemoryError
