@@ -25,7 +25,7 @@ SCORES_FILE = "per_query.safetensors"
 
 #: Role of the stage that has the features of a frozen trunk, beside the one that left the network.
 TRUNK = "trunk"
-#: Kind and role of what finds parameters for step 2.
+#: Kind and role of what finds parameters for step 1, step 2 or both.
 TUNE = "tune"
 #: Role of the trial before, where each is drawn from what those before it have found.
 EARLIER = "earlier"
