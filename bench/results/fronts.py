@@ -175,7 +175,8 @@ def _recommended(rows: list[Row], names: tuple[str, str], up: tuple[bool, bool],
 def candidates(rows: Sequence[Row], accuracy: str, cost: str) -> list[int]:
     """Positions of the rows that may be recommended: students, with numbers that are what they seem.
 
-    Where some have binary codes, floats are what codes are held against, and none of them.
+    Where some of these have binary codes, floats are what codes are held against, and none of them. Codes
+    that carry a warning are dropped first: where all do, floats may be recommended.
     """
     students = [
         i

@@ -162,6 +162,8 @@ def test_floats_are_recommended_where_there_are_no_codes():
     assert front([floats, row("codes", 0.6, 2.0)]).best_student.configuration.student == "codes"
     assert front([floats]).recommended.configuration.student == "floats"
     assert front([floats, row("t", 0.6, 2.0, role="teacher")]).recommended.configuration.student == "floats"
+    warned = replace(row("codes", 0.6, 2.0), warned=True)
+    assert front([floats, warned]).recommended.configuration.student == "floats"
 
 
 def test_intervals_tell_close_from_behind():
