@@ -49,6 +49,11 @@ def grid(gains=None, seeds=3, **kwargs):
     return found
 
 
+def anew(cells):
+    """The same cells made by another version of some plug-in: other keys, whatever they score."""
+    return [(one.model_copy(update={"cell_key": f"{one.cell_key}-anew"}), scores) for one, scores in cells]
+
+
 def paired_difference(scores, level=0.95):
     """Mean, interval and p value of one configuration's differences."""
     return paired_differences([scores], level)[0]

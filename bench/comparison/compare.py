@@ -28,8 +28,13 @@ from bench.results.wording import one_line
 #: A difference is shown if its p value, adjusted for the number of configurations, lies below.
 LEVEL = 0.05
 
-#: ``cannot tell``: no difference is shown, and none that the metric can have would have been.
-Verdict = Literal["better", "worse", "no difference shown", "cannot tell", "not tested"]
+#: ``cannot tell``: no difference is shown, and none that the metric can have would have been. ``same cells``:
+#: both sides hold the records of one training, of which nothing is asked.
+Verdict = Literal["better", "worse", "no difference shown", "cannot tell", "not tested", "same cells"]
+
+
+#: Of the same cells on both sides.
+_NOTHING = PairedDifference(0.0, None, None)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Compared:
         interval: 95 % interval of the difference, within what the metric can differ by.
         over: what the interval is over: ``seeds``, ``queries`` or ``seeds and queries``.
         p: of this configuration alone; None where nothing can be tested.
-        p_adjusted: by Holm over all configurations.
+        p_adjusted: by Holm over all configurations that are not the same cells on both sides.
         detectable: a true difference of this size would have been shown with the probability ``POWER``;
             None where nothing varies, and where no difference that the metric can have would have been.
         queries: None where scores by query were not kept on both sides; seeds alone are compared then.
@@ -96,6 +101,8 @@ class Compared:
 @dataclass(frozen=True)
 class Overall:
     """The mean difference over all configurations, which are taken as given: seeds and queries vary.
+
+    What is the same cells on both sides is left out: it would pull the mean to 0 and is no evidence.
 
     Attributes:
         detectable: as ``Compared`` has it, of this mean.
@@ -140,6 +147,12 @@ class _Scored:
     pair: Pair
     metric: str
     scores: PairedScores
+
+    @property
+    def same_cells(self) -> bool:
+        """Whether both sides hold the same trainings; where they score otherwise now, that is a question."""
+        both = zip(self.pair.base, self.pair.new, strict=True)
+        return self.scores.same and all(old.cell_key == new.cell_key for old, new in both)
 
 
 def compare(
@@ -265,6 +278,7 @@ def _measure(one: Pair, metric: str, base: Results, new: Results) -> _Scored | s
 
 def _overall(measured: list[_Scored], level: float) -> Overall | None:
     """None for one configuration, or where they do not share data, conditions, seeds and queries."""
+    measured = [one for one in measured if not one.same_cells]
     kinds = {
         (
             one.metric,
@@ -274,7 +288,7 @@ def _overall(measured: list[_Scored], level: float) -> Overall | None:
         )
         for one in measured
     }
-    if len(measured) == 1 or len(kinds) > 1:
+    if len(measured) < 2 or len(kinds) > 1:
         return None
     differences = np.mean([one.scores.differences for one in measured], axis=0)
     found = paired_differences([differences])[0]
@@ -289,15 +303,17 @@ def _overall(measured: list[_Scored], level: float) -> Overall | None:
 
 
 def _tested(measured: list[_Scored], cost: str, level: float) -> list[Compared]:
-    results = paired_differences([one.scores.differences for one in measured])
-    testable = [i for i, one in enumerate(results) if one.p is not None]
+    asked = [i for i, one in enumerate(measured) if not one.same_cells]
+    found = paired_differences([measured[i].scores.differences for i in asked])
+    results = dict(zip(asked, found, strict=True))
+    testable = [i for i, one in results.items() if one.p is not None]
     adjusted = dict(zip(testable, holm([results[i].p or 0.0 for i in testable]).tolist(), strict=True))
     shown = sum(p < level for p in adjusted.values())
     # What the next difference would have to reach to be shown beside those that are.
     next_level = level / max(1, len(testable) - shown)
     return [
-        _compared(one, result, adjusted.get(i), (level, next_level), cost)
-        for i, (one, result) in enumerate(zip(measured, results, strict=True))
+        _compared(one, results.get(i, _NOTHING), adjusted.get(i), (level, next_level), cost)
+        for i, one in enumerate(measured)
     ]
 
 
@@ -315,7 +331,7 @@ def _compared(
     detectable = detectable_difference(scores.differences, levels[1], POWER)
     hopeless = _hopeless(detectable, before, one)
     if p_adjusted is None:
-        verdict: Verdict = "not tested"
+        verdict: Verdict = "same cells" if one.same_cells else "not tested"
     elif p_adjusted < levels[0]:
         verdict = "better" if gain > 0 else "worse"
     else:

@@ -35,9 +35,9 @@ def text(comparison: Comparison) -> str:
     several = len({one.name.dataset for one in comparison.pairs}) > 1
     parts = [
         _budgets(comparison),
-        answer(comparison),
+        f"{answer(comparison)}{_left_out(comparison.pairs)}",
         _overall(comparison),
-        f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}{_asked(comparison)}",
+        f"A: {_side(comparison.base)}\nB: {_side(comparison.new)}{_question(comparison)}",
         _table(comparison.pairs, several),
         _costs(comparison.pairs),
         "\n".join(map(_front, comparison.fronts)) or _no_front(comparison),
@@ -59,7 +59,9 @@ def _budgets(comparison: Comparison) -> str:
 
 def answer(comparison: Comparison) -> str:
     """Whether B is better than A, how sure that is, and what would have been too small to be seen."""
-    pairs = comparison.pairs
+    pairs = _asked(comparison.pairs)
+    if not pairs:
+        return f"A and B are the same cells in {_all(comparison.pairs)} ({basis(comparison.pairs)})."
     tested = [one for one in pairs if one.verdict != "not tested"]
     if all(one.alike for one in pairs):
         return f"A and B have the same scores in {_all(pairs)} ({basis(pairs)})."
@@ -72,6 +74,20 @@ def answer(comparison: Comparison) -> str:
         which = "one seed" if alone == len(tested) else f"one seed in {alone} of them"
         clauses[-1] += f" ({which}: says something about these trained networks, not about the method)"
     return f"{'; '.join(clauses)}."
+
+
+def _asked(pairs: Sequence[Compared]) -> list[Compared]:
+    """Without those of which nothing is asked."""
+    return [one for one in pairs if one.verdict != "same cells"]
+
+
+def _left_out(pairs: Sequence[Compared]) -> str:
+    """That some are one training on both sides, where others are not."""
+    number = len(pairs) - len(_asked(pairs))
+    if number in {0, len(pairs)}:
+        return ""
+    are = "configuration is" if number == 1 else "configurations are"
+    return f"\n{number} more {are} the same cells on both sides, and count in no test and no average."
 
 
 def _what_it_takes(pairs: Sequence[Compared]) -> str:
@@ -87,12 +103,12 @@ def _overall(comparison: Comparison) -> str:
     p = "< 0.001" if one.p < 0.001 else f"= {one.p:.2g}"
     seen = f"; {found_from(one.detectable)}" if one.p >= LEVEL and one.detectable is not None else ""
     return (
-        f"On average over these {len(comparison.pairs)} configurations, B - A is "
+        f"On average over these {len(_asked(comparison.pairs))} configurations, B - A is "
         f"{difference(one, decimals([one.interval]))}, p {p}{seen}."
     )
 
 
-def _asked(comparison: Comparison) -> str:
+def _question(comparison: Comparison) -> str:
     """What was compared with what, where nobody said it."""
     if not comparison.asked:
         return ""

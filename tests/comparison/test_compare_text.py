@@ -11,18 +11,18 @@ import pytest
 from bench.comparison import compare_text
 from bench.comparison.compare import compare
 from tests.recorded import make_record
-from tests.scored import MAP, grid, scores_of
+from tests.scored import MAP, anew, grid, scores_of
 
 
 def test_the_answer_in_one_sentence(write):
-    better = compare(write("old", grid()), write("new", grid({("csq", 16): 0.05, ("dch", 16): 0.0001})))
+    better = compare(write("old", grid()), write("new", anew(grid({("csq", 16): 0.05, ("dch", 16): 0.0001}))))
     pattern = (
         r"B is better than A in 1 of 4 configurations and worse in none \(mAP@all, paired over 3 seeds and "
         r"300 queries, Holm-corrected p < 0\.05\); the other 3 show no difference, and a difference of "
         r"0\.\d+ or more would have been found with 80 % power\."
     )
     assert re.fullmatch(pattern, compare_text.answer(better))
-    same = compare(write("old", grid()), write("new", grid()))
+    same = compare(write("old", grid()), write("new", anew(grid())))
     assert compare_text.answer(same) == (
         "A and B have the same scores in all 4 configurations (mAP@all, paired over 3 seeds and 300 queries)."
     )
