@@ -21,6 +21,7 @@ WHAT_IT_TAKES = (
     "that takes several seeds whose differences vary, or scores by query, which every new run keeps"
 )
 _SEEDS_ALONE = "that takes several seeds whose differences vary, as scores by query are kept of {} alone"
+_POWER = f"{100 * POWER:.0f} % power"
 #: Names that are listed before the rest is only counted.
 _LISTED = 6
 
@@ -67,13 +68,13 @@ def answer(comparison: Comparison) -> str:
         return f"A and B have the same scores in {_all(pairs)} ({basis(pairs)})."
     if not tested:
         return f"Whether B is better than A cannot be told ({basis(pairs)}): {_what_it_takes(pairs)}."
-    clauses = [f"{_verdict(tested)} ({basis(tested)}, Holm-corrected p < {LEVEL:g})", *_rest(tested)]
+    sentences = [f"{_verdict(tested)} ({basis(tested)}, Holm-corrected p < {LEVEL:g})", *_rest(tested)]
     if untested := len(pairs) - len(tested):
-        clauses.append(f"{untested} more cannot be tested, with one seed and no scores by query")
+        sentences.append(f"{untested} more cannot be tested, with one seed and no scores by query")
     if alone := sum(one.seeds == 1 for one in tested):
-        which = "one seed" if alone == len(tested) else f"one seed in {alone} of them"
-        clauses[-1] += f" ({which}: says something about these trained networks, not about the method)"
-    return f"{'; '.join(clauses)}."
+        which = "One seed" if alone == len(tested) else f"One seed in {alone} of them"
+        sentences.append(f"{which}: this says something about these trained networks, not about the method")
+    return f"{'. '.join(sentences)}."
 
 
 def _asked(pairs: Sequence[Compared]) -> list[Compared]:
@@ -142,23 +143,33 @@ def _all(pairs: Sequence[Compared]) -> str:
 
 
 def _rest(tested: Sequence[Compared]) -> list[str]:
-    """What a difference too small to be shown may be, where none was."""
-    same, blind = _of(tested, "no difference shown"), _of(tested, "cannot tell")
-    sizes = [one.detectable for one in same if one.detectable is not None]
-    found = []
-    parts = []
-    if same and len(same) < len(tested):
-        parts.append(f"the other {len(same)} show{'s' if len(same) == 1 else ''} no difference")
+    """Which difference would have been found where none was, in sentences."""
+    left = [one for one in tested if one.verdict not in {"better", "worse"}]
+    blind = _of(left, "cannot tell")
+    sizes = [one.detectable for one in left if one.detectable is not None]
+    equal = len(left) - len(blind) - len(sizes)
+    found = [(len(blind), "no difference of any size would have been found")] if blind else []
     if sizes:
-        parts.append(found_from(max(sizes)))
-    if parts:
-        found.append(", and ".join(parts))
-    if blind:
-        which = f"in {len(blind)} of them " if len(blind) < len(tested) else ""
-        found.append(f"{which}no difference at all would have been found")
-    if any(one.seeds == 2 for one in (*same, *blind)):
-        found.append(wording.TWO_SEEDS)
-    return found
+        ends = dict.fromkeys(map(_ceiling, (min(sizes), max(sizes))))
+        least = f"the smallest difference that would have been found (with {_POWER}) is {' to '.join(ends)}"
+        found.append((len(sizes), f"{least}{', depending on the configuration' * (len(ends) > 1)}"))
+    if equal:
+        found.append((equal, "no score differs"))
+    sentence = "; ".join(
+        words if len(found) == 1 else f"in {_which(count, last=i == len(found) - 1)} {words}"
+        for i, (count, words) in enumerate(found)
+    )
+    if 0 < len(left) < len(tested):
+        sentence = f"in {_which(len(left), last=True)} no difference is shown: {sentence}"
+    sentences = [sentence] if sentence else []
+    if any(one.seeds == 2 for one in left):
+        sentences.append(wording.TWO_SEEDS)
+    return [f"{words[0].upper()}{words[1:]}" for words in sentences]
+
+
+def _which(count: int, *, last: bool) -> str:
+    """``3 of them``, and of the last ones ``the other 3``."""
+    return f"the other {count if count > 1 else 'one'}" if last else f"{count} of them"
 
 
 def basis(pairs: Sequence[Compared]) -> str:
@@ -180,7 +191,7 @@ def samples(pairs: Sequence[Compared]) -> str:
 
 def found_from(size: float) -> str:
     """``a difference of 0.064 or more would have been found with 80 % power``."""
-    return f"a difference of {_ceiling(size)} or more would have been found with {100 * POWER:.0f} % power"
+    return f"a difference of {_ceiling(size)} or more would have been found with {_POWER}"
 
 
 def counted(counts: Iterable[int], one: str, many: str = "") -> str:

@@ -61,7 +61,7 @@ def test_one_seed_is_the_paired_t_test(write):
     sides = [write(str(i), [(make_record(), one)]) for i, one in enumerate((base, new))]
     (one,) = compare(*sides).pairs
     assert one.p == pytest.approx(stats.ttest_rel(new, base).pvalue, rel=1e-3)
-    assert "(one seed: says something about these trained networks" in compare_text.text(compare(*sides))
+    assert "One seed: this says something about these trained networks" in compare_text.text(compare(*sides))
 
 
 def test_without_scores_by_query_seeds_are_compared(write):
@@ -244,7 +244,7 @@ def test_two_seeds_cannot_tell_and_their_interval_stays_within_what_map_can_diff
     assert one.interval == (pytest.approx(-0.81), pytest.approx(0.19))
     assert (one.verdict, one.detectable, one.over) == ("cannot tell", None, "seeds")
     text = compare_text.text(found)
-    assert "no difference at all would have been found; two seeds cannot tell" in text
+    assert "No difference of any size would have been found. Two seeds cannot tell: " in text
     assert "B - A [95 % interval over seeds]" in text
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 
+import numpy as np
 import pytest
 
 from bench.comparison import compare_text
@@ -18,8 +20,9 @@ def test_the_answer_in_one_sentence(write):
     better = compare(write("old", grid()), write("new", anew(grid({("csq", 16): 0.05, ("dch", 16): 0.0001}))))
     pattern = (
         r"B is better than A in 1 of 4 configurations and worse in none \(mAP@all, paired over 3 seeds and "
-        r"300 queries, Holm-corrected p < 0\.05\); the other 3 show no difference, and a difference of "
-        r"0\.\d+ or more would have been found with 80 % power\."
+        r"300 queries, Holm-corrected p < 0\.05\)\. In the other 3 no difference is shown: in 1 of them the "
+        r"smallest difference that would have been found \(with 80 % power\) is 0\.\d+; in the other 2 no "
+        r"score differs\."
     )
     assert re.fullmatch(pattern, compare_text.answer(better))
     same = compare(write("old", grid()), write("new", anew(grid())))
@@ -37,6 +40,31 @@ def test_the_answer_in_one_sentence(write):
     assert compare_text.answer(none).startswith(
         "No difference between A and B is shown in the one configuration that both have ("
     )
+
+
+def test_what_would_have_been_found_is_said_of_the_rows_that_it_is_true_of(write):
+    """A range over rows is given with both ends, and rows that could show nothing are not among them."""
+    rng = np.random.default_rng(0)
+    sides = []
+    for name in ("old", "new"):
+        cells = []
+        for (loss, spread), seed in itertools.product(
+            {"csq": 0.003, "dch": 0.02, "dpn": 0.3}.items(), range(2)
+        ):
+            quality = 0.5 + rng.normal(0, spread)
+            cells.append((make_record(loss=loss, bits=16, seed=seed), scores_of(quality, seed)))
+        sides.append(write(name, cells))
+    found = compare(*sides)
+    assert [one.verdict for one in found.pairs] == [*["no difference shown"] * 2, "cannot tell"]
+    sizes = sorted(one.detectable for one in found.pairs if one.detectable)
+    least, most = re.search(
+        r"\)\. In 1 of them no difference of any size would have been found; in the other 2 the smallest "
+        r"difference that would have been found \(with 80 % power\) is (\S+) to (\S+), depending on the "
+        r"configuration\. Two seeds cannot tell: ",
+        compare_text.answer(found),
+    ).groups()
+    for said, size in zip((least, most), sizes, strict=True):
+        assert size <= float(said) == pytest.approx(size, rel=0.1)
 
 
 def test_the_whole_text(write):
