@@ -88,6 +88,12 @@ def of_role(role: MetricRole) -> list[str]:
     return [known.name for known in entries() if known.role == role]
 
 
+def beside(main: str, names: Iterable[str]) -> list[str]:
+    """The accuracies among ``names`` that belong beside ``main``, at all cuts and on all sides."""
+    base = base_name(main)
+    return [name for name in names if name != main and (known := entry(name)) and known.beside == base]
+
+
 def is_judged(name: str) -> bool:
     """Whether ``check`` judges it; what is not known, it does."""
     known = entry(name)

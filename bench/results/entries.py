@@ -35,8 +35,9 @@ ENTRIES = (
     # Accuracies
     MetricEntry("map", "mAP", "", "accuracy", "seeded", at="rank", main="map"),
     MetricEntry(
-        "map_rescored", "mAP, rescored", "", "accuracy", "seeded", at="rank",
-        definition="{title}: mean average precision where features order as many first images as codes find.",
+        "map_rescored", "mAP, rescored", "", "accuracy", "seeded", at="rank", beside="map",
+        definition="{title}: mean average precision after features have ordered the first images that codes "
+        "find, as many as the number says.",
     ),
     MetricEntry("map_hamming2", "mAP within radius 2", "", "accuracy", "seeded"),
     MetricEntry("precision_at_k", "precision", "", "accuracy", "seeded", at="rank"),

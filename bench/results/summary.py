@@ -19,7 +19,7 @@ from bench.results.folder import Results
 from bench.results.names import Configuration, Names, Teacher, is_teacher, teachers_of
 from bench.results.records import EXTERNAL, Measured, Record
 from bench.results.seedless import seedless
-from bench.results.sides import SIDES, with_side
+from bench.results.sides import SIDES, apart, with_side
 from bench.results.wording import assignments, one_line
 from bench.types.sizes import ImageSize, area
 
@@ -175,13 +175,17 @@ class Group:
 
     @property
     def further_accuracies(self) -> list[str]:
-        """The other scores of a protocol that has several, such as easy and hard, seen and unseen classes."""
+        """The other scores of a protocol that has several, such as easy and hard, seen and unseen classes.
+
+        Of mAPs after rescoring it is that of most images: a column for each would be many.
+        """
         if (main := self.accuracy) is None:
             return []
         by_side = [name for side in SIDES if (name := with_side(main, side)) in self.metrics]
-        known = {name: entry for name in self.metrics if (entry := catalogue.entry(name))}
-        base = catalogue.base_name(main)
-        return by_side + [name for name, entry in known.items() if entry.beside == base and name != main]
+        others = [name for name in catalogue.beside(main, self.metrics) if not apart(name)[1]]
+        rescored = [name for name in others if catalogue.base_name(name) == "map_rescored"]
+        most = max(rescored, key=lambda name: int(name.partition("@")[2]), default=None)
+        return by_side + [name for name in others if name not in rescored or name == most]
 
     def rows_with(self, *names: str) -> list[Row]:
         """The rows that have every one of these metrics (full names)."""

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.report.tables.columns import group_columns, group_notes
 from bench.results.folder import Results
 from bench.results.records import Measured
 from bench.results.summary import estimate, interval_words, summarise
@@ -173,3 +174,17 @@ def test_groups_come_in_the_order_of_the_numbers_in_their_names(make_record):
     assert [group.dataset for group in groups] == [
         f"fashion_mnist[train_per_class={n}]" for n in (5, 50, 200)
     ]
+
+
+def test_mean_average_precision_after_rescoring_has_a_column_that_of_most_images(make_record):
+    """Those of one side of the classes and of fewer images are in records alone."""
+    record = make_record()
+    more = {f"map_rescored@{r}{side}": seeded(0.9) for r in (10, 1000, 100) for side in ("", "[unseen]")}
+    record = record.model_copy(update={"metrics": {**record.metrics, **more}})
+    (group,) = summary_of([record, make_record(loss="dch")]).groups
+    assert group.further_accuracies == ["map_rescored@1000"]
+    (column,) = [one for one in group_columns(group) if one.head == "mAP, rescored@1000"]
+    assert column.cells == ["0.900", "–"]
+    assert any(
+        note.startswith("mAP, rescored@1000: mean average precision after") for note in group_notes(group)
+    )

@@ -111,10 +111,12 @@ def _chance(name: str, metric: Measured) -> str:
     return f"chance {chance:#.2g}" if isinstance(chance, int | float) else ""
 
 
-def side_notes(group: Group) -> list[str]:
-    """What the accuracies of seen and unseen classes are; empty where there are none."""
-    sides = [*filter(None, map(wording.side_definition, group.further_accuracies))]
-    return [*sides, CHANCE_NOTE] if sides else []
+def further_notes(group: Group) -> list[str]:
+    """What the accuracies beside the main one are, those of seen and unseen classes and others."""
+    main, further = catalogue.base_name(group.accuracy or ""), group.further_accuracies
+    sides = [*filter(None, map(wording.side_definition, further))]
+    others = [wording.definition(name) for name in further if catalogue.base_name(name) != main]
+    return [*sides, *([CHANCE_NOTE] if sides else []), *filter(None, others)]
 
 
 def without_constants(columns: list[Column]) -> tuple[list[Column], list[str]]:
@@ -131,7 +133,7 @@ def group_notes(group: Group) -> list[str]:
     notes = [f"Image size: {wording.pixels(group.image_sizes)}."] if len(group.image_sizes) == 1 else []
     if accuracy := group.accuracy:
         notes += filter(None, [wording.definition(accuracy)])
-        notes += side_notes(group)
+        notes += further_notes(group)
         notes += float_notes(group)
         spread = interval_words(row.estimates[accuracy] for row in group.rows_with(accuracy))
         notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")

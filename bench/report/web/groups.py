@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.report.charts.styles import Look, Styles
 from bench.report.tables.chances import known, of_recommended
-from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes, side_notes
+from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes, further_notes
 from bench.report.tables.published import published_notes
 from bench.report.web import published
 from bench.results import catalogue, tuning_curves, wording
@@ -148,7 +148,7 @@ class GroupView:
         """What a reader must know to quote a number of the table."""
         group, notes = self.group, []
         if self._main:
-            notes += [wording.definition(self._main), *side_notes(group)]
+            notes += [wording.definition(self._main), *further_notes(group)]
             spread = interval_words(row.estimates[self._main] for row in group.rows_with(self._main))
             notes.append(f"±: half of the {spread}." if spread else "One seed each, so no interval.")
         if self.bounds:
