@@ -20,7 +20,7 @@ from bench.results.names import Configuration, Matched
 WHAT_IT_TAKES = (
     "that takes several seeds whose differences vary, or scores by query, which every new run keeps"
 )
-_SEEDS_ALONE = "that takes several seeds whose differences vary, as scores by query are kept of {} alone"
+_SEEDS_ALONE = "that takes several seeds whose differences vary, as no scores by query were kept of it"
 _POWER = f"{100 * POWER:.0f} % power"
 #: Names that are listed before the rest is only counted.
 _LISTED = 6
@@ -74,7 +74,20 @@ def answer(comparison: Comparison) -> str:
     if alone := sum(one.seeds == 1 for one in tested):
         which = "One seed" if alone == len(tested) else f"One seed in {alone} of them"
         sentences.append(f"{which}: this says something about these trained networks, not about the method")
-    return f"{'. '.join(sentences)}."
+    return f"{_without_queries(tested)}{'. '.join(sentences)}."
+
+
+def _without_queries(tested: Sequence[Compared]) -> str:
+    """What stands above a verdict for which no queries were sampled: it looks surer than it is."""
+    lacking = [one for one in tested if one.queries is None]
+    if not lacking:
+        return ""
+    which = f" in {len(lacking)} of {len(tested)} configurations" if len(lacking) < len(tested) else ""
+    metrics = " and ".join(dict.fromkeys(_title(one.metric) for one in lacking))
+    return (
+        f"Queries are not in the intervals{which}: scores by query of {metrics} were not kept on both sides. "
+        "So intervals are narrower than over seeds and queries, and verdicts hold for these queries alone.\n"
+    )
 
 
 def _asked(pairs: Sequence[Compared]) -> list[Compared]:
@@ -94,7 +107,7 @@ def _left_out(pairs: Sequence[Compared]) -> str:
 def _what_it_takes(pairs: Sequence[Compared]) -> str:
     if any(one.metric == one.judged for one in pairs):
         return WHAT_IT_TAKES
-    return _SEEDS_ALONE.format(" and ".join(dict.fromkeys(_title(one.judged) for one in pairs)))
+    return _SEEDS_ALONE
 
 
 def _overall(comparison: Comparison) -> str:

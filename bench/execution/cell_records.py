@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
 from bench import timing
@@ -18,7 +19,7 @@ from bench.errors import CellError, RecordError
 from bench.execution.outcomes import StageFailed
 from bench.planning.plan import Cell
 from bench.planning.stage import SCORES_FILE, Stage, walk
-from bench.results import records, seedless, tuning
+from bench.results import catalogue, records, seedless, tuning
 from bench.results.folder import ResultsFolder
 from bench.results.records import ArtifactReference, Failure, Measured, Record, StageInfo, Status
 from bench.results.sides import SIDES, with_side
@@ -188,17 +189,25 @@ def _by_name(cell: Cell) -> dict[str, Stage]:
 
 
 def _scores(record: Record, store: Store) -> bytes:
-    """The accuracy that the cell is judged by, query by query, so that results can be compared in pairs.
+    """The accuracies that tables show, query by query, so that results can be compared in pairs.
 
-    Where classes are unseen, that on each side is kept, too, of the side's queries.
+    They are the one that the cell is judged by and those beside it, such as mAP after rescoring; where
+    classes are unseen, also on each side, of the side's queries.
     """
     main = record.accuracy
     assert main is not None
     names = [name for side in ("", *SIDES) if (name := with_side(main, side)) in record.per_query]
-    folder = store.root / record.per_query[main].artifact
-    with _reading(folder):
-        scores = load_file(folder / SCORES_FILE)
-        return save({name: scores[record.per_query[name].tensor].astype(np.float32) for name in names})
+    names += catalogue.beside(main, record.per_query)
+    kept: dict[str, NDArray[np.float32]] = {}
+    for artifact in dict.fromkeys(record.per_query[name].artifact for name in names):
+        folder = store.root / artifact
+        with _reading(folder):
+            scores = load_file(folder / SCORES_FILE)
+            found = [(name, record.per_query[name]) for name in names]
+            kept |= {
+                name: scores[one.tensor].astype(np.float32) for name, one in found if one.artifact == artifact
+            }
+    return save(kept)
 
 
 def _told(summary: dict[str, Any]) -> dict[str, Any]:

@@ -99,16 +99,30 @@ def raised(record, by):
     return record.model_copy(update={"metrics": {**record.metrics, OTHER: changed}})
 
 
+def test_a_verdict_without_queries_begins_with_that(write):
+    sides = [
+        write(name, [(raised(record, by * (1 + record.cell.seed / 9)), scores) for record, scores in grid()])
+        for name, by in (("old", 0), ("new", 0.05))
+    ]
+    first, second, *_ = compare_text.text(compare(*sides, metric=OTHER)).splitlines()
+    assert first == (
+        "Queries are not in the intervals: scores by query of mAP@all were not kept on both sides. So "
+        "intervals are narrower than over seeds and queries, and verdicts hold for these queries alone."
+    )
+    assert second.startswith("B is better than A in all 4 configurations")
+    assert "Queries" not in compare_text.answer(compare(*sides))
+
+
 def test_what_it_takes_to_test_is_what_is_kept_of_that_metric(write):
-    """Scores by query are kept of the accuracy that cells are judged by, and of no other."""
+    """Scores by query are kept of the accuracies that tables show, and of no other."""
     cells = [(raised(make_record(), by), scores_of(0.6, 0)) for by in (0, 0.1)]
     sides = [write(name, [cell]) for name, cell in zip(("old", "new"), cells, strict=True)]
     found = compare(*sides, metric=OTHER)
     assert found.pairs[0].verdict == "not tested"
     assert found.pairs[0].judged == MAP
     assert compare_text.answer(found).endswith(
-        "; without scores by query): that takes several seeds whose differences vary, as scores by query are "
-        "kept of mAP@all alone."
+        "; without scores by query): that takes several seeds whose differences vary, as no scores by query "
+        "were kept of it."
     )
 
 

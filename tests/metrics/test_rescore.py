@@ -14,8 +14,8 @@ from bench.hamming import pack_signs, scan
 from bench.metrics._histograms import counted
 from bench.metrics.map import MeanAveragePrecision
 from bench.metrics.rescore import Rescore
+from bench.results.folder import load_results
 from bench.types import RankingRule, Retrieval
-from tests.left import loaded
 from tests.planning.conftest import GRID, make
 
 __all__ = ["make"]
@@ -129,9 +129,12 @@ def test_a_run_measures_it(tiny):
     losses = ("loss: [csq, dch]\n  bits: [16]", "loss: [pca]\n  bits: [[4, 8]]")
     asked = ("--set", "measure.rescore={r: [20]}", "--set", "measure.latency=false", "--only", "method=none")
     assert tiny("run", *asked, "--set", "measure.search=false", edit=losses).code == 0
-    records = loaded(Path("results/tiny"))
-    assert len(records) == 2
-    for record in records:
+    results = load_results(Path("results/tiny"))
+    assert len(results.records) == 2
+    for record in results.records:
         assert record.status == "ok", record.error
         assert record.metrics["map_rescored@20"].detail["feature_bytes"] == 48
         assert record.metrics["map_rescored@20"].value > record.metric("map")[1].value
+        scores = results.per_query(record)  # so that compare finds them query by query
+        assert scores["map_rescored@20"].mean() == pytest.approx(record.metrics["map_rescored@20"].value)
+        assert scores.keys() == {record.accuracy, "map_rescored@20"}
