@@ -14,7 +14,7 @@ from tabulate import tabulate
 from bench.comparison.choosing import require_metric
 from bench.comparison.judging import COUNTS, accuracies, possible
 from bench.comparison.power import FALSE_ALARM, of_interval, of_seeds
-from bench.comparison.verdicts import Limits
+from bench.comparison.verdicts import BLIND, Limits
 from bench.errors import UsageError
 from bench.results import catalogue, comparable, records, wording
 from bench.results.folder import Results, ResultsFolder, save_index
@@ -140,11 +140,11 @@ def _check_sight(results: Results, found: list[Sight], limits: Limits) -> None:
     blind = [one for one in found if not limits.accepts(one.seen, one.row.metrics[one.metric])]
     if blind:
         raise UsageError(
-            f"{results.folder}: too weak a baseline: {_said(blind[0])}{_more(blind)}; run more seeds, train "
-            "so that they differ less, or accept it with --weak"
+            f"{results.folder}: too weak a baseline: {_lacking(blind, found, limits, BLIND)}; run more "
+            "seeds, train so that they differ less, or accept it with --weak"
         )
     if dim := [one for one in found if limits.dim(one.seen, one.row.metrics[one.metric])]:
-        log.warning("warning: a weak baseline: %s%s; more seeds would show more", _said(dim[0]), _more(dim))
+        log.warning("warning: a weak baseline: %s; more seeds would show more", _lacking(dim, found, limits))
     if alone := [one for one in found if one.row.seeds == 1]:
         log.warning(
             "warning: %d configurations have one seed: how far seeds stray is not known, so that chance may "
@@ -154,15 +154,20 @@ def _check_sight(results: Results, found: list[Sight], limits: Limits) -> None:
         )
 
 
+def _lacking(those: list[Sight], found: list[Sight], limits: Limits, times: float = 1) -> str:
+    """``2 of 4 accuracies would not show a fall of 0.15 (3 times --sees), for example ...``."""
+    asked = f"{times * limits.sees:g} ({f'{times:g} times ' if times > 1 else ''}--sees)"
+    return (
+        f"{len(those)} of {len(found)} accuracies would not show a fall of {asked}, for example "
+        f"{_said(those[0])}"
+    )
+
+
 def _said(one: Sight) -> str:
     """``no fall of map@all below 0.47 would be seen (cukd_v1 · none · csq · 32 bit, by runs of 3 seeds)``."""
     runs = f"by runs of {one.seeds} seeds" if one.seeds > 1 else "by runs of one seed"
     fall = "no fall" if one.seen is None else f"no fall below {one.seen:.2g}"
     return wording.one_line(f"{fall} of {one.metric} would be seen ({one.row.configuration}, {runs})")
-
-
-def _more(several: list[Sight]) -> str:
-    return f", and likewise of {len(several) - 1} more" if len(several) > 1 else ""
 
 
 def _kept(record: Record, limits: Limits) -> Record:

@@ -178,6 +178,8 @@ def _remarks(check: Check) -> list[str]:
             "allowed: fall that the noise named explains but once in 1,000 runs, unless it was given; would "
             "see: smallest true fall that turns this gate red in 80 of 100 runs"
         )
+    if any(one.any_fall for one in check.findings):
+        lines.append("any: more is allowed than the metric could fall, so that no fall would be seen")
     if any(one.kind == "seeded" and "queries alone" in one.reason for one in check.findings):
         lines.append(
             "queries alone: how far seeds stray is not known, so that chance turns it red more often"
@@ -201,6 +203,8 @@ def _change(finding: Finding) -> str:
 def _allowed(finding: Finding) -> str:
     if finding.allowed is None:
         return ""
+    if finding.any_fall:
+        return "any"
     return f"x {finding.allowed:g}" if finding.kind == "timed" else _amount(finding, finding.allowed)
 
 

@@ -90,7 +90,8 @@ class AccuracyJudge:
         elif not self._limits.accepts(seen, metric):
             verdict, reason = "not judged", f"{_TOO_WEAK} ({reason})"
         allowed = allowance.allowed if allowance else None
-        return finding(one, name, metric, verdict, reason, before, now, allowed, seen)
+        any_fall = allowed is not None and not possible(name, metric, before, allowed)
+        return finding(one, name, metric, verdict, reason, before, now, allowed, seen, any_fall=any_fall)
 
     def _allowance(self, noise: Noise | None, seeds: int) -> Allowance | None:
         """The fall that chance alone hardly exceeds, and where it comes from; ``seeds`` of the baseline."""

@@ -64,6 +64,7 @@ class Finding:
         kind: noise class of the metric; empty for whole configurations.
         baseline, now: means over the seeds that both sides have, in ``unit``.
         allowed: fall that is tolerated, or ratio for timings; None where there is none.
+        any_fall: whether that is more than the metric could fall, so that every fall is tolerated.
         seen: smallest true fall that would have been seen with 80 % power; None where none would, or where
             that is not known.
         seeds: that both sides have.
@@ -80,6 +81,7 @@ class Finding:
     baseline: float | None = None
     now: float | None = None
     allowed: float | None = None
+    any_fall: bool = False
     seen: float | None = None
     unit: str = ""
     seeds: int = 0
@@ -123,6 +125,7 @@ class Check:
 def finding(
     one: Pair, name: str, metric: Measured, verdict: Verdict, reason: str, baseline: float | None = None,
     now: float | None = None, allowed: float | None = None, seen: float | None = None,
+    any_fall: bool = False,
 ) -> Finding:  # fmt: skip
     """One metric of a pair, judged; see ``Finding``."""
     return Finding(
@@ -135,6 +138,7 @@ def finding(
         baseline=baseline,
         now=now,
         allowed=allowed,
+        any_fall=any_fall,
         seen=seen,
         unit=wording.one_line(metric.unit),
         seeds=len(one.base),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -42,12 +44,17 @@ def test_a_weak_baseline_is_told_and_one_that_shows_nothing_is_refused(tmp_path,
     write_baseline(fair, tmp_path / "fair", Limits(sees=seen - 1e-4))
     (warned,) = caplog.messages
     assert warned.startswith(
-        f"warning: a weak baseline: no fall below {seen:.2g} of {MAP} would be seen (cukd_v1 "
+        f"warning: a weak baseline: 1 of 1 accuracies would not show a fall of {seen - 1e-4:g} (--sees), for "
+        f"example no fall below {seen:.2g} of {MAP} would be seen (cukd_v1 "
     )
-    with pytest.raises(
-        UsageError, match=r"wide: too weak a baseline: no fall of .*, or accept it with --weak"
-    ):
-        write_baseline(wide, tmp_path / "wide")
+    some = folder(cells(WIDE) + cells(TEN[:3], "dch"), "wide")
+    with pytest.raises(UsageError) as refused:
+        write_baseline(some, tmp_path / "wide")
+    assert re.search(
+        r"wide: too weak a baseline: 1 of 2 accuracies would not show a fall of 0\.15 \(3 times --sees\), "
+        r"for example no fall of .*, or accept it with --weak$",
+        str(refused.value),
+    )
     assert not (tmp_path / "wide").exists()
     summary, *_ = write_baseline(wide, tmp_path / "wide", Limits(weak=True))
     assert "| none " in summary.read_text()

@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 
 from bench.comparison import check_text
 from bench.comparison.check import check
+from bench.comparison.verdicts import Limits
 from tests.comparison.gated import HOSTILE, failed, results
+from tests.comparison.judged import WIDE, cells, folder
 
 
 def test_hostile_names_stay_text(baseline):
@@ -24,3 +26,14 @@ def test_hostile_names_stay_text(baseline):
     assert "<img" not in row.replace("\\<", "")
     assert row.replace("\\|", "").count("|") == 11
     assert json.loads(check_text.as_json(found))["exit_code"] == 3
+
+
+def test_more_than_a_metric_can_fall_is_no_number():
+    found = check(folder(cells(WIDE[:2]), "base"), folder(cells(WIDE[1::-1]), "new"), Limits(weak=True))
+    (one,) = (finding for finding in found.findings if finding.kind == "seeded")
+    assert (one.verdict, one.seen, one.any_fall) == ("within noise", None, True)
+    assert one.allowed > one.baseline
+    text = check_text.text(found)
+    (row,) = (line for line in text.splitlines() if "within noise  " in line)
+    assert " any         none  within noise  " in row
+    assert "\nany: more is allowed than the metric could fall" in text
