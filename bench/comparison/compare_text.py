@@ -314,9 +314,10 @@ def _front(front: FrontChange) -> str:
         before, after = (f"{volume:.3f}" for volume in front.hypervolume)
         divisor, unit = wording.unit(front.cost, front.unit, [front.last_cost])
         end = " ".join(filter(None, [f"{front.last_cost / divisor:.3g}", unit, _title(front.cost)]))
-        share = f"; hypervolume {before}" + (f" -> {after}" if after != before else ", as before")
+        share = f"; hypervolume {before}" + (f" -> {after}" if after != before else " on both sides")
         share += f" (share of the rectangle from accuracy 0 to 1 and up to {end})"
-    return f"Front of {axes}, {front.dataset}, by means: {'; '.join(moves) or 'as before'}{share}."
+    who = "; ".join(moves) or "the same configurations on both sides"
+    return f"Front of {axes}, {front.dataset}, by means: {who}{share}."
 
 
 def _no_front(comparison: Comparison) -> str:

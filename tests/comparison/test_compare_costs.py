@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bench.comparison import compare_text
@@ -68,6 +70,16 @@ def test_configurations_enter_and_leave_the_front(write):
     text = compare_text.text(found)
     assert f"(share of the rectangle from accuracy 0 to 1 and up to {last / 1e6:.3g} M MACs)" in text
     assert "entered by cukd_v1 · cukd · dch · 16 bit; left by cukd_v1 · cukd · csq · 16 bit" in text
+
+
+def test_a_front_of_the_same_configurations_is_not_called_as_before_where_it_covers_less(write):
+    gains = {(loss, bits): -0.05 for loss in ("csq", "dch") for bits in (16, 32)}
+    text = compare_text.text(compare(write("old", grid()), write("new", grid(gains))))
+    assert re.search(
+        r"by means: the same configurations on both sides; hypervolume 0\.\d+ -> 0\.\d+ \(", text
+    )
+    same = compare_text.text(compare(write("old", grid()), write("same", grid())))
+    assert re.search(r"the same configurations on both sides; hypervolume 0\.\d+ on both sides \(", same)
 
 
 def test_protocols_have_fronts_of_their_own(write):
