@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bench.errors import UsageError, did_you_mean
+from bench.results import catalogue
 from bench.results.folder import Results
 from bench.results.names import Names
 from bench.results.records import Record
+from bench.results.sides import apart as side_apart
+from bench.results.sides import with_side
 from bench.results.wording import one_line
 
 #: What cells may be chosen by -> the fields of a cell and the blocks of its parameters that hang on it.
@@ -160,9 +163,26 @@ def require_metric(name: str, records: Iterable[Record], *, accuracy: bool) -> N
             )
             raise UsageError(f"{one_line(full)} {text}")
         known |= {full: None for full, one in record.metrics.items() if (one.noise == "seeded") == accuracy}
-    hint = did_you_mean(name, known)
-    choices = ", ".join(map(one_line, known)) or "none"
-    raise UsageError(f"no record has the metric '{one_line(name)}'{hint or ';'} there are: {choices}")
+    raise UsageError(f"no record has the metric '{one_line(name)}'{_choices(name, list(known))}")
+
+
+def _choices(name: str, known: Sequence[str]) -> str:
+    """What somebody may have meant, and the short names that they would type; ``known`` are in full.
+
+    Cuts are told to those who asked for one: ``map@all`` where there is no ``map@10``.
+    """
+    short: dict[str, None] = {}
+    typed: set[str] = set()
+    sides: set[str] = set()
+    for full in known:
+        plain, side = side_apart(full)
+        base, at_cut = catalogue.base_name(plain), plain.partition(":")[0]
+        short[at_cut if "@" in name else base] = None
+        typed |= {with_side(base, side), with_side(at_cut, side)}
+        sides |= {with_side("", side)} - {""}
+    hint = did_you_mean(name, typed) or did_you_mean(name, known) or ";"
+    many = f"; many also with {', '.join(map(one_line, sorted(sides)))}" if sides else ""
+    return f"{hint} there are: {', '.join(map(one_line, short)) or 'none'}{many}"
 
 
 def _is(record: Record, names: Names, key: str, value: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.comparison.choosing import filters
+from bench.comparison.choosing import filters, require_metric
 from bench.comparison.pairing import pair
 from bench.errors import UsageError
 from tests.comparison.paired import names, results, seeds
@@ -128,3 +128,27 @@ def test_filters_are_read_from_texts():
     for wrong in (["method"], ["method="], ["bits=16", "bits=32"]):
         with pytest.raises(UsageError):
             filters(wrong)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("map[unsen]", "map[unseen]"),
+        ("map_rescored@10[unseen]", "map_rescored@100[unseen]"),
+        ("map@all:expected:relevnt", "map@all:expected:relevant"),
+        ("mpa", "map"),
+    ],
+)
+def test_the_name_of_a_metric_is_corrected_before_short_names_are_listed(asked, meant):
+    record = make_record()
+    score = record.metrics["map@all:expected:relevant"]
+    more = {name: score for name in record.metrics if name.startswith("map")} | {"map_rescored@100": score}
+    sides = {f"{name}[{side}]": score for name in more for side in ("seen", "unseen")}
+    record = record.model_copy(update={"metrics": record.metrics | more | sides})
+    with pytest.raises(UsageError) as refused:
+        require_metric(asked, [record], accuracy=True)
+    names = "map@all, map_rescored@100" if "@" in asked else "map, map_rescored"
+    assert str(refused.value) == (
+        f"no record has the metric '{asked}'; did you mean '{meant}'? there are: {names}; many also with "
+        "[seen], [unseen]"
+    )

@@ -151,7 +151,7 @@ def test_nothing_to_compare_has_an_exit_code_of_its_own(write):
 @pytest.mark.parametrize(
     ("metric", "message"),
     [
-        ("mpa", "no record has the metric 'mpa'; there are: map@all"),
+        ("mpa", "no record has the metric 'mpa'; did you mean 'map'? there are: map"),
         ("macs", "macs depends on neither seeds nor queries; give an accuracy such as map"),
         ("latency_ms", "latency_ms@1 depends on neither"),
     ],
