@@ -6,18 +6,19 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.results.fronts import Front
+from bench.results.fronts import STANDINGS, Front
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def fronts_json(fronts: Iterable[Front]) -> str:
     """All fronts that were judged, as JSON; empty where none was.
 
-    ``rows`` have means in the units of records; ``p_front`` and ``p_recommended`` are shares of draws, null
-    where there is no number. ``dominates.p[i][j]`` is the share in which ``dominates.rows[i]`` dominates
-    ``dominates.rows[j]``, both positions in ``rows``. ``attained`` says for a cost which accuracy is reached
-    there in 95, 50 and 5 of 100 draws, null where fewer draws have a row that cheap.
+    ``rows`` have means in the units of records and the standing of tables; ``p_front`` and ``p_recommended``
+    are shares of draws, null where there is no number. ``seeds`` are those of the row with fewest and of the
+    row with most. ``dominates.p[i][j]`` is the share in which ``dominates.rows[i]`` dominates
+    ``dominates.rows[j]``, both positions in ``rows``. ``attained`` says for a cost which accuracy 95, 50 and
+    5 of 100 draws reach there, so the first is the least; null where fewer have a row that cheap.
     """
     found = [_front(front) for front in fronts if front.chances is not None]
     lines = ",\n".join(json.dumps(one, separators=(",", ":")) for one in found)
@@ -46,7 +47,7 @@ def _front(front: Front) -> Mapping[str, Any]:
         "cost": front.cost,
         "within": front.within,
         "draws": chances.draws,
-        "seeds": chances.seeds,
+        "seeds": dict(zip(("fewest", "most"), chances.seeds, strict=True)),
         "queries": chances.queries,
         "missing": chances.missing,
         "notes": chances.notes,
@@ -56,7 +57,7 @@ def _front(front: Front) -> Mapping[str, Any]:
                 "role": row.role,
                 "accuracy": accuracy[i],
                 "cost": cost[i],
-                "standing": front.standings[i],
+                "standing": STANDINGS[front.standings[i]],
                 "p_front": chances.on_front[i],
                 "recommended": row is front.recommended,
                 "p_recommended": chances.recommended[i],
@@ -68,6 +69,7 @@ def _front(front: Front) -> Mapping[str, Any]:
     if band := chances.attained:
         lines = zip(band.budgets, band.low, band.middle, band.high, strict=True)
         told["attained"] = [
-            {"cost": budget, "p95": low, "p50": middle, "p5": high} for budget, low, middle, high in lines
+            {"cost": budget, "reached_by_95": low, "reached_by_50": middle, "reached_by_5": high}
+            for budget, low, middle, high in lines
         ]
     return told

@@ -18,6 +18,12 @@ from bench.results.wording import PARTIAL, WARNED, brief, one_line
 
 #: ``close`` is not on the front, but no row on the front that costs no more is clearly more accurate.
 Standing = Literal["front", "close", "behind"]
+#: What tables and files for programs call them.
+STANDINGS: dict[Standing, str] = {
+    "front": "on the front",
+    "close": "not distinguishable",
+    "behind": "behind the front",
+}
 
 #: Loss of accuracy that a cheaper student may bring, where nobody says how much.
 WITHIN = 0.02

@@ -101,7 +101,9 @@ def test_the_table_of_a_front_has_the_share_of_every_row(results):
     shown = [row for row in front.rows if row in front.standing("front", "close")]
     assert sorted(heads["P(front)"]) == sorted(percent(shares[str(row.configuration)]) for row in shown)
     assert "P(front): 2,000 draws of 3 seeds and 300 queries." in columns.front_notes(front)
-    assert "P(front)" in " ".join(columns.front_rules([front]))
+    rules = columns.front_rules([front])
+    assert "P(front)" in " ".join(rules)
+    assert any(rule.startswith("Standing and P(front) are two criteria:") for rule in rules)
 
 
 # -- Files -----------------------------------------------------------------------------------------
@@ -120,6 +122,12 @@ def test_a_report_holds_them_for_people_and_programs(tmp_path, bench):
     assert list(shares.values()) == expected.chances.on_front
     assert front["dominates"] == {"rows": expected.chances.paired, "p": expected.chances.dominates}
     assert [one["cost"] for one in front["attained"]] == expected.chances.attained.budgets
+    band = expected.chances.attained
+    for line, *reached in zip(front["attained"], band.low, band.middle, band.high, strict=True):
+        assert [line[f"reached_by_{share}"] for share in (95, 50, 5)] == reached
+    assert front["seeds"] == {"fewest": 3, "most": 3}
+    standings = {"front": "on the front", "close": "not distinguishable", "behind": "behind the front"}
+    assert [row["standing"] for row in front["rows"]] == [standings[one] for one in expected.standings]
     lines = [*csv.DictReader(io.StringIO((report / "table.csv").read_text()))]
     column = "P(front) map@all:expected:relevant macs"
     assert {line["configuration"]: float(line[column]) for line in lines} == shares
@@ -127,6 +135,7 @@ def test_a_report_holds_them_for_people_and_programs(tmp_path, bench):
         assert "P(front)" in (report / name).read_text()
     page = (report / "index.html").read_text()
     assert "fronts.json" in page
+    assert "Standing and P(front) are two criteria:" in page
     assert '"chances":{"map@all:expected:relevant macs":[' in page
     assert '"attained":{"map@all:expected:relevant macs":[[' in page
     sure = next(part for part in page.split('"sure":')[1:])

@@ -18,6 +18,14 @@ RULE = (
     "other data, and rows that happened to do well keep that."
 )
 
+#: Beside a standing and a share that seem to contradict each other.
+WHICH = (
+    "Standing and P(front) are two criteria: not distinguishable compares intervals of single rows, which "
+    "also hold what moves all rows alike, and so rules out little; P(front) draws all rows together, and "
+    "finds smaller differences. Where they differ, as in < 1 % beside not distinguishable, believe P(front) "
+    "for how sure the place of a row is, and ask compare whether one row is better than another."
+)
+
 
 def known(front: Front) -> Chances | None:
     """The chances of a front where there are numbers."""

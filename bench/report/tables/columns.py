@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bench.report.tables import chances
 from bench.results import catalogue, pareto, tuning_curves, wording
-from bench.results.fronts import Front
+from bench.results.fronts import STANDINGS, Front
 from bench.results.names import Configuration
 from bench.results.records import Measured, Record
 from bench.results.sides import apart
@@ -229,7 +229,7 @@ def front_columns(front: Front) -> list[Column]:
     """The rows on the front, then the most accurate of those that may belong there."""
     on_front, close = front.standing("front"), front.standing("close")[:MOST_CLOSE]
     rows = on_front + close
-    standings = ["on the front"] * len(on_front) + ["not distinguishable"] * len(close)
+    standings = [STANDINGS["front"]] * len(on_front) + [STANDINGS["close"]] * len(close)
     likely = chances.cells(front, rows)
     return [
         Column("standing", standings, numeric=False),
@@ -323,7 +323,7 @@ def front_rules(fronts: Iterable[Front]) -> list[str]:
         "Hypervolume: share of the rectangle from accuracy 0 to 1 and from cost 0 to "
         f"{pareto.MARGIN:g} times the largest in the group for which some row is at least as accurate and "
         "costs no more.",
-        *([chances.RULE] if any(chances.known(front) for front in fronts) else []),
+        *([chances.RULE, chances.WHICH] if any(chances.known(front) for front in fronts) else []),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.report.charts.styles import Look, Styles
-from bench.report.tables.chances import known, of_recommended
+from bench.report.tables.chances import RULE, WHICH, known, of_recommended
 from bench.report.tables.columns import EXTERNAL_NOTE, Scale, float_notes, further_notes
 from bench.report.tables.published import published_notes
 from bench.report.web import published
@@ -158,6 +158,7 @@ class GroupView:
             notes.append(EXTERNAL_NOTE)
         notes += [wording.definition(cost) for cost in self.costs]
         notes += wording.doubts(row.doubt(name) for row in group.rows for name in self.scales)
+        notes += [RULE, WHICH] if any(map(known, self.fronts)) else []
         notes.append(tuning_curves.note(group))
         notes += [*published.saved_notes(self._own), *published_notes(self._own)] if self._own else []
         return list(dict.fromkeys(filter(None, notes)))
