@@ -313,7 +313,7 @@ def _front(front: FrontChange) -> str:
     if front.hypervolume and max(front.hypervolume) >= 0.0005:
         before, after = (f"{volume:.3f}" for volume in front.hypervolume)
         divisor, unit = wording.unit(front.cost, front.unit, [front.last_cost])
-        end = " ".join(filter(None, [f"{front.last_cost / divisor:.3g}", unit, _title(front.cost)]))
+        end = wording.one_line(wording.amount(f"{front.last_cost / divisor:.3g}", unit, front.cost))
         share = f"; hypervolume {before}" + (f" -> {after}" if after != before else " on both sides")
         share += f" (share of the rectangle from accuracy 0 to 1 and up to {end})"
     who = "; ".join(moves) or "the same configurations on both sides"

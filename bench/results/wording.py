@@ -195,6 +195,12 @@ def unit(name: str, own: str, values: Iterable[float]) -> tuple[float, str]:
     return _FACTORS[prefix], prefix
 
 
+def amount(number: str, unit: str, name: str) -> str:
+    """So much of a cost: ``4.10 M MACs``, ``16 bytes per code``."""
+    per = "per" if catalogue.base_name(name) == "code_bytes" else ""
+    return " ".join(filter(None, [number, unit, per, title(name)]))
+
+
 def conditions(metric: Measured) -> str:
     """What a timed number was measured under: ``cuda, bf16, 8 threads``; empty for numbers of other kinds."""
     # Details of other metrics have names of their own for other things: a curve has a list as "precision".

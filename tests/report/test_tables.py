@@ -12,6 +12,7 @@ from bench.report.tables import columns
 from bench.report.tables import text as tables
 from bench.report.tables.cells import CellTable
 from bench.report.tables.columns import Scale
+from bench.results.fronts import front_of
 from bench.results.names import Names
 from bench.results.records import Measured
 from tests.report.tables import HOSTILE, fronts_of, hostile_records, latex, markdown, summary_of
@@ -239,3 +240,37 @@ def test_commands_stand_in_markdown_as_they_are(make_record):
     assert told.count("take `") == 1
     assert section == "- cukd_v1 · cukd · csq · 32 bit: ``` take `csq` ``*_<b> ```\n"
     assert "recommended student away" not in tables.markdown(summary, fronts_of(summary))
+
+
+def front_against(records, cost):
+    (group,) = summary_of(records).groups
+    return front_of(group, "map", cost, 0.02)
+
+
+def test_costs_that_keep_two_rows_on_a_front_are_told_apart(make_record):
+    """The cheaper one is there for 0.003 M multiply-adds; times that are as near are no reason."""
+    better, cheaper = make_record(loss="dch"), make_record()
+    values = {"macs": (4_101_120, 4_098_048), "latency_ms@1": (2.0101, 2.0104)}
+    records = []
+    for i, record in enumerate((better, cheaper)):
+        costs = {
+            name: record.metrics[name].model_copy(update={"value": both[i]}) for name, both in values.items()
+        }
+        records.append(record.model_copy(update={"metrics": record.metrics | costs}))
+    front = front_against(records, "macs")
+    assert front.standings == ["front", "front"]
+    *_, column = columns.front_columns(front)
+    assert column.cells == ["4.101", "4.098"]
+    assert columns.recommendation(front).endswith("at 4.098 M MACs.")
+    *_, column = columns.front_columns(front_against(records, "latency_ms"))
+    assert column.cells == ["2.01"] * len(column.cells)
+
+
+def test_bytes_are_whole_numbers_and_those_of_a_code(make_record):
+    code = Measured(value=16, unit="bytes", higher_is_better=False, noise="exact")
+    record = make_record()
+    record = record.model_copy(update={"metrics": record.metrics | {"code_bytes": code}})
+    front = front_against([record], "code_bytes")
+    *_, column = columns.front_columns(front)
+    assert (column.head, column.detail, column.cells) == ("code", "bytes", ["16"])
+    assert columns.recommendation(front).endswith("the best itself, at 16 bytes per code.")

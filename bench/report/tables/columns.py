@@ -27,6 +27,10 @@ class Column:
     bold: frozenset[int] = frozenset()
 
 
+#: Places of a number at most, beyond the usual ones, to tell it from another.
+_MORE_PLACES = 4
+
+
 @dataclass(frozen=True)
 class Scale:
     """The unit and the decimal places of one metric, the same for all rows of a group."""
@@ -44,9 +48,25 @@ class Scale:
         values = [row.estimates[name].value for row in group.rows_with(name)]
         divisor, unit = wording.unit(name, metric.unit, values)
         unit = wording.one_line(unit)
-        places = wording.decimals(value / divisor for value in values) if unit else 3
+        whole = metric.noise == "exact" and all((value / divisor).is_integer() for value in values)
+        places = (0 if whole else wording.decimals(value / divisor for value in values)) if unit else 3
         detail = ", ".join(filter(None, [unit, wording.conditions(metric), _chance(name, metric)]))
         return cls(name, divisor, unit, places, detail)
+
+    @classmethod
+    def of_front(cls, front: Front) -> Scale:
+        """That of a front's cost, with as many places as tell apart what differs on the front.
+
+        Two rows stay on a front if one costs a little less; times that are that near are no difference.
+        """
+        scale, rows = cls.of(front.group, front.cost), front.standing("front")
+        if front.group.metrics[front.cost].noise != "exact":
+            return scale
+        values = {row.estimates[front.cost].value / scale.divisor for row in rows}
+        for places in range(scale.places, scale.places + _MORE_PLACES + 1):
+            if len({f"{value:.{places}f}" for value in values}) == len(values):
+                return replace(scale, places=places)
+        return scale
 
     def text(self, row: Row, *, spread: bool = True) -> str:
         """The row's number, with its interval if there is one; a dash where it has none."""
@@ -235,7 +255,7 @@ def front_columns(front: Front) -> list[Column]:
         Column("standing", standings, numeric=False),
         *([Column("P(front)", likely)] if likely else []),
         *_row_columns(front.group, rows),
-        *(Scale.of(front.group, name).column(rows) for name in (front.accuracy, front.cost)),
+        *(scale.column(rows) for scale in (Scale.of(front.group, front.accuracy), Scale.of_front(front))),
     ]
 
 
@@ -264,8 +284,8 @@ def recommendation(front: Front) -> str:
     row, best = front.recommended, front.best_student
     if row is None or best is None:
         return ""
-    y, x = Scale.of(front.group, front.accuracy), Scale.of(front.group, front.cost)
-    price = " ".join(filter(None, [x.number(row), x.unit, catalogue.title(front.cost)]))
+    y, x = Scale.of(front.group, front.accuracy), Scale.of_front(front)
+    price = wording.amount(x.number(row), x.unit, front.cost)
     price += " (unsteady timing)" if row.doubt(front.cost) == wording.UNSTEADY else ""
     which = f"{row.configuration}, the best itself," if row is best else str(row.configuration)
     others = any(not one.binary and one.role not in {"teacher", "external"} for one in front.rows)

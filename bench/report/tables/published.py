@@ -22,7 +22,7 @@ def front_columns_beside(front: Front, own: Beside | None) -> list[Column]:
     if own is None or not figures:
         return columns
     figures = sorted(figures, key=lambda one: -one.values[front.accuracy])
-    scale = Scale.of(front.group, front.cost)
+    scale = Scale.of_front(front)
     costs = [own.cost(figure, front.cost) for figure in figures]
     said = {
         "P(front)": [wording.UNKNOWN] * len(figures),

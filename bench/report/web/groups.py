@@ -122,7 +122,8 @@ class GroupView:
         self.accuracies = _accuracies(self._metrics, usual, charted, self.bounds)
         self.costs = _costs(self._metrics, [front.cost for front in fronts])
         names = dict.fromkeys([*self.accuracies, *self.bounds, *self.costs])
-        self.scales = {name: _scale(group, name) for name in names}
+        self.scales = {name: Scale.of(group, name) for name in names}
+        self.scales |= {front.cost: Scale.of_front(front) for front in fronts}
         self.heads = [
             Head(
                 name=name,
@@ -290,13 +291,6 @@ def _numbers(one: Estimate | None) -> list[float | None] | None:
         return [one.value]
     ends = finite(one.interval[0]), finite(one.interval[1])
     return [one.value, *ends, one.n, *map(finite, one.by_seed)]
-
-
-def _scale(group: Group, name: str) -> Scale:
-    """As in the other tables, without decimal places where all are whole numbers, such as bytes."""
-    scale = Scale.of(group, name)
-    values = [row.estimates[name].value / scale.divisor for row in group.rows_with(name)]
-    return replace(scale, places=0) if all(value.is_integer() for value in values) else scale
 
 
 def _bounds(group: Group) -> list[str]:
