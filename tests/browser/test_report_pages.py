@@ -12,8 +12,6 @@ from bench.results import commands, fronts
 from bench.results.summary import summarise
 from tests.browser import material
 from tests.recorded import cost, make_external
-from tests.scored import grid as scored_grid
-from tests.scored import write_scored
 
 pytestmark = pytest.mark.slow
 
@@ -49,18 +47,6 @@ def main_group(results):
 
 def number(text):
     return float(text.rstrip("†").split()[0])
-
-
-def test_the_page_says_how_sure_its_recommendation_is_for_what_was_drawn_alone(visit, bench, folder):
-    results = write_scored(folder / "grid", scored_grid())
-    assert bench("report", results.folder, "--format", "svg").code == 0
-    page = visit(results.folder / "report/index.html")
-    sure = "; it is this one in"
-    assert sure in page.inner_text("#recommendation")
-    page.fill("#within", "0.01")
-    page.wait_for_function(f"!document.getElementById('recommendation').textContent.includes('{sure}')")
-    page.fill("#within", "0.02")
-    page.wait_for_function(f"document.getElementById('recommendation').textContent.includes('{sure}')")
 
 
 @pytest.mark.parametrize("grid", GRIDS)

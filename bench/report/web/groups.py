@@ -145,6 +145,11 @@ class GroupView:
         return [front for front in self.fronts if front.hypervolume is not None]
 
     @property
+    def has_chances(self) -> bool:
+        """Whether it is known of any front how sure its places are."""
+        return any(map(known, self.fronts))
+
+    @property
     def notes(self) -> list[str]:
         """What a reader must know to quote a number of the table."""
         group, notes = self.group, []
@@ -159,7 +164,7 @@ class GroupView:
             notes.append(EXTERNAL_NOTE)
         notes += [wording.definition(cost) for cost in self.costs]
         notes += wording.doubts(row.doubt(name) for row in group.rows for name in self.scales)
-        notes += [RULE, WHICH] if any(map(known, self.fronts)) else []
+        notes += [RULE, WHICH] if self.has_chances else []
         notes.append(tuning_curves.note(group))
         notes += [*published.saved_notes(self._own), *published_notes(self._own)] if self._own else []
         return list(dict.fromkeys(filter(None, notes)))

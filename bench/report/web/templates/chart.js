@@ -349,5 +349,5 @@ Report.chart = (() => {
     return Plotly.react(element, traces, layout, Report.settings);
   }
 
-  return { draw, words, isCrowded, lanes, DOUBTS };
+  return { draw, words, percent, isCrowded, lanes, DOUBTS };
 })();

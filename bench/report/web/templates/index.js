@@ -90,8 +90,9 @@
     $("takeaway").hidden = !command;
     $("takeaway").querySelector("code").textContent = command ?? "";
     $("picked").replaceChildren();
-    Report.table.mark(group, standings, now.pick?.row, [state.x, state.y]);
-    current = { group, now, standings };
+    const chances = group.chances[`${state.y} ${state.x}`]; // of all rows, whatever is filtered
+    Report.table.mark(group, standings, chances, now.pick?.row, [state.x, state.y]);
+    current = { group, now, standings, chances };
     search();
     if (location.hash.slice(1) !== address().slice(1)) history.replaceState(null, "", address());
   }
@@ -232,7 +233,7 @@
   $("search").addEventListener("input", search);
   $("shown")?.addEventListener("input", () => drawPictures(current.group));
   for (const group of report.groups) {
-    Report.table.onSort(group, (name, descending) => Report.table.sort(group, name, descending, current.standings));
+    Report.table.onSort(group, (name, descending) => Report.table.sort(group, name, descending, current.standings, current.chances));
   }
   document.addEventListener("themechange", () => Report.chart.draw(chart, current.group, current.now));
   addEventListener("hashchange", () => {

@@ -7,10 +7,11 @@ Report.table = (() => {
   const lines = (group) => [...board(group).tBodies[0].rows];
 
   /** What a row is sorted by; rows without it go last. */
-  function key(group, row, name, standings) {
+  function key(group, row, name, standings, chances) {
     if (name === "name") return row.name;
     if (name === "size") return row.pixels;
     if (name === "standing") return ["front", "close"].indexOf(standings.get(row)) + 1 || 3;
+    if (name === "chance") return chances?.[group.rows.indexOf(row)] ?? null;
     return Report.pareto.estimate(group, row, name)?.value ?? null;
   }
 
@@ -20,9 +21,9 @@ Report.table = (() => {
   }
 
   /** Order the lines by a column; lines that are equal keep their order. */
-  function sort(group, name, descending, standings) {
+  function sort(group, name, descending, standings, chances) {
     const table = board(group);
-    const keyed = lines(group).map((line) => [key(group, group.rows[line.dataset.row], name, standings), line]);
+    const keyed = lines(group).map((line) => [key(group, group.rows[line.dataset.row], name, standings, chances), line]);
     keyed.sort(([a], [b]) => (descending && a !== null && b !== null ? compare(b, a) : compare(a, b)));
     table.tBodies[0].append(...keyed.map(([, line]) => line));
     for (const button of table.tHead.querySelectorAll("button")) {
@@ -44,8 +45,9 @@ Report.table = (() => {
     return count;
   }
 
-  /** Write the standings beside the rows, and show the columns that are axes. */
-  function mark(group, standings, pick, axes) {
+  /** Write standings and chances beside the rows, and show the columns that are axes or have anything. */
+  function mark(group, standings, chances, pick, axes) {
+    for (const cell of board(group).querySelectorAll("[data-chance]")) cell.hidden = !chances;
     for (const line of lines(group)) {
       const row = group.rows[line.dataset.row];
       const standing = standings.get(row);
@@ -54,6 +56,9 @@ Report.table = (() => {
       if (standing) cell.append(Report.make("span", { class: `badge ${standing}` }, BADGES[standing]));
       if (row === pick) cell.append(Report.make("span", { class: "badge pick" }, "recommended"));
       line.classList.toggle("front", standing === "front");
+      const share = chances?.[line.dataset.row] ?? null;
+      const chance = line.querySelector("[data-chance]");
+      if (chance) chance.textContent = share === null ? "–" : Report.chart.percent(share);
     }
     for (const head of board(group).tHead.querySelectorAll("[data-optional]")) {
       const hidden = !axes.includes(head.dataset.metric);
@@ -68,7 +73,7 @@ Report.table = (() => {
       if (!button) return;
       const name = button.dataset.key;
       const sorted = button.parentElement.getAttribute("aria-sort");
-      const first = group.metrics[name]?.higher ? "descending" : "ascending";
+      const first = name === "chance" || group.metrics[name]?.higher ? "descending" : "ascending";
       const next = { ascending: "descending", descending: "ascending" }[sorted] ?? first;
       callback(name, next === "descending");
     });
