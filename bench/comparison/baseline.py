@@ -104,13 +104,13 @@ def write_baseline(results: Results, folder: Path, limits: Limits | None = None)
     files = {folder / SUMMARY: _summary(results, found).encode()}
     for record in results.records:
         stem = results.stems[record.key]
-        beside = {}
-        if len(seeds) == 1 and (scores := results.per_query(record)):
-            # Only without other seeds does the gate fall back on the noise of queries.
-            small = tensors({name: values.astype(np.float32) for name, values in scores.items()})
+        beside, kept = {}, _kept(record, limits)
+        # Only without other seeds does the gate fall back on the noise of queries.
+        scores = results.per_query(record) if len(seeds) == 1 else {}
+        if judged := {name: one.astype(np.float32) for name, one in scores.items() if name in kept.metrics}:
+            small = tensors(judged)
             files[place.scores(stem)], beside = small, {"per_query": sha256(small)}
-        kept = _kept(record, limits).model_copy(update={"beside": beside})
-        files[place.record(stem)] = records.text(kept).encode()
+        files[place.record(stem)] = records.text(kept.model_copy(update={"beside": beside})).encode()
     for path in (*place.all_records(), *place.all_scores()):
         path.unlink()
     for path, content in files.items():

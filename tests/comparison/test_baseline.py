@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from bench.comparison.baseline import sights, write_baseline
 from bench.comparison.check import check
@@ -14,6 +15,7 @@ from bench.errors import UsageError
 from bench.results.folder import load_results
 from tests.comparison.gated import cell, failed, results
 from tests.comparison.judged import MAP, TEN, WIDE, cells, folder
+from tests.recorded import make_record
 
 
 def test_a_baseline_passes_against_what_it_was_made_from(run_folder, tmp_path):
@@ -75,3 +77,15 @@ def test_a_baseline_keeps_what_it_is_to_be_judged_by(tmp_path):
     ]
     found = check(kept, folder(fallen, "new"), Limits(metrics=("map", "recall_at_k")))
     assert [one.metric for one in found.bad] == ["recall_at_k@10"]
+
+
+def test_a_baseline_of_one_seed_keeps_scores_by_query_of_what_is_judged_alone(write, tmp_path):
+    record, scores, more = make_record(), np.linspace(0.8, 1.0, 50), "map_rescored@10"
+    record = record.model_copy(update={"metrics": record.metrics | {more: record.metrics[MAP]}})
+    run = write("run", [(record, scores)])
+    file = run.folder / "per_query/000.safetensors"
+    save_file({name: scores.astype(np.float32) for name in (MAP, more)}, file)
+    for metrics, kept in (((), {MAP}), (("map", "map_rescored"), {MAP, more})):
+        write_baseline(run, tmp_path / "kept", Limits(metrics=metrics, weak=True))
+        baseline = load_results(tmp_path / "kept")
+        assert baseline.per_query(baseline.records[0]).keys() == kept
