@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.errors import MissingPackageError, Problem, did_you_mean
+from bench.errors import MissingPackageError, Problem
 from bench.interfaces import Metric
-from bench.planning import yaml_nodes
+from bench.planning.axis_faults import axis_faults
 from bench.planning.config import GridFile
 from bench.planning.fitting import compresses, has_features, hashes
 from bench.planning.plan import Cell
@@ -15,7 +15,6 @@ from bench.planning.resolved import Blocks, identity
 from bench.registry import DATASETS, METRICS
 from bench.results import catalogue
 from bench.results.entries import DEFAULT_METRICS
-from bench.results.sides import SIDES, apart
 from bench.types import MetricEntry
 
 
@@ -64,7 +63,7 @@ class Measured:
                 why = ": it needs binary codes of a frozen trunk that sees images once" if asked else ""
                 message = f"metric '{name}' applies to no cell of this grid{why}; leave it out"
                 yield self._file.problem(("measure", name), message)
-        yield from self._unknown_axes(cells)
+        yield from self._axis_faults(cells)
 
     def _asked(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What is measured wherever it applies, the protocol's accuracy first: name and block."""
@@ -80,29 +79,14 @@ class Measured:
                 self.missing[str(error)] = None
             yield name, {**identity(METRICS, name), "params": params.model_dump(mode="json")}
 
-    def _unknown_axes(self, cells: Sequence[Cell]) -> Iterator[Problem]:
-        """Axes of charts that nothing measured here can give, where all metrics say what they give."""
+    def _axis_faults(self, cells: Sequence[Cell]) -> Iterator[Problem]:
+        """Numbers of charts that nothing measured here can give, where all metrics say what they give."""
         own = f"{METRICS.package}."
-        if any(not (METRICS.get(name).__module__.startswith(own) or _declared(name)) for name in self._met):
-            return
-        known, report = [entry.name for entry in catalogue.entries()], self._grid.report
-        named: list[tuple[yaml_nodes.Path, str]] = [
-            (("report", "pareto", i, j), name)
-            for i, pair in enumerate(report.pareto)
-            for j, name in enumerate(pair)
-        ]
-        named += [(("report", "curves", i, 0), pair[0]) for i, pair in enumerate(report.curves)]
-        for place, name in named:
-            side, base = apart(name)[1], catalogue.base_name(name)
-            if base not in known:
-                hint = did_you_mean(base, known) or f" (known: {', '.join(known)})"
-                yield self._file.problem(place, f"no metric gives '{name}'{hint}")
-            elif side and side not in SIDES:
-                hint = did_you_mean(side, SIDES) or f" (known: {', '.join(SIDES)})"
-                yield self._file.problem(place, f"'{name}': there is no side '{side}'{hint}")
-            elif side and not any(cell.params["dataset"].get("unseen_classes") for cell in cells):
-                cure = "set unseen_classes in the params of a data set"
-                yield self._file.problem(place, f"no cell has '{name}', as no class is unseen; {cure}")
+        others = [name for name in self._met if not METRICS.get(name).__module__.startswith(own)]
+        if all(map(_declared, others)):
+            elsewhere = {entry.name for name in others for entry in _declared(name)}
+            for fault in axis_faults(self._grid, cells, elsewhere):
+                yield self._file.problem(*fault)
 
 
 def _applies(metric: Any, cell: Blocks) -> bool:

@@ -21,6 +21,6 @@ def with_side(name: str, side: str) -> str:
 
 
 def apart(name: str) -> tuple[str, str]:
-    """A metric's name without its side, and the side; empty where it has none."""
-    plain, bracket, rest = name.partition("[")
-    return (plain, rest[:-1]) if bracket and rest.endswith("]") else (name, "")
+    """A metric's name without its side, and the side; empty where it has none, as ``map[]`` has."""
+    plain, _, rest = name.partition("[")
+    return (plain, rest[:-1]) if len(rest) > 1 and rest.endswith("]") else (name, "")
