@@ -11,6 +11,7 @@ Source of the protocol: A. Sablayrolles et al., "How should we evaluate supervis
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, Self
 
@@ -18,11 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from bench.errors import DataError, escaped
+from bench.errors import DataError, escaped, shortened
 from bench.types import ImageSet, Parameters, Splits, Unseen, later
 
 #: Beside the split seed, so that classes are not drawn by the numbers that draw images.
 SALT = 7
+#: What the parameter may be, and why not one class.
+AS = "write how many, 2 or more, or which share of all, such as 0.25"
+ALONE = (
+    "a single unseen class is the answer to each of its queries, so that mAP among unseen classes is always 1"
+)
 #: Classes that a sentence names.
 LISTED = 12
 #: Why sets with several labels an image have none.
@@ -37,21 +43,21 @@ class UnseenClasses(Parameters):
 
     unseen_classes: int | float | None = later(
         None,
-        description="classes without a training image, drawn by split_seed: how many, or below 1 which share "
-        "of all; mAP is then taken among seen and among unseen classes, too",
+        description="classes without a training image, drawn by split_seed: how many, 2 or more, or below 1 "
+        "which share of all; mAP is then taken among seen and among unseen classes, too",
     )
     unseen_in_pool: bool = later(
         False, description="whether step 1 may look at their images in the database, without labels"
     )
 
-    @field_validator("unseen_classes")
+    @field_validator("unseen_classes", mode="before")
     @classmethod
-    def _number_or_share(cls, value: float | None) -> float | None:
-        if value is None or (value >= 1 if isinstance(value, int) else 0 < value < 1):
-            return value
-        raise ValueError(
-            f"unseen_classes should be a whole number, 1 or more, or a share between 0 and 1, not {value}"
-        )
+    def _number_or_share(cls, value: Any) -> Any:
+        if refusal := _unfit(value):
+            raise ValueError(
+                f"unseen_classes cannot be {shortened(json.dumps(value, default=str))}: {refusal}"
+            )
+        return value
 
     @model_validator(mode="after")
     def _some_in_pool(self) -> Self:
@@ -127,14 +133,47 @@ def in_words(images: ImageSet, unseen: Unseen | None) -> str:
     return f"{len(names)} of {unseen.of} classes unseen: {', '.join(names[:LISTED])}{more}{pooled}"
 
 
+def _unfit(value: Any) -> str:
+    """Why ``value`` is no number or share of classes, and the cure; empty where it is."""
+    if value is None or _fits(value):
+        return ""
+    if isinstance(value, list | dict):
+        return f"classes are drawn by split_seed and not named; {AS}"
+    if type(value) is int and value == 1:
+        return f"{ALONE}; set 2 or more, or a share such as 0.25"
+    if type(value) is int or value == 0:
+        return f"leave it out, or write null, to train on all classes; else {AS}"
+    if type(value) is float and value == 1:
+        return "that is the share of all classes, and none would be left to train on; set less, such as 0.25"
+    meant = _meant(value)
+    return f"write {meant}" if meant else AS
+
+
+def _fits(value: Any) -> bool:
+    return (type(value) is int and value > 1) or (type(value) is float and 0 < value < 1)
+
+
+def _meant(value: Any) -> str:
+    """The number or share that ``3.0``, ``"3"`` or ``"25%"`` stand for; empty where nobody knows."""
+    try:
+        text = str(value).strip()
+        number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return ""
+    found: Any = int(number) if number.is_integer() else number
+    return f"{found:g}" if _fits(found) else ""
+
+
 def _number(name: str, asked: float, classes: int) -> int:
     """How many classes are meant."""
     count = asked if isinstance(asked, int) else round(asked * classes)
-    if count < 1:
-        raise DataError(f"{name}: unseen_classes {asked} of {classes} classes is none; raise it")
+    if count < 2:
+        many, why = ("one", f", and {ALONE}") if count else ("none", "")
+        cure = "raise it" if classes > 3 else "leave it out"
+        raise DataError(f"{name}: unseen_classes {asked} of {classes} classes is {many}{why}; {cure}")
     if classes - count < 2:
         left = max(0, classes - count)
-        cure = f"set {classes - 2} or less" if classes > 2 else "leave it out"
+        cure = f"set {classes - 2} or less" if classes > 3 else "leave it out"
         raise DataError(
             f"{name}: unseen_classes {asked} leaves {left} of {classes} classes to train on, and training "
             f"takes two; {cure}"

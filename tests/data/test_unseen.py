@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ def originals(data, part):
 
 
 @settings(max_examples=30)
-@given(st.integers(1, 4), st.integers(0, 50), st.booleans())
+@given(st.integers(2, 4), st.integers(0, 50), st.booleans())
 def test_no_training_image_is_of_an_unseen_class_and_all_others_stay(count, seed, pooled):
     plain, data = load(split_seed=seed), load(split_seed=seed, unseen_classes=count, unseen_in_pool=pooled)
     classes = set(data.splits.unseen.classes.tolist())
@@ -55,7 +57,7 @@ def test_no_training_image_is_of_an_unseen_class_and_all_others_stay(count, seed
 @settings(max_examples=10)
 @given(st.integers(0, 20))
 def test_more_unseen_classes_of_a_split_seed_hold_fewer_and_nothing_else_draws_them(seed):
-    drawn = [set(load(split_seed=seed, unseen_classes=n).splits.unseen.classes.tolist()) for n in (1, 2, 4)]
+    drawn = [set(load(split_seed=seed, unseen_classes=n).splits.unseen.classes.tolist()) for n in (2, 3, 4)]
     assert drawn[0] < drawn[1] < drawn[2]
     other = load(split_seed=seed, unseen_classes=4, query_per_class=7, train_per_class=10, noise=0.1)
     assert set(other.splits.unseen.classes.tolist()) == drawn[2]
@@ -110,11 +112,11 @@ def test_what_would_have_been_trained_on_is_searched():
     images = ImageSet(np.zeros((20, 1, 8, 8), np.uint8), labels, 4, Augmentation())
     parts = np.arange(20).reshape(4, 5).T
     split = Splits("apart", parts[0], np.sort(parts[1:3].ravel()), parts[3], parts[4])
-    data = splits.ClassBalanced(unseen_classes=1)
+    data = splits.ClassBalanced(unseen_classes=2)
     found = unseen.left_out("apart", images, split, data)
     everything = [np.concatenate([getattr(one, part) for part in PARTS]) for one in (split, found)]
     np.testing.assert_array_equal(*map(np.sort, everything))
-    assert len(found.database) == 4 + 3
+    assert len(found.database) == 4 + 2 * 3
 
 
 def test_small_classes_that_are_in_no_training_anyway_are_not_drawn():
@@ -137,6 +139,10 @@ def test_small_classes_that_are_in_no_training_anyway_are_not_drawn():
         (11, "leaves 0 of 10 classes"),
         (0.95, "leaves 0 of 10 classes"),
         (0.01, "unseen_classes 0.01 of 10 classes is none; raise it"),
+        (
+            0.1,
+            "unseen_classes 0.1 of 10 classes is one, and a single unseen class is the answer .*; raise it",
+        ),
     ],
 )
 def test_too_many_or_no_classes_are_refused(asked, message):
@@ -144,10 +150,40 @@ def test_too_many_or_no_classes_are_refused(asked, message):
         load("digits", unseen_classes=asked)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, 1.0, 0.0])
-def test_what_is_neither_a_number_nor_a_share_is_refused(value):
-    with pytest.raises(ValidationError, match="a whole number, 1 or more, or a share between 0 and 1"):
-        splits.ClassBalanced.of({"unseen_classes": value})
+@pytest.mark.parametrize(
+    ("value", "cure"),
+    [
+        (
+            0,
+            "cannot be 0: leave it out, or write null, to train on all classes; else write how many",
+        ),
+        (0.0, "cannot be 0.0: leave it out, or write null"),
+        (-1, "cannot be -1: leave it out"),
+        (1, "a single unseen class is the answer .* always 1; set 2 or more, or a share such as 0.25$"),
+        (1.0, "cannot be 1.0: that is the share of all classes, .* set less, such as 0.25$"),
+        (3.0, "cannot be 3.0: write 3$"),
+        ("3", 'cannot be "3": write 3$'),
+        ("25%", 'cannot be "25%": write 0.25$'),
+        ("25 %", 'cannot be "25 %": write 0.25$'),
+        (1.5, "cannot be 1.5: write how many, 2 or more, or which share of all, such as 0.25$"),
+        (True, "cannot be true: write how many"),
+        ("three", 'cannot be "three": write how many'),
+        ("nan", 'cannot be "nan": write how many'),
+        ("inf", 'cannot be "inf": write how many'),
+        ([1, 4], r"cannot be \[1, 4\]: classes are drawn by split_seed and not named; write how many, 2 or"),
+    ],
+)
+def test_what_is_neither_a_number_nor_a_share_is_refused_in_a_line_with_the_cure(value, cure):
+    text = f"axes:\n  dataset: [{{name: digits, params: {{unseen_classes: {json.dumps(value)}}}}}]"
+    document = yaml_nodes.parse(text, "grid.yaml")
+    (fault,) = [str(document.problem(*fault)) for fault in plugin_faults(document)]
+    assert re.search(cure, fault)
+    assert fault.startswith("grid.yaml:2:53: dataset 'digits': unseen_classes cannot be ")
+    assert "\n" not in fault
+
+
+def test_where_classes_are_unseen_their_images_may_be_in_the_pool():
+    assert splits.ClassBalanced.of({"unseen_classes": None}).unseen_classes is None
     with pytest.raises(ValidationError, match="unseen_in_pool: true needs unseen_classes"):
         splits.ClassBalanced.of({"unseen_in_pool": True})
 
@@ -172,7 +208,7 @@ def test_sets_with_several_labels_say_in_the_grid_why_they_do_not(name):
 
 def test_several_labels_are_refused_wherever_they_come_from():
     with pytest.raises(DataError, match="synthetic: unseen_classes: an image with several labels"):
-        load(multi_label=True, unseen_classes=1)
+        load(multi_label=True, unseen_classes=2)
 
 
 @pytest.mark.parametrize("name", ["veri776", "msmt17", "svd", "roxford5k"])

@@ -99,8 +99,8 @@ def test_curves_are_pairs_of_names(make, value):
 
 
 def test_other_unseen_classes_are_refused_when_planning(make):
-    some = SEVERAL.replace("train_per_class: 8", "unseen_classes: 1").replace(
-        "train_per_class: 20", "unseen_classes: 2"
+    some = SEVERAL.replace("train_per_class: 8", "classes: 6, unseen_classes: 2").replace(
+        "train_per_class: 20", "classes: 6, unseen_classes: 3"
     )
     with pytest.raises(ConfigError, match="with dataset.unseen_classes unseen classes become others"):
         make(some + curves(("map", "dataset.unseen_classes")))
