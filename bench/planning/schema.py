@@ -236,7 +236,7 @@ class Tune(Strict):
         1.0,
         gt=0,
         le=1,
-        description="of the epochs of what is searched that a trial trains for; rounded, at least one",
+        description="of the epochs of what is searched that a trial trains for, rounded; one or more",
     )
     space: SearchSpaces = SearchSpaces()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -45,6 +46,7 @@ def tuning_faults(grid: Grid) -> Iterator[Fault]:
     if not any(LOSSES.get(entry.name).trains for _, entry in _entries(grid, "loss")):
         yield ("tune",), "no loss of this grid trains, so there is nothing to tune; leave it out"
     yield from _sampler_faults(tune)
+    yield from _share_faults(grid, tune)
     faults = [fault for axis in tune.of for fault in _axis_faults(grid, tune, axis)]
     yield from faults or dict.fromkeys(_trial_faults(grid, tune))
     seeds: list[tuple[Path, list[int]]] = [(("axes", "seed"), grid.axes.seed)]
@@ -65,6 +67,22 @@ def _sampler_faults(tune: Tune) -> Iterator[Fault]:
     if tune.trials > MOST_TRIALS:
         cure = f"write {MOST_TRIALS} or fewer, or sampler: quasirandom"
         yield ("tune", "trials"), f"optuna draws one trial after another, and not {tune.trials:,}; {cure}"
+
+
+def _share_faults(grid: Grid, tune: Tune) -> Iterator[Fault]:
+    """Of trials that would have less than an epoch: of what has the fewest, whose cure is that of all."""
+    found = []
+    for axis in tune.of:
+        registry, defaults = SEARCHED[axis]
+        for _, entry in _sound(grid, axis):
+            if registry.get(entry.name).trains:
+                params: Any = resolve(registry, entry, getattr(grid.defaults, defaults))
+                found.append((params.epochs, f"{axis} '{entry.name}'"))
+    fewest, whose = min(found, default=(1, ""))
+    if tune.epochs_share * fewest < 1:
+        least = math.ceil(1000 / fewest) / 1000
+        what = f"epochs_share {tune.epochs_share:g} of the {fewest} epochs of {whose} is less than one epoch"
+        yield ("tune", "epochs_share"), f"{what}; write {least:g} or more"
 
 
 def _axis_faults(grid: Grid, tune: Tune, axis: str) -> Iterator[Fault]:

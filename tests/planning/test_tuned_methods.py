@@ -137,3 +137,26 @@ def test_a_rate_that_is_searched_is_not_held_to_a_schedule_before_it_is_drawn(ma
     text = BOTH.replace("views: 2,", "views: 2, schedule: {fall: cosine, final_lr: 1.0e-3},")
     space = "space: {method: {cukd: {lr: [1.0e-2, 0.1, log]}}}, trials: 3"
     assert len(make(text.replace("trials: 3", space)).cells) == 8
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (0.01, "grid.yaml:12:53: epochs_share 0.01 of the 3 epochs of method .cukd. is less"),
+        (0.33, "write 0.334 or more$"),
+        (0.01, "write 0.334 or more$"),
+    ],
+)
+def test_trials_of_less_than_an_epoch_are_refused_with_the_least_share(make, share, message):
+    with pytest.raises(ConfigError, match=message):
+        make(BOTH.replace("trials: 3", f"trials: 2, epochs_share: {share}"))
+    make(BOTH.replace("trials: 3", "trials: 2, epochs_share: 0.334"))
+
+
+def test_epochs_of_what_is_not_searched_are_no_trials(make):
+    """A step 1 that all trials share is as long as that of cells."""
+    text = BOTH.replace("of: [method, loss], ", "").replace("trials: 3", "trials: 2, epochs_share: 0.04")
+    make(text)
+    fewer = text.replace("loss: [csq, dch]", "loss: [csq, {name: dch, params: {epochs: 10}}]")
+    with pytest.raises(ConfigError, match="0.04 of the 10 epochs of loss 'dch' .*; write 0.1 or more"):
+        make(fewer)
