@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-from bench.planning.fitting import draws, fits, keeps_trunk
+from bench.planning.fitting import draws, fits, hashes, keeps_trunk
 from bench.planning.plan import Cell, Plan
 from bench.planning.stage import TUNE, Stage, walk
 from bench.registry import LOSSES, METHODS
@@ -48,7 +48,7 @@ def training(plan: Plan) -> list[dict[str, Any]]:
 
 def warnings(plan: Plan) -> list[str]:
     """One line for everything in the plan that is likely not meant, with its cure."""
-    return [*plan.idle, *_slow_starts(plan)]
+    return [*plan.idle, *_slow_starts(plan), *_never_trained(plan)]
 
 
 def few_seeds(plan: Plan) -> list[str]:
@@ -126,6 +126,24 @@ def _slow_starts(plan: Plan) -> Iterator[str]:
             rate = f"its default rate for fine-tuning, {lr:g}" if lr == default.lr else f"the rate {lr:g}"
             cure = f"set defaults.finetune.lr or params: {{lr: {better}}}"
             yield f"loss {loss} trains {', '.join(names)} from random weights at {rate} ({optimizer}); {cure}"
+
+
+def _never_trained(plan: Plan) -> Iterator[str]:
+    """Random networks whose features are taken as they are: neither step trains them."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for cell in plan.selected:
+        loss = {"name": cell.info.loss, "params": cell.params["loss"]}
+        as_it_is = keeps_trunk(loss) or not hashes(cell.info.loss)
+        if (
+            as_it_is
+            and cell.params["student"]["weights"] == "none"
+            and not METHODS.get(cell.info.method).trains
+        ):
+            head = "" if fits(cell.info.loss) or not hashes(cell.info.loss) else " (train: head)"
+            found[cell.info.student][f"{cell.info.loss}{head}"] = None
+    for student, losses in found.items():
+        what = f"loss {', '.join(losses)} takes features of {student} with random weights that nothing trains"
+        yield f"{what}; give it weights or a method that trains it, or exclude them"
 
 
 def _configuration(cell: Cell) -> str:

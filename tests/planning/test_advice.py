@@ -83,7 +83,7 @@ def test_teachers_that_are_trained_first_are_listed_too(make):
         ("csq,", "{name: csq, params: {optimizer: sgd, lr: 1e-2}},", []),
         ("epochs: 3", "epochs: 3, lr: 1e-3", []),
         ("[none, ", "[", []),
-        ("loss: [csq,", "loss: [none,", []),
+        ("loss: [csq,", "loss: [{name: dpn, params: {lr: 1e-3}},", []),
         ("lr: 1e-4", "lr: 1e-6", [f"csq trains {BOTH}", f"dch trains {BOTH}"]),
     ],
 )  # fmt: skip
@@ -95,11 +95,25 @@ def test_random_networks_at_rates_for_fine_tuning_are_warned_of(make, old, new, 
         assert re.search(r"; set defaults\.finetune\.lr or params: \{lr: (3e-4|1e-2)\}$", line)
 
 
+def test_features_of_random_networks_that_nothing_trains_are_warned_of(make):
+    losses = "loss: [none, itq, {name: csq, params: {train: head, random_views: false, lr: 1e-3}}, dch]"
+    text = re.sub("loss: .*", losses, GRID).replace("epochs: 3", "epochs: 3, lr: 1e-3")
+    text = text.replace("bits: [16]", "bits: [8]")
+    assert advice.warnings(make(text)) == [
+        f"loss none, itq, csq (train: head) takes features of {student} with random weights that nothing "
+        "trains; give it weights or a method that trains it, or exclude them"
+        for student in BOTH.split(", ")
+    ]
+    assert advice.warnings(make(text, skip=["method=none"])) == []
+    assert advice.warnings(make(text, only=["loss=dch"])) == []
+
+
 def test_published_weights_may_be_fine_tuned_slowly(make):
     text = GRID.replace(
         "[{name: timm:test_resnet, params: {weights: none}}, tiny_student]", "[efficientnet_lite0]"
     )
     assert advice.warnings(make(text)) == []
+    assert advice.warnings(make(re.sub("loss: .*", "loss: [none, itq]", text))) == []
 
 
 def test_exclusions_without_effect_are_warned_of(make):
