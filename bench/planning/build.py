@@ -94,6 +94,7 @@ class _Builder:
         # A tuning has many trials: they are drawn once, and planned once for all seeds.
         self.tunings: dict[str, Tuning | None] = {}  # by method and loss
         self.tunes: dict[str, Stage | None] = {}  # by everything but the seed
+        self.untunable = [file.problem(*fault) for fault in tuning_faults(self.grid)]
         self.measured = Measured(file)
         self.missing |= self.measured.missing
 
@@ -101,8 +102,6 @@ class _Builder:
         cells: dict[str, Cell] = {}
         if (count := size(self.grid)) > MANY:
             log.info("planning %s cells", f"{count:,}")
-        if faults := [self.file.problem(*fault) for fault in tuning_faults(self.grid)]:
-            raise ConfigError(faults)
         for point in points(self.grid):
             self.lacking = {}
             cell = self._cell(point)
@@ -110,10 +109,11 @@ class _Builder:
                 cells.setdefault(cell.key, cell)
                 self.missing |= self.lacking if self.choice.selects(cell.info) else {}
         if self.problems:
-            raise ConfigError(list(dict.fromkeys(self.problems)))
+            raise ConfigError(list(dict.fromkeys([*self.untunable, *self.problems])))
         if not cells:
             raise ConfigError([self.file.problem(("exclude",), "exclude leaves no cell of this grid")])
         if useless := [
+            *self.untunable,
             *self.measured.useless([*cells.values()]),
             *self._curve_faults([*cells.values()]),
         ]:
@@ -232,8 +232,11 @@ class _Builder:
             cure = "name some in its params, or use method: none with loss: none"
             self.problems.append(self.file.problem(point.places["dataset"], f"{message}; {cure}"))
             return None
+        # What else is wrong with the grid is told with the faults of its tuning.
         entries = values["method"], values["loss"]
-        tuning = _once(self.tunings, entries, lambda: tuned.tuning_of(self.grid, *entries))
+        tuning = _once(
+            self.tunings, entries, lambda: None if self.untunable else tuned.tuning_of(self.grid, *entries)
+        )
         tried = [one.get("loss", loss) for study in tuning.studies for one in study] if tuning else [loss]
         lengths = values["nested"] or [values["bits"]]
         if codes and (refusal := next(no_task(tried, dataset, lengths), None)):

@@ -279,3 +279,18 @@ def test_a_space_that_a_plug_in_declares_is_checked_like_one_of_the_grid(make, m
     LOSSES.register_as("declaring")(Declaring)
     with pytest.raises(ConfigError, match=message):
         make(ALONE.replace("[csq, dch]", "[declaring]"))
+
+
+def test_faults_of_a_tuning_and_all_others_are_told_at_once(make):
+    text = ALONE.replace("[csq, dch]", "[pq]").replace("[16]", "[20]")
+    with pytest.raises(ConfigError) as error:
+        make(text)
+    told = [str(problem).rpartition("grid.yaml:")[2] for problem in error.value.problems]
+    assert [line.partition(";")[0] for line in told] == [
+        "10:10: pq stores a byte for each part of a feature, not 20 bits in all",
+        "12:7: no loss of this grid trains, so there is nothing to tune",
+    ]
+    with pytest.raises(ConfigError) as error:
+        make(f"{text.replace('[20]', '[8]').replace('[pq]', '[itq]')}report: {{pareto: [[map, nothing]]}}\n")
+    told = [str(problem).rpartition("grid.yaml:")[2] for problem in error.value.problems]
+    assert [line.partition(":")[0] for line in told] == ["12", "13"]
