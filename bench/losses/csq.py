@@ -59,7 +59,9 @@ class Csq(Loss):
     def check(cls, bits: int) -> str | None:
         """Sylvester's Hadamard matrices exist for powers of two only."""
         if bits < 2 or bits & (bits - 1):
-            return f"csq needs a power of two as code length (Hadamard centers), not {bits}"
+            below = 1 << max(bits, 1).bit_length() - 1
+            nearest = f"{below} or {2 * below}" if bits > 1 else "2"
+            return f"csq needs a power of two as code length (Hadamard centers), not {bits}; take {nearest}"
         return None
 
     def targets(self, labels: Tensor) -> Tensor:

@@ -68,7 +68,10 @@ class Dpn(Loss):
     def check(cls, bits: int) -> str | None:
         """Half of the entries of a target are -1."""
         if bits < 2 or bits % 2:
-            return f"dpn needs an even code length (half of a target's bits are -1), not {bits}"
+            nearest = f"{bits - 1} or {bits + 1}" if bits > 2 else "2"
+            return (
+                f"dpn needs an even code length (half of a target's bits are -1), not {bits}; take {nearest}"
+            )
         return None
 
     def begin_epoch(self, epoch: int) -> None:

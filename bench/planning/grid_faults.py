@@ -59,7 +59,9 @@ def faults(
         shown = json.dumps(told[0].get("input"), default=str)
         got = "" if len(shown) > 60 else f", not {shown}"
         field = ".".join(str(part) for part in location if isinstance(part, str)) or "grid"
-        yield (*prefix, *location), f"{field}{owner} should {_wanted([one['msg'] for one in told])}{got}"
+        wanted = _wanted([one["msg"] for one in told])
+        cure = _example(schema, location) if wanted == "be a mapping" else ""
+        yield (*prefix, *location), f"{field}{owner} should {wanted}{got}{cure}"
 
 
 def _place(schema: type[BaseModel], location: Path) -> Path:
@@ -98,13 +100,28 @@ def _needed(schema: type[BaseModel], location: Path) -> str:
     return f"; write {location[-1]}: {definition['const']}" if "const" in definition else ""
 
 
+def _example(schema: type[BaseModel], location: Path) -> str:
+    """A mapping as it may stand there: one of its keys that has a default."""
+    definition = full = schema.model_json_schema(by_alias=True)
+    for part in location:
+        definition = _inside(definition, part, full)
+    for key, inside in _follow(definition, full).get("properties", {}).items():
+        if isinstance(value := inside.get("default"), int | float | str) and value != "":
+            shown = json.dumps(value).strip('"')
+            return f"; for example {location[-1]}: {{{key}: {shown}}}" if location else ""
+    return ""
+
+
 def _unknown(schema: type[BaseModel], location: Path, owner: str) -> str:
     """What is wrong with a key that nothing reads, and what may have been meant."""
     name, known = str(location[-1]), _known_keys(schema, location[:-1])
     sections = [section for section, keys in _sections(schema) if name in keys and section]
+    top = next(_sections(schema))[1]
     in_list = any(isinstance(part, int) for part in location)
     if sections and not owner and not in_list:
         return f"unknown key '{name}'; it belongs in {' or '.join(sections)}"
+    if name in top and not owner and not in_list:
+        return f"unknown key '{name}'; it belongs at the top, beside {location[0]}"
     listed = did_you_mean(name, known) or (f" (known: {', '.join(known)})" if known else "; it has none")
     return f"unknown key '{name}'{owner}{listed}"
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from bench.errors import UsageError, close
+from bench.errors import UsageError, close, shortened
 from bench.planning.grid_faults import Fault, faults
 from bench.planning.yaml_nodes import KEY, Document, Path
 from bench.registry import DATASETS, LOSSES, METHODS, METRICS, STUDENTS, TEACHERS, Registry
+from bench.types import Parameters
 
 #: Axis -> where its names are looked up. ``bits`` and ``seed`` are numbers.
 AXES: dict[str, Registry[Any]] = {
@@ -41,8 +43,10 @@ def plugin_faults(document: Document) -> Iterator[Fault]:
     for name, params in measure.items() if isinstance(measure, dict) else ():
         if isinstance(params, dict):
             yield from params_faults(("measure", name), METRICS, name, params)
-        else:
-            yield from name_faults(("measure", name), METRICS, name)
+        elif unknown := [*name_faults(("measure", name), METRICS, name)]:
+            yield from unknown
+        elif params is not False:
+            yield _no_mapping(("measure", name), METRICS, name, params, " or false")
 
 
 def name_faults(path: Path, registry: Registry[Any], name: str) -> Iterator[Fault]:
@@ -62,6 +66,21 @@ def params_faults(path: Path, registry: Registry[Any], name: str, params: dict[s
         yield path, str(error)
     except ValidationError as error:
         yield from faults(error, schema, path, f" of {registry.kind} '{name}'")
+
+
+def _no_mapping(path: Path, registry: Registry[Any], name: str, value: Any, also: str = "") -> Fault:
+    """The fault of what stands in place of parameters, with some that the plug-in has."""
+    field = ".".join(part for part in path if isinstance(part, str))
+    example = f"{path[-1]}: {_flow(_some(registry.get(name).Params))}"
+    shown = shortened(json.dumps(value, default=str), LONGEST)
+    return path, f"{field} should be a mapping{also}, not {shown}; for example {example}"
+
+
+def _some(schema: type[Parameters]) -> dict[str, Any]:
+    """A parameter with its default; none where all are to be chosen."""
+    fixed = ((name, field.default) for name, field in schema.model_fields.items() if not field.is_required())
+    plain = ((name, to_jsonable_python(one)) for name, one in fixed if one is not PydanticUndefined)
+    return dict([*((name, one) for name, one in plain if one is not None)][:1])
 
 
 def _named(value: dict[str, Any], *sections: str) -> Iterator[tuple[Path, Registry[Any], Any]]:
@@ -96,6 +115,8 @@ def _entry_faults(path: Path, registry: Registry[Any], entry: dict[str, Any]) ->
         return
     if isinstance(params, dict):
         yield from params_faults(path if "params" not in entry else (*path, "params"), registry, name, params)
+    elif not [*name_faults(path, registry, name)]:
+        yield _no_mapping((*path, "params"), registry, name, params)
     try:
         known = list(registry.get(name).Params.model_fields)
     except UsageError:

@@ -167,14 +167,27 @@ class RankingProtocol(Strict):
 Keep = Literal["none", "front", "all"]
 
 
+def _as_quoted(value: Any) -> Any:
+    """``map: [unseen]`` and ``{map: [unseen]}`` are mappings to YAML."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, side),) = value.items()
+        if isinstance(side, list) and len(side) == 1 and isinstance(side[0], str):
+            raise ValueError(f'what has brackets in itself takes quotes: write "{name}[{side[0]}]"')
+    return value
+
+
+#: The name of a metric, as an axis of a chart.
+Axis = Annotated[str, BeforeValidator(_as_quoted)]
+
+
 class ReportOptions(Strict):
     """What results show and keep: pairs to chart, accuracy first; queries with their results."""
 
     pareto: Annotated[
-        list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(max_length=100)
+        list[Annotated[list[Axis], Field(min_length=2, max_length=2)]], Field(max_length=100)
     ] = [*map(list, DEFAULT_CHARTS)]
     curves: Annotated[
-        list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(max_length=100)
+        list[Annotated[list[Axis], Field(min_length=2, max_length=2)]], Field(max_length=100)
     ] = Field(
         [],
         description="charts of an accuracy over a number that differs between cells: bits, image_size, or a "

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bench.errors import did_you_mean, escaped, shortened
 from bench.planning.config import resolve
-from bench.planning.grid_faults import Fault
+from bench.planning.grid_faults import Fault, faults
 from bench.planning.optuna_points import MOST_TRIALS
 from bench.planning.plugin_faults import name_faults
 from bench.planning.schema import Grid, NamedPlugin, Tune
@@ -28,7 +28,7 @@ from bench.planning.tuned import (
 )
 from bench.planning.yaml_nodes import Path
 from bench.registry import LOSSES
-from bench.results.tuning import is_range
+from bench.results.tuning import SCALES, is_range
 from bench.types import Space
 
 _PLACE: Path = ("tune", "space")
@@ -47,8 +47,8 @@ def tuning_faults(grid: Grid) -> Iterator[Fault]:
         yield ("tune",), "no loss of this grid trains, so there is nothing to tune; leave it out"
     yield from _sampler_faults(tune)
     yield from _share_faults(grid, tune)
-    faults = [fault for axis in tune.of for fault in _axis_faults(grid, tune, axis)]
-    yield from faults or dict.fromkeys(_trial_faults(grid, tune))
+    found = [fault for axis in tune.of for fault in _axis_faults(grid, tune, axis)]
+    yield from found or dict.fromkeys(_trial_faults(grid, tune))
     seeds: list[tuple[Path, list[int]]] = [(("axes", "seed"), grid.axes.seed)]
     seeds += [(("include", i, "seed"), one.seed) for i, one in enumerate(grid.include) if one.seed]
     for path, values in seeds:
@@ -120,6 +120,9 @@ def _spaces_faults(tune: Tune, axis: str) -> Iterator[Fault]:
 def _space_faults(place: Path, axis: str, name: str, space: Space) -> Iterator[Fault]:
     """Of what is searched for one loss or method."""
     known = tunable(SEARCHED[axis][0].get(name))
+    if not known:
+        yield place, f"{axis} '{name}' has nothing that can be searched; leave it out"
+        return
     if not space:
         yield place, f"name what is searched of {name}, or leave it out for what it declares"
     for parameter, searched in space.items():
@@ -135,13 +138,31 @@ def _space_faults(place: Path, axis: str, name: str, space: Space) -> Iterator[F
 
 def _value_faults(place: Path, axis: str, name: str, searched: Sequence[Any]) -> Iterator[Fault]:
     """Of the ends of a range, or of values to choose from, of the parameter at the end of ``place``."""
-    parameter = str(place[-1])
+    parameter, schema = str(place[-1]), SEARCHED[axis][0].get(name).Params
     for i, value in enumerate(searched[:2] if is_range(searched) else searched):
         try:
-            SEARCHED[axis][0].get(name).Params.of({parameter: value})
+            schema.of({parameter: value})
         except ValidationError as error:
-            why = error.errors()[0]["msg"]
-            yield (*place, i), f"{parameter} of {axis} '{name}' cannot be {shortened(str(value))}: {why}"
+            told = [words for _, words in faults(error, schema, owner=f" of {axis} '{name}'")]
+            yield (*place, i), (i and _no_scale(searched, i)) or told[0]
+
+
+def _no_scale(searched: Sequence[Any], place: int) -> str:
+    """What is wrong with a word behind numbers, which is meant for the scale of a range; empty: nothing."""
+    *bounds, word = searched
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in bounds)
+    if not numbers or not isinstance(word, str) or place != len(bounds):
+        return ""
+    if len(bounds) == 2:
+        hint = did_you_mean(word, SCALES) or f"; write {' or '.join(SCALES)}"
+        return f"a range ends in its scale, and '{escaped(shortened(word))}' is none{hint}"
+    if word not in SCALES:
+        return ""
+    if len(bounds) < 2:
+        return f"'{word}' makes a range of two numbers; write [low, high, {word}]"
+    ends = f"[{min(bounds):g}, {max(bounds):g}, {word}]"
+    cure = f"write {ends}, or leave '{word}' out to choose from the numbers"
+    return f"'{word}' makes a range of two numbers, not of {len(bounds)}; {cure}"
 
 
 def _entry_faults(place: Path, entry: NamedPlugin, axis: str, grid: Grid) -> Iterator[Fault]:
@@ -183,10 +204,11 @@ def _trial_faults(grid: Grid, tune: Tune) -> Iterator[Fault]:
             tuning_of(grid, method, loss)
         except UnfitTrialError as unfit:
             axis, found = unfit.axis, unfit.error.errors()[0]
+            why = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
             place, entry = (method_place, method) if axis == "method" else (loss_place, loss)
             what = ".".join(map(str, found["loc"])) or ", ".join(space_of(tune, axis, entry))
             where = (*_PLACE, axis, entry.name) if entry.name in getattr(tune.space, axis) else place
-            yield where, f"a trial of {axis} '{entry.name}' cannot be: {what}: {found['msg']}"
+            yield where, f"a trial of {axis} '{entry.name}' cannot be: {what}: {why}"
 
 
 def _sound(grid: Grid, axis: str) -> Iterator[tuple[Path, NamedPlugin]]:

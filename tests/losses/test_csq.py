@@ -227,3 +227,8 @@ def test_rows_that_published_figures_are_not_of_say_so(dataset, targets, warned)
 def test_other_lengths_than_powers_of_two_are_refused(bits):
     assert "power of two" in Csq.check(bits)
     assert Csq.check(64) is None
+
+
+@pytest.mark.parametrize(("bits", "nearest"), [(72, "64 or 128"), (12, "8 or 16"), (3, "2 or 4"), (1, "2")])
+def test_the_nearest_lengths_are_named(bits, nearest):
+    assert Csq.check(bits).endswith(f"; take {nearest}")

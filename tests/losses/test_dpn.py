@@ -144,5 +144,7 @@ def test_targets_stay_unless_they_are_adaptive():
 
 def test_odd_lengths_are_refused():
     assert "even" in Dpn.check(15)
+    assert Dpn.check(15).endswith("; take 14 or 16")
+    assert Dpn.check(1).endswith("; take 2")
     assert "even" in Dpn.check(0)
     assert Dpn.check(48) is None

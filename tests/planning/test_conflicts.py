@@ -15,7 +15,7 @@ from tests.planning.conftest import GRID
         (
             "[16, 32]",
             "[16, 48]",
-            "grid.yaml:10:14: csq needs a power of two .* not 48; drop it or add exclude",
+            "grid.yaml:10:14: csq needs a power of two .* not 48; take 32 or 64; drop it or add exclude",
         ),
         ("[tiny_teacher]", "[[tiny_teacher, tiny_teacher]]", "grid.yaml:8:18: method 'cukd' takes 1 teacher"),
         (

@@ -75,7 +75,16 @@ from tests.planning.broken import GOOD, problems
         ("[csq]", "[{lr: 1}]", "grid.yaml:8:10: missing key 'name' in axes.loss"),
         ("[csq]", "[3]", "grid.yaml:8:10: write a name, or {name: ..., params: {...}}, not 3"),
         ("[csq]", "[cukd]", "grid.yaml:8:10: unknown loss 'cukd', which is a method (choices: classifier"),
-        ("[csq]", "{name: csq, params: 3}", "grid.yaml:8:29: axes.loss.params should be a mapping, not 3"),
+        (
+            "[csq]",
+            "{name: csq, params: 3}",
+            "grid.yaml:8:29: axes.loss.params should be a mapping, not 3; for ",
+        ),
+        (
+            "{name: cukd, params: {lr: 1e-4}}",
+            "{name: whiten_mtd, params: 3}",
+            "grid.yaml:7:45: axes.method.params should be a mapping, not 3; for example params: {epochs: ",
+        ),
         ("[cukd_v1]", "[resnet18]", "grid.yaml:6:13: unknown student 'resnet18'; a network of a library is"),
         (
             "[cukd_v1]",
@@ -98,7 +107,38 @@ from tests.planning.broken import GOOD, problems
         (
             "bits: 16",
             "bits: 16\nmeasure: {latency: true}",
-            "grid.yaml:10:20: measure.latency should be a mapping or false, not true",
+            "grid.yaml:10:20: measure.latency should be a mapping or false, not true; for example latency: "
+            "{batch_sizes: [1, 64]}",
+        ),
+        (
+            "bits: 16",
+            "bits: 16\nmeasure: {params: }",
+            "grid.yaml:10:18: measure.params should be a mapping or false, not null; for example params: {}",
+        ),
+        (
+            "bits: 16",
+            "bits: 16\ntune: true",
+            "grid.yaml:10:7: tune should be a mapping, not true; for example tune: {trials: 16}",
+        ),
+        (
+            "bits: 16",
+            "bits: 16\ntune: []",
+            "grid.yaml:10:7: tune should be a mapping, not []; for example tune: {trials: 16}",
+        ),
+        (
+            "bits: 16",
+            "bits: 16\nprotocol: all",
+            'grid.yaml:10:11: protocol should be a mapping, not "all"; for example protocol: {ties',
+        ),
+        (
+            "bits: 16",
+            "bits: 16\nreport: {pareto: [[map, {map: [unseen]}]]}",
+            'grid.yaml:10:25: what has brackets in itself takes quotes: write "map[unseen]"',
+        ),
+        (
+            "bits: 16",
+            "bits: 16\n  tune: {trials: 16}",
+            "grid.yaml:10:3: unknown key 'tune'; it belongs at the top, beside axes",
         ),
         (
             "bits: 16",

@@ -196,7 +196,29 @@ def test_plan_says_what_is_tuned_and_what_is_idle(make):
         (("trials: 3", "space: {loss: {csq: {lr: [.nan, 1, log]}}}"), "should be numbers"),
         (("trials: 3", "space: {loss: {csq: {lr: [1, x, log]}}}"), "should be numbers"),
         (("trials: 3", 'space: {loss: {"c\\nq": {lr: [1, 2]}}}'), "unknown loss"),
-        (("trials: 3", "space: {loss: {csq: {lr: [-1.0, 1, linear]}}}"), "cannot be -1.0"),
+        (
+            ("trials: 3", "space: {loss: {csq: {lr: [-1.0, 1, linear]}}}"),
+            "lr of loss 'csq' should be greater than 0, not -1.0",
+        ),
+        (("trials: 3", "space: {loss: {csq: {lr: [1e-4, 1e-2, lg]}}}"), "'lg' is none; did you mean 'log'?"),
+        (
+            ("trials: 3", "space: {loss: {csq: {lr: [1e-4, 1e-2, ten]}}}"),
+            "'ten' is none; write log or linear",
+        ),
+        (
+            ("trials: 3", "space: {loss: {csq: {lr: [1e-3, 1e-2, 0.1, log]}}}"),
+            "a range of two numbers, not of 3; write \\[0.001, 0.1, log\\], or leave 'log' out to choose",
+        ),
+        (("trials: 3", "space: {loss: {csq: {lr: [1e-3, log]}}}"), "numbers; write \\[low, high, log\\]$"),
+        (("trials: 3", "space: {loss: {csq: {lr: [1e-3, fast]}}}"), 'should be a valid number, not "fast"'),
+        (
+            ("trials: 3", "space: {loss: {csq: {targets: [frist, majority]}}}"),
+            "should be 'majority' or 'first'",
+        ),
+        (
+            ("trials: 3", "space: {loss: {itq: {turns: [1, 2]}}}"),
+            "loss 'itq' has nothing that can be searched",
+        ),
         (("trials: 3", "space: {loss: {csq: {}}}"), "name what is searched of csq"),
         (("[0, 1]", "[0, 4294967294]"), "is one of those that trials have"),
         (("[csq, dch]", "[none]"), "nothing to tune"),
@@ -230,7 +252,7 @@ def test_a_value_that_is_given_and_searched_is_refused(make):
     ("space", "message"),
     [
         ("orthohash: {centers: [bernoulli, hadamard]}", "Hadamard centers need a power of two .* not 12"),
-        ("dpn: {ternary: [0, 1, linear]}", "ternary of loss 'dpn' cannot be 0"),
+        ("dpn: {ternary: [0, 1, linear]}", "ternary of loss 'dpn' should be a valid boolean"),
         ("csq: {lr: [0.1, 0.01, 0.001]}", "schedule.final_lr 0.002 is above the least lr"),
     ],
 )

@@ -79,7 +79,7 @@ def test_an_interrupted_run_goes_on_with_what_is_there(tiny, records, folder):
 @pytest.mark.parametrize(
     ("bits", "message"),
     [
-        ("[[16, 12]]", r"grid.yaml:\d+:\d+: csq needs a power of two .* not 12; drop it"),
+        ("[[16, 12]]", r"grid.yaml:\d+:\d+: csq needs a power of two .* not 12; take 8 or 16; drop it"),
         ("[[16, 16]]", r"lengths of one network should differ, not \[16, 16\]"),
         ("[[16, []]]", r"grid.yaml:\d+:\d+"),
         ("[[]]", r"grid.yaml:\d+:\d+"),
