@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -84,3 +85,58 @@ def test_ls_says_what_methods_need(bench):
     assert needs["whiten_mtd"].endswith("[1 to 16 teachers (cached features), no labels]")
     assert needs["retrieval"].endswith("[no teacher, labels]")
     assert needs["none"].endswith("[no teacher, no labels]")
+
+
+@pytest.mark.parametrize("kind", sorted(REGISTRIES))
+def test_every_plugin_is_shown_with_all_its_parameters(bench, kind):
+    for name in REGISTRIES[kind].names():
+        about = json.loads(bench("ls", kind, name, "--json").out)
+        fields = REGISTRIES[kind].get(name).Params.model_fields
+        assert [one["name"] for one in about["parameters"]] == list(fields)
+        assert ["default" in one for one in about["parameters"]] == [
+            not field.is_required() for field in fields.values()
+        ]
+        shown = bench("ls", kind, name).out
+        assert shown.startswith(f"{name}: {about['summary']}\n")
+        assert all(f"\n{field} " in shown for field in fields)
+
+
+def test_a_loss_says_whether_it_trains_and_what_is_searched(bench):
+    shown = bench("ls", "losses", "csq").out
+    assert "\nIt trains.\nBy default, tune searches: lr 1e-05 to 0.03 (log), " in shown
+    assert re.search("\nlr +1e-05 +peak learning rate\n", shown)  # described where all losses have it
+    assert re.search("\ntargets +majority \\(or first\\) +of images with several labels", shown)
+    assert "By default, tune: {of: [method, loss]} searches: lr " in bench("ls", "methods", "cukd").out
+    assert "It does not train: its codes are fitted to features.\n" in bench("ls", "losses", "itq").out
+    assert bench("ls", "methods", "none").out.endswith("It does not train.\nIt has no parameters.\n")
+    assert json.loads(bench("ls", "losses", "csq", "--json").out)["space"]["lr"] == [1e-5, 3e-2, "log"]
+
+
+def test_a_network_of_a_library_is_shown_as_well(bench):
+    shown = bench("ls", "students", "timm:test_resnet").out
+    assert shown.startswith("timm:test_resnet: The network test_resnet of timm.\n")
+    assert "\nweights " in shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["loss"], "ls: 'loss' is no kind; did you mean 'losses'? (kinds: datasets, teachers, "),
+        (["csq"], "ls: 'csq' is no kind, but the name of a plug-in; run: ls losses csq"),
+        (["none"], "run: ls methods none or ls losses none"),
+        (["losses", "cqs"], "unknown loss 'cqs'; did you mean 'csq'?"),
+        (["losses", "cukd"], "unknown loss 'cukd', which is a method"),
+    ],
+)
+def test_what_may_have_been_meant_is_said(bench, asked, message):
+    result = bench("ls", *asked)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_the_parameters_of_a_plugin_of_others_are_shown(bench, folder):
+    (folder / "mine.py").write_text(THEIRS["mine"])
+    shown = bench("ls", "losses", "described", "--include", "mine.py").out
+    for name in ("described", "inherited", "bare"):
+        del REGISTRIES["losses"]._registered[name]
+    assert shown == "described: Pairs of images.\nIt trains.\nIt has no parameters.\n"
