@@ -48,7 +48,7 @@ def training(plan: Plan) -> list[dict[str, Any]]:
 
 def warnings(plan: Plan) -> list[str]:
     """One line for everything in the plan that is likely not meant, with its cure."""
-    return [*plan.idle, *_slow_starts(plan), *_never_trained(plan)]
+    return [*plan.idle, *_studies(plan), *_slow_starts(plan), *_never_trained(plan)]
 
 
 def few_seeds(plan: Plan) -> list[str]:
@@ -72,35 +72,50 @@ def few_seeds(plan: Plan) -> list[str]:
 
 
 def tuning(plan: Plan) -> list[str]:
-    """What is tuned, with how many trainings, and studies that nobody needs or several seeds share.
+    """What is tuned, and with how many trainings.
 
     A line for each loss; where methods are searched, too, for each method and loss.
     """
     trials: dict[str, set[str]] = defaultdict(set)
-    seeds: dict[str, set[int]] = defaultdict(set)
     budgets: dict[str, dict[str, Any]] = {}
     for cell in plan.selected:
         if budget := cell.params.get("tuning"):
-            both = bool(part(budget["space"], "method"))
-            name = f"{cell.info.method} and {cell.info.loss}" if both else cell.info.loss
-            key = canonical_json([name, budget])
-            budgets[key] = {"name": name, "both": both, **budget}
-            seeds[key].add(cell.info.seed)
+            key = canonical_json([_tuned(cell), budget])
+            budgets[key] = {"name": _tuned(cell), "both": _both(cell), **budget}
             trials[key] |= {one.key for one in walk(cell.leaves.values()).values() if one.kind == "trial"}
     lines = []
     for key, budget in budgets.items():
-        name, studies = budget["name"], budget["studies"]
         trainings = "trainings of both steps" if budget["both"] else "trainings"
         what = f"{budget_words(budget)}, {len(trials[key]):,} {trainings} in all, by validation mAP alone"
-        lines.append(f"{name}: {what}; searched: {space_words(budget['space'])}")
-        if more := shared(studies, len(seeds[key])):
-            lines.append(f"{name}: {more}; take as many studies as seeds")
-        if idle := studies - len({seed % studies for seed in seeds[key]}):
-            lines.append(
-                f"{name}: a cell takes the winner of study seed mod {studies}, and none that of {idle} of "
-                "them; name more seeds, or fewer studies"
-            )
+        lines.append(f"{budget['name']}: {what}; searched: {space_words(budget['space'])}")
     return lines
+
+
+def _studies(plan: Plan) -> Iterator[str]:
+    """Studies whose winners no seed of the grid takes, and seeds that share those of fewer studies."""
+    seeds: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for cell in plan.cells:
+        if budget := cell.params.get("tuning"):
+            seeds[_tuned(cell), budget["studies"]].add(cell.info.seed)
+    for (name, studies), some in seeds.items():
+        used = len({seed % studies for seed in some})
+        if more := shared(used, len(some)):
+            yield f"tuning of {name}: {more}; write studies: {len(some)}"
+        elif used < studies:
+            yield (
+                f"tuning of {name}: a seed takes the winner of study seed mod {studies}, so {used} of "
+                f"{studies} are of use; name more seeds, or write studies: {used}"
+            )
+
+
+def _both(cell: Cell) -> bool:
+    """Whether the method of a tuned cell is searched, too."""
+    return bool(part(cell.params["tuning"]["space"], "method"))
+
+
+def _tuned(cell: Cell) -> str:
+    """What of a cell is tuned."""
+    return f"{cell.info.method} and {cell.info.loss}" if _both(cell) else cell.info.loss
 
 
 def _leaves(plan: Plan) -> list[Stage]:

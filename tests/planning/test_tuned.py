@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from bench.errors import ConfigError
 from bench.planning import tuned
-from bench.planning.advice import training, tuning
+from bench.planning.advice import training, tuning, warnings
 from bench.planning.stage import walk
 from bench.planning.tuned import LAST_SEED
 from bench.registry import LOSSES
@@ -160,18 +161,29 @@ def test_nested_lengths_are_tuned_together(make):
     assert all(stage.spec["nested"] == [8, 16] for stage in of_kind(plan, "trial"))
 
 
-def test_plan_says_what_is_tuned_and_what_is_idle(make):
+@pytest.mark.parametrize(
+    ("seeds", "warning"),
+    [
+        ("[0, 1]", None),
+        ("[4, 7]", None),
+        ("[0]", "a seed takes the winner of study seed mod 2, so 1 of 2 are of use; .* or write studies: 1"),
+        ("[0, 1, 2]", "3 seeds have the winners of 2 studies between them, .*; write studies: 3"),
+        ("[0, 2]", "2 seeds have the winner of 1 study between them, .*; write studies: 2"),
+    ],
+)
+def test_a_grid_has_as_many_studies_as_seeds_or_is_told(make, seeds, warning):
+    found = [line for line in warnings(make(ALONE.replace("[0, 1]", seeds))) if "tuning of" in line]
+    assert len(found) == (2 if warning else 0)  # csq and dch
+    assert all(re.match(f"tuning of (csq|dch): {warning}$", line) for line in found)
+
+
+def test_plan_says_what_is_tuned(make):
     lines = tuning(make(ALONE))
     assert lines[0].startswith(
         "csq: tuned in 2 studies of 3 trials, 6 trainings in all, by validation mAP alone"
     )
     assert "lr 1e-05 to 0.03 (log)" in lines[0]
     assert len(lines) == 2
-    idle = tuning(make(ALONE.replace("[0, 1]", "[0]")))
-    assert "none that of 1 of them" in idle[1]
-    shared = tuning(make(ALONE.replace("[0, 1]", "[0, 1, 2]")))
-    assert shared[1].startswith("csq: 3 seeds have the winners of 2 studies between them")
-    assert shared[1].endswith("; take as many studies as seeds")
     rows = {row["name"]: row for row in training(make(ALONE))}
     assert rows["csq"]["lr"] == "tuned"
     assert rows["csq"]["batch_size"] == 64
