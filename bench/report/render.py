@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,17 +99,11 @@ def render(
     with ChartFiles(processes) as charts:
         results = load_merged(*folders, load=readable_results)
         summary = summarise(results)
+        own = {group.slug: beside(published, group) for group in summary.groups} if published else {}
         drawn = {
-            group.slug: {
-                pair: front for pair in results.pareto if (front := front_of(group, *pair, within=within))
-            }
+            group.slug: _fronts(group, results, own.get(group.slug), within, judge)
             for group in summary.groups
         }
-        own = {group.slug: beside(published, group) for group in summary.groups} if published else {}
-        for slug, figures in own.items():
-            drawn[slug] |= figures.fronts(results.pareto)
-        for slug, found in drawn.items():
-            drawn[slug] = dict(zip(found, judge([*found.values()], results), strict=True))
         names = charts.start(summary, drawn, formats, own)
         found_curves, not_curves = curves_of(results)
         tuned = tuning_curves(summary)
@@ -146,14 +140,7 @@ def render(
             ],
         )
         files |= charts.contents()
-    contents = pages | files
-    earlier = _made_before(target, ours=out is None)
-    atomic.write_all(target, contents | {_MADE: (json.dumps(sorted(contents), indent=0) + "\n").encode()})
-    for name in sorted(earlier - contents.keys()):
-        (target / name).unlink(missing_ok=True)
-    # Those of reports that were killed; another one may be at work on the same folder.
-    older_than = (target / _MADE).stat().st_mtime - _LONGEST_REPORT
-    tidy_files({(target / name).parent for name in contents}, older_than)
+    _replace(target, pages | files, ours=out is None)
     return Report(
         [target / name for name in ("index.html", *files)],
         said,
@@ -168,6 +155,30 @@ def render(
             *_not_drawn(results, {pair for fronts in drawn.values() for pair in fronts}),
         ],
     )
+
+
+def _fronts(
+    group: Group,
+    results: Results,
+    own: Beside | None,
+    within: float,
+    judge: Callable[[Sequence[Front], Results], list[Front]],
+) -> dict[tuple[str, str], Front]:
+    """The fronts of a group by their axes, those beside published figures among them, with their chances."""
+    found = {pair: front for pair in results.pareto if (front := front_of(group, *pair, within=within))}
+    found |= own.fronts(results.pareto) if own else {}
+    return dict(zip(found, judge([*found.values()], results), strict=True))
+
+
+def _replace(target: Path, contents: Mapping[str, bytes], *, ours: bool) -> None:
+    """Write a report in the place of an earlier one, whose files that are no longer made are removed."""
+    earlier = _made_before(target, ours=ours)
+    atomic.write_all(target, {**contents, _MADE: (json.dumps(sorted(contents), indent=0) + "\n").encode()})
+    for name in sorted(earlier - contents.keys()):
+        (target / name).unlink(missing_ok=True)
+    # Those of reports that were killed; another one may be at work on the same folder.
+    older_than = (target / _MADE).stat().st_mtime - _LONGEST_REPORT
+    tidy_files({(target / name).parent for name in contents}, older_than)
 
 
 def _made_before(target: Path, *, ours: bool) -> set[str]:
