@@ -45,7 +45,9 @@ class _Axes:
         self._measure, self._elsewhere = grid.measure, elsewhere
         self._sided = any(cell.params["dataset"].get("unseen_classes") for cell in cells)
         # Cells that are measured alike have numbers alike, and there may be thousands.
-        alike = {repr([cell.params[part] for part in ("measure", "dataset")]): cell for cell in cells}
+        alike = {
+            repr([cell.info.dataset, cell.params["dataset"], cell.params["measure"]]): cell for cell in cells
+        }
         self._records = [given(cell.params, cell.info.protocol) for cell in alike.values()]
 
     def fault(self, name: str) -> str:

@@ -76,6 +76,13 @@ def test_charts_of_what_some_record_will_have_are_not(make, pair):
     assert make(f"{UNSEEN}{R10}\nreport: {{pareto: [{pair}]}}\n").pareto
 
 
+def test_data_sets_of_equal_params_have_cut_offs_of_their_own(make):
+    text = re.sub("method: .*", "method: [none]", GRID).replace("[synthetic]", "[synthetic, nuswide_21]")
+    text = text.replace("loss: [csq, dch]", "loss: [dch]")
+    for cut in ("map@all", "map@5000"):
+        assert make(f"{text}report: {{pareto: [[{cut}, macs]]}}\n").pareto == [(cut, "macs")]
+
+
 def test_a_default_chart_may_lack_its_cost(make):
     """A grid that measures no time need not list the charts that are left."""
     off = "measure: {latency: false}\n"
