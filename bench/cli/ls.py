@@ -14,7 +14,7 @@ import click
 from bench.cli.options import include_option, verb
 from bench.cli.plugin_card import card, lines
 from bench.cli.saying import say
-from bench.errors import UsageError, did_you_mean, shortened
+from bench.errors import UsageError, did_you_mean, escaped, shortened
 
 KINDS = ("datasets", "teachers", "students", "methods", "losses", "metrics")
 
@@ -33,7 +33,7 @@ class _Kind(click.Choice[str]):
         hint = (
             f", but the name of a plug-in; run: {commands}" if of else f"{did_you_mean(value, KINDS)}{known}"
         )
-        raise UsageError(f"ls: '{shortened(value)}' is no kind{hint}")
+        raise UsageError(f"ls: '{escaped(shortened(value))}' is no kind{hint}")
 
 
 @click.command(name="ls")

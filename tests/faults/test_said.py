@@ -25,6 +25,7 @@ NASTY = "\x1b[2Jx\u202ey\u2028z\udc80"
     ["evaluate", f"{NASTY}.npz"],
     ["measure", NASTY],
     ["ls", NASTY],
+    ["ls", "losses", NASTY],
     [NASTY],
     ["run", f"--{NASTY}"],
     ["run", "--device", NASTY],
