@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.hamming.measures import map_name, map_rules
 from bench.interfaces import Metric
 from bench.registry import METRICS
 from bench.results.catalogue import base_name
@@ -90,6 +89,8 @@ def measured_by(base: str) -> list[str]:
 def _of(metric: str, params: Mapping[str, Any], rule: Mapping[str, Any], sided: bool) -> Iterator[str]:
     names = list(NAMES.get(metric, ()))
     if metric == "map":
+        from bench.hamming.measures import map_name, map_rules  # in here, as it loads faiss
+
         k = None if rule["k"] == "all" else rule["k"]
         names = [map_name(k, *one) for one in map_rules(rule["ties"], rule["normalizer"])]
     # Interfaces need not be inherited from.

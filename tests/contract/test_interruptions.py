@@ -8,7 +8,7 @@ import random
 import pytest
 
 from bench.registry import LOSSES, METHODS
-from bench.stages import finetune
+from bench.stages import kept_epoch
 from bench.types import SharedViewsParameters
 from tests.trainings import Trainings, made
 
@@ -105,8 +105,8 @@ def test_what_is_pruned(tmp_path, monkeypatch):
 
 
 def test_weights_of_an_epoch_that_was_better_are_kept(tmp_path, monkeypatch):
-    right = finetune.average_precision
-    monkeypatch.setattr(finetune, "average_precision", lambda *args, **more: -right(*args, **more))
+    right = kept_epoch.average_precision
+    monkeypatch.setattr(kept_epoch, "average_precision", lambda *args, **more: -right(*args, **more))
     every = trainings(tmp_path, monkeypatch, "none", losses=["csq"])
     (stage,) = every
     whole, steps = every.make(stage), every.steps

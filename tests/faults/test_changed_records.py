@@ -149,7 +149,7 @@ def test_compare_shows_the_rest(finished, bench):
     of("records/*cukd*").write_text("{")
     result = bench("compare", OUT, OUT)
     assert result.code == 2
-    assert "same scores in the one configuration that both have" in result.out
+    assert "A and B are the same cells in the one configuration that both have" in result.out
     assert result.err.endswith("\nwhat is left was compared\n")
 
 
