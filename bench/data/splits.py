@@ -24,7 +24,7 @@ from bench.types import ImageSet, Pixels, Seed, Splits
 class ClassBalanced(UnseenClasses):
     """The class-balanced protocol known as CIFAR-10-1: train lies inside the database."""
 
-    query_per_class: int = Field(100, ge=1)
+    query_per_class: int = Field(100, ge=1, description="queries of each class, which are never trained on")
     train_per_class: int = Field(500, ge=2, description="labelled images per class, validation included")
     val_per_class: int = Field(50, ge=0, description="of which are held out for choosing an epoch")
     database_per_class: int | None = Field(

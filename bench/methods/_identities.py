@@ -52,9 +52,9 @@ class IdentityParameters(DistillationParameters):
     )
     pool: Literal["database", "train"] = "train"
     embedding: int = Field(512, ge=2, le=65_536, description="width of the retrieval feature")
-    triplet_weight: float = Field(1.0, ge=0)
+    triplet_weight: float = Field(1.0, ge=0, description="of the triplet loss")
     margin: float = Field(0.35, ge=0, description="of the triplet loss")
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target that all classes have")
 
     def shared(self) -> dict[str, Any]:
         """The fields of this class, as plain JSON values."""

@@ -51,7 +51,7 @@ class CapacityDynamic(IdentityMethod):
         )
         lasso_weight: float = Field(0.004, gt=0, description="lambda, of the compression loss")
         bank: int = Field(24000, ge=2, description="teacher features that neighbours are looked for in")
-        neighbors: int = Field(2, ge=1)
+        neighbors: int = Field(2, ge=1, description="of each image there, its own row included")
         distance: Literal["cosine", "l2"] = later("cosine", description="of teacher features in the bank")
         reset_share: float = Field(0.5, gt=0, lt=1, description="rho, share of channels that matter least")
         threshold: float = Field(1e-5, gt=0, description="norm below which a channel is pruned")

@@ -63,11 +63,11 @@ class Ranking(ProjectedMethod):
         copies: bool = later(
             True, description="whether an image that a batch holds twice, once as a neighbour, counts as two"
         )
-        pair_weight: float = Field(1.0, ge=0)
-        list_weight: float = Field(0.5, ge=0)
-        list_temperature: float = Field(0.1, gt=0)
+        pair_weight: float = Field(1.0, ge=0, description="of the similarities of pairs")
+        list_weight: float = Field(0.5, ge=0, description="of the distributions over lists")
+        list_temperature: float = Field(0.1, gt=0, description="of their softmax")
         rank_weight: float = Field(0.0, ge=0, description="its term takes memory for all triples")
-        rank_temperature: float = Field(0.05, gt=0)
+        rank_temperature: float = Field(0.05, gt=0, description="of differences in that loss")
         rank_margin: float = Field(0.02, ge=0, description="teacher similarities closer than that are a tie")
         embedding: int | None = later(
             None, ge=2, le=65_536, description="width of a linear layer behind the student; null = none"

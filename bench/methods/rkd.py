@@ -36,7 +36,7 @@ class Rkd(Method):
     class Params(SharedViewsParameters):
         """Angles count twice as much as distances, as in the authors' metric-learning runs (1 and 2)."""
 
-        distance_weight: float = Field(25.0, ge=0)
+        distance_weight: float = Field(25.0, ge=0, description="of distances between two images")
         angle_weight: float = Field(
             50.0, ge=0, description="its term takes memory for all triples of a batch"
         )

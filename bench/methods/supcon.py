@@ -42,7 +42,7 @@ class SupCon(ProjectedMethod):
         weight_decay: float = Field(1e-4, ge=0)
         schedule: AnySchedule = "cosine"
         pool: Literal["database", "train"] = "train"
-        temperature: float = Field(0.1, gt=0)
+        temperature: float = Field(0.1, gt=0, description="of the softmax over all other images")
         embedding: int | None = Field(
             None, ge=2, le=65_536, description="width of the linear layer behind the student; null = none"
         )

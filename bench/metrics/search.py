@@ -37,7 +37,7 @@ class Search(Metric):
         """Which indexes, and how they are built."""
 
         k: int = Field(100, ge=1, description="neighbours to return, at most all")
-        indexes: tuple[Kind, ...] = Field(("flat",), min_length=1)
+        indexes: tuple[Kind, ...] = Field(("flat",), min_length=1, description="which to build")
         batch: int = Field(64, ge=1, description="queries per call when the rate is measured, at most all")
         samples: Samples = Field(30, description="timings to keep, all of them")
         warmup_seconds: Seconds = Field(1.0, description="how long to wait for stable timings at most")

@@ -162,9 +162,11 @@ class TrainingParameters(Parameters):
         description="the batch of an epoch that the images left over would fill in part; keep: as published "
         "code mostly does, but for a single image",
     )
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field(
+        "adam", description="update rule, of PyTorch; adamw decays weights apart from their gradients"
+    )
     lr: float = Field(1e-4, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="of all that is trained, as the optimizer has it")
     schedule: AnySchedule = Field(
         "constant",
         description="cosine: one epoch of linear warm-up (at most 10 % of the steps), then to 0; "

@@ -93,6 +93,7 @@ def test_every_plugin_is_shown_with_all_its_parameters(bench, kind):
         about = json.loads(bench("ls", kind, name, "--json").out)
         fields = REGISTRIES[kind].get(name).Params.model_fields
         assert [one["name"] for one in about["parameters"]] == list(fields)
+        assert [one["name"] for one in about["parameters"] if not one["description"]] == []
         assert ["default" in one for one in about["parameters"]] == [
             not field.is_required() for field in fields.values()
         ]
