@@ -33,8 +33,9 @@ ROOT = Path(__file__).parents[2]
 #: Seconds that anything may take on a machine that does other things as well.
 PATIENCE = 120.0
 STORE = 100 * 2**20
-#: Epochs of a training of some seconds.
+#: Epochs of a training of some seconds, and of one that has not ended a second after it was seen.
 EPOCHS = "defaults.finetune.epochs=250"
+LONG = "defaults.finetune.epochs=900"
 #: Where a test wants to be seen by the processes of nodes.
 DEADLY = """\
 import os, signal
@@ -204,7 +205,7 @@ def test_a_stage_that_ends_its_process_is_tried_a_few_times_and_fails_its_cell(f
 
 @pytest.mark.slow
 def test_a_run_that_is_ended_leaves_nothing_half_written_and_goes_on(folder, bench, nodes, right):
-    expected = right(bench, "--set", EPOCHS)
+    expected = right(bench, "--set", LONG)
     nodes.forget()
     (folder / "grid.yaml").write_text(TINY_GRID)
     words = [
@@ -225,22 +226,27 @@ def test_a_run_that_is_ended_leaves_nothing_half_written_and_goes_on(folder, ben
         "--include",
         str(PLUGINS / "tiny.py"),
         "--set",
-        EPOCHS,
+        LONG,
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench", *some], stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        cache = nodes.training(process)
-        time.sleep(0.7)  # for some steps
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=PATIENCE)
+    for _ in range(3):
+        nodes.forget()
+        with subprocess.Popen(
+            [sys.executable, "-m", "bench", *some], stderr=subprocess.PIPE, text=True, env=environment
+        ) as process:
+            cache = nodes.training(process)
+            time.sleep(0.5)  # for some steps
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=PATIENCE)
+        # Ray's own race of a task that ends while it is cancelled aborts the program, now and then.
+        if not (process.returncode == -signal.SIGABRT and "You have likely discovered a bug in Ray" in said):
+            break
     assert process.returncode == 128 + signal.SIGTERM, said
     assert said.splitlines()[-1].startswith("ended by SIGTERM; ")
     assert "Traceback" not in said
     tidy(folder)
     assert list(cache.glob("partial/*/checkpoint.safetensors")), "the node's training has lost what it was at"
-    run(bench, "--executor", "ray", "--jobs", "auto", "--out", "out", "--set", EPOCHS)
+    run(bench, "--executor", "ray", "--jobs", "auto", "--out", "out", "--set", LONG)
     assert results(folder / "out", folder / "cache") == expected
 
 

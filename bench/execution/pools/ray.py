@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at what tasks say, and that they have to end when the run is interrupted.
 POLL, PATIENCE = 0.2, 25.0
+#: Seconds in which short tasks may end by themselves: Ray aborts this program where one ends just while it is
+#: cancelled, a race of its own (ray-project/ray, pull request 54798, of its like).
+MOMENT = 0.5
 #: Seconds without a node for anything after which that is said.
 STUCK = 30.0
 #: Times that a stage may end its process on nodes that live on, and that it is tried at all.
@@ -102,17 +105,22 @@ class RayPool:
         import ray
         from ray.exceptions import RayError
 
+        self._wait(MOMENT)
         for force in (False, True):
-            if not self._attempts:
-                break
             for one in self._attempts:
                 ray.cancel(one, force=force, recursive=False)
-            tasks = list(self._attempts)
-            _, left = ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE)
-            self._attempts = {one: self._attempts[one] for one in left}
+            self._wait(PATIENCE)
         with contextlib.suppress(RayError):
             ray.get(self._depot.close.remote(), timeout=PATIENCE)
         ray.kill(self._depot)
+
+    def _wait(self, seconds: float) -> None:
+        """Have all tasks end, for so long at most; keep those that have not."""
+        import ray
+
+        if tasks := list(self._attempts):
+            _, left = ray.wait(tasks, num_returns=len(tasks), timeout=seconds)
+            self._attempts = {one: self._attempts[one] for one in left}
 
     def _send(self, attempt: _Attempt) -> None:
         stage, store = attempt.stage, self._machine.store
